@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * backend: where the bytes of a region really live. A backend is one file in backends/, a struct
+ * backend_ops there, and one line in the table in backend.c.
+ *
+ * Threads. A backend instance belongs to one region. It is opened and closed on its home loop (backend->loop,
+ * regiond's main thread), but requests are submitted by any loop's thread, several at once. Each names its
+ * loop; its callback comes there. backend_done() takes care of that from any thread. A backend that works
+ * on its home loop alone (connections) moves the request there with loop_post().
+ *
+ * Requests. The caller owns struct backend_req and keeps it, and its data, until the callback. The callback may come
+ * from within backend_submit(): don't hold a lock there, and don't touch the request after it.
+ * backend_submit() has split nothing: a request is at most caps.max_request long and, where caps.align
+ * is more than one, the caller may still send any offset and length (a backend that needs alignment reads,
+ * modifies and writes itself). No two WRITE, DISCARD, RESIZE that overlap, nor a READ with one of them,
+ * are under way at once.
+ *
+ * Errors are negative errno; backend_error() adds a sentence for people. A backend retries what it can
+ * (a reconnect), within its own bounds, and only then answers with an error; an answer of -EIO means that
+ * the program sees it.
+ */
+#ifndef REGIONFS_BACKEND_H
+#define REGIONFS_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "loop.h"
+
+struct backend;
+struct backend_req;
+
+/* ---- sources: SCHEME:REST[?KEY=VALUE&...] and SCHEME://[USER@]HOST[:PORT]/PATH[?KEY=VALUE&...] ---- */
+
+#define URI_OPTIONS_MAX 32
+
+struct uri {
+	char *text;		/* as given: what is shown and stored; never a secret */
+	char *scheme;		/* lower case; "peer+unix" and the like are schemes of their own */
+	char *user;		/* or NULL; with a password the URI is refused */
+	char *host;		/* or NULL; an IPv6 address without its brackets */
+	uint16_t port;		/* 0: none given */
+	char *path;		/* percent-decoded; without // this is REST, else it starts with / or is "" */
+	unsigned int nr_options;
+	struct {
+		char *key;
+		char *value;	/* "" for a key alone */
+	} option[URI_OPTIONS_MAX];
+};
+
+/* On error why (if not NULL) holds a sentence. */
+int uri_parse(struct uri *uri, const char *text, char *why, size_t why_len);
+void uri_free(struct uri *uri);
+/* NULL: not given */
+const char *uri_option(const struct uri *uri, const char *key);
+/* Percent-encodes what can't stand in a path; malloc'ed. */
+char *uri_encode(const char *path);
+/* "64M", "1g", "4096", "1.5GiB" are understood: -EINVAL, -ERANGE. */
+int parse_size(const char *text, uint64_t *size);
+
+/* ---- capabilities, filled in by open ---- */
+
+enum backend_fence {
+	FENCE_NONE,		/* a dead helper's writes may land late */
+	FENCE_PROCESS,		/* they end with its process: nothing is in flight after it */
+	FENCE_LOCK,		/* open waits until they have drained */
+	FENCE_GENERATION,	/* the other side refuses an older attach generation */
+};
+
+enum backend_durability {
+	DURABLE_NEVER,		/* memory: a reboot loses it */
+	DURABLE_SYNC,		/* after SYNC */
+	DURABLE_WRITE,		/* each WRITE is durable when it is answered */
+};
+
+struct backend_caps {
+	uint64_t size;		/* of the source now */
+	uint32_t chunk;		/* bytes, a power of two: what is best moved at once */
+	uint32_t align;		/* 1, or what offset, length and memory should be aligned to to save copies */
+	uint32_t max_request;	/* bytes, the longest READ and WRITE */
+	uint32_t parallel;	/* requests that make sense at once; 0: no limit known */
+	bool ordered;		/* answers requests in the order that they came in */
+	bool fixed_size;	/* RESIZE is refused */
+	bool read_only;		/* the source can't be written: WRITE gives -EROFS */
+	bool any_addr;		/* READs may be answered with an address of the backend's own (BACKEND_ANY_ADDR) */
+	bool local;		/* lives on this host: there is nothing to hand over to another one */
+	enum backend_fence fence;
+	enum backend_durability durability;
+};
+
+/* ---- requests ---- */
+
+enum backend_op {
+	BACKEND_READ,		/* length bytes from offset into data; past the end of the source: zeroes */
+	BACKEND_WRITE,		/* seen by every later READ, also of the next helper's, when answered */
+	BACKEND_SYNC,		/* what was answered before is durable when answered */
+	BACKEND_DISCARD,	/* offset, length: reads zero afterwards */
+	BACKEND_RESIZE,		/* the size is now length; arg is the lowest on the way: bytes from there on read zero */
+	BACKEND_DESTROY,	/* delete the bytes. Asked only for regions made through the mount; last request */
+	BACKEND_OPS,
+};
+
+#define BACKEND_DEMAND		(1u << 0)	/* a program waits for it */
+#define BACKEND_BULK		(1u << 1)	/* readahead, pull, seed: must not delay demand */
+#define BACKEND_REPEATED	(1u << 2)	/* may have been done by an earlier helper */
+/* READ: instead of filling data, data may be set to bytes that stay valid until the source changes there, or NULL for zeroes. */
+#define BACKEND_ANY_ADDR	(1u << 3)
+
+#define BACKEND_REQ_PRIVATE 256
+
+struct backend_req {
+	enum backend_op op;
+	unsigned int flags;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t arg;
+	void *data;
+	uint32_t attach_gen;	/* of the helper that carries it, for FENCE_GENERATION */
+	uint64_t epoch;
+	uint64_t id;		/* unique among this helper's, for idempotence and traces; 0: none */
+	struct loop *loop;	/* where done is called */
+	void (*done)(struct backend_req *req, int error);
+	/* of the backend while it has the request */
+	struct backend *backend;
+	struct list list;
+	struct loop_task task;	/* to move it between threads */
+	int error;
+	_Alignas(16) uint8_t private[BACKEND_REQ_PRIVATE];
+};
+
+/* A backend's own part of the request, checked for size at compile time. */
+#define backend_private(req, type) \
+	((type *)((void)sizeof(char[sizeof(type) <= BACKEND_REQ_PRIVATE ? 1 : -1]), (void *)(req)->private))
+
+/* ---- backends ---- */
+
+/* What a backend may know of the region that it is opened for. */
+struct backend_open {
+	struct uri uri;		/* moved into the backend */
+	struct loop *loop;	/* home */
+	const char *instance;	/* the instance's name */
+	const char *run_dir;	/* /run/regionfs/NAME */
+	const char *credentials;	/* directory of named credentials */
+	uint64_t instance_id;
+	uint64_t region;	/* 0: none, as for a leecher's source */
+	uint32_t attach_gen;
+	uint64_t epoch;
+	uint64_t size;		/* of the region as the kernel knows it; for a source that does not exist yet */
+	uint32_t chunk;		/* wanted; 0: the backend's choice */
+	bool create;		/* a source that doesn't exist is made; else -ENOENT */
+	bool read_only;		/* writes will not come */
+	/* called on home, with a backend that is open, or an error and why */
+	void (*done)(struct backend_open *open, struct backend *backend, int error);
+	char why[256];
+};
+
+struct backend_ops {
+	const char *scheme;	/* further schemes of the same kind have a line of their own in the table */
+	const char *summary;	/* "memory:SIZE: files on a tmpfs", for regiond --help and docs */
+	size_t size;		/* of the backend's own struct, which starts with struct backend */
+	/* Checks the URI alone: on error a sentence in why. Optional. */
+	int (*check)(const struct uri *uri, char *why, size_t why_len);
+	/* Ends with backend_opened(), at once or later. backend is zeroed, and has ops, uri, loop and open set. */
+	void (*open)(struct backend *backend);
+	/* No request is under way. Ends with backend_closed(), at once or later. */
+	void (*close)(struct backend *backend);
+	void (*submit)(struct backend *backend, struct backend_req *req);
+	/* Optional; the source of the file NAME made in a mount whose default source is base: default BASE/NAME. malloc'ed. */
+	char *(*child)(const struct uri *base, const char *name);
+};
+
+struct backend {
+	const struct backend_ops *ops;
+	struct uri uri;
+	struct loop *loop;
+	struct backend_caps caps;	/* set before backend_opened(); caps.size is kept up to date by RESIZE (atomically) */
+	struct backend_open *open;	/* until opened */
+	void (*closed)(struct backend *backend, void *arg);
+	void *closed_arg;
+	char *why;			/* the last error's sentence, or NULL; guarded */
+};
+
+/* All of them, ended by NULL. */
+extern const struct backend_ops *const backend_table[];
+const struct backend_ops *backend_find(const char *scheme);
+/* Is this a source that can be opened? Parses it, looks its scheme up and has it checked. */
+int backend_check(const char *source, char *why, size_t why_len);
+/* The source for a file made through the mount; malloc'ed, NULL when out of memory. */
+char *backend_child(const char *base, const char *name);
+
+/* open has uri and the rest filled in; done is called always, maybe from within. */
+void backend_open(struct backend_open *open);
+void backend_submit(struct backend *backend, struct backend_req *req);
+/* On home. Frees the backend, then calls closed. */
+void backend_close(struct backend *backend, void (*closed)(struct backend *backend, void *arg), void *arg);
+/* The last error's sentence into buf ("" when there is none). Any thread. */
+void backend_why(struct backend *backend, char *buf, size_t len);
+
+/* ---- for backends ---- */
+
+/* error 0, or a negative errno (then the backend is freed; open->why was filled in by backend_error()). On home. */
+void backend_opened(struct backend *backend, int error);
+/* Frees the backend. On home. */
+void backend_closed(struct backend *backend);
+/* The request is done: calls back on its loop; from any thread. */
+void backend_done(struct backend_req *req, int error);
+/* Notes a sentence about an error for people, and returns error. Any thread. */
+int backend_error(struct backend *backend, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

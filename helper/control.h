@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * control: what regionctl says to regiond, over a UNIX stream socket, /run/regionfs/NAME/control (mode 0600;
+ * the peer's credentials are checked too: root, or for commands marked R a member of --allow-group).
+ *
+ * Newline-delimited JSON, one object a line, at most CONTROL_LINE bytes. A connection carries one request after the
+ * other (a second one sent before the first is answered waits). Request:
+ *
+ *     {"cmd": "add", "args": {"region": "db", "source": "file:/x", "size": 1048576}}
+ *
+ * Answer: any number of progress (and, for "events", event) lines, then exactly one ok or error line:
+ *
+ *     {"progress": {"done": 1048576, "total": 4194304, "unit": "bytes", "what": "pulling"}}
+ *     {"event": {"event": "created", ...}}
+ *     {"ok": {...}}
+ *     {"error": {"errno": 2, "message": "no region named db in instance demo"}}
+ *
+ * errno is positive. total 0: unknown. Closing the connection detaches from a long command: those marked D
+ * go on without it, the others are given up. Numbers are integers, sizes bytes; 64-bit ids and lineages are
+ * JSON integers below 2^63, else strings "0x...". A region is named by "region": its path below the mount (no leading '/'), or
+ * "#ID". An unknown key in args is refused (EINVAL), so a misspelled option is never ignored.
+ *
+ * The commands; ? marks what may be left out, R read-only ones, D those that go on when the client leaves.
+ *
+ * ping R                                     -> {}
+ * version R                                  -> {version, abi, protocol: 1}
+ * add       region source? size? chunk? mode? uid? gid? timeout? read_only? fixed_size? exclusive?
+ *           no source: the instance's default. size: else the source's own. mode: integer (0o600 = 384).
+ *           parents are made. EEXIST when the path is taken, or with no "exclusive": equal ones are fine only from /etc.
+ *                                            -> {REGION}
+ * ls R      path?                            -> {regions: [REGION...]} sorted by path; path: those at or below it
+ * stat R    region                           -> {REGION, stats: {reads, read_bytes, demand_reads, writes, write_bytes, syncs,
+ *                                               discards, stored_bytes, errors, taken_back, late_commits,
+ *                                               outstanding, cached_pages, dirty_bytes}, backend: {BACKEND} or null}
+ * rm        region discard? purge?           -> {}   discard: with dirty bytes too; purge: deletes the backing bytes
+ * sync D    region? timeout?                 -> {}   writes what is dirty and makes it durable; no region: all. timeout: ms
+ * pull      region offset? length?           -> {bytes}   brings bytes into the page cache; progress
+ * drop      region offset? length? discard?  -> {}   writes, then drops from the page cache; discard: without writing
+ * set       region mode? uid? gid? read_only? fixed_size? timeout? source? size?
+ *                                            -> {REGION}   read_only: true | false (--read-only, --read-write)
+ * freeze    region timeout? force?           -> {}
+ * thaw      region                           -> {}
+ * lock      region timeout?                  -> {}
+ * unlock    region                           -> {}
+ * events R                                   streams {"event": {event, instance, region?, path?, size?, mode?, ...}} until
+ *                                            the client closes
+ * drain D   timeout?                         -> {dirty_bytes}   all regions: written and synced; progress; ETIMEDOUT
+ * instance.stat R                            -> {INSTANCE}
+ * instance.stop  discard? timeout?           -> {discarded}   writes what is dirty, ends the instance and regiond. EBUSY while mounted
+ * instance.set   takeback? dirty_ratio?      -> {INSTANCE}
+ * detach                                     -> {}   ends regiond alone; regions and dirty bytes stay in the kernel
+ *
+ * of the peer's file control-peer.c:
+ * export    region listen tls_psk? tls_cert? tls_key? insecure? read_only?   -> {listen}
+ * unexport  region                           -> {}
+ * seed  D   region listen tls_psk? tls_cert? tls_key? insecure? suspend? resume? max_downtime? detach?  -> {...}; progress
+ * leech D   region source tls_...? local_source? detach?                     -> {...}; progress
+ * finalize D region                          -> {...}
+ * abort     region                           -> {}
+ *
+ * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
+ *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or absent).
+ * BACKEND: scheme, size, chunk, align, max_request, parallel, fence ("none", "process", "lock", "generation"), durability
+ *   ("never", "sync", "write"), read_only.
+ * INSTANCE: name, id ("0x..."), attach_gen, pid, mounts, regions, takeback, dirty_ratio, default_source, state_dir, queues, depth, max_request,
+ *   dirty_bytes, stats: {...}, version.
+ */
+#ifndef REGIONFS_CONTROL_H
+#define REGIONFS_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#include "loop.h"
+
+#define CONTROL_LINE (1u << 20)
+
+struct regiond;
+struct control;
+struct control_call;
+
+#define CONTROL_READ_ONLY (1u << 0)	/* R: also for --allow-group */
+#define CONTROL_DETACHES  (1u << 1)	/* D */
+
+/* One command. A file of commands has a table of them, ended by an empty one, and a line in control_tables[]. */
+struct control_cmd {
+	const char *name;
+	unsigned int flags;
+	const char *args;	/* the keys that it takes, separated by blanks; all others are refused before run */
+	/* Must end, at once or later, with one control_ok() or control_fail(). */
+	void (*run)(struct control_call *call);
+};
+
+/* control-region.c, control-instance.c, control-peer.c ... : see control.c */
+extern const struct control_cmd *const control_tables[];
+
+/* A request that is being answered; lives until control_ok() or control_fail(). Main loop only. */
+struct control_call {
+	struct regiond *regiond;
+	const struct control_cmd *cmd;
+	json_t *args;		/* an object, valid until the end */
+	void *arg;		/* the handler's */
+	/* Set by the handler when it wants to know that the client has gone. It must still end the call. */
+	void (*gone)(struct control_call *call);
+	struct control_client *client;	/* NULL: gone; the answers are dropped then */
+};
+
+void control_progress(struct control_call *call, uint64_t done, uint64_t total, const char *unit, const char *what);
+/* Takes event. */
+void control_event(struct control_call *call, json_t *event);
+/* Takes result, NULL for {}. call is freed. */
+void control_ok(struct control_call *call, json_t *result);
+/* error negative errno; one clear sentence. call is freed. */
+void control_fail(struct control_call *call, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * Arguments, with types checked. Each returns 0 (also when the key is absent: value is left alone) or has
+ * failed the call with a sentence and returns a negative errno: then just return.
+ */
+int control_string(struct control_call *call, const char *key, const char **value);
+int control_u64(struct control_call *call, const char *key, uint64_t *value);	/* integers, "0x..." and sizes "64M" */
+int control_u32(struct control_call *call, const char *key, uint32_t *value);
+int control_bool(struct control_call *call, const char *key, bool *value);
+bool control_has(struct control_call *call, const char *key);
+/* The region that "region" names, with a reference; NULL: the call has been failed (ENOENT, EINVAL). */
+struct region *control_region(struct control_call *call);
+
+/* ---- regiond's own part ---- */
+
+int control_open(struct control **control, struct regiond *regiond, const char *path, gid_t allow_group, bool have_group);
+/* No new requests from now on; those that run are failed with ESHUTDOWN when they don't end. */
+void control_close(struct control *control);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * region: what regiond knows of the instance's regions, by id. The kernel is the registry; this is its
+ * cache, plus each region's open backend. All functions are the main loop's, except where said.
+ */
+#ifndef REGIONFS_REGION_H
+#define REGIONFS_REGION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "netlink.h"
+
+struct regiond;		/* regiond.h */
+
+/* What the kernel and the state directory keep of a region. */
+struct region_info {
+	uint64_t id;
+	char *path;
+	char *source;		/* resolved: names this region's bytes and no other's */
+	uint64_t size;
+	uint32_t mode, uid, gid;
+	uint64_t epoch, lineage;
+	uint32_t flags;		/* REGIONFS_REGION_* */
+	uint32_t timeout;
+	uint32_t chunk;		/* wanted by the user, 0: the backend's choice */
+	bool made_here;		/* made through the mount on the default source: unlink deletes its bytes */
+};
+
+enum region_state {
+	REGION_NEW,		/* nothing but the id */
+	REGION_OPENING,		/* asking the kernel, opening the backend */
+	REGION_READY,
+	REGION_FAILED,		/* the backend could not be opened: tried again by the next request, after a pause */
+	REGION_CLOSING,
+	REGION_GONE,
+};
+
+struct region {
+	struct region_info info;	/* main loop only */
+	_Atomic(enum region_state) state;
+	atomic_uint users;		/* requests and other holders; region_get, region_put */
+	struct backend *backend;	/* while READY */
+	struct regiond *regiond;
+	struct list hash;
+	pthread_mutex_t lock;		/* of waiting */
+	struct list waiting;		/* struct backend_req, until READY or FAILED */
+	void *export;			/* the peer server's */
+	void *handover;			/* seeder's or leecher's */
+	struct region_job *job;		/* region.c's: what is being done to it */
+	int error;			/* FAILED: why */
+	char why[256];
+	uint64_t retry_at;		/* FAILED: loop_now_ns() from which a request opens it again */
+};
+
+struct regions;
+
+int regions_open(struct regions **regions, struct regiond *regiond);
+void regions_close(struct regions *regions);
+
+/*
+ * Any thread. Gives the request to the region's backend, opening that first when it must; req->done is
+ * called in the end. An unknown id is asked for in the kernel. Demand and order are the backend's to honour.
+ */
+void region_submit(struct regions *regions, uint64_t id, struct backend_req *req);
+
+/* NULL when it isn't known (yet). Takes a reference. */
+struct region *region_find(struct regions *regions, uint64_t id);
+struct region *region_find_path(struct regions *regions, const char *path);
+struct region *region_get(struct region *region);
+/* Any thread. */
+void region_put(struct region *region);
+/* fn for each, in no order; stops when it returns non-zero, and returns that. fn must not add or remove. */
+int region_each(struct regions *regions, int (*fn)(struct region *region, void *arg), void *arg);
+
+/* ready(region, error, arg), maybe from within: the region's backend is open, or failed to (region->why). */
+void region_open(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg);
+
+/* The kernel or a control command tells something new of a region; makes it known when it wasn't. Mirrored to state. */
+struct region *region_update(struct regions *regions, const struct netlink_attrs *attrs);
+/* Its source changed (leech, hand-over): closes the backend after its last request; the next request opens the new one. */
+void region_set_source(struct region *region, const char *source);
+/* Forget it and its state; its bytes are left alone. */
+void region_forget(struct region *region);
+/* After a gap in the events, or at start: everything that the kernel has. done may be NULL. */
+void regions_dump(struct regions *regions, void (*done)(void *arg, int error), void *arg);
+
+#endif

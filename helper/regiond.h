@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* regiond: the parts of one running helper, as they find each other. */
+#ifndef REGIONFS_REGIOND_H
+#define REGIONFS_REGIOND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop.h"
+
+struct config;
+struct control;
+struct device;
+struct netlink;
+struct regions;
+struct spawner;
+struct state;
+
+struct regiond {
+	const struct config *config;	/* config.h: name, default source, directories ... */
+	struct loop *loop;		/* the main thread's */
+	struct netlink *netlink;
+	struct device *device;
+	struct regions *regions;
+	struct control *control;
+	struct spawner *spawner;	/* runs hooks */
+	struct state *state;
+	uint64_t instance_id;
+	uint32_t attach_gen;
+	void *server;			/* the peer server's listeners */
+	bool stopping;
+};
+
+/* Orderly end of this process, leaving the kernel's regions in place. */
+void regiond_stop(struct regiond *regiond);
+
+#endif
