@@ -1,0 +1,136 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The second program in a VM of scripts/vm.sh, on the host's root: mounts what a system has mounted, loads
+# the module, runs the command with its output on the second serial port, and tells its exit status through
+# the kernel's log.
+#
+# shellcheck disable=SC2154 # vm_*
+# /run/vm/setup (the variables vm_*) and /run/vm/command come from vm.sh.
+# shellcheck source=/dev/null
+. /run/vm/setup
+export PATH=/run/vm/bin:$vm_top/build/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LANG=C.UTF-8 TERM=dumb REGIONFS_VM=1
+
+tell() { echo "<4>regionfs-vm $vm_token: $*" > /dev/kmsg; }
+
+mounts() {
+	mkdir -p /dev/pts /dev/shm
+	mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+	mount -t tmpfs -o mode=1777 shm /dev/shm
+	ln -sf /proc/self/fd /dev/fd
+	ln -sf /proc/self/fd/0 /dev/stdin
+	ln -sf /proc/self/fd/1 /dev/stdout
+	ln -sf /proc/self/fd/2 /dev/stderr
+	mkdir -p /run/lock /run/netns
+	mount -t debugfs debugfs /sys/kernel/debug
+	mount -t tracefs tracefs /sys/kernel/tracing
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
+		for c in memory io pids cpu; do echo "+$c" > /sys/fs/cgroup/cgroup.subtree_control; done
+} 2>/dev/null
+
+# A fresh /tmp, which still has the directory that vm.sh was called from
+fresh_tmp() {
+	exec 8< "$vm_dir"
+	mount -t tmpfs -o mode=1777 tmp /tmp
+	if [ ! -d "$vm_dir" ]; then
+		mkdir -p "$vm_dir"
+		mount --bind /proc/self/fd/8 "$vm_dir"
+	fi
+	exec 8<&-
+}
+
+# The debugging kernel has everything built in; modprobe has to be told
+builtin_modules() {
+	[ -n "${vm_tree:-}" ] || return 0
+	local dir=/lib/modules/$vm_release
+	mkdir -p "$dir"
+	cp "$vm_tree"/modules.builtin "$vm_tree"/modules.builtin.modinfo "$dir/"
+	: > "$dir/modules.order"
+	depmod "$vm_release"
+}
+
+name_disks() {
+	local d
+	[ -d /sys/module/virtio_blk ] || modprobe -q virtio_blk
+	mkdir -p /dev/regionfs-disk
+	for d in /sys/block/vd*; do
+		[ -s "$d/serial" ] && ln -s "/dev/${d##*/}" "/dev/regionfs-disk/$(cat "$d/serial")"
+	done
+}
+
+settings() {
+	echo 7 > /proc/sys/kernel/printk
+	echo 60 > /proc/sys/kernel/hung_task_timeout_secs
+	[ -n "${vm_tree:-}" ] && echo 120 > /proc/sys/kernel/hung_task_timeout_secs
+	hostname regionfs-vm
+	ip link set lo up
+	ulimit -c 0
+} 2>/dev/null
+
+power_cut() {
+	mkdir -p /run/vm/bin
+	cat > /run/vm/bin/vm-power-cut <<-'END'
+	#!/bin/bash
+	# Ends this VM at once: see scripts/vm.sh
+	printf '\x01' | dd of=/dev/port bs=1 count=1 seek=$((0xf4)) conv=notrunc status=none
+	sleep 60
+	END
+	chmod +x /run/vm/bin/vm-power-cut
+}
+
+# Shortly before vm.sh gives up: which tasks are blocked, and where
+watchdog() {
+	[ "$vm_limit" -gt 30 ] || return 0
+	(
+		exec > /dev/null 2>&1
+		sleep $((vm_limit - 15))
+		tell "about to time out; blocked tasks:"
+		echo w > /proc/sysrq-trigger
+	) &
+}
+
+leaks() {
+	[ -n "$vm_kmemleak" ] && [ -e /sys/kernel/debug/kmemleak ] || return 0
+	local i
+	for i in 1 2; do
+		echo scan > /sys/kernel/debug/kmemleak
+		[ "$i" = 1 ] && sleep 6
+	done
+	if grep -q regionfs /sys/kernel/debug/kmemleak; then
+		grep -B 30 regionfs /sys/kernel/debug/kmemleak | head -100 | sed 's/^/<4>/' | while read -r line; do echo "$line" > /dev/kmsg; done
+	fi
+}
+
+start() {
+	mounts
+	fresh_tmp
+	settings
+	builtin_modules
+	name_disks
+	power_cut
+	[ -x "$vm_top/build/bin/mount.regionfs" ] && ln -sf "$vm_top/build/bin/mount.regionfs" /sbin/
+	if [ -n "$vm_out" ]; then mkdir -p /out && mount -t virtiofs out /out; fi
+	cd "$vm_dir" || return
+	if [ -n "$vm_module" ]; then insmod "$vm_module" || return; fi
+}
+
+finish() {
+	sync
+	tell "exit $1"
+	echo o > /proc/sysrq-trigger
+	sleep 10
+	echo b > /proc/sysrq-trigger
+	sleep 10
+}
+
+stty -F /dev/ttyS1 raw -echo
+if ! start > /dev/ttyS1 2>&1; then
+	tell "could not set up"
+	echo o > /proc/sysrq-trigger
+	sleep 10
+fi
+watchdog
+bash /run/vm/command < /dev/null > /dev/ttyS1 2>&1
+rc=$?
+leaks
+finish "$rc"
