@@ -56,8 +56,6 @@ void uri_free(struct uri *uri);
 const char *uri_option(const struct uri *uri, const char *key);
 /* Percent-encodes what can't stand in a path; malloc'ed. */
 char *uri_encode(const char *path);
-/* "64M", "1g", "4096", "1.5GiB" are understood: -EINVAL, -ERANGE. */
-int parse_size(const char *text, uint64_t *size);
 
 /* ---- capabilities, filled in by open ---- */
 
@@ -168,6 +166,8 @@ struct backend_ops {
 	void (*submit)(struct backend *backend, struct backend_req *req);
 	/* Optional; the source of the file NAME made in a mount whose default source is base: default BASE/NAME. malloc'ed. */
 	char *(*child)(const struct uri *base, const char *name);
+	/* Optional; the source names no bytes by itself ("memory:64M"), so that child() is asked also for a region that is added. */
+	bool (*generic)(const struct uri *uri);
 };
 
 struct backend {
@@ -186,8 +186,15 @@ extern const struct backend_ops *const backend_table[];
 const struct backend_ops *backend_find(const char *scheme);
 /* Is this a source that can be opened? Parses it, looks its scheme up and has it checked. */
 int backend_check(const char *source, char *why, size_t why_len);
-/* The source for a file made through the mount; malloc'ed, NULL when out of memory. */
+/*
+ * The source for a file NAME made through the mount, with the option "owned" added: its bytes are deleted with
+ * the region. malloc'ed, NULL when base is wrong or out of memory.
+ */
 char *backend_child(const char *base, const char *name);
+/* Does it need backend_child() to name any bytes? */
+bool backend_generic(const char *source);
+/* Was it made by backend_child()? */
+bool backend_owned(const char *source);
 
 /* open has uri and the rest filled in; done is called always, maybe from within. */
 void backend_open(struct backend_open *open);

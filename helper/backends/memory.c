@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memory: the bytes are a sparse file on a tmpfs under the instance's run directory, so that they outlive the
+ * helper. "memory:SIZE" asks for a new one; "memory:SIZE?name=NAME" names it.
+ *
+ * READs that the device will copy itself are answered with an address in a mapping of the file; holes are
+ * answered with "zeroes", since touching them through the mapping would fill them. WRITEs go through pwrite():
+ * on a full tmpfs a store into the mapping would be a SIGBUS, this is an ENOSPC. Both are a
+ * memory copy, so they are done at once; what may take long (punch, truncate) is not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <linux/magic.h>
+
+#include "backend.h"
+#include "pages.h"
+#include "units.h"
+
+#define MAP_MIN (64ULL << 20)
+#define MAP_MAX (1ULL << 46)
+
+/* Mappings only grow; a smaller one may be in use until the backend is closed. */
+struct mapping {
+	char *addr;
+	uint64_t len;
+	struct mapping *smaller;
+};
+
+struct memory {
+	struct backend backend;
+	int fd;
+	char *path;
+	struct pages *present;		/* NULL: unknown, so READs copy */
+	_Atomic(struct mapping *) map;
+	pthread_mutex_t grow;
+	_Atomic uint64_t size;
+	struct loop_work work;		/* open */
+};
+
+struct memory_req {
+	struct loop_op op;
+	struct loop_work work;
+};
+
+static struct memory *memory_of(struct backend *backend)
+{
+	return container_of(backend, struct memory, backend);
+}
+
+static struct backend_req *req_of(struct memory_req *mine)
+{
+	return container_of((uint8_t (*)[BACKEND_REQ_PRIVATE])(void *)mine, struct backend_req, private);
+}
+
+/* ---- the source ---- */
+
+static const char *memory_name(const struct uri *uri)
+{
+	return uri_option(uri, "name");
+}
+
+static int memory_size(const struct uri *uri, uint64_t *size)
+{
+	*size = 0;
+	return *uri->path ? regionfs_size_parse(uri->path, size) : 0;
+}
+
+static int memory_check(const struct uri *uri, char *why, size_t why_len)
+{
+	const char *name = memory_name(uri);
+	uint64_t size;
+
+	if (uri->host || memory_size(uri, &size)) {
+		snprintf(why, why_len, "%s: memory: is followed by a size, as in memory:64M", uri->text);
+		return -EINVAL;
+	}
+	if (name && (!*name || *name == '.' || strchr(name, '/') || strlen(name) > 200)) {
+		snprintf(why, why_len, "%s: \"%s\" can't be the name of a memory region's file", uri->text, name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static bool memory_generic(const struct uri *uri)
+{
+	return !memory_name(uri);
+}
+
+static char *memory_child(const struct uri *base, const char *name)
+{
+	char *source;
+
+	return asprintf(&source, "memory:%s?name=%s", base->path, name) < 0 ? NULL : source;
+}
+
+/* ---- open, in the pool ---- */
+
+/*
+ * A tmpfs of our own, since that of /run is small; the first helper mounts it, instance stop unmounts it. Where
+ * that isn't allowed (tests) the directory is taken as it is.
+ */
+static int memory_mount(const char *dir)
+{
+	struct stat here, above;
+	char parent[4096];
+
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return -errno;
+	if (snprintf(parent, sizeof(parent), "%s/..", dir) >= (int)sizeof(parent))
+		return -ENAMETOOLONG;
+	if (stat(dir, &here) || stat(parent, &above))
+		return -errno;
+	if (here.st_dev == above.st_dev)
+		mount("regionfs-memory", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=80%,nr_inodes=0");
+	return 0;
+}
+
+/* Which pages are there, of a file that an earlier helper has left. */
+static void memory_scan(struct memory *memory, uint64_t size)
+{
+	off_t data = 0, hole;
+
+	while (memory->present && (uint64_t)data < size) {
+		data = lseek(memory->fd, data, SEEK_DATA);
+		if (data < 0)
+			break;
+		hole = lseek(memory->fd, data, SEEK_HOLE);
+		if (hole < 0)
+			hole = (off_t)size;
+		pages_set(memory->present, (uint64_t)data, (uint64_t)(hole - data));
+		data = hole;
+	}
+}
+
+static int memory_create(struct memory *memory, const struct backend_open *open)
+{
+	uint64_t size = open->size;
+
+	if (!size)
+		memory_size(&memory->backend.uri, &size);
+	return ftruncate(memory->fd, (off_t)size) ? -errno : 0;
+}
+
+static int memory_open_file(struct memory *memory, const struct backend_open *open)
+{
+	struct stat st;
+	int err = 0;
+
+	memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CLOEXEC);
+	if (memory->fd < 0 && errno == ENOENT && open->create) {
+		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (memory->fd >= 0)
+			err = memory_create(memory, open);
+	}
+	if (memory->fd < 0 || err || fstat(memory->fd, &st))
+		return err ? err : -errno;
+	memory->present = pages_new();
+	memory_scan(memory, (uint64_t)st.st_size);
+	atomic_store(&memory->size, (uint64_t)st.st_size);
+	return 0;
+}
+
+static int memory_work(struct loop_work *work)
+{
+	struct memory *memory = container_of(work, struct memory, work);
+	const struct backend_open *open = memory->backend.open;
+	const char *name = memory_name(&memory->backend.uri);
+	char dir[4096];
+	int err;
+
+	if (!name)
+		return backend_error(&memory->backend, -EINVAL, "%s has no ?name=", memory->backend.uri.text);
+	if (snprintf(dir, sizeof(dir), "%s/memory", open->run_dir) >= (int)sizeof(dir) ||
+	    asprintf(&memory->path, "%s/%s", dir, name) < 0)
+		return -ENOMEM;
+	err = memory_mount(dir);
+	if (!err)
+		err = memory_open_file(memory, open);
+	if (err == -ENOENT)
+		return backend_error(&memory->backend, err, "the bytes of %s are gone: memory does not outlive a reboot",
+				     memory->backend.uri.text);
+	if (err)
+		return backend_error(&memory->backend, err, "%s: %s", memory->path, strerror(-err));
+	return 0;
+}
+
+static void memory_free(struct memory *memory)
+{
+	struct mapping *map = atomic_load(&memory->map);
+
+	while (map) {
+		struct mapping *smaller = map->smaller;
+
+		munmap(map->addr, map->len);
+		free(map);
+		map = smaller;
+	}
+	pages_free(memory->present);
+	if (memory->fd >= 0)
+		close(memory->fd);
+	free(memory->path);
+	pthread_mutex_destroy(&memory->grow);
+}
+
+static void memory_opened(struct loop_work *work, int res)
+{
+	struct memory *memory = container_of(work, struct memory, work);
+	struct backend_caps *caps = &memory->backend.caps;
+
+	if (res) {
+		memory_free(memory);
+		backend_opened(&memory->backend, res);
+		return;
+	}
+	caps->size = atomic_load(&memory->size);
+	caps->any_addr = true;
+	caps->local = true;
+	caps->fence = FENCE_PROCESS;
+	caps->durability = DURABLE_NEVER;
+	backend_opened(&memory->backend, 0);
+}
+
+static void memory_open(struct backend *backend)
+{
+	struct memory *memory = memory_of(backend);
+
+	memory->fd = -1;
+	pthread_mutex_init(&memory->grow, NULL);
+	memory->work.work = memory_work;
+	memory->work.done = memory_opened;
+	loop_work(backend->loop, &memory->work);
+}
+
+static void memory_close(struct backend *backend)
+{
+	memory_free(memory_of(backend));
+	backend_closed(backend);
+}
+
+/* ---- requests ---- */
+
+static struct mapping *memory_grow(struct memory *memory, uint64_t end)
+{
+	struct mapping *map = atomic_load(&memory->map), *larger;
+	uint64_t len = map ? map->len : MAP_MIN;
+
+	while (len < end && len < MAP_MAX)
+		len *= 2;
+	if (map && map->len >= end)
+		return map;
+	larger = len >= end ? malloc(sizeof(*larger)) : NULL;
+	if (!larger)
+		return NULL;
+	/* longer than the file: what lies past its end is never touched */
+	larger->addr = mmap(NULL, len, PROT_READ, MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	if (larger->addr == MAP_FAILED) {
+		free(larger);
+		return NULL;
+	}
+	larger->len = len;
+	larger->smaller = map;
+	atomic_store(&memory->map, larger);
+	return larger;
+}
+
+/* Where the byte at offset is in memory; NULL: can't be mapped as far as end. */
+static char *memory_address(struct memory *memory, uint64_t offset, uint64_t end)
+{
+	struct mapping *map = atomic_load(&memory->map);
+
+	if (!map || map->len < end) {
+		pthread_mutex_lock(&memory->grow);
+		map = memory_grow(memory, end);
+		pthread_mutex_unlock(&memory->grow);
+	}
+	return map ? map->addr + offset : NULL;
+}
+
+static int memory_copy_out(struct memory *memory, struct backend_req *req)
+{
+	uint64_t done = 0;
+
+	while (done < req->length) {
+		ssize_t n = pread(memory->fd, (char *)req->data + done, req->length - done, (off_t)(req->offset + done));
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0)
+			break;
+		done += n > 0 ? (uint64_t)n : 0;
+	}
+	memset((char *)req->data + done, 0, req->length - done);
+	return 0;
+}
+
+static int memory_read(struct memory *memory, struct backend_req *req)
+{
+	uint64_t end = req->offset + req->length;
+	enum pages_state state = PAGES_SOME;
+	char *addr;
+
+	if (!(req->flags & BACKEND_ANY_ADDR) || !memory->present)
+		return memory_copy_out(memory, req);
+	state = pages_test(memory->present, req->offset, req->length);
+	if (state == PAGES_NONE) {
+		req->data = NULL;
+		return 0;
+	}
+	addr = state == PAGES_ALL && end <= atomic_load(&memory->size) ? memory_address(memory, req->offset, end) : NULL;
+	if (!addr)
+		return memory_copy_out(memory, req);
+	req->data = addr;
+	return 0;
+}
+
+static int memory_write(struct memory *memory, struct backend_req *req)
+{
+	uint64_t done = 0, end = req->offset + req->length, size = atomic_load(&memory->size);
+
+	while (done < req->length) {
+		ssize_t n = pwrite(memory->fd, (char *)req->data + done, req->length - done, (off_t)(req->offset + done));
+
+		if (n < 0 && errno != EINTR)
+			return backend_error(&memory->backend, -errno, "%s: can't write: %s", memory->path,
+					     errno == ENOSPC ? "the tmpfs is full" : strerror(errno));
+		done += n > 0 ? (uint64_t)n : 0;
+	}
+	while (size < end && !atomic_compare_exchange_weak(&memory->size, &size, end))
+		;
+	if (memory->present)
+		pages_set(memory->present, req->offset, req->length);
+	return 0;
+}
+
+static int resize_work(struct loop_work *work)
+{
+	struct backend_req *req = req_of(container_of(work, struct memory_req, work));
+	struct memory *memory = memory_of(req->backend);
+
+	if (memory->present)
+		pages_clear(memory->present, req->arg, UINT64_MAX - req->arg);
+	atomic_store(&memory->size, req->length);
+	if (ftruncate(memory->fd, (off_t)req->arg) || ftruncate(memory->fd, (off_t)req->length))
+		return -errno;
+	req->backend->caps.size = req->length;
+	return 0;
+}
+
+static int destroy_work(struct loop_work *work)
+{
+	struct backend_req *req = req_of(container_of(work, struct memory_req, work));
+
+	return unlink(memory_of(req->backend)->path) && errno != ENOENT ? -errno : 0;
+}
+
+static void worked(struct loop_work *work, int res)
+{
+	backend_done(req_of(container_of(work, struct memory_req, work)), res);
+}
+
+static void memory_start_work(struct backend_req *req, int (*work)(struct loop_work *))
+{
+	struct memory_req *mine = backend_private(req, struct memory_req);
+
+	mine->work.work = work;
+	mine->work.done = worked;
+	loop_work(req->loop, &mine->work);
+}
+
+static void punched(struct loop_op *op, int res)
+{
+	backend_done(req_of(container_of(op, struct memory_req, op)), res);
+}
+
+static void memory_discard(struct memory *memory, struct backend_req *req)
+{
+	struct memory_req *mine = backend_private(req, struct memory_req);
+
+	if (memory->present)
+		pages_clear(memory->present, req->offset, req->length);
+	mine->op.done = punched;
+	loop_fallocate(req->loop, &mine->op, memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, req->offset,
+		       req->length);
+}
+
+static void memory_submit(struct backend *backend, struct backend_req *req)
+{
+	struct memory *memory = memory_of(backend);
+
+	switch (req->op) {
+	case BACKEND_READ:
+		backend_done(req, memory_read(memory, req));
+		break;
+	case BACKEND_WRITE:
+		backend_done(req, memory_write(memory, req));
+		break;
+	case BACKEND_SYNC:
+		backend_done(req, 0);
+		break;
+	case BACKEND_DISCARD:
+		memory_discard(memory, req);
+		break;
+	case BACKEND_RESIZE:
+		memory_start_work(req, resize_work);
+		break;
+	case BACKEND_DESTROY:
+		memory_start_work(req, destroy_work);
+		break;
+	default:
+		backend_done(req, -EOPNOTSUPP);
+	}
+}
+
+const struct backend_ops memory_backend = {
+	.scheme = "memory",
+	.summary = "memory:SIZE: files on a tmpfs; they outlive the helper, not a reboot",
+	.size = sizeof(struct memory),
+	.check = memory_check,
+	.open = memory_open,
+	.close = memory_close,
+	.submit = memory_submit,
+	.child = memory_child,
+	.generic = memory_generic,
+};

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+/* uring: the ring below a loop, and the operations of loop.h. The only user of liburing. */
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loop.h"
+#include "uring.h"
+
+#define URING_ENTRIES	256
+#define URING_BATCH	64
+#define URING_CLOSE_MS	2000
+
+_Static_assert(sizeof(((struct loop_op *)0)->sqe) == sizeof(struct io_uring_sqe), "an op keeps one whole sqe");
+
+struct uring {
+	struct io_uring ring;
+	struct list pending;		/* ops that found the submission queue full */
+	struct list cancelled;		/* of these, ops that were given up */
+	uint64_t in_flight;
+	bool closing;
+};
+
+struct completion {
+	struct loop_op *op;
+	int res;
+};
+
+/* Task work is run when the loop waits, not by interrupting it; where the kernel refuses, it does without. */
+static int setup(struct io_uring *ring, unsigned int entries)
+{
+	static const unsigned int flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_COOP_TASKRUN,
+		0,
+	};
+	int err = -EINVAL;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && err == -EINVAL; i++) {
+		struct io_uring_params params = {
+			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			.cq_entries = entries * 8,
+		};
+
+		err = io_uring_queue_init_params(entries, ring, &params);
+	}
+	return err;
+}
+
+int uring_open(struct uring **out, unsigned int entries)
+{
+	struct uring *uring = calloc(1, sizeof(*uring));
+	int err;
+
+	if (!uring)
+		return -ENOMEM;
+	err = setup(&uring->ring, entries ? entries : URING_ENTRIES);
+	if (err) {
+		free(uring);
+		return err;
+	}
+	/* saves looking the file up with each system call; nothing depends on it */
+	io_uring_register_ring_fd(&uring->ring);
+	list_init(&uring->pending);
+	list_init(&uring->cancelled);
+	*out = uring;
+	return 0;
+}
+
+/* The place to write op's submission to: the ring, or op itself when that is full or others wait already. */
+static struct io_uring_sqe *uring_sqe(struct uring *uring, struct loop_op *op)
+{
+	struct io_uring_sqe *sqe = list_empty(&uring->pending) ? io_uring_get_sqe(&uring->ring) : NULL;
+
+	uring->in_flight++;
+	list_init(&op->pending);
+	if (sqe)
+		return sqe;
+	list_add(&uring->pending, &op->pending);
+	return (struct io_uring_sqe *)op->sqe;
+}
+
+static void uring_fill(struct uring *uring)
+{
+	while (!list_empty(&uring->pending)) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+		struct loop_op *op;
+
+		if (!sqe)
+			return;
+		op = list_entry(list_pop(&uring->pending), struct loop_op, pending);
+		memcpy(sqe, op->sqe, sizeof(*sqe));
+	}
+}
+
+static int uring_enter(struct uring *uring, uint64_t ns)
+{
+	struct __kernel_timespec ts = { .tv_sec = (int64_t)(ns / 1000000000), .tv_nsec = (long long)(ns % 1000000000) };
+	struct io_uring_cqe *cqe;
+
+	uring_fill(uring);
+	if (!ns || !list_empty(&uring->pending))
+		return io_uring_submit_and_get_events(&uring->ring);
+	return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, ns == UINT64_MAX ? NULL : &ts, NULL);
+}
+
+/* Copied out first: a callback may submit, and so overwrite the queue. */
+static unsigned int uring_reap(struct uring *uring, struct completion *done)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0, seen = 0;
+
+	io_uring_for_each_cqe(&uring->ring, head, cqe) {
+		if (seen == URING_BATCH)
+			break;
+		seen++;
+		if (!cqe->user_data)
+			continue;
+		done[n].op = io_uring_cqe_get_data(cqe);
+		done[n++].res = cqe->res;
+	}
+	io_uring_cq_advance(&uring->ring, seen);
+	uring->in_flight -= n;
+	return n;
+}
+
+/* Ops that were given up before the kernel had seen them. */
+static void uring_drop(struct uring *uring)
+{
+	struct list *entry;
+
+	while ((entry = list_pop(&uring->cancelled))) {
+		struct loop_op *op = list_entry(entry, struct loop_op, pending);
+
+		uring->in_flight--;
+		if (!uring->closing)
+			op->done(op, -ECANCELED);
+	}
+}
+
+int uring_turn(struct uring *uring, uint64_t ns)
+{
+	struct completion done[URING_BATCH];
+	unsigned int n;
+	int err;
+
+	if (io_uring_cq_ready(&uring->ring) || !list_empty(&uring->cancelled))
+		ns = 0;
+	uring_drop(uring);
+	err = uring_enter(uring, ns);
+	if (err < 0 && err != -ETIME && err != -EINTR && err != -EAGAIN && err != -EBUSY)
+		return err;
+	n = uring_reap(uring, done);
+	for (unsigned int i = 0; i < n && !uring->closing; i++)
+		done[i].op->done(done[i].op, done[i].res);
+	return (int)n;
+}
+
+void uring_close(struct uring *uring)
+{
+	struct io_uring_sqe *sqe;
+	uint64_t end = loop_now_ns() + URING_CLOSE_MS * 1000000ULL;
+
+	uring->closing = true;
+	list_splice(&uring->cancelled, &uring->pending);
+	sqe = io_uring_get_sqe(&uring->ring);
+	if (sqe) {
+		io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+		sqe->user_data = 0;
+	}
+	while (uring->in_flight && loop_now_ns() < end && uring_turn(uring, 10000000) >= 0)
+		;
+	io_uring_queue_exit(&uring->ring);
+	free(uring);
+}
+
+/* Every operation: its place, its preparation, and whose it is. */
+#define START(loop, op, prepare, ...) do {						\
+	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);			\
+	prepare(sqe, __VA_ARGS__);							\
+	io_uring_sqe_set_data(sqe, op);							\
+} while (0)
+
+void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, uint32_t len, uint64_t offset)
+{
+	START(loop, op, io_uring_prep_read, fd, buf, len, offset);
+}
+
+void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, uint32_t len, uint64_t offset)
+{
+	START(loop, op, io_uring_prep_write, fd, buf, len, offset);
+}
+
+void loop_readv(struct loop *loop, struct loop_op *op, int fd, const struct iovec *iov, unsigned int n, uint64_t offset)
+{
+	START(loop, op, io_uring_prep_readv, fd, iov, n, offset);
+}
+
+void loop_writev(struct loop *loop, struct loop_op *op, int fd, const struct iovec *iov, unsigned int n,
+		 uint64_t offset)
+{
+	START(loop, op, io_uring_prep_writev, fd, iov, n, offset);
+}
+
+void loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_only)
+{
+	START(loop, op, io_uring_prep_fsync, fd, data_only ? IORING_FSYNC_DATASYNC : 0);
+}
+
+void loop_fallocate(struct loop *loop, struct loop_op *op, int fd, int mode, uint64_t offset, uint64_t len)
+{
+	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);
+
+	/* io_uring_prep_fallocate() of 2.3 takes off_t; this says what the kernel reads */
+	io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, fd, (const void *)(uintptr_t)len, (unsigned int)mode, offset);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void loop_openat(struct loop *loop, struct loop_op *op, int dirfd, const char *path, int flags, uint32_t mode)
+{
+	START(loop, op, io_uring_prep_openat, dirfd, path, flags, mode);
+}
+
+void loop_unlinkat(struct loop *loop, struct loop_op *op, int dirfd, const char *path, int flags)
+{
+	START(loop, op, io_uring_prep_unlinkat, dirfd, path, flags);
+}
+
+void loop_closefd(struct loop *loop, struct loop_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);
+
+	io_uring_prep_close(sqe, fd);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void loop_recv(struct loop *loop, struct loop_op *op, int fd, void *buf, uint32_t len)
+{
+	START(loop, op, io_uring_prep_recv, fd, buf, len, 0);
+}
+
+void loop_send(struct loop *loop, struct loop_op *op, int fd, const void *buf, uint32_t len)
+{
+	START(loop, op, io_uring_prep_send, fd, buf, len, MSG_NOSIGNAL);
+}
+
+void loop_recvmsg(struct loop *loop, struct loop_op *op, int fd, struct msghdr *msg, int flags)
+{
+	START(loop, op, io_uring_prep_recvmsg, fd, msg, (unsigned int)flags);
+}
+
+void loop_sendmsg(struct loop *loop, struct loop_op *op, int fd, const struct msghdr *msg, int flags)
+{
+	START(loop, op, io_uring_prep_sendmsg, fd, msg, (unsigned int)flags | MSG_NOSIGNAL);
+}
+
+void loop_accept(struct loop *loop, struct loop_op *op, int fd)
+{
+	START(loop, op, io_uring_prep_accept, fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+void loop_connect(struct loop *loop, struct loop_op *op, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	START(loop, op, io_uring_prep_connect, fd, addr, len);
+}
+
+void loop_shutdown(struct loop *loop, struct loop_op *op, int fd, int how)
+{
+	START(loop, op, io_uring_prep_shutdown, fd, how);
+}
+
+void loop_poll(struct loop *loop, struct loop_op *op, int fd, unsigned int events)
+{
+	START(loop, op, io_uring_prep_poll_add, fd, events);
+}
+
+void loop_command(struct loop *loop, struct loop_op *op, int fd, uint32_t cmd_op, const void *cmd16)
+{
+	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);
+
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
+	sqe->cmd_op = cmd_op;
+	memcpy(sqe->cmd, cmd16, 16);
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void loop_cancel(struct loop *loop, struct loop_op *op)
+{
+	struct uring *uring = loop_uring(loop);
+	struct io_uring_sqe *sqe;
+
+	if (!list_empty(&op->pending)) {
+		list_del(&op->pending);
+		list_add(&uring->cancelled, &op->pending);
+		return;
+	}
+	sqe = io_uring_get_sqe(&uring->ring);
+	if (!sqe) {
+		io_uring_submit(&uring->ring);
+		sqe = io_uring_get_sqe(&uring->ring);
+	}
+	if (!sqe)
+		return;
+	io_uring_prep_cancel64(sqe, (uintptr_t)op, 0);
+	sqe->user_data = 0;
+}
