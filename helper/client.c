@@ -87,7 +87,8 @@ static int pick_only(char name[REGIONFS_CLIENT_NAME], char *message, size_t room
 	int err = regionfs_client_instances(&names, &count);
 
 	if (err) {
-		snprintf(message, room, "cannot list %s: %s", regionfs_client_run_dir(), strerror(-err));
+		snprintf(message, room, "cannot list %s: %s", regionfs_client_run_dir(),
+			 strerror(-err));
 		return err;
 	}
 	if (count == 1) {
@@ -123,8 +124,8 @@ static int fail_connect(struct regionfs_client *client, const char *instance, in
 {
 	if (err == ENOENT || err == ECONNREFUSED) {
 		snprintf(client->message, sizeof(client->message),
-			 "regiond of instance '%s' is not running: start it with 'regionctl instance start %s'",
-			 instance, instance);
+			 "regiond of instance '%s' is not running: start it with "
+			 "'regionctl instance start %s'", instance, instance);
 		return -ESRCH;
 	}
 	snprintf(client->message, sizeof(client->message),
@@ -215,9 +216,8 @@ static int wait_readable(struct regionfs_client *client)
 		if (errno != EINTR)
 			return -errno;
 	/* An answer that is already here counts more than the wish to leave. */
-	if (!fds[0].revents && fds[1].revents)
-		return fail(client, -EINTR, "interrupted");
-	return 0;
+	client->interrupted = !fds[0].revents && fds[1].revents;
+	return client->interrupted ? fail(client, -EINTR, "interrupted") : 0;
 }
 
 static int grow(struct regionfs_client *client)

@@ -30,9 +30,13 @@ static const struct flag_option flag_options[] = {
 	{ "remount", MS_REMOUNT, 0 },		{ "loud", 0, MS_SILENT },
 };
 
-/* Meant for mount(8), systemd or nobody; they have no meaning here, and a helper is handed them all the same. */
+/*
+ * Meant for mount(8), systemd or nobody; they have no meaning here, and a helper is handed them
+ * all the same.
+ */
 static const char *const ignored_options[] = {
-	"defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "owner", "group",
+	"defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users",
+	"owner", "group",
 };
 
 /* Handed to regiond as --NAME=VALUE when it is started. */
@@ -108,7 +112,8 @@ static int add_own(struct regionfs_options *options, const char *text, char *mes
 	return 1;
 }
 
-static int add_argument(struct regionfs_options *options, const char *text, char *message, size_t room)
+static int add_argument(struct regionfs_options *options, const char *text, char *message,
+			size_t room)
 {
 	size_t i;
 
@@ -131,7 +136,10 @@ static int add_argument(struct regionfs_options *options, const char *text, char
 	return 1;
 }
 
-/* What nobody here knows is for the file system: an old mount.regionfs must not stand in a new module's way. */
+/*
+ * What nobody here knows is for the file system: an old mount.regionfs must not stand in a new
+ * module's way.
+ */
 static int add_data(struct regionfs_options *options, const char *text, char *message, size_t room)
 {
 	size_t used = strlen(options->data);
@@ -159,7 +167,10 @@ static int add_one(struct regionfs_options *options, const char *text, char *mes
 	return ret < 0 ? ret : 0;
 }
 
-/* Cuts the next option off *text in place, as mount(8) does: a comma in "quotes" is part of the value, the quotes aren't. */
+/*
+ * Cuts the next option off *text in place, as mount(8) does: a comma in "quotes" is part of the
+ * value, the quotes aren't.
+ */
 static char *next_option(char **text)
 {
 	char *start = *text, *from = *text, *to = *text;

@@ -17,13 +17,13 @@ struct regionfs_options {
 	uint64_t drain_ms;		/* how long umount waits for unpushed bytes */
 	bool has_drain;
 	bool no_helper;			/* helper=none: mount only, somebody else serves it */
-	char *args[REGIONFS_HELPER_ARGS];	/* "--source=URI" and so on for regiond, NULL-terminated */
+	char *args[REGIONFS_HELPER_ARGS];	/* "--source=URI" ... for regiond, then NULL */
 	size_t nr_args;
 };
 
 /*
- * Adds the options of text (comma-separated; commas inside "quotes" belong to the value) to options. 0, or a negative
- * errno with a sentence in message.
+ * Adds the options of text (comma-separated; commas inside "quotes" belong to the value) to
+ * options. 0, or a negative errno with a sentence in message.
  */
 int regionfs_options_add(struct regionfs_options *options, const char *text, char *message,
 			 size_t room);

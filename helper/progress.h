@@ -16,13 +16,16 @@ struct regionfs_progress {
 	int columns;
 	uint64_t started_ms;
 	uint64_t printed_ms;
-	uint64_t first_done;	/* of the first update: what was there before doesn't count for the rate */
+	uint64_t first_done;	/* of the first update: it doesn't count for the rate */
 	bool has_first;
 };
 
 void regionfs_progress_init(struct regionfs_progress *progress, FILE *to, const char *label);
 
-/* total 0: not known yet. Draws at most ten times a second on a terminal, each five seconds elsewhere. */
+/*
+ * total 0: not known yet. Draws at most ten times a second on a terminal, each five seconds
+ * elsewhere.
+ */
 void regionfs_progress_update(struct regionfs_progress *progress, uint64_t done, uint64_t total,
 			      const char *unit, uint64_t now_ms);
 

@@ -100,7 +100,8 @@ int regionfs_table_cell(struct regionfs_table *table, const char *text)
 	return 0;
 }
 
-static void print_cell(const struct regionfs_table *table, size_t column, const char *text, FILE *to)
+static void print_cell(const struct regionfs_table *table, size_t column, const char *text,
+		       FILE *to)
 {
 	size_t pad = table->widths[column] - regionfs_text_width(text);
 	bool right = is_right(table->headings[column]);

@@ -11,7 +11,10 @@
 
 #include "units.h"
 
-/* Digits and an optional fraction of at most nine digits, kept exact: value = whole + frac / scale. */
+/*
+ * Digits and an optional fraction of at most nine digits, kept exact: value = whole + frac /
+ * scale.
+ */
 struct decimal {
 	uint64_t whole;
 	uint64_t frac;
@@ -57,7 +60,10 @@ static int parse_decimal(const char **text, struct decimal *number)
 	return err ? err : parse_fraction(text, number);
 }
 
-/* number * unit; -EINVAL where the fraction leaves a remainder, since half a byte is surely a mistake. */
+/*
+ * number * unit; -EINVAL where the fraction leaves a remainder, since half a byte is surely a
+ * mistake.
+ */
 static int scale_decimal(const struct decimal *number, uint64_t unit, uint64_t *value)
 {
 	unsigned __int128 part = (unsigned __int128)number->frac * unit;
@@ -111,7 +117,8 @@ static int duration_unit(const char *suffix, uint64_t *unit)
 		const char *name;
 		uint64_t ms;
 	} units[] = {
-		{ "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "min", 60000 }, { "h", 3600000 },
+		{ "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 },
+		{ "min", 60000 }, { "h", 3600000 },
 	};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {

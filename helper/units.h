@@ -10,11 +10,14 @@
 #define REGIONFS_UNITS_TEXT	32
 
 /*
- * All parsers take the whole string or nothing: 0, -EINVAL for what they can't read, -ERANGE for what
- * doesn't fit. *value is touched on success only.
+ * All parsers take the whole string or nothing: 0, -EINVAL for what they can't read, -ERANGE for
+ * what doesn't fit. *value is touched on success only.
  */
 
-/* "4096", "64K", "1.5G", "10MiB": powers of 1024, up to T and P; a fraction must come out as whole bytes. */
+/*
+ * "4096", "64K", "1.5G", "10MiB": powers of 1024, up to T and P; a fraction must come out as
+ * whole bytes.
+ */
 int regionfs_size_parse(const char *text, uint64_t *value);
 
 /* "250ms", "60s", "5m", "1h"; without a unit, seconds. In milliseconds. */

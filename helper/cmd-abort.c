@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+/* regionctl abort: undo a seed or leech. */
+#include "cmd.h"
+
+static int run(struct cmd_context *ctx)
+{
+	return cmd_call_quiet(ctx, "abort");
+}
+
+const struct cmd cmd_abort = {
+	.name = "abort",
+	.summary = "undo a seed or leech that is not handed over yet",
+	.details = "Refused once the region has changed its owner.\n",
+	.operands = CMD_ONE_REGION,
+	.run = run,
+};

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+/* regionctl leech: take a region over from the host that seeds it. */
+#include "cmd.h"
+
+static int run(struct cmd_context *ctx)
+{
+	json_t *result;
+	int code = cmd_call(ctx, "leech", &result);
+
+	return code ? code : show_result(ctx, result, show_handover_fields);
+}
+
+const struct cmd cmd_leech = {
+	.name = "leech",
+	.summary = "take a region over from the host that seeds it",
+	.details =
+		"Makes REGION here, locked, and pulls its bytes while programs on the other host go on\n"
+		"writing. 'regionctl finalize REGION' then moves it: programs here that wait for it go on.\n"
+		"Ctrl-C detaches; until it is finalized, 'regionctl abort REGION' undoes it.\n",
+	.operands = (const struct cmd_operand[]) {
+		CMD_OPERAND_REGION,
+		{ CMD_SOURCE, "source", "peer://HOST:PORT/REGION", false },
+		CMD_OPERANDS_END,
+	},
+	.options = (const struct cmd_option[]) {
+		{ CMD_SOURCE, "local-source", NULL, "URI",
+		  "where its bytes live from now on (default: the instance's)" },
+		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
+		CMD_TLS_OPTIONS,
+		CMD_OPTIONS_END,
+	},
+	.flags = CMD_DETACHES,
+	.run = run,
+};

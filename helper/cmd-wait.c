@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/* regionctl wait: until a seed or leech has ended that was detached. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "progress.h"
+
+#define STEP_MS	300
+
+const struct show_field show_handover_fields[] = {
+	{ SHOW_TEXT, "region", "region" },
+	{ SHOW_TEXT, "role", "role" },
+	{ SHOW_TEXT, "state", "state" },
+	{ SHOW_TEXT, "listen", "listening on" },
+	{ SHOW_TEXT, "peer", "peer" },
+	{ SHOW_NUMBER, "epoch", "epoch" },
+	{ SHOW_SIZE, "bytes", "moved" },
+	{ SHOW_SIZE, "dirty_bytes", "dirty at hand-over" },
+	{ SHOW_MS, "downtime", "downtime" },
+	{ SHOW_TEXT, "error", "error" },
+	{ SHOW_END, NULL, NULL },
+};
+
+/* "complete", "aborted", "failed": what follows is nothing. No hand-over at all has ended, too. */
+static bool has_ended(const json_t *handover)
+{
+	const char *state = json_string_value(json_object_get(handover, "state"));
+
+	return !state || !strcmp(state, "complete") || !strcmp(state, "aborted") ||
+	       !strcmp(state, "failed");
+}
+
+static uint64_t member(const json_t *object, const char *key)
+{
+	json_int_t value = json_integer_value(json_object_get(object, key));
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+/* Success is "complete", or that there is nothing to wait for. */
+static int show_end(const struct cmd_context *ctx, const json_t *handover)
+{
+	const char *state = json_string_value(json_object_get(handover, "state"));
+	const char *error = json_string_value(json_object_get(handover, "error"));
+
+	if (state && strcmp(state, "complete"))
+		return cmd_fail(ctx, -EIO, "%s ended as '%s'%s%s", cmd_text(ctx, "region"), state,
+				error ? ": " : "", error ? error : "");
+	if (ctx->json)
+		show_json(handover, true);
+	else if (state)
+		show_fields(handover, show_handover_fields, NULL);
+	return CMD_OK;
+}
+
+/* One look: CMD_OK and *ended, or why not. */
+static int look(struct cmd_context *ctx, struct regionfs_progress *progress, bool *ended)
+{
+	const json_t *handover;
+	json_t *region;
+	int code = cmd_call(ctx, "stat", &region);
+
+	if (code)
+		return code;
+	handover = json_object_get(region, "handover");
+	*ended = has_ended(handover);
+	if (*ended) {
+		regionfs_progress_end(progress);
+		code = show_end(ctx, handover);
+	} else {
+		regionfs_progress_update(progress, member(handover, "done"),
+					 member(handover, "total"), NULL, regionfs_progress_now());
+	}
+	json_decref(region);
+	return code;
+}
+
+static bool is_late(uint64_t started_ms, uint64_t limit_ms)
+{
+	return limit_ms && regionfs_progress_now() - started_ms >= limit_ms;
+}
+
+static int run(struct cmd_context *ctx)
+{
+	uint64_t limit_ms = member(ctx->args, "timeout"), started_ms = regionfs_progress_now();
+	struct regionfs_progress progress;
+	struct pollfd stop = { .fd = cmd_stop_fd(), .events = POLLIN };
+	bool ended = false;
+	int code;
+
+	json_object_del(ctx->args, "timeout");
+	regionfs_progress_init(&progress, stderr, cmd_text(ctx, "region"));
+	while (!(code = look(ctx, &progress, &ended)) && !ended) {
+		if (is_late(started_ms, limit_ms))
+			code = cmd_fail(ctx, -ETIMEDOUT, "%s is not done yet; it goes on in "
+					"regiond", cmd_text(ctx, "region"));
+		else if (poll(&stop, 1, STEP_MS) > 0)
+			code = cmd_fail(ctx, -EINTR, "interrupted; %s goes on in regiond",
+					cmd_text(ctx, "region"));
+		if (code)
+			break;
+	}
+	regionfs_progress_end(&progress);
+	close(stop.fd);
+	return code;
+}
+
+const struct cmd cmd_wait = {
+	.name = "wait",
+	.summary = "wait until a seed or leech has ended",
+	.details = "At once when there is none. Fails when it was aborted or has failed.\n",
+	.operands = CMD_ONE_REGION,
+	.options = (const struct cmd_option[]) {
+		{ CMD_DURATION, "timeout", NULL, "TIME", "wait no longer (exit status 4)" },
+		CMD_OPTIONS_END,
+	},
+	.run = run,
+};
