@@ -103,17 +103,17 @@ deps:
 
 check: deps
 	$(MAKE) programs selftests $(KERNELS:%=module-%)
-	$(TOP)/selftests/check.sh --unit $(KERNELS)
+	$(TOP)/scripts/check.sh --unit $(KERNELS)
 
 check-unit: programs
-	$(TOP)/selftests/check.sh --unit
+	$(TOP)/scripts/check.sh --unit
 
 # check-debug, check-6.1, check-6.12: one kernel, no unit tests
 check-%: programs selftests module-%
-	$(TOP)/selftests/check.sh $*
+	$(TOP)/scripts/check.sh $*
 
 soak-%: programs selftests module-6.1
-	$(TOP)/selftests/soak.sh $*
+	$(TOP)/scripts/soak.sh $*
 
 demo: deps
 	$(MAKE) programs module-6.1

@@ -89,9 +89,9 @@ cleanup() {
 	trap - EXIT
 	local pid
 	for pid in "$qemu" "${helpers[@]}"; do
-		[ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
-	done
-	wait 2>/dev/null
+		[ -n "$pid" ] && kill -KILL "$pid"
+		[ -n "$pid" ] && wait "$pid"
+	done 2>/dev/null
 	[ -n "$work" ] && rm -rf "$work"
 }
 

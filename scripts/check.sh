@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Runs the unit tests and, in one VM for each kernel, the selftests; prove's closing lines tell of them all.
+# What they need has been built: make check does that first.
+#
+#   check.sh [--unit] [KERNEL]...    KERNEL as for vm.sh; TESTS="NAME..." runs only these selftests
+#
+# Each test's own TAP stays in build/tap/unit and build/tap/KERNEL.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(dirname "$here")
+out=$top/build/tap
+unit='' kernels=()
+
+unit_tests() {
+	local t log
+	mkdir -p "$out/unit"
+	for t in "$top"/build/tests/test-*; do
+		[ -x "$t" ] || continue
+		log=$out/unit/$(basename "$t").tap
+		timeout -k 5 300 "$t" < /dev/null > "$log" 2>&1
+		echo "# exit status: $?" >> "$log"
+		case $(tail -1 "$log") in
+		*': 0') echo "# unit: $(basename "$t")" ;;
+		*) echo "# unit: $(basename "$t") failed"; sed 's/^/# /' "$log" ;;
+		esac
+	done
+}
+
+# A VM that did not end well is a failure of its own, whatever its tests have said
+vm_ended() {
+	local log=$out/$1/vm.tap
+	if [ "$2" -le 1 ]; then
+		printf '1..1\nok 1 - the VM ended well\n# exit status: 0\n' > "$log"
+	else
+		printf '1..1\nnot ok 1 - the VM ended well\n# vm.sh gave %s\n# exit status: 1\n' "$2" > "$log"
+	fi
+}
+
+selftests() {
+	local kernel=$1 limit=2400 options=() tests=()
+	[ "$kernel" = debug ] && limit=7200 options=(--kmemleak)
+	read -ra tests <<< "${TESTS:-}"
+	rm -rf "${out:?}/$kernel"
+	echo "# kernel $kernel: $("$here/vm.sh" release "$kernel")"
+	"$here/vm.sh" run --kernel "$kernel" --timeout "$limit" "${options[@]}" --out "$out/$kernel" -- \
+		"$top/selftests/run.sh" --tap /out "${tests[@]}"
+	vm_ended "$kernel" $?
+}
+
+# For prove: shows a kept log, and ends as the test did
+if [ "${1:-}" = --replay ]; then
+	cat "$2"
+	rc=$(sed -n 's/^# exit status: //p' "$2" | tail -1)
+	# 4 is kselftest's "skipped", which the plan says as well
+	[ "${rc:-1}" -eq 4 ] && exit 0
+	exit "${rc:-1}"
+fi
+
+for a in "$@"; do
+	case $a in --unit) unit=1 ;; *) kernels+=("$a") ;; esac
+done
+cd "$top" || exit 1
+mkdir -p "$out"
+logs=()
+if [ -n "$unit" ]; then
+	rm -rf "$out/unit"
+	unit_tests
+	logs+=("$out"/unit/*.tap)
+fi
+for k in "${kernels[@]}"; do
+	selftests "$k"
+	logs+=("$out/$k"/*.tap)
+done
+cd "$out" && prove --exec "$here/check.sh --replay" "${logs[@]#"$out"/}"
