@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Truncating does not wait for a READ beyond the new end; the READ's late answer touches nothing. */
+#include "lib/detach.h"
+
+static struct detach d;
+
+int main(void)
+{
+	struct stat st;
+
+	tap_start(300);
+	detach_begin(&d, 1, 1);
+	is(app_run(d.path, APP_TRUNCATE, DETACH_AT + DETACH_LEN, 0, 0), 0,
+	   "truncate returns while the READ is held");
+	is(stat(d.path, &st) ?: st.st_size, DETACH_AT + DETACH_LEN, "the size is the new one");
+	is(reap(d.bystander, SOON), APP_SHORT, "the bystander is behind the end now");
+	is(fh_at(d.e.fh, d.place)->state, FH_HELD, "the READ is still held");
+	detach_release(&d, DETACH_AT + DETACH_LEN, DETACH_SIZE);
+	is(reap(d.reader, SOON), 0, "the reader before the end gets its bytes");
+	is(truncate(d.path, DETACH_SIZE), 0, "the file can grow again");
+	ok(detach_reads(&d, 0, DETACH_AT + DETACH_LEN, 1), "the kept bytes are right");
+	ok(detach_reads(&d, DETACH_AT + DETACH_LEN, DETACH_SIZE - DETACH_AT - DETACH_LEN, 0),
+	   "the new ones are zero");
+	return tap_done();
+}
