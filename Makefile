@@ -124,7 +124,7 @@ bench: deps
 	$(MAKE) -C $(TOP)/bench bench
 
 lint:
-	$(TOP)/scripts/check-style.sh
+	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
 .PHONY: deps check check-unit demo bench lint

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs the unit tests and, in one VM for each kernel, the selftests; prove's closing lines tell of them all.
+# Looks at the style, runs the unit tests and, in one VM for each kernel, the selftests; prove's closing lines tell of them all.
 # What they need has been built: make check does that first.
 #
 #   check.sh [--unit] [KERNEL]...    KERNEL as for vm.sh; TESTS="NAME..." runs only these selftests
@@ -10,20 +10,35 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
 out=$top/build/tap
-unit='' kernels=()
+units='' kernels=()
+
+style() {
+	"$here/check-style.sh" 2>&1 | sed 's/^/# /'
+	[ "${PIPESTATUS[0]}" -eq 0 ] && echo 'ok 1 - nothing to complain about' || echo 'not ok 1 - see above'
+	echo 1..1
+}
+
+# unit NAME COMMAND...: keeps its TAP, and shows it when it failed
+unit() {
+	local name=$1 log=$out/unit/$1.tap rc
+	shift
+	"$@" < /dev/null > "$log" 2>&1
+	rc=$?
+	echo "# exit status: $rc" >> "$log"
+	if [ "$rc" -eq 0 ] && ! grep -q '^not ok' "$log"; then
+		echo "# unit: $name passed"
+	else
+		echo "# unit: $name failed"
+		sed 's/^/# /' "$log"
+	fi
+}
 
 unit_tests() {
-	local t log
+	local t
 	mkdir -p "$out/unit"
+	unit style style
 	for t in "$top"/build/tests/test-*; do
-		[ -x "$t" ] || continue
-		log=$out/unit/$(basename "$t").tap
-		timeout -k 5 300 "$t" < /dev/null > "$log" 2>&1
-		echo "# exit status: $?" >> "$log"
-		case $(tail -1 "$log") in
-		*': 0') echo "# unit: $(basename "$t")" ;;
-		*) echo "# unit: $(basename "$t") failed"; sed 's/^/# /' "$log" ;;
-		esac
+		[ -x "$t" ] && unit "$(basename "$t")" timeout -k 5 300 "$t"
 	done
 }
 
@@ -58,12 +73,12 @@ if [ "${1:-}" = --replay ]; then
 fi
 
 for a in "$@"; do
-	case $a in --unit) unit=1 ;; *) kernels+=("$a") ;; esac
+	case $a in --unit) units=1 ;; *) kernels+=("$a") ;; esac
 done
 cd "$top" || exit 1
 mkdir -p "$out"
 logs=()
-if [ -n "$unit" ]; then
+if [ -n "$units" ]; then
 	rm -rf "$out/unit"
 	unit_tests
 	logs+=("$out"/unit/*.tap)
