@@ -28,15 +28,20 @@ mounts() {
 		for c in memory io pids cpu; do echo "+$c" > /sys/fs/cgroup/cgroup.subtree_control; done
 } 2>/dev/null
 
-# A fresh /tmp, which still has the directory that vm.sh was called from
+# show DIR FD: DIR, as it was opened before, where a mount has hidden it
+show() {
+	[ -d "$1" ] && return
+	mkdir -p "$1"
+	mount --bind "/proc/self/fd/$2" "$1"
+}
+
+# A fresh /tmp, which still has the project and the directory that vm.sh was called from
 fresh_tmp() {
-	exec 8< "$vm_dir"
+	exec 8< "$vm_top" 9< "$vm_dir"
 	mount -t tmpfs -o mode=1777 tmp /tmp
-	if [ ! -d "$vm_dir" ]; then
-		mkdir -p "$vm_dir"
-		mount --bind /proc/self/fd/8 "$vm_dir"
-	fi
-	exec 8<&-
+	show "$vm_top" 8
+	show "$vm_dir" 9
+	exec 8<&- 9<&-
 }
 
 # The debugging kernel has everything built in; modprobe has to be told
