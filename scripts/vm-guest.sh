@@ -32,7 +32,7 @@ mounts() {
 show() {
 	[ -d "$1" ] && return
 	mkdir -p "$1"
-	mount --bind "/proc/self/fd/$2" "$1"
+	mount --no-canonicalize --bind "/proc/self/fd/$2" "$1"
 }
 
 # A fresh /tmp, which still has the project and the directory that vm.sh was called from
