@@ -42,29 +42,36 @@ static json_t *region_name(const char *text)
 	return *text ? json_string(text) : NULL;
 }
 
-static json_t *from_number(int err, uint64_t number)
+/* Takes the parser's result; number is read through a pointer, since arguments have no order. */
+static json_t *from_number(int err, const uint64_t *number)
 {
-	return err || number > INT64_MAX ? NULL : json_integer((json_int_t)number);
+	return err || *number > INT64_MAX ? NULL : json_integer((json_int_t)*number);
+}
+
+static json_t *from_mode(const char *text)
+{
+	uint32_t mode;
+
+	return regionfs_mode_parse(text, &mode) ? NULL : json_integer(mode);
 }
 
 static json_t *account_id(enum cmd_type type, const char *text)
 {
 	const struct passwd *user = type == CMD_USER ? getpwnam(text) : NULL;
 	const struct group *group = type == CMD_GROUP ? getgrnam(text) : NULL;
-	uint64_t number = 0;
+	uint64_t number;
 
 	if (user)
 		return json_integer(user->pw_uid);
 	if (group)
 		return json_integer(group->gr_gid);
-	return from_number(regionfs_number_parse(text, 0, UINT32_MAX - 1, &number), number);
+	return from_number(regionfs_number_parse(text, 0, UINT32_MAX - 1, &number), &number);
 }
 
 /* NULL: text is no value of this type. */
 static json_t *parse_value(enum cmd_type type, const char *text)
 {
-	uint64_t number = 0;
-	uint32_t mode = 0;
+	uint64_t number;
 
 	switch (type) {
 	case CMD_TEXT:
@@ -76,13 +83,13 @@ static json_t *parse_value(enum cmd_type type, const char *text)
 	case CMD_REGION:
 		return region_name(text);
 	case CMD_SIZE:
-		return from_number(regionfs_size_parse(text, &number), number);
+		return from_number(regionfs_size_parse(text, &number), &number);
 	case CMD_NUMBER:
-		return from_number(regionfs_number_parse(text, 0, INT64_MAX, &number), number);
+		return from_number(regionfs_number_parse(text, 0, INT64_MAX, &number), &number);
 	case CMD_DURATION:
-		return from_number(regionfs_duration_parse(text, &number), number);
+		return from_number(regionfs_duration_parse(text, &number), &number);
 	case CMD_MODE:
-		return from_number(regionfs_mode_parse(text, &mode), mode);
+		return from_mode(text);
 	case CMD_USER:
 	case CMD_GROUP:
 		return account_id(type, text);

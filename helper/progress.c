@@ -97,7 +97,7 @@ const char *regionfs_progress_line(const struct regionfs_progress *progress, uin
 	char now[REGIONFS_UNITS_TEXT], all[REGIONFS_UNITS_TEXT], rate[96], bar[BAR_MAX + 3] = "";
 	int spare;
 
-	format_amount(progress, done, now);
+	format_amount(progress, total && done > total ? total : done, now);
 	format_rate(progress, done, total, now_ms, rate, sizeof(rate));
 	if (!total) {
 		snprintf(text, room, "%s  %s%s", progress->label, now, rate);

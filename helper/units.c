@@ -176,23 +176,32 @@ int regionfs_mode_parse(const char *text, uint32_t *mode)
 	return 0;
 }
 
+/* Three digits, but "1 MiB", not "1.00 MiB". */
+static void format_digits(double value, bool whole, char *text, size_t room)
+{
+	int digits = whole || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+	char *point;
+
+	snprintf(text, room, "%.*f", digits, value);
+	point = strchr(text, '.');
+	if (point && !strtoul(point + 1, NULL, 10))
+		*point = '\0';
+}
+
 const char *regionfs_size_format(uint64_t bytes, char text[REGIONFS_UNITS_TEXT])
 {
 	static const char *const names[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	double value = (double)bytes;
 	size_t unit = 0;
+	char digits[16];
 
 	/* 1023.96 KiB would print as "1024 KiB": step up where rounding gets there. */
 	while (value >= 1023.5 && unit + 1 < sizeof(names) / sizeof(names[0])) {
 		value /= 1024;
 		unit++;
 	}
-	if (unit == 0 || value >= 99.95 || value == (double)(uint64_t)value)
-		snprintf(text, REGIONFS_UNITS_TEXT, "%.0f %s", value, names[unit]);
-	else if (value >= 9.995)
-		snprintf(text, REGIONFS_UNITS_TEXT, "%.1f %s", value, names[unit]);
-	else
-		snprintf(text, REGIONFS_UNITS_TEXT, "%.2f %s", value, names[unit]);
+	format_digits(value, unit == 0, digits, sizeof(digits));
+	snprintf(text, REGIONFS_UNITS_TEXT, "%s %s", digits, names[unit]);
 	return text;
 }
 
