@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0
+# Reads the lines of JSON that run.sh prints, and prints tables with ratios, and how regionfs stands against
+# its targets. Round 0 only warms up. With -v gate=1 the exit status is 1 when a target is missed.
+#
+#   awk -f report.awk RESULTS.jsonl
+
+function text(key,	at, rest) {
+	at = index($0, "\"" key "\":\"")
+	if (!at)
+		return ""
+	rest = substr($0, at + length(key) + 4)
+	return substr(rest, 1, index(rest, "\"") - 1)
+}
+
+function number(key,	at) {
+	at = index($0, "\"" key "\":")
+	return at ? substr($0, at + length(key) + 3) + 0 : 0
+}
+
+# Values are kept as strings of numbers, one a round
+function sorted(list,	n, i, j, t) {
+	n = split(list, v, " ")
+	for (i = 2; i <= n; i++)
+		for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
+			t = v[j]
+			v[j] = v[j - 1]
+			v[j - 1] = t
+		}
+	return n
+}
+
+function median(list,	n) {
+	n = sorted(list)
+	if (!n)
+		return 0
+	return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+}
+
+function spread(list,	n) {
+	n = sorted(list)
+	return sprintf("%.1f-%.1f", v[1], v[n])
+}
+
+function add(measure, peer, what, value) {
+	all[measure, peer, what] = all[measure, peer, what] " " value
+}
+
+# What a measure is judged by: throughput for seq; scatter mixes hits and misses, so its mean; else medians
+function figure(measure) {
+	return measure == "seq" ? "mib_s" : measure == "scatter" ? "mean" : "median"
+}
+
+function of(measure, peer) {
+	return median(all[measure, peer, figure(measure)])
+}
+
+function have(measure, peer) {
+	return (measure, peer, "median") in all
+}
+
+function head(measure,	about) {
+	about["random"] = "random: a cold 4 KiB page, MADV_RANDOM; us"
+	about["scatter"] = "scatter: random 4 KiB pages, default advice, hits among them; us on average"
+	about["lone"] = "lone: one cold page in each 2 MiB, default advice; us"
+	about["seq"] = "seq: cold sequential mmap read; MiB/s, then us for a MiB"
+	printf "\n%s\n", measure in about ? about[measure] : measure
+	printf "  %-16s %10s %7s  %-21s %9s %9s %9s %9s\n", "", measure == "seq" ? "MiB/s" : "us", "x fuse",
+		"rounds", "p10 us", "p90 us", "p99 us", "in MiB"
+}
+
+function row(measure, peer,	value, fuse) {
+	value = of(measure, peer)
+	fuse = have(measure, "fuse") ? of(measure, "fuse") : 0
+	printf "  %-16s %10.1f %7s  %-21s %9.1f %9.1f %9.1f %9.1f\n", peer, value,
+		fuse ? sprintf("%.2f", value / fuse) : "-", spread(all[measure, peer, figure(measure)]),
+		median(all[measure, peer, "p10"]), median(all[measure, peer, "p90"]),
+		median(all[measure, peer, "p99"]), median(all[measure, peer, "resident"])
+}
+
+# tmpfs is the limit and not a peer; userfaultfd with copies of 1 MiB has no 4 KiB fault to compare with
+function judged(name, measure) {
+	return name != "tmpfs" && name != "regionfs" && have(measure, name) && name !~ /^uffd-1m/
+}
+
+function best(measure, sign,	i, value) {
+	best_peer = ""
+	for (i = 1; i <= peers; i++) {
+		if (!judged(peer[i], measure))
+			continue
+		value = of(measure, peer[i])
+		if (best_peer == "" || (value - best_value) * sign > 0) {
+			best_peer = peer[i]
+			best_value = value
+		}
+	}
+	return best_peer != ""
+}
+
+function verdict(ok, words) {
+	printf "  %-6s %s\n", ok ? "ok" : "MISSED", words
+	if (!ok)
+		missed++
+}
+
+function judge_seq(	ratio) {
+	if (!have("seq", "regionfs") || !best("seq", 1))
+		return
+	ratio = of("seq", "regionfs") / best_value
+	verdict(ratio >= 1.5, sprintf("seq: %.2fx the best peer (%s), wanted at least 1.5x", ratio, best_peer))
+	if (have("seq", "uffd-1m"))
+		printf "  %-6s seq: %.2fx userfaultfd with copies of 1 MiB\n", "note", of("seq", "regionfs") / of("seq", "uffd-1m")
+}
+
+function judge_random(	ratio, limit, i) {
+	if (!have("random", "regionfs"))
+		return
+	limit = clock == "icount" ? 1.0 : 1.15
+	if (have("random", "fuse")) {
+		ratio = of("random", "regionfs") / of("random", "fuse")
+		verdict(ratio <= limit, sprintf("random: %.3fx fuse, wanted at most %.2fx", ratio, limit))
+	}
+	for (i = 1; i <= peers; i++) {
+		if (!judged(peer[i], "random") || peer[i] ~ /^fuse/)
+			continue
+		ratio = of("random", "regionfs") / of("random", peer[i])
+		verdict(ratio < 1, sprintf("random: %.3fx %s, wanted below 1x", ratio, peer[i]))
+	}
+}
+
+/"clock":/ {
+	clock = text("clock")
+	printf "\nkernel %s, %d CPU(s), %s, %d rounds, %d MiB, %d pages\n", text("kernel"), number("cpus"),
+		clock == "icount" ? "times are instructions (1 us = 1000)" : "wall clock", number("rounds"),
+		number("size_mib"), number("pages")
+}
+
+/"skipped":/ {
+	printf "  %s left out: %s\n", text("peer"), text("skipped")
+	if (text("peer") == "regionfs")
+		missed++
+}
+
+/"failed":/ {
+	printf "  %s failed at %s\n", text("peer"), text("failed")
+	missed++
+}
+
+/"measure":/ && number("round") > 0 {
+	m = text("measure")
+	p = text("peer")
+	if (!(m in seen_measure)) {
+		seen_measure[m] = 1
+		measure[++measures] = m
+	}
+	if (!(p in seen_peer)) {
+		seen_peer[p] = 1
+		peer[++peers] = p
+	}
+	add(m, p, "median", number("median_ns") / 1000)
+	add(m, p, "p10", number("p10_ns") / 1000)
+	add(m, p, "p90", number("p90_ns") / 1000)
+	add(m, p, "p99", number("p99_ns") / 1000)
+	add(m, p, "mean", number("mean_ns") / 1000)
+	add(m, p, "mib_s", number("mib_s"))
+	add(m, p, "resident", number("resident") / 1048576)
+}
+
+END {
+	for (i = 1; i <= measures; i++) {
+		head(measure[i])
+		for (j = 1; j <= peers; j++)
+			if (have(measure[i], peer[j]))
+				row(measure[i], peer[j])
+	}
+	print ""
+	judge_seq()
+	judge_random()
+	exit gate && missed ? 1 : 0
+}

@@ -1,0 +1,228 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Measures regionfs and what would be used instead of it, side by side in one run on one medium (memory).
+#
+#   run.sh [OPTION]...        as root, in a VM (scripts/vm.sh run -- bench/run.sh) or on a machine of its own
+#
+#   --rounds N      rounds that count, after one that doesn't (default 5); peers alternate within a round
+#   --size MIB      of the file (default 256)
+#   --pages N       that random touches (default 1000); scatter a quarter of it
+#   --seed N        of the order of pages (default 1; grows by one each round)
+#   --peers LIST    default "tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs"; also fuse-mt, nbd-1, uffd-4k-process
+#   --measures LIST default "random scatter lone seq" (see bench-touch --help)
+#   --bin DIR       where bench-touch and memfs are (default ../build/bench)
+#   --icount        the clock counts instructions: judge by the limits for that
+#   --gate          exit with 1 when regionfs misses a target, or could not be measured
+#
+# Prints lines of JSON as results come in, then a table (report.awk, which also reads the lines of an
+# earlier run). How each peer is tuned is said in its up_ function below, and in the JSON.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+rounds=5 size=256 pages=1000 seed=1 bin=$here/../build/bench clock=wall gate=0
+peers='tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs'
+measures='random scatter lone seq'
+
+say() { echo "run.sh: $*" >&2; }
+die() { say "$*"; exit 2; }
+usage() { sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0"; }
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--rounds) rounds=$2; shift ;;
+	--size) size=$2; shift ;;
+	--pages) pages=$2; shift ;;
+	--seed) seed=$2; shift ;;
+	--peers) peers=$2; shift ;;
+	--measures) measures=$2; shift ;;
+	--bin) bin=$2; shift ;;
+	--icount) clock=icount ;;
+	--gate) gate=1 ;;
+	-h | --help) usage; exit 0 ;;
+	*) die "unknown option $1 (see --help)" ;;
+	esac
+	shift
+done
+
+bytes=$((size << 20))
+work=$(mktemp -d "${TMPDIR:-/tmp}/regionfs-bench.XXXXXX") || exit 2
+declare -A target		# of each peer that is up: the last arguments of bench-touch
+declare -A pids
+up=()				# peers to end
+reason=''			# why a peer can't be set up
+
+# Programs are run from memory, so that no fault on them goes to a disk meanwhile
+touch_() { "$work/bench-touch" "$@"; }
+fill() { touch_ fill --size "$bytes" "$1" || { reason="can't fill $1"; return 1; }; }
+record() { printf '%s\n' "$1" | tee -a "$work/results"; }
+settings() { record "{\"peer\":\"$1\",\"settings\":\"$2\"}"; }
+missing() { reason="no $1"; return 1; }
+
+# until COMMAND...: true once it is, for ten seconds
+until_() {
+	local i
+	for ((i = 0; i < 200; i++)); do
+		"$@" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+# ---- tmpfs: not a peer but the limit, with all pages present and only not mapped
+
+up_tmpfs() {
+	mkdir "$work/tmpfs"
+	mount -t tmpfs -o size=$((size + 16))m bench "$work/tmpfs" || { reason="can't mount tmpfs"; return 1; }
+	fill "$work/tmpfs/data" || return
+	target[tmpfs]="--warm $work/tmpfs/data"
+	settings tmpfs 'warm; pages present, not mapped'
+}
+
+down_tmpfs() { umount "$work/tmpfs"; }
+
+# ---- FUSE: peers/memfs.c says what libfuse advises. The kernel takes the bdi's 128 KiB as the most that
+# INIT may set, so a readahead of 1 MiB has to be written to sysfs after the mount.
+
+fuse_up() {
+	local name=$1 dir=$work/$1 bdi
+	shift
+	[ -x "$work/memfs" ] || missing "memfs" || return
+	modprobe -q fuse
+	[ -c /dev/fuse ] || missing "/dev/fuse" || return
+	mkdir "$dir"
+	"$work/memfs" -f "$@" --size=$bytes "$dir" &
+	pids[$name]=$!
+	until_ mountpoint -q "$dir" || { reason="memfs did not mount"; return 1; }
+	bdi=/sys/class/bdi/$(mountpoint -d "$dir")
+	echo 1024 > "$bdi/read_ahead_kb"
+	echo 100 > "$bdi/max_ratio"
+	fill "$dir/data" || return
+	target[$name]=$dir/data
+	settings "$name" "memfs $*; max_read and max_write 1 MiB, read_ahead_kb $(cat "$bdi/read_ahead_kb"), keep_cache, writev replies"
+}
+
+fuse_down() { umount "$work/$1"; wait "${pids[$1]:-}"; }
+up_fuse() { fuse_up fuse -s; }
+down_fuse() { fuse_down fuse; }
+up_fuse-mt() { fuse_up fuse-mt -o clone_fd; }
+down_fuse-mt() { fuse_down fuse-mt; }
+
+# ---- NBD: nbdkit's memory plugin with its array allocator, over a UNIX socket; blocks of 4 KiB (one buffer
+# head a page), requests and readahead of 1 MiB, no scheduler, several connections (nbdkit's memory allows
+# it; it helps sequential reads on two CPUs and costs nothing on one).
+
+nbd_up() {
+	local name=$1 device=/dev/nbd$2 connections=$3 queue=/sys/block/nbd$2/queue
+	type nbdkit nbd-client > /dev/null 2>&1 || missing "nbdkit or nbd-client" || return
+	[ -b "$device" ] || modprobe -q nbd nbds_max=4 max_part=0
+	until_ test -b "$device" || missing "$device" || return
+	nbdkit -f -U "$work/$name.sock" memory "$bytes" allocator=malloc &
+	pids[$name]=$!
+	until_ test -S "$work/$name.sock" || { reason="nbdkit did not start"; return 1; }
+	nbd-client -unix "$work/$name.sock" "$device" -b 4096 -C "$connections" > "$work/$name.log" 2>&1 ||
+		{ reason="nbd-client: $(tail -1 "$work/$name.log")"; return 1; }
+	until_ grep -q -v '^0$' "/sys/block/nbd$2/size"
+	echo none > "$queue/scheduler"
+	echo 1024 > "$queue/max_sectors_kb"
+	echo 1024 > "$queue/read_ahead_kb"
+	fill "$device" || return
+	target[$name]=$device
+	settings "$name" "nbdkit memory allocator=malloc, UNIX socket, $connections connection(s), 4 KiB blocks, scheduler $(cat "$queue/scheduler"), max_sectors_kb $(cat "$queue/max_sectors_kb"), read_ahead_kb $(cat "$queue/read_ahead_kb")"
+}
+
+nbd_down() {
+	nbd-client -d "/dev/nbd$2" > /dev/null
+	kill "${pids[$1]:-}" && wait "${pids[$1]}"
+}
+
+up_nbd() { nbd_up nbd 0 4; }
+down_nbd() { nbd_down nbd 0; }
+up_nbd-1() { nbd_up nbd-1 1 1; }
+down_nbd-1() { nbd_down nbd-1 1; }
+
+# ---- userfaultfd: a handler thread inside bench-touch, see peers/uffd.c
+
+uffd_up() {
+	target[$1]="--uffd $2 ${3:+--$3} --size $bytes"
+	settings "$1" "UFFDIO_COPY of $2 bytes, blocking handler ${3:-thread}, source in huge pages"
+}
+
+up_uffd-4k() { uffd_up uffd-4k 4096; }
+up_uffd-64k() { uffd_up uffd-64k 65536; }
+up_uffd-1m() { uffd_up uffd-1m 1048576; }
+up_uffd-4k-process() { uffd_up uffd-4k-process 4096 process; }
+down_uffd-4k-process() { :; }
+down_uffd-4k() { :; }
+down_uffd-64k() { :; }
+down_uffd-1m() { :; }
+
+# ---- regionfs: as a user would mount it
+
+up_regionfs() {
+	local dir=$work/regionfs
+	grep -qw regionfs /proc/filesystems || missing "kernel module" || return
+	type mount.regionfs regiond > /dev/null 2>&1 || missing "regiond or mount.regionfs on PATH" || return
+	mkdir "$dir"
+	mount.regionfs bench "$dir" -o source=memory: > "$work/regionfs.log" 2>&1 ||
+		{ reason="mount.regionfs: $(tail -1 "$work/regionfs.log")"; return 1; }
+	fill "$dir/data" || return
+	target[regionfs]=$dir/data
+	settings regionfs "mount.regionfs -o source=memory:"
+}
+
+down_regionfs() { umount "$work/regionfs"; }
+
+# ---- the run
+
+# Ends what up_ started, in any state
+down() {
+	local peer
+	trap - EXIT
+	for peer in "${up[@]}"; do "down_$peer" > /dev/null 2>&1; done
+	rm -rf --one-file-system "$work"
+}
+
+set_up() {
+	local peer
+	for peer in $peers; do
+		declare -F "up_$peer" > /dev/null || die "no peer is named $peer"
+		up+=("$peer")
+		reason=''
+		# shellcheck disable=SC2086 # the target is several arguments
+		"up_$peer" && touch_ check ${target[$peer]} > /dev/null && continue
+		unset "target[$peer]"
+		record "{\"peer\":\"$peer\",\"skipped\":\"${reason:-check failed}\"}"
+		say "$peer is left out: ${reason:-check failed}"
+	done
+}
+
+# one MEASURE ROUND: each peer in turn
+one() {
+	local peer line count=$pages
+	[ "$1" = scatter ] && count=$((pages / 4))
+	for peer in "${up[@]}"; do
+		[ -n "${target[$peer]:-}" ] || continue
+		# shellcheck disable=SC2086 # the target is several arguments
+		line=$(touch_ "$1" --label "$peer" --round "$2" --pages "$count" --seed $((seed + $2)) ${target[$peer]}) || {
+			say "$peer failed at $1"
+			line="{\"peer\":\"$peer\",\"failed\":\"$1\"}"
+		}
+		record "$line"
+	done
+}
+
+run() {
+	local round measure
+	record "$(printf '{"kernel":"%s","cpus":%s,"clock":"%s","rounds":%s,"size_mib":%s,"pages":%s,"seed":%s}' \
+		"$(uname -r)" "$(nproc)" "$clock" "$rounds" "$size" "$pages" "$seed")"
+	set_up
+	for ((round = 0; round <= rounds; round++)); do
+		for measure in $measures; do one "$measure" $round; done
+	done
+}
+
+[ "$(id -u)" -eq 0 ] || die "needs root: it mounts file systems"
+cp "$bin/bench-touch" "$bin/memfs" "$work" || die "$bin holds no bench-touch and memfs: run make"
+trap 'exit 130' INT TERM
+trap down EXIT
+run
+awk -v gate=$gate -f "$here/report.awk" "$work/results"

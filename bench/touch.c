@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The measuring client: an ordinary program that maps a file (or a device, or an area that userfaultfd
+ * serves), looks at it, and says how long that took.
+ *
+ *   bench-touch MEASURE [OPTION]... FILE
+ *
+ * It starts each measure cold (nothing of the file in the page cache, which mincore has to confirm),
+ * looks at one word of each page that it touches, and ends with an error when one was wrong. The
+ * result is one line of JSON; times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/fs.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pattern.h"
+#include "peers/uffd.h"
+
+#define MIB	(1UL << 20)
+#define WINDOW	(2 * MIB)	/* lone touches stand this far apart */
+
+struct job {
+	const char *measure;
+	const char *path;
+	const char *label;
+	unsigned int round;
+	size_t pages;		/* to touch, for random and scatter */
+	uint64_t seed;
+	size_t copy;		/* userfaultfd: bytes a fault */
+	int process;		/* userfaultfd: the handler is a process of its own */
+	int warm;		/* leave in memory what is there */
+	size_t size;
+	int fd;
+	char *map;
+	uint64_t bad;		/* bits that were wrong */
+	uint64_t *ns;		/* a sample each */
+	size_t samples;
+	uint64_t total_ns;
+	size_t total_bytes;	/* that the samples stand for */
+};
+
+struct measure {
+	const char *name;
+	int cold;
+	int advice;
+	void (*run)(struct job *job);
+	const char *help;
+};
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* splitmix64 */
+static uint64_t draw(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+
+static void *allocate(size_t count, size_t size)
+{
+	void *mem = calloc(count ? count : 1, size);
+
+	if (!mem)
+		err(1, "memory");
+	memset(mem, 0, count * size);	/* no fault of our own while the clock runs */
+	return mem;
+}
+
+/* ---- the file ---- */
+
+static size_t size_of(int fd, const char *path)
+{
+	struct stat st;
+	uint64_t size;
+
+	if (fstat(fd, &st))
+		err(1, "%s", path);
+	if (!S_ISBLK(st.st_mode))
+		return st.st_size;
+	if (ioctl(fd, BLKGETSIZE64, &size))
+		err(1, "size of %s", path);
+	return size;
+}
+
+static void map_file(struct job *job)
+{
+	size_t size;
+
+	job->fd = open(job->path, O_RDONLY);
+	if (job->fd < 0)
+		err(1, "%s", job->path);
+	size = size_of(job->fd, job->path);
+	job->size = job->size && job->size < size ? job->size : size;
+	job->map = mmap(NULL, job->size, PROT_READ, MAP_SHARED, job->fd, 0);
+	if (job->map == MAP_FAILED)
+		err(1, "mmap of %s", job->path);
+}
+
+static void map(struct job *job)
+{
+	if (job->copy)
+		job->map = uffd_map(job->size, job->copy, job->process);
+	else
+		map_file(job);
+	if (job->size < WINDOW)
+		errx(1, "%s: %zu bytes are too few to measure", job->path, job->size);
+}
+
+/* Bytes of the mapping in memory. */
+static size_t resident(struct job *job)
+{
+	size_t pages = job->size / BENCH_PAGE, count = 0, i;
+	unsigned char *in = allocate(pages, 1);
+
+	if (mincore(job->map, job->size, in))
+		err(1, "mincore");
+	for (i = 0; i < pages; i++)
+		count += in[i] & 1;
+	free(in);
+	return count * BENCH_PAGE;
+}
+
+static void drop_all_caches(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+
+	if (fd < 0 || write(fd, "3", 1) != 1)
+		err(1, "/proc/sys/vm/drop_caches");
+	close(fd);
+}
+
+static void drop_file(struct job *job)
+{
+	struct stat st;
+
+	if (fsync(job->fd) && errno != EINVAL)
+		err(1, "fsync of %s", job->path);
+	if (!fstat(job->fd, &st) && S_ISBLK(st.st_mode))
+		ioctl(job->fd, BLKFLSBUF, 0);
+	posix_fadvise(job->fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (resident(job))
+		drop_all_caches();
+}
+
+static void make_cold(struct job *job)
+{
+	size_t left;
+
+	if (job->copy)
+		uffd_drop(job->map, job->size);
+	else
+		drop_file(job);
+	left = resident(job);
+	if (left)
+		errx(1, "%s: %zu bytes stay in memory", job->path, left);
+}
+
+/* Leave no pages behind that would press on whoever is measured next. */
+static void unmap(struct job *job)
+{
+	munmap(job->map, job->size);
+	if (job->fd >= 0 && !job->warm)
+		posix_fadvise(job->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* ---- measures ---- */
+
+/*
+ * Look at count pages, one a sample. Called on a page of our own first, so that this code, and the
+ * clock's, is in memory when it counts.
+ */
+static void __attribute__((noinline)) touch_pages(struct job *job, const char *map,
+						  const uint64_t *page, size_t count)
+{
+	uint64_t before, start = now();
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		before = now();
+		job->bad |= pattern_touch(map, page[i]);
+		job->ns[i] = now() - before;
+	}
+	job->total_ns = now() - start;
+	job->samples = count;
+	job->total_bytes = count * BENCH_PAGE;
+}
+
+/* Look at every page in order, a MiB a sample. */
+static void __attribute__((noinline)) touch_all(struct job *job, const char *map, size_t size)
+{
+	uint64_t before, start = now();
+	size_t page = 0, end, i;
+
+	for (i = 0; i < size / MIB; i++) {
+		before = now();
+		for (end = page + MIB / BENCH_PAGE; page < end; page++)
+			job->bad |= pattern_touch(map, page);
+		job->ns[i] = now() - before;
+	}
+	job->total_ns = now() - start;
+	job->samples = size / MIB;
+	job->total_bytes = job->samples * MIB;
+}
+
+static void warm_up(struct job *job, int sequential)
+{
+	uint64_t page = 0;
+	char *own = allocate(MIB, 1);
+
+	pattern_fill(own, 0, MIB);
+	if (sequential)
+		touch_all(job, own, MIB);
+	else
+		touch_pages(job, own, &page, 1);
+	free(own);
+}
+
+/* The first count of a permutation of all pages that are a multiple of stride. */
+static uint64_t *choose(struct job *job, size_t stride, size_t *count)
+{
+	size_t all = job->size / BENCH_PAGE / stride, i, other;
+	uint64_t *page = allocate(all, sizeof(*page)), state = job->seed, swap;
+
+	if (!*count || *count > all)
+		*count = all;
+	for (i = 0; i < all; i++)
+		page[i] = i * stride;
+	for (i = 0; i < *count; i++) {
+		other = i + draw(&state) % (all - i);
+		swap = page[i];
+		page[i] = page[other];
+		page[other] = swap;
+	}
+	return page;
+}
+
+static void touch_chosen(struct job *job, size_t stride, size_t count)
+{
+	uint64_t *page = choose(job, stride, &count);
+
+	job->ns = allocate(count, sizeof(*job->ns));
+	warm_up(job, 0);
+	touch_pages(job, job->map, page, count);
+	free(page);
+}
+
+static void run_random(struct job *job)
+{
+	touch_chosen(job, 1, job->pages);
+}
+
+static void run_lone(struct job *job)
+{
+	touch_chosen(job, WINDOW / BENCH_PAGE, 0);
+}
+
+static void run_seq(struct job *job)
+{
+	job->ns = allocate(job->size / MIB, sizeof(*job->ns));
+	warm_up(job, 1);
+	touch_all(job, job->map, job->size);
+}
+
+static void run_check(struct job *job)
+{
+	uint64_t start = now();
+
+	job->bad = pattern_check(job->map, job->size);
+	job->total_ns = now() - start;
+	job->total_bytes = job->size;
+}
+
+static const struct measure measures[] = {
+	{ "random", 1, MADV_RANDOM, run_random, "distinct random pages, MADV_RANDOM" },
+	{ "scatter", 1, MADV_NORMAL, run_random, "distinct random pages, default advice" },
+	{ "lone", 1, MADV_NORMAL, run_lone, "one page in each 2 MiB, default advice, random order" },
+	{ "seq", 1, MADV_NORMAL, run_seq, "every page in order, default advice" },
+	{ "check", 0, MADV_NORMAL, run_check, "every word, not measured cold" },
+	{ 0 }
+};
+
+/* Write the pattern into a file, or over a device, through its cache. */
+static void fill(struct job *job)
+{
+	char *buf = allocate(MIB, 1);
+	int fd = open(job->path, O_WRONLY | O_CREAT, 0644);
+	uint64_t offset;
+
+	if (fd < 0)
+		err(1, "%s", job->path);
+	if (!job->size)
+		job->size = size_of(fd, job->path);
+	for (offset = 0; offset < job->size; offset += MIB) {
+		pattern_fill(buf, offset, MIB);
+		if (pwrite(fd, buf, MIB, offset) != (ssize_t)MIB)
+			err(1, "write to %s at %ju", job->path, (uintmax_t)offset);
+	}
+	if (fsync(fd) || close(fd))
+		err(1, "fsync of %s", job->path);
+	free(buf);
+}
+
+/* ---- results ---- */
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t percentile(const struct job *job, unsigned int percent)
+{
+	return job->samples ? job->ns[(job->samples - 1) * percent / 100] : 0;
+}
+
+static void report(struct job *job, size_t pulled)
+{
+	double seconds = job->total_ns / 1e9;
+
+	qsort(job->ns, job->samples, sizeof(*job->ns), compare);
+	printf("{\"peer\":\"%s\",\"measure\":\"%s\",\"round\":%u,\"samples\":%zu,\"seed\":%ju,",
+	       job->label, job->measure, job->round, job->samples, (uintmax_t)job->seed);
+	printf("\"median_ns\":%ju,\"p10_ns\":%ju,\"p90_ns\":%ju,\"p99_ns\":%ju,\"max_ns\":%ju,",
+	       (uintmax_t)percentile(job, 50), (uintmax_t)percentile(job, 10),
+	       (uintmax_t)percentile(job, 90), (uintmax_t)percentile(job, 99),
+	       (uintmax_t)percentile(job, 100));
+	printf("\"mean_ns\":%.0f,\"total_ns\":%ju,\"bytes\":%zu,\"mib_s\":%.1f,\"resident\":%zu}\n",
+	       job->samples ? (double)job->total_ns / job->samples : 0.0,
+	       (uintmax_t)job->total_ns, job->total_bytes,
+	       job->total_ns ? job->total_bytes / seconds / MIB : 0.0, pulled);
+}
+
+static void measure(struct job *job, const struct measure *what)
+{
+	map(job);
+	if (what->cold && !job->warm)
+		make_cold(job);
+	if (madvise(job->map, job->size, what->advice))
+		err(1, "madvise");
+	what->run(job);
+	if (job->bad)
+		errx(1, "%s: wrong bytes", job->path);
+	report(job, resident(job));
+	unmap(job);
+}
+
+static const struct measure *find(const char *name)
+{
+	const struct measure *what;
+
+	for (what = measures; what->name; what++)
+		if (!strcmp(what->name, name))
+			return what;
+	return NULL;
+}
+
+static void usage(void)
+{
+	const struct measure *what;
+
+	puts("usage: bench-touch MEASURE [OPTION]... FILE\n\nMeasures:\n"
+	     "  fill     write the pattern that all others expect");
+	for (what = measures; what->name; what++)
+		printf("  %-8s %s\n", what->name, what->help);
+	puts("\nOptions:\n"
+	     "  --label NAME    \"peer\" in the output\n"
+	     "  --round N       \"round\" in the output\n"
+	     "  --pages N       to touch (random, scatter; default 1000)\n"
+	     "  --seed N        of the order of pages (default 1)\n"
+	     "  --size BYTES    only the first so many (default all; needed by fill of a new file and by --uffd)\n"
+	     "  --uffd BYTES    no FILE, but memory that userfaultfd fills, BYTES a fault\n"
+	     "  --process       userfaultfd's handler in a process of its own, not a thread\n"
+	     "  --warm          don't drop what is in memory");
+	exit(0);
+}
+
+static void parse(struct job *job, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "label", 1, NULL, 'l' }, { "round", 1, NULL, 'r' }, { "pages", 1, NULL, 'p' },
+		{ "seed", 1, NULL, 's' }, { "size", 1, NULL, 'z' }, { "uffd", 1, NULL, 'u' },
+		{ "process", 0, NULL, 'P' }, { "warm", 0, NULL, 'w' },
+		{ "help", 0, NULL, 'h' }, { 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'l': job->label = optarg; break;
+		case 'r': job->round = strtoul(optarg, NULL, 0); break;
+		case 'p': job->pages = strtoull(optarg, NULL, 0); break;
+		case 's': job->seed = strtoull(optarg, NULL, 0); break;
+		case 'z': job->size = strtoull(optarg, NULL, 0); break;
+		case 'u': job->copy = strtoull(optarg, NULL, 0); break;
+		case 'P': job->process = 1; break;
+		case 'w': job->warm = 1; break;
+		case 'h': usage(); break;
+		default: exit(2);
+		}
+	}
+	if (optind + 2 - !!job->copy != argc)
+		errx(2, "usage: bench-touch MEASURE [OPTION]... FILE (see --help)");
+	job->measure = argv[optind];
+	job->path = job->copy ? "userfaultfd" : argv[optind + 1];
+}
+
+static void validate(const struct job *job)
+{
+	if (job->size % MIB)
+		errx(2, "--size must be a multiple of 1 MiB");
+	if (!job->copy)
+		return;
+	if (!job->size)
+		errx(2, "--uffd needs --size");
+	if (job->copy < BENCH_PAGE || job->copy > MIB || job->copy & (job->copy - 1))
+		errx(2, "--uffd must be a power of two from 4096 to 1048576");
+}
+
+int main(int argc, char **argv)
+{
+	struct job job = { .label = "file", .pages = 1000, .seed = 1, .fd = -1 };
+	const struct measure *what;
+
+	parse(&job, argc, argv);
+	validate(&job);
+	if (!strcmp(job.measure, "fill") && !job.copy) {
+		fill(&job);
+		return 0;
+	}
+	what = find(job.measure);
+	if (!what)
+		errx(2, "no measure is named %s (see --help)", job.measure);
+	measure(&job, what);
+	return 0;
+}
