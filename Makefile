@@ -79,6 +79,7 @@ selftests:
 install: all
 	$(INSTALL) -D -m 644 $(KOUT)/regionfs.ko $(DESTDIR)/lib/modules/$(KREL)/updates/regionfs.ko
 	$(INSTALL) -D -m 755 -t $(DESTDIR)$(SBINDIR) $(BUILD)/bin/regiond $(BUILD)/bin/regionctl $(BUILD)/bin/mount.regionfs
+	ln -sf mount.regionfs $(DESTDIR)$(SBINDIR)/umount.regionfs
 	$(INSTALL) -d $(DESTDIR)/etc/regionfs $(DESTDIR)/var/lib/regionfs
 	$(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/include/linux $(TOP)/uapi/linux/regionfs.h
 	for f in $(wildcard $(TOP)/helper/man/*.[1-9]); do \

@@ -107,13 +107,17 @@ leaks() {
 }
 
 start() {
+	local p
 	mounts
 	fresh_tmp
 	settings
 	builtin_modules
 	name_disks
 	power_cut
-	[ -x "$vm_top/build/bin/mount.regionfs" ] && ln -sf "$vm_top/build/bin/mount.regionfs" /sbin/
+	# where mount(8) and umount(8) look for them
+	for p in mount umount; do
+		[ -x "$vm_top/build/bin/$p.regionfs" ] && ln -sf "$vm_top/build/bin/$p.regionfs" /sbin/
+	done
 	if [ -n "$vm_out" ]; then mkdir -p /out && mount -t virtiofs out /out; fi
 	cd "$vm_dir" || return
 	if [ -n "$vm_module" ]; then insmod "$vm_module" || return; fi
