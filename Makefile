@@ -10,6 +10,7 @@
 #   make install [DESTDIR=]     module, programs, man pages, units
 #   make check                  unit tests, then the selftests in VMs on 6.1 and 6.12    TESTS="NAME..."  KERNELS="6.1"
 #   make check-debug            the selftests on the debugging kernel
+#   make check-unit | check-6.1 | check-asan    parts of it; the unit tests with ASan and UBSan
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
 #   make demo | bench           see README.md and bench/
 #   make lint                   W=1, sparse, clang, checkpatch, shellcheck
@@ -109,6 +110,9 @@ check: deps
 check-unit: programs
 	$(TOP)/scripts/check.sh --unit
 
+check-asan: helper-asan
+	prove --exec '' $(BUILD)/asan/tests/test-*
+
 # check-debug, check-6.1, check-6.12: one kernel, no unit tests
 check-%: programs selftests module-%
 	$(TOP)/scripts/check.sh $*
@@ -128,4 +132,4 @@ lint:
 	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
-.PHONY: deps check check-unit demo bench lint
+.PHONY: deps check check-unit check-asan demo bench lint

@@ -8,7 +8,8 @@
 # /run/vm/setup (the variables vm_*) and /run/vm/command come from vm.sh.
 # shellcheck source=/dev/null
 . /run/vm/setup
-export PATH=/run/vm/bin:$vm_top/build/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+programs=${REGIONFS_BIN:-$vm_top/build/bin}
+export PATH=/run/vm/bin:$programs:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LANG=C.UTF-8 TERM=dumb REGIONFS_VM=1
 
 tell() { echo "<4>regionfs-vm $vm_token: $*" > /dev/kmsg; }
@@ -116,7 +117,7 @@ start() {
 	power_cut
 	# where mount(8) and umount(8) look for them
 	for p in mount umount; do
-		[ -x "$vm_top/build/bin/$p.regionfs" ] && ln -sf "$vm_top/build/bin/$p.regionfs" /sbin/
+		[ -x "$programs/$p.regionfs" ] && ln -sf "$programs/$p.regionfs" /sbin/
 	done
 	if [ -n "$vm_out" ]; then mkdir -p /out && mount -t virtiofs out /out; fi
 	cd "$vm_dir" || return

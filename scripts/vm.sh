@@ -20,6 +20,7 @@
 #   --append ARGS     more kernel parameters
 #   -v                the kernel's log on stderr, as it comes
 #
+# REGIONFS_BIN names a directory with other programs than build/bin, an absolute path, e.g. build/asan/bin.
 # In the VM, vm-power-cut ends it at once, and the disks lose what was not flushed. REGIONFS_*, COUNT, SEED,
 # TESTS and CI are handed on to the command.
 #

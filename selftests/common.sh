@@ -16,7 +16,7 @@
 SELF=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TOP=$(dirname "$SELF")
 BUILD=${BUILD:-$TOP/build}
-PATH=$BUILD/bin:$BUILD/selftests:$PATH
+PATH=${REGIONFS_BIN:-$BUILD/bin}:$BUILD/selftests:$PATH
 work=$(mktemp -d "${TMPDIR:-/tmp}/regionfs-test.XXXXXX")
 # the mount of the instance that was started last
 mnt=''

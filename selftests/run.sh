@@ -15,7 +15,7 @@ set -u
 self=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$self")
 build=${BUILD:-$top/build}
-export BUILD=$build PATH=$build/bin:$build/selftests:$PATH
+export BUILD=$build PATH=${REGIONFS_BIN:-$build/bin}:$build/selftests:$PATH
 module=${REGIONFS_KO:-$build/$(uname -r)/regionfs.ko}
 tap='' stop='' failed=0 number=0
 tests=()
