@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/* O_DIRECT: goes to the helper at once, is coherent with the page cache and mappings, obeys alignment, reports errors. */
+#include "lib/app.h"
+#include "lib/env.h"
+
+#define SIZE	(4 * MiB)
+
+static struct env e;
+static uint64_t id;
+static char path[128];
+static int fd, direct;
+static char *buf;
+
+static bool backing_is(uint64_t offset, size_t len, uint64_t seed)
+{
+	static char got[SIZE];
+
+	fh_pread(e.fh, id, got, len, offset);
+	return pattern_check(got, len, offset, seed) < 0;
+}
+
+static void plain(void)
+{
+	uint32_t from = fh_mark(e.fh);
+	long place;
+
+	is(pread(direct, buf, SIZE, 0), SIZE, "a direct read of 4 MiB");
+	is(pattern_check(buf, SIZE, 0, 1), -1, "is right");
+	place = fh_wait(e.fh, from, REGIONFS_OP_READ, id, 0, 4096, FH_ANSWERED, SOON);
+	ok(place >= 0 && fh_at(e.fh, place)->desc.flags & REGIONFS_REQ_DIRECT, "and marked direct");
+	is(env_stat(&e, id, REGIONFS_STAT_CACHED_PAGES), 0, "nothing was cached");
+	from = fh_mark(e.fh);
+	pattern_fill(buf, SIZE / 2, 0, 2);
+	is(pwrite(direct, buf, SIZE / 2, 0), SIZE / 2, "a direct write of 2 MiB");
+	ok(backing_is(0, SIZE / 2, 2), "is at the helper when it returns");
+	place = fh_wait(e.fh, from, REGIONFS_OP_WRITE, id, 0, 4096, FH_ANSWERED, SOON);
+	ok(place >= 0 && fh_at(e.fh, place)->desc.flags & REGIONFS_REQ_DIRECT, "and marked direct");
+	is(pread(direct, buf, 8192, SIZE - 4096), 4096, "a read over the end is short");
+	is(pread(direct, buf, 4096, SIZE), 0, "one behind the end is empty");
+}
+
+static void coherent(void)
+{
+	char *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	must(map != MAP_FAILED);
+	pattern_fill(map, 8192, 0, 3);
+	is(pread(direct, buf, 8192, 0), 8192, "a direct read of what was stored");
+	is(pattern_check(buf, 8192, 0, 3), -1, "sees it");
+	pattern_fill(buf, 8192, 4096, 4);
+	is(pwrite(direct, buf, 8192, 4096), 8192, "a direct write under a mapping");
+	is(pattern_check(map + 4096, 8192, 4096, 4), -1, "is seen through it");
+	is(pattern_check(map, 4096, 0, 3), -1, "beside it the stored bytes stay");
+	is(app_run(path, APP_READ, 4096, 8192, 4), 0, "and read(2) sees it");
+	is(fsync(fd), 0, "fsync");
+	ok(backing_is(4096, 8192, 4) && backing_is(0, 4096, 3), "the helper has both");
+	munmap(map, SIZE);
+}
+
+static void grows(void)
+{
+	struct stat st;
+
+	pattern_fill(buf, 8192, SIZE + MiB, 5);
+	is(pwrite(direct, buf, 8192, SIZE + MiB), 8192, "a direct write behind the end");
+	must(fstat(fd, &st) == 0);
+	is(st.st_size, SIZE + MiB + 8192, "grows the file");
+	is(app_run(path, APP_READ, SIZE + MiB, 8192, 5), 0, "and reads back");
+	is(app_run(path, APP_READ, SIZE, MiB, 0), 0, "with zeroes between");
+}
+
+static void errors(void)
+{
+	is(pread(direct, buf + 1, 4096, 0) < 0 ? errno : 0, EINVAL, "an unaligned buffer");
+	is(pread(direct, buf, 4096, 7) < 0 ? errno : 0, EINVAL, "an unaligned offset");
+	is(pwrite(direct, buf, 100, 0) < 0 ? errno : 0, EINVAL, "an unaligned length");
+	fh_rule(e.fh, REGIONFS_OP_READ, id, 0, 0, FH_ERROR, -EIO, 1);
+	is(pread(direct, buf, 4096, 0) < 0 ? errno : 0, EIO, "a failed READ");
+	fh_rule(e.fh, REGIONFS_OP_WRITE, id, 0, 0, FH_ERROR, -ENOSPC, 1);
+	is(pwrite(direct, buf, 4096, 0) < 0 ? errno : 0, ENOSPC, "a failed WRITE");
+	fh_clear(e.fh);
+	is(pread(direct, buf, 4096, 0), 4096, "the next one is good");
+	is(pattern_check(buf, 4096, 0, 3), -1, "and right");
+}
+
+/* A direct WRITE waits until an older one of the page is answered. */
+static void ordered(void)
+{
+	uint32_t from = fh_mark(e.fh);
+	pid_t pid;
+
+	fh_rule(e.fh, REGIONFS_OP_WRITE, id, 0, 4096, FH_HOLD, 0, 1);
+	is(app_run(path, APP_WRITE, 0, 4096, 6), 0, "a buffered write");
+	sync_file_range(fd, 0, 4096, SYNC_FILE_RANGE_WRITE);
+	must(fh_wait(e.fh, from, REGIONFS_OP_WRITE, id, 0, 4096, FH_HELD, SOON) >= 0);
+	pid = app_start(path, APP_DIRECT_WRITE, 0, 4096, 7);
+	ok(wait_asleep(pid, SOON), "a direct one waits for it");
+	is(fh_seen(e.fh, from, REGIONFS_OP_WRITE, id, 0, 4096, NULL), 1, "only one WRITE is out");
+	fh_clear(e.fh);
+	fh_release_all(e.fh);
+	is(reap(pid, SOON), 0, "then it goes on");
+	ok(backing_is(0, 4096, 7), "the helper has the later bytes");
+	is(app_run(path, APP_READ, 0, 4096, 7), 0, "and so has the cache");
+}
+
+int main(void)
+{
+	tap_start(300);
+	env_start(&e, "o-direct");
+	must(env_takeback(&e, 600000) == 0);
+	id = env_filled(&e, "r", SIZE, 1);
+	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
+	fd = env_path_fd(&e, "r", O_RDWR);
+	direct = env_path_fd(&e, "r", O_RDWR | O_DIRECT);
+	must(posix_memalign((void **)&buf, 4096, SIZE + 4096) == 0);
+	plain();
+	coherent();
+	grows();
+	errors();
+	ordered();
+	close(fd);
+	close(direct);
+	return tap_done();
+}
