@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The caller's side of regiond's control socket: one request, lines of progress, one answer. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -22,9 +23,14 @@ const char *regionfs_client_run_dir(void)
 	return dir && *dir ? dir : "/run/regionfs";
 }
 
+/* What regiond takes as an instance's name (config.h). */
 static bool is_name(const char *name)
 {
-	return *name && *name != '.' && !strchr(name, '/') && strlen(name) < REGIONFS_CLIENT_NAME;
+	size_t length = strlen(name);
+
+	return isalnum((unsigned char)*name) && length < REGIONFS_CLIENT_NAME &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		      "0123456789._-") == length;
 }
 
 static int is_instance(const struct dirent *entry)
@@ -112,7 +118,7 @@ int regionfs_client_pick(const char *wanted, char name[REGIONFS_CLIENT_NAME], ch
 		return pick_only(name, message, room);
 	if (!is_name(wanted)) {
 		snprintf(message, room,
-			 "'%s' is no instance name: 1 to %d characters, no '/', no '.' in front",
+			 "'%s' is no instance name: 1 to %d letters, digits and . _ -",
 			 wanted, REGIONFS_CLIENT_NAME - 1);
 		return -EINVAL;
 	}

@@ -112,7 +112,7 @@ static int fail_detached(const struct cmd_context *ctx)
 	if (!(ctx->cmd->flags & CMD_DETACHES))
 		return cmd_fail(ctx, -EINTR, "interrupted; regiond gives it up");
 	if (!region || !strcmp(verb, "sync"))
-		return cmd_fail(ctx, -EINTR, "detached; it goes on in regiond, and '%s' again "
+		return cmd_fail(ctx, -EINTR, "detached; it goes on in regiond, and 'regionctl %s' again "
 				"waits for it", verb);
 	return cmd_fail(ctx, -EINTR, "detached; it goes on in regiond: 'regionctl wait %s' waits "
 			"for its end, 'regionctl abort %s' aborts it", region, region);

@@ -42,9 +42,10 @@ static int run(struct cmd_context *ctx)
 	while (n > 0)
 		free(args[--n]);
 	if (err)
-		return cmd_fail(ctx, err, "%s", start.message);
+		return cmd_fail(ctx, err, "cannot start regiond for instance '%s': %s",
+				start.instance, start.message);
 	if (ctx->json)
-		printf("{\n  \"pid\": %d\n}\n", (int)start.pid);
+		puts("{}");
 	return CMD_OK;
 }
 

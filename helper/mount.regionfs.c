@@ -145,7 +145,7 @@ static int start_helper(struct mounting *mounting)
 	if (!regionfs_start(&start)) {
 		mounting->started = true;
 		if (mounting->verbose)
-			say(mounting, "started regiond, pid %d", (int)start.pid);
+			say(mounting, "started regiond");
 		return 0;
 	}
 	if (helper_appears(mounting))

@@ -41,7 +41,8 @@ static const char *const ignored_options[] = {
 
 /* Handed to regiond as --NAME=VALUE when it is started. */
 static const char *const helper_options[] = {
-	"source", "state", "queues", "depth", "chunk", "config",
+	"source", "state", "config", "credentials", "queues", "depth", "max-request", "chunk",
+	"takeback", "dirty-ratio", "allow-group",
 };
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

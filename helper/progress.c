@@ -12,6 +12,7 @@
 #define TERMINAL_STEP_MS	100
 #define PLAIN_STEP_MS		5000
 #define BAR_MAX			30
+#define BESIDE_BAR		58	/* what figures may take: a bar that changes its width flickers */
 #define LINE_MAX_BYTES		512
 
 uint64_t regionfs_progress_now(void)
@@ -108,7 +109,7 @@ const char *regionfs_progress_line(const struct regionfs_progress *progress, uin
 	format_amount(progress, total, all);
 	snprintf(text, room, "%s  %3u%%  %s of %s%s", progress->label,
 		 (unsigned int)((double)done * 100 / (double)total), now, all, rate);
-	spare = progress->columns - 1 - (int)strlen(text) - 4;
+	spare = progress->columns - (int)strlen(progress->label) - BESIDE_BAR;
 	if (!progress->terminal || spare < 8)
 		return text;
 	format_bar(done, total, spare > BAR_MAX ? BAR_MAX : spare, bar);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +17,6 @@
 #include "start.h"
 
 #define READY_FD	3
-#define LOG_DIR		"/var/log/regionfs"
 #define ARGS_MAX	80
 
 static int fail(struct regionfs_start *start, int err, const char *text)
@@ -60,51 +59,33 @@ static int find_helper(struct regionfs_start *start, char path[PATH_MAX])
 	return fail(start, -ENOENT, "regiond is not installed here: name it with helper=PATH");
 }
 
-/*
- * What regiond says later goes to a file; where that can't be, nowhere, rather than into a closed
- * pipe.
- */
-static int open_log(const char *instance)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	mkdir(LOG_DIR, 0750);
-	snprintf(path, sizeof(path), LOG_DIR "/%s.log", instance);
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0640);
-	return fd >= 0 ? fd : open("/dev/null", O_WRONLY);
-}
-
-/* In the child, up to exec. Only what is safe after fork() of a single thread. */
-static void become_helper(const struct regionfs_start *start, const char *path, char *const *argv,
-			  int ready)
+/* In the child, up to exec. said takes what it prints until it has gone to the background. */
+static void become_helper(char *const *argv, int ready, int said)
 {
 	int null = open("/dev/null", O_RDONLY);
-	int log = open_log(start->instance);
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	if (chdir("/"))
-		_exit(126);
-	/* ready may be 0..2 when those were closed: move it out of the way first. */
+	/* ready and said may be 0..2 when those were closed: move them out of the way first. */
 	ready = fcntl(ready, F_DUPFD, 10);
-	if (ready < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
-	    dup2(ready, READY_FD) < 0)
+	said = fcntl(said, F_DUPFD, 10);
+	if (chdir("/") || ready < 0 || dup2(null, 0) < 0 || dup2(said, 1) < 0 ||
+	    dup2(said, 2) < 0 || dup2(ready, READY_FD) < 0)
 		_exit(126);
 	close_range(READY_FD + 1, ~0U, 0);
-	execv(path, argv);
-	dprintf(READY_FD, "cannot run %s: %s\n", path, strerror(errno));
+	execv(argv[0], argv);
+	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
 }
 
-static void build_argv(const struct regionfs_start *start, const char *path, char *argv[ARGS_MAX])
+static void build_argv(const struct regionfs_start *start, char *path, char *argv[ARGS_MAX])
 {
 	static char instance_option[] = "--instance", ready_option[] = "--ready-fd=3";
 	int n = 0;
 
-	argv[n++] = (char *)path;
+	argv[n++] = path;
 	argv[n++] = instance_option;
 	argv[n++] = (char *)start->instance;
 	argv[n++] = ready_option;
@@ -113,84 +94,96 @@ static void build_argv(const struct regionfs_start *start, const char *path, cha
 	argv[n] = NULL;
 }
 
-/* The first line that comes, or "" when there is none; -ETIMEDOUT. */
-static int read_ready(int fd, unsigned int limit_ms, char *line, size_t room)
+/* 0: it serves; -EIO: it ended before; -ETIMEDOUT. */
+static int wait_ready(int fd, unsigned int limit_ms)
 {
-	uint64_t end = regionfs_progress_now() + limit_ms;
+	uint64_t end = regionfs_progress_now() + limit_ms, now;
 	struct pollfd ready = { .fd = fd, .events = POLLIN };
-	size_t used = 0;
-	uint64_t now;
-	ssize_t n;
+	char byte;
 
-	line[0] = '\0';
-	while (used + 1 < room && !strchr(line, '\n')) {
+	for (;;) {
 		now = regionfs_progress_now();
 		if (now >= end)
 			return -ETIMEDOUT;
-		if (poll(&ready, 1, (int)(end - now)) <= 0)
-			continue;
-		n = read(fd, line + used, room - 1 - used);
-		if (n <= 0)
-			break;
-		used += (size_t)n;
-		line[used] = '\0';
+		if (poll(&ready, 1, (int)(end - now)) > 0)
+			return read(fd, &byte, 1) == 1 ? 0 : -EIO;
 	}
-	line[strcspn(line, "\n")] = '\0';
-	return 0;
 }
 
-static int fail_exit(struct regionfs_start *start, int status)
+/* The last line that it has printed, without "regiond[NAME]: " in front; "" when there is none. */
+static const char *last_words(int said, char *text, size_t room)
 {
-	if (WIFSIGNALED(status))
-		snprintf(start->message, sizeof(start->message),
-			 "regiond was ended by signal %d (%s); see " LOG_DIR "/%s.log",
-			 WTERMSIG(status), strsignal(WTERMSIG(status)), start->instance);
-	else
-		snprintf(start->message, sizeof(start->message),
-			 "regiond exited with status %d; see " LOG_DIR "/%s.log",
-			 WEXITSTATUS(status), start->instance);
-	return -EIO;
+	ssize_t n = pread(said, text, room - 1, 0);
+	char *line, *colon;
+
+	text[n > 0 ? n : 0] = '\0';
+	while (n > 0 && text[n - 1] == '\n')
+		text[--n] = '\0';
+	line = strrchr(text, '\n');
+	line = line ? line + 1 : text;
+	colon = strstr(line, ": ");
+	return colon && !strncmp(line, "regiond", 7) ? colon + 2 : line;
 }
 
-static int wait_ready(struct regionfs_start *start, int fd)
+static int fail_helper(struct regionfs_start *start, int err, pid_t pid, int said)
 {
-	char line[sizeof(start->message)];
-	int status, err;
+	char text[4096];
+	const char *words = last_words(said, text, sizeof(text));
+	int status = 0;
 
-	err = read_ready(fd, start->limit_ms, line, sizeof(line));
-	if (!err && !strcmp(line, "ready"))
-		return 0;
-	if (err)
-		kill(start->pid, SIGTERM);
-	if (!err && *line)
-		return fail(start, -EIO, line);
-	if (err) {
+	if (err == -ETIMEDOUT) {
+		kill(pid, SIGTERM);
 		snprintf(start->message, sizeof(start->message),
-			 "regiond did not get ready within %u s; see " LOG_DIR "/%s.log",
-			 start->limit_ms / 1000, start->instance);
+			 "it did not get ready within %u s%s%.900s", start->limit_ms / 1000,
+			 *words ? ": " : "", words);
 		return err;
 	}
-	waitpid(start->pid, &status, 0);
-	return fail_exit(start, status);
+	waitpid(pid, &status, 0);
+	if (WIFSIGNALED(status))
+		snprintf(start->message, sizeof(start->message), "it was ended by signal %d (%s)",
+			 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(start->message, sizeof(start->message), "%.1000s",
+			 *words ? words : "it ended without saying why; see the system's log");
+	return err;
+}
+
+static int run_helper(struct regionfs_start *start, char *const *argv, int said)
+{
+	int pipes[2], err;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC))
+		return fail(start, -errno, strerror(errno));
+	pid = fork();
+	if (!pid)
+		become_helper(argv, pipes[1], said);
+	close(pipes[1]);
+	if (pid < 0) {
+		err = fail(start, -errno, "cannot start a process");
+	} else {
+		err = wait_ready(pipes[0], start->limit_ms);
+		if (err)
+			fail_helper(start, err, pid, said);
+	}
+	close(pipes[0]);
+	return err;
 }
 
 int regionfs_start(struct regionfs_start *start)
 {
 	char path[PATH_MAX], *argv[ARGS_MAX];
-	int pipes[2], err;
+	int said, err;
 
 	err = find_helper(start, path);
 	if (err)
 		return err;
 	build_argv(start, path, argv);
-	if (pipe2(pipes, O_CLOEXEC))
+	/* Memory, not a pipe: what it prints after we have left must not end it. */
+	said = memfd_create("regiond", MFD_CLOEXEC);
+	if (said < 0)
 		return fail(start, -errno, strerror(errno));
-	start->pid = fork();
-	if (!start->pid)
-		become_helper(start, path, argv, pipes[1]);
-	close(pipes[1]);
-	err = start->pid < 0 ? fail(start, -errno, "cannot start a process") :
-			       wait_ready(start, pipes[0]);
-	close(pipes[0]);
+	err = run_helper(start, argv, said);
+	close(said);
 	return err;
 }

@@ -14,14 +14,13 @@ struct regionfs_start {
 	const char *helper;		/* NULL or "": the one beside this program, else installed */
 	char *const *args;		/* further arguments, NULL-terminated; may be NULL */
 	unsigned int limit_ms;
-	pid_t pid;			/* out */
 	char message[1024];		/* a sentence, after a failure: regiond's own if any */
 };
 
 /*
- * 0, or a negative errno: -ETIMEDOUT (it was ended), -ENOENT (no such program), -EIO (it failed
- * by itself). regiond is told "--instance NAME --ready-fd N ARGS": it writes "ready" there when
- * it serves, or why it can't.
+ * Runs "regiond --instance NAME --ready-fd N ARGS", which goes to the background and writes a byte to
+ * N when it serves. 0, or a negative errno: -ETIMEDOUT (it was ended), -ENOENT (no such program),
+ * -EIO (it failed by itself).
  */
 int regionfs_start(struct regionfs_start *start);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Mount options: which become flags, which go to the file system, which to regiond; and mountinfo. */
+/* Mount options: flags, what the file system gets, what regiond gets; and mountinfo. */
 #include <errno.h>
 #include <sys/mount.h>
 #include <unistd.h>
