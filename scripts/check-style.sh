@@ -43,7 +43,7 @@ versions() { sources 'kmod/*' | grep -v compat.h | xargs -r grep -ln LINUX_VERSI
 trailing_blanks() { sources '*.c' '*.h' '*.sh' '*.md' '*Makefile' | xargs -r grep -nE '[ 	]+$'; return 0; }
 
 shell() {
-	{ sources '*.sh'; echo .ci/run; } | xargs -r shellcheck -x
+	{ sources '*.sh'; echo .ci/run; } | xargs -r shellcheck
 }
 
 # The kernel's checkpatch, from the debugging kernel's tree or Debian's headers, where there is one

@@ -223,11 +223,15 @@ start_helper() {
 
 # What stands in the way of the next test is taken away, dirty bytes and all
 end_instance() {
-	local name=$1 i
-	fuser -s -k -m "$work/$name"
-	for i in 1 2 3; do within 10 umount -i "$work/$name" || break; done
-	umount -i -l "$work/$name"
-	within 40 regionctl instance stop "$name" --discard
+	local name=$1 i rest=()
+	for i in "${instances[@]}"; do [ "$i" = "$name" ] || rest+=("$i"); done
+	instances=("${rest[@]}")
+	{
+		fuser -s -k -m "$work/$name"
+		for i in 1 2 3; do within 10 umount -i "$work/$name" || break; done
+		umount -i -l "$work/$name"
+		within 40 regionctl instance stop "$name" --discard
+	} > /dev/null 2>&1
 }
 
 # stat_of INSTANCE REGION JQ-EXPRESSION, e.g. .stats.read_bytes
