@@ -4,8 +4,6 @@
 #
 #   check-style.sh          the quick checks: SPDX lines, sizes, shellcheck, kernel versions in one place
 #   check-style.sh --all    checkpatch, the module with W=1 and sparse on 6.1 and 6.12, the helper with clang too (make lint)
-#
-# shellcheck disable=SC2317 # functions are called through check()
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top" || exit 1

@@ -177,7 +177,7 @@ ended() { wait_for "$2" gone "$1"; }
 # later COMMAND...: at exit, the last one first
 later() { undo+=("$(printf '%q ' "$@")"); }
 
-# shellcheck disable=SC2317 # called by the trap
+
 clean_up() {
 	local rc=$? i
 	trap - EXIT
