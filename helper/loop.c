@@ -205,7 +205,7 @@ static uint64_t may_sleep(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
-	while (!atomic_load(&loop->stopped)) {
+	while (!atomic_exchange(&loop->stopped, false)) {
 		int n = uring_turn(loop->uring, may_sleep(loop));
 
 		atomic_store(&loop->sleeping, false);

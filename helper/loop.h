@@ -39,7 +39,7 @@ struct loop_op {
 
 /* A loop for the calling thread; entries: submissions per batch (0: a default). Not submitted ones queue without limit. */
 int loop_open(struct loop **loop, unsigned int entries);
-/* Runs callbacks until loop_stop(); returns 0, or a negative errno when the ring is broken. */
+/* Runs callbacks until loop_stop(), and may be called again after it; returns 0, or a negative errno when the ring is broken. */
 int loop_run(struct loop *loop);
 /* Any thread, any number of times. */
 void loop_stop(struct loop *loop);
