@@ -16,26 +16,37 @@ pause() { sleep "$((RANDOM % 3)).$((RANDOM % 10))"; }
 all_same() {
 	local i
 	for ((i = 0; i < files; i++)); do
-		cmp "$mnt.expected/$i" "$mnt/$i" || return
+		cmp "$work/expected.$i" "$mnt/$i" || return
 	done
 }
 
+one_of_them_ended() {
+	local p
+	for p in "${load[@]}"; do gone "$p" && return; done
+	return 1
+}
+
 start_instance load
-write-load "$mnt" $files 4M "$seed" > "$work/load.log" 2>&1 &
-load=$!
+load=()
+for ((i = 0; i < files; i++)); do
+	fsx -n 0 -l 4194304 -s $((seed * 100 + i)) -f "$work/expected.$i" "$mnt/$i" > "$work/fsx.$i" 2>&1 &
+	load+=($!)
+done
 for ((i = 1; i <= count; i++)); do
 	pause
 	ok "round $i: the helper is killed" kill_helper load
 	[ $((RANDOM % 2)) -eq 0 ] || pause
 	ok "round $i: and started again" start_helper load
-	gone $load && break
+	one_of_them_ended && break
 done
 pause
-kill -TERM $load
-ok 'the load ends' ended $load 120
-wait $load
-is $? 0 'and has seen no error'
-note "$(cat "$work/load.log")"
+kill -TERM "${load[@]}"
+for i in "${!load[@]}"; do
+	ok "writer $i ends" ended "${load[i]}" 120
+	wait "${load[i]}"
+	is $? 0 'and has seen no error and no wrong byte'
+	note "$(tail -5 "$work/fsx.$i")"
+done
 ok 'every byte is right' all_same
 drop_caches
 ok 'the helper is killed a last time' kill_helper load
