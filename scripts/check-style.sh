@@ -57,7 +57,7 @@ checkpatch() {
 module_with() {
 	local what=$1 release=$2
 	shift 2
-	rm -rf "build/lint/$what-$release"
+	rm -rf "build/lint/$what/$release"
 	make -s module "BUILD=$top/build/lint/$what" "KREL=$release" "KFLAGS=$*" 2>&1 |
 		grep -E 'warning|error|Error' | grep -vE 'the compiler differs|Skipping BTF|vmlinux'
 	return 0
