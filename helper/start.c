@@ -10,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "progress.h"
 #include "start.h"
 
-#define READY_FD	3
-#define ARGS_MAX	80
+#define ARGS_MAX 80
 
 static int fail(struct regionfs_start *start, int err, const char *text)
 {
@@ -60,7 +60,7 @@ static int find_helper(struct regionfs_start *start, char path[PATH_MAX])
 }
 
 /* In the child, up to exec. said takes what it prints until it has gone to the background. */
-static void become_helper(char *const *argv, int ready, int said)
+static void become_helper(char *const *argv, int said)
 {
 	int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
@@ -68,13 +68,11 @@ static void become_helper(char *const *argv, int ready, int said)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	/* ready and said may be 0..2 when those were closed: move them out of the way first. */
-	ready = fcntl(ready, F_DUPFD, 10);
+	/* said may be 0..2 when those were closed: move it out of the way first. */
 	said = fcntl(said, F_DUPFD, 10);
-	if (chdir("/") || ready < 0 || dup2(null, 0) < 0 || dup2(said, 1) < 0 ||
-	    dup2(said, 2) < 0 || dup2(ready, READY_FD) < 0)
+	if (chdir("/") || dup2(null, 0) < 0 || dup2(said, 1) < 0 || dup2(said, 2) < 0)
 		_exit(126);
-	close_range(READY_FD + 1, ~0U, 0);
+	close_range(3, ~0U, 0);
 	execv(argv[0], argv);
 	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -82,32 +80,33 @@ static void become_helper(char *const *argv, int ready, int said)
 
 static void build_argv(const struct regionfs_start *start, char *path, char *argv[ARGS_MAX])
 {
-	static char instance_option[] = "--instance", ready_option[] = "--ready-fd=3";
+	static char instance_option[] = "--instance";
 	int n = 0;
 
 	argv[n++] = path;
 	argv[n++] = instance_option;
 	argv[n++] = (char *)start->instance;
-	argv[n++] = ready_option;
 	for (int i = 0; start->args && start->args[i] && n + 1 < ARGS_MAX; i++)
 		argv[n++] = start->args[i];
 	argv[n] = NULL;
 }
 
-/* 0: it serves; -EIO: it ended before; -ETIMEDOUT. */
-static int wait_ready(int fd, unsigned int limit_ms)
+/* 0 and *status when it has exited within the limit, -ETIMEDOUT. */
+static int wait_exit(pid_t pid, unsigned int limit_ms, int *status)
 {
 	uint64_t end = regionfs_progress_now() + limit_ms, now;
-	struct pollfd ready = { .fd = fd, .events = POLLIN };
-	char byte;
+	struct pollfd exited = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	pid_t gone;
 
-	for (;;) {
+	while (!(gone = waitpid(pid, status, WNOHANG))) {
 		now = regionfs_progress_now();
 		if (now >= end)
-			return -ETIMEDOUT;
-		if (poll(&ready, 1, (int)(end - now)) > 0)
-			return read(fd, &byte, 1) == 1 ? 0 : -EIO;
+			break;
+		poll(&exited, exited.fd >= 0, exited.fd >= 0 ? (int)(end - now) : 20);
 	}
+	if (exited.fd >= 0)
+		close(exited.fd);
+	return gone ? 0 : -ETIMEDOUT;
 }
 
 /* The last line that it has printed, without "regiond[NAME]: " in front; "" when there is none. */
@@ -125,55 +124,33 @@ static const char *last_words(int said, char *text, size_t room)
 	return colon && !strncmp(line, "regiond", 7) ? colon + 2 : line;
 }
 
-static int fail_helper(struct regionfs_start *start, int err, pid_t pid, int said)
+static int judge(struct regionfs_start *start, int err, int status, int said)
 {
 	char text[4096];
 	const char *words = last_words(said, text, sizeof(text));
-	int status = 0;
 
-	if (err == -ETIMEDOUT) {
-		kill(pid, SIGTERM);
+	if (err) {
 		snprintf(start->message, sizeof(start->message),
-			 "it did not get ready within %u s%s%.900s", start->limit_ms / 1000,
-			 *words ? ": " : "", words);
+			 "it did not get ready within %u s, and goes on trying%s%.900s",
+			 start->limit_ms / 1000, *words ? ": " : "", words);
 		return err;
 	}
-	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
 	if (WIFSIGNALED(status))
 		snprintf(start->message, sizeof(start->message), "it was ended by signal %d (%s)",
 			 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
 		snprintf(start->message, sizeof(start->message), "%.1000s",
 			 *words ? words : "it ended without saying why; see the system's log");
-	return err;
-}
-
-static int run_helper(struct regionfs_start *start, char *const *argv, int said)
-{
-	int pipes[2], err;
-	pid_t pid;
-
-	if (pipe2(pipes, O_CLOEXEC))
-		return fail(start, -errno, strerror(errno));
-	pid = fork();
-	if (!pid)
-		become_helper(argv, pipes[1], said);
-	close(pipes[1]);
-	if (pid < 0) {
-		err = fail(start, -errno, "cannot start a process");
-	} else {
-		err = wait_ready(pipes[0], start->limit_ms);
-		if (err)
-			fail_helper(start, err, pid, said);
-	}
-	close(pipes[0]);
-	return err;
+	return -EIO;
 }
 
 int regionfs_start(struct regionfs_start *start)
 {
 	char path[PATH_MAX], *argv[ARGS_MAX];
-	int said, err;
+	int said, err, status = 0;
+	pid_t pid;
 
 	err = find_helper(start, path);
 	if (err)
@@ -181,9 +158,16 @@ int regionfs_start(struct regionfs_start *start)
 	build_argv(start, path, argv);
 	/* Memory, not a pipe: what it prints after we have left must not end it. */
 	said = memfd_create("regiond", MFD_CLOEXEC);
-	if (said < 0)
-		return fail(start, -errno, strerror(errno));
-	err = run_helper(start, argv, said);
-	close(said);
+	pid = said < 0 ? -1 : fork();
+	if (!pid)
+		become_helper(argv, said);
+	if (pid < 0) {
+		err = fail(start, -errno, "cannot start a process");
+	} else {
+		err = wait_exit(pid, start->limit_ms, &status);
+		err = judge(start, err, status, said);
+	}
+	if (said >= 0)
+		close(said);
 	return err;
 }

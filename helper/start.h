@@ -18,9 +18,8 @@ struct regionfs_start {
 };
 
 /*
- * Runs "regiond --instance NAME --ready-fd N ARGS", which goes to the background and writes a byte to
- * N when it serves. 0, or a negative errno: -ETIMEDOUT (it was ended), -ENOENT (no such program),
- * -EIO (it failed by itself).
+ * Runs "regiond --instance NAME ARGS", which exits when its child serves in the background. 0, or a
+ * negative errno: -ETIMEDOUT (it goes on trying), -ENOENT (no such program), -EIO (it failed).
  */
 int regionfs_start(struct regionfs_start *start);
 

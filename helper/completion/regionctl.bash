@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+# bash completion for regionctl: commands, options, regions, instances
+# shellcheck shell=bash
+
+# The first word of the line that is no option, its second if that is "instance", and what was said of the instance
+_regionctl_words() {
+	local i
+	command='' instance=()
+	for ((i = 1; i < cword; i++)); do
+		case ${words[i]} in
+		-i | --instance)
+			i=$((i + 1))
+			instance=(--instance "${words[i]}")
+			;;
+		--instance=*) instance=("${words[i]}") ;;
+		-*) ;;
+		*)
+			if [[ -z $command ]]; then
+				command=${words[i]}
+				[[ $command == instance ]] || break
+			else
+				command+=" ${words[i]}"
+				break
+			fi
+			;;
+		esac
+	done
+}
+
+# The options that its own help lists, so that this file need not know them
+_regionctl_options() {
+	# shellcheck disable=SC2086 # "instance ls" is two words
+	regionctl $command --help 2>/dev/null | grep -oE '(^| )--?[a-z][a-z-]*' | tr -d ' '
+}
+
+_regionctl_instances() {
+	regionctl instance ls --json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",\{0,1\}$/\1/p'
+}
+
+_regionctl_value() {
+	case $prev in
+	-i | --instance) mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_instances)" -- "$cur") ;;
+	--tls-* | --helper | --state) _filedir ;;
+	--uid) _allowed_users 2>/dev/null || mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
+	--gid) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
+	--source | --local-source)
+		mapfile -t COMPREPLY < <(compgen -W 'memory: file: dir: peer://' -- "$cur")
+		compopt -o nospace
+		;;
+	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume) ;;
+	--max-downtime | --takeback | --dirty-ratio | --queues | --depth) ;;
+	*) return 1 ;;
+	esac
+}
+
+_regionctl_operand() {
+	case $command in
+	'' | help)
+		mapfile -t COMPREPLY < <(compgen -W "$(regionctl --help |
+			sed -n '/^Commands/,/^$/s/^  \([a-z]*\).*/\1/p' | sort -u)" -- "$cur")
+		;;
+	instance) mapfile -t COMPREPLY < <(compgen -W 'ls stat start stop set detach' -- "$cur") ;;
+	'instance st'*) mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_instances)" -- "$cur") ;;
+	instance* | add | drain | events) ;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -W "$(regionctl "${instance[@]}" ls --names 2>/dev/null)" -- "$cur")
+		;;
+	esac
+}
+
+_regionctl() {
+	local cur prev words cword command instance
+	_init_completion -n : || return
+	_regionctl_words
+	_regionctl_value && return
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_options)" -- "$cur")
+	else
+		_regionctl_operand
+	fi
+}
+
+complete -F _regionctl regionctl
