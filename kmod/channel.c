@@ -1,0 +1,780 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The data plane: /dev/regionfs and its io_uring commands. Requests are paired with parked tags under inst->lock;
+ * the copying is done by the tag's owner, in task work or inline in FETCH and COMMIT, never by anyone else.
+ *
+ * Death: the file's last close, its ->flush by the helper's thread group (which on kernels before 6.7 is what ends
+ * parked commands, or the ring would wait for them for ever), or ring teardown through cancellation. Then parked
+ * commands end with -ECANCELED; requests with folios are detached (their readers and write-back try again with the
+ * next helper); the others are queued again.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "channel.h"
+#include "trace.h"
+
+#define REGIONFS_COPY_TRIES 16
+
+static struct regionfs_tag **regionfs_cmd_tag(struct io_uring_cmd *cmd)
+{
+	return (struct regionfs_tag **)cmd->pdu;
+}
+
+static struct regionfs_queue *regionfs_tag_queue(struct regionfs_tag *tag)
+{
+	return &tag->chan->queues[tag->index / tag->chan->depth];
+}
+
+/* inst->lock held. A tag of this CPU's queue if it has one, so that wake-ups stay near. */
+static struct regionfs_tag *regionfs_parked_tag(struct regionfs_channel *chan)
+{
+	unsigned int i, start = raw_smp_processor_id();
+	struct regionfs_queue *queue;
+
+	for (i = 0; i < chan->nr_queues; i++) {
+		queue = &chan->queues[(start + i) % chan->nr_queues];
+		if (!list_empty(&queue->parked))
+			return list_first_entry(&queue->parked, struct regionfs_tag, parked);
+	}
+	return NULL;
+}
+
+/* inst->lock held. The oldest that may be sent now. */
+static struct regionfs_request *regionfs_next_pending(struct regionfs_instance *inst)
+{
+	struct regionfs_request *req;
+
+	list_for_each_entry(req, &inst->pending, queue)
+		if (!req->not_before || time_after_eq(jiffies, req->not_before))
+			return req;
+	return NULL;
+}
+
+/* inst->lock held. It becomes @tag's. */
+static bool regionfs_tag_take(struct regionfs_instance *inst, struct regionfs_tag *tag)
+{
+	struct regionfs_request *req = regionfs_next_pending(inst);
+
+	if (!req)
+		return false;
+	list_del_init(&req->queue);
+	if (req->not_before)
+		inst->nr_delayed--;
+	req->not_before = 0;
+	req->state = REGIONFS_S_HANDING;
+	req->attach_gen = tag->chan->attach_gen;
+	tag->req = req;
+	tag->state = REGIONFS_T_HANDING;
+	return true;
+}
+
+static struct io_uring_cmd *regionfs_pair(struct regionfs_instance *inst)
+{
+	struct regionfs_tag *tag;
+
+	if (!inst->chan || list_empty(&inst->pending))
+		return NULL;
+	tag = regionfs_parked_tag(inst->chan);
+	if (!tag || !regionfs_tag_take(inst, tag))
+		return NULL;
+	list_del_init(&tag->parked);
+	return tag->cmd;
+}
+
+/* inst->lock held. Nobody but its owner ends a command that is HANDING, so the lock can be dropped. */
+static bool regionfs_tag_dead(struct regionfs_tag *tag, struct list_head *victims)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	struct regionfs_request *req = tag->req;
+
+	if (!tag->chan->dead)
+		return false;
+	tag->state = REGIONFS_T_IDLE;
+	tag->cmd = NULL;
+	tag->req = NULL;
+	if (!req)
+		return true;
+	if (regionfs_op_has_payload(req->op)) {
+		regionfs_detach_locked(req, victims);
+		regionfs_request_forget(inst, req);
+		regionfs_request_put(req);
+	} else {
+		regionfs_request_requeue(inst, req);
+	}
+	return true;
+}
+
+/* Gives a request back that @tag could not take, for another one. */
+static void regionfs_tag_return(struct regionfs_tag *tag)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	struct regionfs_request *req;
+	LIST_HEAD(victims);
+
+	spin_lock(&inst->lock);
+	if (!regionfs_tag_dead(tag, &victims)) {
+		req = tag->req;
+		tag->state = REGIONFS_T_IDLE;
+		tag->cmd = NULL;
+		tag->req = NULL;
+		if (req && req->detached) {
+			regionfs_request_forget(inst, req);
+			regionfs_request_put(req);
+		} else if (req) {
+			regionfs_request_requeue(inst, req);
+		}
+	}
+	regionfs_dispatch_unlock(inst);
+	regionfs_detach_finish(&victims);
+	regionfs_request_purge(inst);
+}
+
+static void regionfs_describe(struct regionfs_request *req, struct regionfs_io_desc *desc)
+{
+	struct regionfs_region *region = req->region;
+
+	*desc = (struct regionfs_io_desc){
+		.id = req->id, .region = region->id, .offset = req->pos, .length = req->len, .arg = req->arg,
+		.epoch = READ_ONCE(region->epoch), .region_gen = READ_ONCE(region->gen),
+		.attach_gen = req->attach_gen, .op = req->op, .flags = req->flags,
+	};
+}
+
+static int regionfs_hand_copy(struct regionfs_tag *tag, struct regionfs_request *req)
+{
+	void __user *to = u64_to_user_ptr(tag->chan->desc_addr + tag->index * sizeof(struct regionfs_io_desc));
+	struct regionfs_io_desc desc;
+	unsigned long left;
+
+	regionfs_describe(req, &desc);
+	pagefault_disable();
+	left = copy_to_user(to, &desc, sizeof(desc));
+	pagefault_enable();
+	if (left)
+		return -EFAULT;
+	return req->op == REGIONFS_OP_WRITE ? regionfs_payload_to_user(req, tag->addr) : 0;
+}
+
+static int regionfs_hand_fault_in(struct regionfs_tag *tag, u64 len)
+{
+	u64 desc = tag->chan->desc_addr + tag->index * sizeof(struct regionfs_io_desc);
+
+	if (fault_in_writeable(u64_to_user_ptr(desc), sizeof(struct regionfs_io_desc)) ||
+	    fault_in_writeable(u64_to_user_ptr(tag->addr), len))
+		return -EFAULT;
+	return 0;
+}
+
+/* inst->lock held on entry and return; copies with the lock dropped. */
+static int regionfs_hand_busy(struct regionfs_tag *tag, struct regionfs_request *req)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	int err;
+
+	req->busy = true;
+	spin_unlock(&inst->lock);
+	err = regionfs_hand_copy(tag, req);
+	spin_lock(&inst->lock);
+	WRITE_ONCE(req->busy, false);
+	if (waitqueue_active(&inst->busy_wait))
+		wake_up_all(&inst->busy_wait);
+	return err;
+}
+
+/* inst->lock held. 0: @tag has a request to copy; -EIOCBQUEUED: it was parked; -ECANCELED: the channel is dead. */
+static int regionfs_tag_ready(struct regionfs_tag *tag, struct list_head *victims)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+
+	if (regionfs_tag_dead(tag, victims))
+		return -ECANCELED;
+	if (tag->req && tag->req->detached) {
+		regionfs_request_forget(inst, tag->req);
+		regionfs_request_put(tag->req);
+		tag->req = NULL;
+	}
+	if (tag->req || regionfs_tag_take(inst, tag))
+		return 0;
+	tag->state = REGIONFS_T_PARKED;
+	list_add(&tag->parked, &regionfs_tag_queue(tag)->parked);
+	return -EIOCBQUEUED;
+}
+
+/*
+ * By the tag's owner, with the tag HANDING: gives it a request. 0 when the command is to be completed, -EIOCBQUEUED when it
+ * was parked, else an error to complete it with.
+ */
+static int regionfs_tag_hand(struct regionfs_tag *tag)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	unsigned int tries = 0;
+	LIST_HEAD(victims);
+	u64 len = 0;
+	int err;
+
+	for (;;) {
+		spin_lock(&inst->lock);
+		err = regionfs_tag_ready(tag, &victims);
+		if (err)
+			break;
+		len = tag->req->op == REGIONFS_OP_WRITE ? tag->req->len : 0;
+		err = regionfs_hand_busy(tag, tag->req);
+		if (!err && !tag->chan->dead) {
+			trace_regionfs_request_hand(tag->req, tag->index, false);
+			tag->req->state = REGIONFS_S_SENT;
+			tag->state = REGIONFS_T_SENT;
+			tag->cmd = NULL;
+			break;
+		}
+		spin_unlock(&inst->lock);
+		if (err && (++tries > REGIONFS_COPY_TRIES || regionfs_hand_fault_in(tag, len))) {
+			regionfs_tag_return(tag);
+			return -EFAULT;
+		}
+	}
+	regionfs_dispatch_unlock(inst);
+	regionfs_detach_finish(&victims);
+	return err;
+}
+
+/* Task work: in the thread that parked the tag, unless that is going away. */
+static void regionfs_tag_work(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct regionfs_tag *tag = *regionfs_cmd_tag(cmd);
+	int err = -ECANCELED;
+
+	if (current != regionfs_tag_queue(tag)->owner || (current->flags & (PF_EXITING | PF_KTHREAD)) || !current->mm)
+		regionfs_tag_return(tag);
+	else
+		err = regionfs_tag_hand(tag);
+	if (err != -EIOCBQUEUED)
+		io_uring_cmd_done(cmd, err, 0, issue_flags);
+}
+
+void regionfs_dispatch_unlock(struct regionfs_instance *inst)
+{
+	struct io_uring_cmd *cmds[16];
+	unsigned int i, n;
+
+	do {
+		for (n = 0; n < ARRAY_SIZE(cmds); n++) {
+			cmds[n] = regionfs_pair(inst);
+			if (!cmds[n])
+				break;
+		}
+		spin_unlock(&inst->lock);
+		for (i = 0; i < n; i++)
+			io_uring_cmd_complete_in_task(cmds[i], regionfs_tag_work);
+		if (n == ARRAY_SIZE(cmds))
+			spin_lock(&inst->lock);
+	} while (n == ARRAY_SIZE(cmds));
+}
+
+/* inst->lock held. Is @tag's request what the helper says it answers? */
+static int regionfs_commit_check(struct regionfs_tag *tag, u32 cookie)
+{
+	if (tag->chan->dead)
+		return -ECANCELED;
+	if (tag->state != REGIONFS_T_SENT)
+		return -EINVAL;
+	if (regionfs_tag_queue(tag)->owner != current)
+		return -EPERM;
+	return (u32)tag->req->id == cookie ? 0 : -ESTALE;
+}
+
+/* inst->lock held on entry and return. Copies a READ's bytes in; -EFAULT when it has to be tried again. */
+static int regionfs_commit_copy(struct regionfs_instance *inst, struct regionfs_request *req, u64 addr)
+{
+	int err;
+
+	req->busy = true;
+	spin_unlock(&inst->lock);
+	err = regionfs_payload_from_user(req, addr);
+	spin_lock(&inst->lock);
+	WRITE_ONCE(req->busy, false);
+	if (waitqueue_active(&inst->busy_wait))
+		wake_up_all(&inst->busy_wait);
+	return err;
+}
+
+/* inst->lock held; released. The helper has answered @tag's request with @error. */
+static void regionfs_commit_end(struct regionfs_tag *tag, int error)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	struct regionfs_request *req = tag->req;
+	bool shell = req->detached;
+
+	trace_regionfs_request_commit(req, error, shell);
+	tag->req = NULL;
+	tag->state = REGIONFS_T_IDLE;
+	if (error && !shell && regionfs_request_retry(inst, req, error)) {
+		struct regionfs_region *region = regionfs_region_get(req->region);
+
+		regionfs_dispatch_unlock(inst);
+		regionfs_region_error(region, error);
+		regionfs_region_put(region);
+		return;
+	}
+	regionfs_request_forget(inst, req);
+	regionfs_dispatch_unlock(inst);
+	if (!shell) {
+		if (error && req->op == REGIONFS_OP_RESIZE)
+			regionfs_region_error(req->region, error);
+		regionfs_request_end(req, error);
+		return;
+	}
+	regionfs_stat_add(req->region, REGIONFS_STAT_LATE_COMMITS, 1);
+	regionfs_request_put(req);
+}
+
+/* Errors that make sense to a program; the helper may say what it likes. */
+static int regionfs_commit_error(s16 error)
+{
+	if (!error)
+		return 0;
+	return error < 0 && error > -MAX_ERRNO && error != -REGIONFS_RETRY && error > -512 ? error : -EIO;
+}
+
+static int regionfs_commit(struct regionfs_tag *tag, u64 addr, u32 cookie, s16 error)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	unsigned int tries = 0;
+	u64 len;
+	int err;
+
+	if (addr && !(tag->chan->features & REGIONFS_F_ANY_ADDR))
+		addr = tag->addr;
+	for (;;) {
+		spin_lock(&inst->lock);
+		err = regionfs_commit_check(tag, cookie);
+		if (err) {
+			spin_unlock(&inst->lock);
+			return err;
+		}
+		if (error || tag->req->detached || tag->req->op != REGIONFS_OP_READ)
+			break;
+		len = tag->req->len;
+		if (!regionfs_commit_copy(inst, tag->req, addr))
+			break;
+		spin_unlock(&inst->lock);
+		if (++tries > REGIONFS_COPY_TRIES || fault_in_readable(u64_to_user_ptr(addr), len))
+			return -EFAULT;
+	}
+	regionfs_commit_end(tag, regionfs_commit_error(error));
+	return 0;
+}
+
+/* Parks the tag with @cmd; the caller's thread becomes its queue's owner if it has none. */
+static int regionfs_fetch_begin(struct regionfs_tag *tag, struct io_uring_cmd *cmd)
+{
+	struct regionfs_queue *queue = regionfs_tag_queue(tag);
+	struct regionfs_instance *inst = tag->chan->inst;
+	int err = 0;
+
+	spin_lock(&inst->lock);
+	if (!queue->owner)
+		queue->owner = get_task_struct(current);
+	if (tag->chan->dead)
+		err = -ECANCELED;
+	else if (queue->owner != current)
+		err = -EPERM;
+	else if (tag->state != REGIONFS_T_IDLE)
+		err = -EBUSY;
+	if (!err) {
+		tag->state = REGIONFS_T_HANDING;
+		tag->cmd = cmd;
+		tag->req = NULL;
+	}
+	spin_unlock(&inst->lock);
+	return err;
+}
+
+/* A marked command must end in io_uring_cmd_done(). */
+static int regionfs_fetch(struct regionfs_tag *tag, struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	int err = regionfs_fetch_begin(tag, cmd);
+
+	if (err)
+		return err;
+	*regionfs_cmd_tag(cmd) = tag;
+	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+	err = regionfs_tag_hand(tag);
+	if (err != -EIOCBQUEUED)
+		io_uring_cmd_done(cmd, err, 0, issue_flags);
+	return -EIOCBQUEUED;
+}
+
+/* The ring or the task goes away: end the command if it is parked. If it is HANDING, task work ends it. */
+static int regionfs_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct regionfs_tag *tag = *regionfs_cmd_tag(cmd);
+	struct regionfs_instance *inst = tag->chan->inst;
+	bool parked;
+
+	spin_lock(&inst->lock);
+	parked = tag->state == REGIONFS_T_PARKED && tag->cmd == cmd;
+	if (parked) {
+		list_del_init(&tag->parked);
+		tag->state = REGIONFS_T_IDLE;
+		tag->cmd = NULL;
+	}
+	spin_unlock(&inst->lock);
+	if (parked)
+		io_uring_cmd_done(cmd, -ECANCELED, 0, issue_flags);
+	return 0;
+}
+
+/* inst->lock held. What a dead helper's tag leaves behind; its parked command is collected in @parked. */
+static void regionfs_abort_tag(struct regionfs_tag *tag, struct list_head *parked, struct list_head *victims)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	struct regionfs_request *req = tag->req;
+
+	if (tag->state == REGIONFS_T_PARKED) {
+		tag->state = REGIONFS_T_IDLE;
+		list_move_tail(&tag->parked, parked);
+	} else if (tag->state == REGIONFS_T_SENT && !req->busy) {
+		tag->state = REGIONFS_T_IDLE;
+		tag->req = NULL;
+		if (regionfs_op_has_payload(req->op)) {
+			regionfs_detach_locked(req, victims);
+			regionfs_request_forget(inst, req);
+			regionfs_request_put(req);
+		} else {
+			regionfs_request_requeue(inst, req);
+		}
+	}
+}
+
+/* inst->lock held. What was not sent yet must not keep folios locked either. */
+static void regionfs_abort_unsent(struct regionfs_instance *inst, struct list_head *victims)
+{
+	struct regionfs_request *req, *next;
+
+	list_for_each_entry_safe(req, next, &inst->outstanding, in_inst)
+		if (req->state == REGIONFS_S_BLOCKED || req->state == REGIONFS_S_QUEUED)
+			regionfs_detach_locked(req, victims);
+}
+
+static void regionfs_abort_parked(struct list_head *parked)
+{
+	struct regionfs_tag *tag, *next;
+	struct io_uring_cmd *cmd;
+
+	list_for_each_entry_safe(tag, next, parked, parked) {
+		list_del_init(&tag->parked);
+		cmd = tag->cmd;
+		tag->cmd = NULL;
+		io_uring_cmd_done(cmd, -ECANCELED, 0, IO_URING_F_UNLOCKED);
+	}
+}
+
+/* The helper is gone, or going: once. */
+static void regionfs_channel_abort(struct regionfs_channel *chan)
+{
+	struct regionfs_instance *inst = smp_load_acquire(&chan->inst);
+	LIST_HEAD(parked);
+	LIST_HEAD(victims);
+	u32 i;
+
+	if (!inst)
+		return;
+	spin_lock(&inst->lock);
+	if (chan->dead) {
+		spin_unlock(&inst->lock);
+		return;
+	}
+	chan->dead = true;
+	for (i = 0; i < (u32)chan->nr_queues * chan->depth; i++)
+		regionfs_abort_tag(&chan->tags[i], &parked, &victims);
+	if (inst->chan == chan) {
+		inst->chan = NULL;
+		regionfs_abort_unsent(inst, &victims);
+	}
+	spin_unlock(&inst->lock);
+	regionfs_abort_parked(&parked);
+	regionfs_detach_finish(&victims);
+	regionfs_request_purge(inst);
+	wake_up_all(&inst->wait);
+	regionfs_event(inst, NULL, REGIONFS_EVENT_LOST);
+}
+
+static int regionfs_attach_check(const struct regionfs_attach *a)
+{
+	if (a->size != sizeof(*a) || a->abi != REGIONFS_ABI)
+		return -EPROTO;
+	if (a->flags & ~REGIONFS_ATTACH_CREATE)
+		return -EOPNOTSUPP;
+	if (memchr_inv(a->reserved, 0, sizeof(a->reserved)) || a->name[sizeof(a->name) - 1] || !a->name[0])
+		return -EINVAL;
+	if (!a->nr_queues || a->nr_queues > REGIONFS_QUEUES_MAX || !a->depth || a->depth > REGIONFS_DEPTH_MAX)
+		return -EINVAL;
+	if (!a->desc_addr || a->desc_addr % sizeof(struct regionfs_io_desc))
+		return -EINVAL;
+	if (a->max_request && (a->max_request < REGIONFS_REQUEST_MIN || a->max_request > REGIONFS_REQUEST_MAX ||
+			       !is_power_of_2(a->max_request)))
+		return -EINVAL;
+	return 0;
+}
+
+static int regionfs_attach_tags(struct regionfs_channel *chan, const struct regionfs_attach *a)
+{
+	u32 i, nr = (u32)a->nr_queues * a->depth;
+
+	chan->queues = kvcalloc(a->nr_queues, sizeof(*chan->queues), GFP_KERNEL_ACCOUNT);
+	chan->tags = kvcalloc(nr, sizeof(*chan->tags), GFP_KERNEL_ACCOUNT);
+	if (!chan->queues || !chan->tags) {
+		kvfree(chan->queues);
+		kvfree(chan->tags);
+		return -ENOMEM;
+	}
+	for (i = 0; i < a->nr_queues; i++)
+		INIT_LIST_HEAD(&chan->queues[i].parked);
+	for (i = 0; i < nr; i++) {
+		chan->tags[i].chan = chan;
+		chan->tags[i].index = i;
+		INIT_LIST_HEAD(&chan->tags[i].parked);
+	}
+	chan->nr_queues = a->nr_queues;
+	chan->depth = a->depth;
+	chan->desc_addr = a->desc_addr;
+	chan->max_request = a->max_request ?: REGIONFS_REQUEST_DEFAULT;
+	chan->features = (a->features & (REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE)) | REGIONFS_F_RECOVER;
+	return 0;
+}
+
+static int regionfs_attach_publish(struct regionfs_channel *chan, struct regionfs_instance *inst)
+{
+	int err = 0;
+
+	chan->tgid = get_pid(task_tgid(current));
+	spin_lock(&inst->lock);
+	if (inst->chan) {
+		err = -EBUSY;
+	} else {
+		chan->attach_gen = ++inst->attach_gen;
+		inst->max_request = chan->max_request;
+		inst->chan = chan;
+		smp_store_release(&chan->inst, inst);
+	}
+	spin_unlock(&inst->lock);
+	if (err) {
+		put_pid(chan->tgid);
+		return err;
+	}
+	wake_up_all(&inst->wait);
+	regionfs_event(inst, NULL, REGIONFS_EVENT_ATTACHED);
+	queue_work(regionfs_wq, &inst->kick);
+	return 0;
+}
+
+static int regionfs_attach_do(struct regionfs_channel *chan, struct regionfs_attach *a)
+{
+	struct regionfs_instance *inst;
+	int err;
+
+	inst = regionfs_instance_open(current->nsproxy->net_ns, a->name, a->flags & REGIONFS_ATTACH_CREATE, false);
+	if (IS_ERR(inst))
+		return PTR_ERR(inst);
+	err = regionfs_attach_tags(chan, a);
+	if (err)
+		goto put;
+	err = regionfs_attach_publish(chan, inst);
+	if (err)
+		goto free;
+	a->features = chan->features;
+	a->max_request = chan->max_request;
+	a->attach_gen = chan->attach_gen;
+	a->instance_id = inst->id;
+	return 0;
+free:
+	kvfree(chan->queues);
+	kvfree(chan->tags);
+	chan->queues = NULL;
+	chan->tags = NULL;
+put:
+	regionfs_instance_put(inst);
+	return err;
+}
+
+static int regionfs_attach(struct regionfs_channel *chan, u64 addr)
+{
+	struct regionfs_attach a;
+	int err;
+
+	if (copy_from_user(&a, u64_to_user_ptr(addr), sizeof(a)))
+		return -EFAULT;
+	err = regionfs_attach_check(&a);
+	if (err)
+		return err;
+	mutex_lock(&chan->attach_lock);
+	err = chan->inst ? -EISCONN : regionfs_attach_do(chan, &a);
+	mutex_unlock(&chan->attach_lock);
+	if (!err && copy_to_user(u64_to_user_ptr(addr), &a, sizeof(a)))
+		return -EFAULT;
+	return err;
+}
+
+static int regionfs_tag_cmd(struct regionfs_channel *chan, struct io_uring_cmd *cmd, unsigned int issue_flags,
+			    const struct regionfs_io_cmd *c)
+{
+	struct regionfs_tag *tag;
+	int err;
+
+	if (c->tag >= (u32)chan->nr_queues * chan->depth)
+		return -EINVAL;
+	tag = &chan->tags[c->tag];
+	if (cmd->cmd_op == REGIONFS_IO_FETCH) {
+		if (!c->addr || c->cookie || c->error)
+			return -EINVAL;
+		if (READ_ONCE(tag->state) != REGIONFS_T_IDLE)
+			return -EBUSY;
+		tag->addr = c->addr;
+		return regionfs_fetch(tag, cmd, issue_flags);
+	}
+	err = regionfs_commit(tag, c->addr, c->cookie, c->error);
+	if (err || cmd->cmd_op == REGIONFS_IO_COMMIT)
+		return err;
+	return regionfs_fetch(tag, cmd, issue_flags);
+}
+
+/* sqe->cmd is shared with user space: each field is read once. */
+static void regionfs_read_cmd(struct io_uring_cmd *cmd, struct regionfs_io_cmd *c)
+{
+	const struct regionfs_io_cmd *from = regionfs_uring_payload(cmd);
+
+	c->addr = READ_ONCE(from->addr);
+	c->cookie = READ_ONCE(from->cookie);
+	c->error = READ_ONCE(from->error);
+	c->tag = READ_ONCE(from->tag);
+}
+
+static int regionfs_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct regionfs_channel *chan = cmd->file->private_data;
+	struct regionfs_instance *inst;
+	struct regionfs_io_cmd c;
+
+	if (REGIONFS_URING_CANCEL && (issue_flags & REGIONFS_URING_CANCEL))
+		return regionfs_cancel(cmd, issue_flags);
+	if (current->flags & PF_IO_WORKER)
+		return -EOPNOTSUPP;
+	regionfs_read_cmd(cmd, &c);
+	if (cmd->cmd_op == REGIONFS_IO_ATTACH)
+		return regionfs_attach(chan, c.addr);
+	inst = smp_load_acquire(&chan->inst);
+	if (!inst)
+		return -ENOTCONN;
+	switch (cmd->cmd_op) {
+	case REGIONFS_IO_FETCH:
+	case REGIONFS_IO_COMMIT_AND_FETCH:
+	case REGIONFS_IO_COMMIT:
+		return regionfs_tag_cmd(chan, cmd, issue_flags, &c);
+	case REGIONFS_IO_STORE:
+	case REGIONFS_IO_TOKEN:
+		if (!(chan->features & REGIONFS_F_STORE) || READ_ONCE(chan->dead))
+			return -EOPNOTSUPP;
+		return cmd->cmd_op == REGIONFS_IO_STORE ? regionfs_store(inst, c.addr, chan->max_request) :
+							  regionfs_token(inst, c.addr);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static int regionfs_device_open(struct inode *inode, struct file *file)
+{
+	struct regionfs_channel *chan;
+
+	if (!ns_capable(&init_user_ns, CAP_SYS_ADMIN))
+		return -EPERM;
+	chan = kzalloc(sizeof(*chan), GFP_KERNEL_ACCOUNT);
+	if (!chan)
+		return -ENOMEM;
+	mutex_init(&chan->attach_lock);
+	file->private_data = chan;
+	return 0;
+}
+
+/* current->mm may be gone already: the thread group tells whose close it is. */
+static int regionfs_device_flush(struct file *file, fl_owner_t id)
+{
+	struct regionfs_channel *chan = file->private_data;
+
+	if (smp_load_acquire(&chan->inst) && chan->tgid == task_tgid(current))
+		regionfs_channel_abort(chan);
+	return 0;
+}
+
+static int regionfs_device_release(struct inode *inode, struct file *file)
+{
+	struct regionfs_channel *chan = file->private_data;
+	unsigned int i;
+
+	regionfs_channel_abort(chan);
+	for (i = 0; i < chan->nr_queues && chan->queues; i++)
+		if (chan->queues[i].owner)
+			put_task_struct(chan->queues[i].owner);
+	if (chan->inst) {
+		put_pid(chan->tgid);
+		regionfs_instance_put(chan->inst);
+	}
+	kvfree(chan->queues);
+	kvfree(chan->tags);
+	kfree(chan);
+	return 0;
+}
+
+static const struct file_operations regionfs_device_fops = {
+	.owner		= THIS_MODULE,
+	.open		= regionfs_device_open,
+	.flush		= regionfs_device_flush,
+	.release	= regionfs_device_release,
+	.uring_cmd	= regionfs_uring_cmd,
+};
+
+static struct miscdevice regionfs_device = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "regionfs",
+	.fops	= &regionfs_device_fops,
+	.mode	= 0600,
+};
+
+int __init regionfs_channel_init(void)
+{
+	return misc_register(&regionfs_device);
+}
+
+void regionfs_channel_exit(void)
+{
+	misc_deregister(&regionfs_device);
+}
+
+/* The pid of the attached helper as the caller's namespace sees it, 0 when there is none. */
+u32 regionfs_channel_pid(struct regionfs_instance *inst, u32 *gen)
+{
+	u32 pid = 0;
+
+	*gen = 0;
+	spin_lock(&inst->lock);
+	if (inst->chan) {
+		pid = pid_vnr(inst->chan->tgid);
+		*gen = inst->chan->attach_gen;
+	}
+	spin_unlock(&inst->lock);
+	return pid;
+}
+
+/* Is the caller of the attached helper's thread group? */
+bool regionfs_channel_is_caller(struct regionfs_instance *inst)
+{
+	bool yes;
+
+	spin_lock(&inst->lock);
+	yes = inst->chan && inst->chan->tgid == task_tgid(current);
+	spin_unlock(&inst->lock);
+	return yes;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only place that asks for a kernel version. The rest is written for the newest kernel; what older
+ * ones lack is made up here.
+ */
+#ifndef REGIONFS_COMPAT_H
+#define REGIONFS_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+#include <linux/version.h>
+#include <net/genetlink.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#include <linux/io_uring/cmd.h>
+#define REGIONFS_URING_CANCEL IO_URING_F_CANCEL
+#else
+#include <linux/io_uring.h>
+#define REGIONFS_URING_CANCEL 0	/* teardown goes through the device's ->flush */
+static inline void io_uring_cmd_mark_cancelable(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+}
+#endif
+
+/* The 16 bytes of sqe->cmd; shared with user space: read each field once. */
+static inline const void *regionfs_uring_payload(struct io_uring_cmd *cmd)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	return io_uring_sqe_cmd(cmd->sqe);
+#else
+	return cmd->cmd;
+#endif
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define regionfs_idmap mnt_idmap
+#define regionfs_nop_idmap (&nop_mnt_idmap)
+#else
+#define regionfs_idmap user_namespace
+#define regionfs_nop_idmap (&init_user_ns)
+#endif
+
+/* NULL when there is none. */
+static inline struct folio *regionfs_get_cached_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+
+	return IS_ERR_OR_NULL(folio) ? NULL : folio;
+}
+
+static inline struct folio *regionfs_get_folio(struct address_space *mapping, pgoff_t index, int fgp,
+					       gfp_t gfp)
+{
+	struct folio *folio = __filemap_get_folio(mapping, index, fgp, gfp);
+
+	return folio ?: ERR_PTR(-ENOMEM);
+}
+
+static inline void regionfs_mapping_set_orders(struct address_space *mapping, unsigned int max)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	mapping_set_folio_order_range(mapping, 0, max);
+#else
+	mapping_set_large_folios(mapping);
+#endif
+}
+
+/* How often the pages of a file's folio are mapped, in all. */
+static inline int regionfs_folio_mapcount(struct folio *folio)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	return folio_mapcount(folio);
+#else
+	long i, nr = folio_nr_pages(folio);
+	int entire, count = 0;
+
+	if (!folio_test_large(folio))
+		return atomic_read(&folio->_mapcount) + 1;
+	entire = folio_entire_mapcount(folio);
+	for (i = 0; i < nr; i++)
+		count += atomic_read(&folio_page(folio, i)->_mapcount) + 1;
+	return count + entire - entire * (int)nr;
+#endif
+}
+
+static inline void regionfs_release_fault_lock(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	release_fault_lock(vmf);
+#else
+	mmap_read_unlock(vmf->vma->vm_mm);
+#endif
+}
+
+static inline void regionfs_inode_init_times(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	simple_inode_init_ts(inode);
+#else
+	inode->i_atime = inode->i_mtime = inode->i_ctime = current_time(inode);
+#endif
+}
+
+static inline void regionfs_inode_touch(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+#else
+	inode->i_mtime = inode->i_ctime = current_time(inode);
+#endif
+}
+
+static inline s64 regionfs_inode_mtime_ns(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	struct timespec64 ts = inode_get_mtime(inode);
+#else
+	struct timespec64 ts = inode->i_mtime;
+#endif
+	return timespec64_to_ns(&ts);
+}
+
+static inline void regionfs_fillattr(struct regionfs_idmap *idmap, u32 mask, struct inode *inode,
+				     struct kstat *stat)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	generic_fillattr(idmap, mask, inode, stat);
+#else
+	generic_fillattr(idmap, inode, stat);
+#endif
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define regionfs_filemap_splice_read filemap_splice_read
+#else
+#define regionfs_filemap_splice_read generic_file_splice_read
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define REGIONFS_AOPS_ERROR_REMOVE .error_remove_folio = generic_error_remove_folio
+#else
+#define REGIONFS_AOPS_ERROR_REMOVE .error_remove_page = generic_error_remove_page
+#endif
+
+/*
+ * Pins the pages of up to @max bytes of a user's buffer; sets *@pinned to whether they are to be released with
+ * unpin_user_page() rather than put_page(). Returns bytes.
+ */
+static inline ssize_t regionfs_iter_pages(struct iov_iter *iter, struct page **pages, size_t max,
+					  unsigned int maxpages, size_t *offset, bool *pinned)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	if (user_backed_iter(iter)) {
+		*pinned = true;
+		return iov_iter_extract_pages(iter, &pages, max, maxpages, 0, offset);
+	}
+#endif
+	*pinned = false;
+	return iov_iter_get_pages2(iter, pages, max, maxpages, offset);
+}
+
+static inline struct nlattr **regionfs_dump_attrs(struct netlink_callback *cb)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	return genl_dumpit_info(cb)->info.attrs;
+#else
+	return genl_dumpit_info(cb)->attrs;
+#endif
+}
+
+static inline int regionfs_set_bdi_name(struct super_block *sb, const char *name, u64 id)
+{
+	return super_setup_bdi_name(sb, "regionfs-%.40s-%llx", name, id);
+}
+
+#endif /* REGIONFS_COMPAT_H */

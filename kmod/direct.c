@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * O_DIRECT: bytes go between the program's pages and the helper without the page cache, several requests at once.
+ *
+ * Coherence is ext4's: what is cached and dirty in the range is written first; a write drops the range from the page cache
+ * before and after. The user's pages are pinned before any lock is taken and belong to the request, so a killed program
+ * does not wait for them.
+ */
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+#include "request.h"
+
+#define REGIONFS_DIRECT_ALIGN	512
+#define REGIONFS_DIRECT_BATCH	16	/* requests in flight for one call */
+#define REGIONFS_DIRECT_PAGES	32	/* pinned at a time */
+
+struct regionfs_direct {
+	struct regionfs_region *region;
+	unsigned int nr;
+	struct regionfs_request *reqs[REGIONFS_DIRECT_BATCH];
+};
+
+static void regionfs_direct_unpin(struct page **pages, unsigned int nr, bool pinned)
+{
+	while (nr--) {
+		if (pinned)
+			unpin_user_page(pages[nr]);
+		else
+			put_page(pages[nr]);
+	}
+}
+
+/* Adds up to @max bytes of the program's memory. Bytes added, 0 when there is no room, or an error. */
+static ssize_t regionfs_direct_pages(struct regionfs_request *req, struct iov_iter *iter, size_t max)
+{
+	struct page *pages[REGIONFS_DIRECT_PAGES];
+	size_t offset, added = 0;
+	unsigned int i, nr;
+	ssize_t got;
+
+	got = regionfs_iter_pages(iter, pages, max, REGIONFS_DIRECT_PAGES, &offset, &req->pinned);
+	if (got <= 0)
+		return got ?: -EFAULT;
+	nr = DIV_ROUND_UP(offset + got, PAGE_SIZE);
+	for (i = 0; i < nr; i++) {
+		u32 len = min_t(size_t, PAGE_SIZE - offset, got - added);
+
+		if (regionfs_request_add(req, pages[i], offset, len, NULL))
+			break;
+		added += len;
+		offset = 0;
+	}
+	regionfs_direct_unpin(pages + i, nr - i, req->pinned);
+	iov_iter_revert(iter, got - added);
+	return added;
+}
+
+/* The next request, not submitted yet: at most @max bytes. */
+static struct regionfs_request *regionfs_direct_request(struct regionfs_region *region, u8 op, loff_t pos,
+							struct iov_iter *iter, size_t max)
+{
+	struct regionfs_request *req = regionfs_request_alloc(region, op, GFP_KERNEL);
+	ssize_t n = 0;
+
+	if (!req)
+		return ERR_PTR(-ENOMEM);
+	req->pos = pos;
+	req->flags = REGIONFS_REQ_DIRECT | REGIONFS_REQ_DEMAND;
+	req->dirty_pages = op == REGIONFS_OP_READ && user_backed_iter(iter);
+	max = min(max, iov_iter_count(iter));
+	while (req->len < max) {
+		n = regionfs_direct_pages(req, iter, max - req->len);
+		if (n <= 0)
+			break;
+	}
+	if (req->len)
+		return req;
+	regionfs_request_put(req);
+	return ERR_PTR(n ?: -ENOMEM);
+}
+
+/* Submits up to a batch. Bytes submitted, or an error when there are none. */
+static ssize_t regionfs_direct_submit(struct regionfs_direct *d, u8 op, loff_t pos, struct iov_iter *iter)
+{
+	u32 max = READ_ONCE(d->region->inst->max_request);
+	struct regionfs_request *req;
+	ssize_t sum = 0;
+
+	d->nr = 0;
+	while (iov_iter_count(iter) && d->nr < REGIONFS_DIRECT_BATCH) {
+		req = regionfs_direct_request(d->region, op, pos + sum, iter, max);
+		if (IS_ERR(req))
+			return sum ?: PTR_ERR(req);
+		sum += req->len;
+		d->reqs[d->nr++] = regionfs_request_get(req);
+		regionfs_request_submit(req);
+	}
+	return sum;
+}
+
+/* Waits for a batch. Bytes done from its start on; *@err is why no more. */
+static ssize_t regionfs_direct_wait(struct regionfs_direct *d, int *err)
+{
+	ssize_t done = 0;
+	unsigned int i;
+	int e;
+
+	*err = 0;
+	for (i = 0; i < d->nr; i++) {
+		e = *err == -EINTR ? -EINTR : regionfs_request_wait(d->reqs[i]);
+		if (!*err && !e)
+			done += d->reqs[i]->len;
+		*err = *err ?: e;
+		regionfs_request_put(d->reqs[i]);
+	}
+	return done;
+}
+
+/* Moves all of @iter, or until an error; -REGIONFS_RETRY when the helper went away in the middle. */
+static ssize_t regionfs_direct_run(struct regionfs_region *region, u8 op, loff_t pos, struct iov_iter *iter, int *err)
+{
+	struct regionfs_direct d = { .region = region };
+	ssize_t sum = 0, sent, done;
+
+	*err = 0;
+	while (iov_iter_count(iter) && !*err) {
+		sent = regionfs_direct_submit(&d, op, pos + sum, iter);
+		if (sent < 0) {
+			*err = sent;
+			break;
+		}
+		done = regionfs_direct_wait(&d, err);
+		iov_iter_revert(iter, sent - done);
+		sum += done;
+	}
+	return sum;
+}
+
+static bool regionfs_direct_aligned(loff_t pos, size_t count)
+{
+	return !((pos | count) & (REGIONFS_DIRECT_ALIGN - 1));
+}
+
+/* One attempt: dirty pages of the range are written, then it is read. */
+static ssize_t regionfs_direct_read_once(struct regionfs_region *region, loff_t pos, struct iov_iter *to, int *err)
+{
+	ssize_t done = 0;
+
+	*err = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_KILLABLE);
+	if (!*err)
+		*err = regionfs_flush(region, pos, pos + iov_iter_count(to) - 1, 0);
+	if (!*err)
+		*err = regionfs_region_enter(region, 0);
+	if (*err)
+		return 0;
+	done = regionfs_direct_run(region, REGIONFS_OP_READ, pos, to, err);
+	regionfs_region_exit(region, 0);
+	return done;
+}
+
+ssize_t regionfs_direct_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct regionfs_region *region = regionfs_region_of(inode);
+	loff_t size = i_size_read(inode);
+	ssize_t done = 0, n;
+	size_t count = iov_iter_count(to), cut;
+	int err = 0;
+
+	if (!regionfs_direct_aligned(iocb->ki_pos, count))
+		return -EINVAL;
+	if (iocb->ki_pos >= size || !count)
+		return 0;
+	cut = min_t(loff_t, count, size - iocb->ki_pos);
+	iov_iter_truncate(to, cut);
+	do {
+		n = regionfs_direct_read_once(region, iocb->ki_pos, to, &err);
+		iocb->ki_pos += n;
+		done += n;
+	} while (done < cut && (!err || err == -REGIONFS_RETRY || err == -EAGAIN));
+	iov_iter_reexpand(to, count - done);
+	return done ?: err;
+}
+
+/* Inode lock held: the range out of the page cache. Waits for the helper no longer than the take-back limit. */
+static int regionfs_direct_invalidate(struct regionfs_region *region, loff_t pos, size_t count)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(region->inst->takeback_ms)) + 1;
+	int err = regionfs_flush(region, pos, pos + count - 1, deadline);
+
+	if (!err)
+		err = regionfs_invalidate(region, pos, pos + count, false, deadline);
+	return err == -EBUSY ? -REGIONFS_RETRY : err;
+}
+
+static void regionfs_direct_written(struct inode *inode, loff_t pos, ssize_t done)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct regionfs_region *region = regionfs_region_of(inode);
+	loff_t size = i_size_read(inode);
+
+	if (pos + done > size) {
+		atomic64_add(pos + done - size, &region->inst->bytes);
+		i_size_write(inode, pos + done);
+	}
+	if (mapping->nrpages &&
+	    invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT, (pos + done - 1) >> PAGE_SHIFT))
+		mapping_set_error(mapping, -EIO);	/* someone maps and dirties what was just written around him */
+}
+
+/* Inode lock held, counted in as a writer. Bytes written; *@err says why no more. */
+static ssize_t regionfs_direct_write_locked(struct kiocb *iocb, struct iov_iter *from, int *err)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct regionfs_region *region = regionfs_region_of(inode);
+	loff_t pos;
+	ssize_t done;
+
+	*err = generic_write_checks(iocb, from);
+	if (*err <= 0)
+		return 0;
+	pos = iocb->ki_pos;
+	*err = regionfs_direct_aligned(pos, iov_iter_count(from)) ? file_modified(iocb->ki_filp) : -EINVAL;
+	if (!*err && pos > i_size_read(inode))
+		*err = regionfs_zero_tail(inode, i_size_read(inode));
+	if (!*err)
+		*err = regionfs_direct_invalidate(region, pos, iov_iter_count(from));
+	if (*err)
+		return 0;
+	done = regionfs_direct_run(region, REGIONFS_OP_WRITE, pos, from, err);
+	if (done)
+		regionfs_direct_written(inode, pos, done);
+	iocb->ki_pos += done;
+	return done;
+}
+
+static ssize_t regionfs_direct_write_once(struct kiocb *iocb, struct iov_iter *from, struct regionfs_region *region, int *err)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t done = 0;
+
+	*err = regionfs_region_wait(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_HELPER, TASK_KILLABLE);
+	if (*err)
+		return 0;
+	*err = down_write_killable(&inode->i_rwsem);
+	if (*err)
+		return 0;
+	*err = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
+	if (!*err) {
+		done = regionfs_direct_write_locked(iocb, from, err);
+		regionfs_region_exit(region, REGIONFS_WANT_WRITE);
+	}
+	inode_unlock(inode);
+	return done;
+}
+
+ssize_t regionfs_direct_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct regionfs_region *region = regionfs_region_of(file_inode(iocb->ki_filp));
+	ssize_t done = 0, n;
+	int err;
+
+	do {
+		n = regionfs_direct_write_once(iocb, from, region, &err);
+		done += n;
+	} while (iov_iter_count(from) && !fatal_signal_pending(current) &&
+		 (err == -REGIONFS_RETRY || err == -EAGAIN || (!err && n)));
+	if (err == -REGIONFS_RETRY || err == -EAGAIN)
+		err = -EINTR;
+	return done ?: err;
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page faults. A fault that has to wait drops the mmap or VMA lock, waits interruptibly where it came from user mode (so
+ * that signals and the cgroup freezer get through, as with userfaultfd), and returns VM_FAULT_RETRY.
+ *
+ * A miss asks for what the pattern deserves: the window of read() readahead, which begins with the page alone and grows
+ * when faults follow each other; not the read-around of filemap_fault(), which takes the whole window for one page.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/writeback.h>
+#include <linux/freezer.h>
+#include "request.h"
+#include "trace.h"
+
+static unsigned int regionfs_fault_state(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_INTERRUPTIBLE ? TASK_INTERRUPTIBLE | TASK_FREEZABLE : TASK_KILLABLE;
+}
+
+static bool regionfs_fault_may_drop(const struct vm_fault *vmf)
+{
+	return (vmf->flags & (FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT)) == FAULT_FLAG_ALLOW_RETRY;
+}
+
+/* The region is locked, frozen or without helper. A signal ends the wait; the fault code then looks at it. */
+static vm_fault_t regionfs_fault_wait(struct vm_fault *vmf, struct regionfs_region *region, unsigned int want)
+{
+	struct file *file;
+	int err;
+
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (!regionfs_fault_may_drop(vmf)) {
+		err = regionfs_region_wait(region, want, TASK_KILLABLE);
+		return err && err != -ERESTARTSYS ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
+	}
+	file = get_file(vmf->vma->vm_file);
+	regionfs_release_fault_lock(vmf);
+	err = regionfs_region_wait(region, want, regionfs_fault_state(vmf));
+	fput(file);
+	/* After a hard error the next attempt meets it again, with the lock held, and may say SIGBUS. */
+	return VM_FAULT_RETRY;
+}
+
+/* Starts reading around a page that is not there. */
+static void regionfs_fault_readahead(struct vm_fault *vmf)
+{
+	struct file *file = vmf->vma->vm_file;
+	struct file_ra_state *ra = &file->f_ra;
+	DEFINE_READAHEAD(rac, file, ra, file->f_mapping, vmf->pgoff);
+	unsigned long count = 1;
+
+	if (vmf->vma->vm_flags & VM_RAND_READ)
+		return;
+	if (vmf->vma->vm_flags & VM_SEQ_READ)
+		count = max(ra->ra_pages, 1U);
+	page_cache_sync_ra(&rac, count);
+	ra->prev_pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
+}
+
+/*
+ * Waits for a page that is being read, interruptibly, where filemap_fault() would only be killable. True when the
+ * fault lock was dropped.
+ */
+static bool regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, struct folio *folio)
+{
+	struct file *file;
+
+	if (!(vmf->flags & FAULT_FLAG_INTERRUPTIBLE) || !regionfs_fault_may_drop(vmf) || !folio_test_locked(folio))
+		return false;
+	file = get_file(vmf->vma->vm_file);
+	regionfs_release_fault_lock(vmf);
+	wait_event_freezable(region->wait, !folio_test_locked(folio));
+	fput(file);
+	return true;
+}
+
+/* Brings the page in, as far as that goes without errors. True when the fault lock was dropped. */
+static bool regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *region)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct folio *folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
+	bool dropped;
+
+	if (!folio) {
+		regionfs_fault_readahead(vmf);
+		folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
+	}
+	if (!folio)
+		return false;
+	dropped = !folio_test_uptodate(folio) && regionfs_fault_await(vmf, region, folio);
+	folio_put(folio);
+	return dropped;
+}
+
+static unsigned int regionfs_fault_want(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED ? REGIONFS_WANT_WRITE : 0;
+}
+
+/* A page of a region that no one may write: told before the page is brought in. */
+static vm_fault_t regionfs_fault_refused(struct vm_fault *vmf, struct regionfs_region *region, int err)
+{
+	if (err == -EAGAIN)
+		return regionfs_fault_wait(vmf, region, regionfs_fault_want(vmf));
+	return VM_FAULT_SIGBUS;
+}
+
+static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	u64 seq = READ_ONCE(region->retry_seq);
+	vm_fault_t ret;
+
+	if (regionfs_fault_fill(vmf, region))
+		return VM_FAULT_RETRY;
+	ret = filemap_fault(vmf);
+	if (!(ret & VM_FAULT_SIGBUS) || vmf->pgoff >= DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE))
+		return ret;
+	/* read_folio sent it away to wait: the instruction is simply run again, and waits above. */
+	return READ_ONCE(region->retry_seq) != seq ? VM_FAULT_NOPAGE : ret;
+}
+
+static bool regionfs_fault_cached(struct vm_fault *vmf)
+{
+	struct folio *folio = regionfs_get_cached_folio(vmf->vma->vm_file->f_mapping, vmf->pgoff);
+	bool yes = folio && folio_test_uptodate(folio);
+
+	if (folio)
+		folio_put(folio);
+	return yes;
+}
+
+static vm_fault_t regionfs_fault(struct vm_fault *vmf)
+{
+	struct regionfs_region *region = regionfs_region_of(file_inode(vmf->vma->vm_file));
+	unsigned int want = regionfs_fault_want(vmf);
+	vm_fault_t ret;
+	int err;
+
+	if (!regionfs_fault_cached(vmf)) {
+		if (regionfs_region_is_helper(region))
+			return VM_FAULT_SIGBUS;
+		err = regionfs_region_may(region, REGIONFS_WANT_HELPER);
+		if (err == -EAGAIN && vmf->pgoff < DIV_ROUND_UP(i_size_read(file_inode(vmf->vma->vm_file)), PAGE_SIZE))
+			return regionfs_fault_wait(vmf, region, REGIONFS_WANT_HELPER);
+	}
+	err = regionfs_region_may(region, want);
+	if (err)
+		return regionfs_fault_refused(vmf, region, err);
+	err = regionfs_region_enter(region, 0);
+	if (err)
+		return regionfs_fault_refused(vmf, region, err);
+	ret = regionfs_fault_do(vmf, region);
+	regionfs_region_exit(region, 0);
+	return ret;
+}
+
+static vm_fault_t regionfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+{
+	struct regionfs_region *region = regionfs_region_of(file_inode(vmf->vma->vm_file));
+	vm_fault_t ret;
+
+	if (regionfs_region_enter(region, 0))
+		return 0;
+	ret = filemap_map_pages(vmf, start, end);
+	regionfs_region_exit(region, 0);
+	return ret;
+}
+
+/* Under the folio lock, and counted in as a writer. */
+static vm_fault_t regionfs_mkwrite_locked(struct vm_fault *vmf, struct regionfs_region *region, struct folio *folio)
+{
+	struct address_space *mapping = file_inode(vmf->vma->vm_file)->i_mapping;
+	loff_t size = i_size_read(mapping->host);
+
+	if (folio->mapping != mapping)
+		return VM_FAULT_NOPAGE;
+	if (vmf->pgoff >= DIV_ROUND_UP(size, PAGE_SIZE))
+		return VM_FAULT_SIGBUS;
+	if (folio_test_pmd_mappable(folio))	/* one fault may map all of it */
+		regionfs_dirty_set(region, folio->index, folio_nr_pages(folio));
+	else
+		regionfs_dirty_set(region, vmf->pgoff, 1);
+	filemap_dirty_folio(mapping, folio);
+	return VM_FAULT_LOCKED;
+}
+
+/*
+ * Its caller takes no VM_FAULT_RETRY, so on a frozen region the page is unmapped and the access comes again, through
+ * regionfs_fault(), which can wait.
+ */
+static vm_fault_t regionfs_mkwrite_barred(struct vm_fault *vmf, int err)
+{
+	if (err != -EAGAIN)
+		return VM_FAULT_SIGBUS;
+	unmap_mapping_range(vmf->vma->vm_file->f_mapping, (loff_t)vmf->pgoff << PAGE_SHIFT, PAGE_SIZE, 0);
+	return VM_FAULT_NOPAGE;
+}
+
+static vm_fault_t regionfs_mkwrite_do(struct vm_fault *vmf, struct regionfs_region *region)
+{
+	struct folio *folio = page_folio(vmf->page);
+	vm_fault_t ret;
+
+	if (folio_lock_killable(folio))
+		return VM_FAULT_NOPAGE;
+	ret = regionfs_mkwrite_locked(vmf, region, folio);
+	if (ret != VM_FAULT_LOCKED)
+		folio_unlock(folio);
+	return ret;
+}
+
+static vm_fault_t regionfs_page_mkwrite(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct regionfs_region *region = regionfs_region_of(inode);
+	struct folio *folio = page_folio(vmf->page);
+	vm_fault_t ret;
+	int err;
+
+	if (regionfs_dirty_reserve(region, folio->index, folio_nr_pages(folio)))
+		return VM_FAULT_OOM;
+	sb_start_pagefault(inode->i_sb);
+	err = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
+	if (err) {
+		ret = regionfs_mkwrite_barred(vmf, err);
+	} else {
+		file_update_time(vmf->vma->vm_file);
+		ret = regionfs_mkwrite_do(vmf, region);
+		regionfs_region_exit(region, REGIONFS_WANT_WRITE);
+	}
+	sb_end_pagefault(inode->i_sb);
+	return ret;
+}
+
+const struct vm_operations_struct regionfs_vm_ops = {
+	.fault		= regionfs_fault,
+	.map_pages	= regionfs_map_pages,
+	.page_mkwrite	= regionfs_page_mkwrite,
+};

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Open files. read, write, mmap; what they do about the helper is in fill.c, write.c, fault.c and direct.c. */
+#include <linux/pagemap.h>
+#include "region.h"
+
+static int regionfs_open(struct inode *inode, struct file *file)
+{
+	struct regionfs_region *region = regionfs_region_of(inode);
+	int err = generic_file_open(inode, file);
+
+	if (err)
+		return err;
+	if (regionfs_region_test(region, REGIONFS_R_MOVED))
+		return -ESTALE;
+	if (file->f_mode & FMODE_WRITE && regionfs_region_test(region, REGIONFS_R_READ_ONLY))
+		return -EROFS;
+	file->f_mode |= FMODE_CAN_ODIRECT;
+	if (file->f_mode & FMODE_WRITE)
+		atomic_inc(&region->open_writers);
+	if (atomic_inc_return(&region->opens) == 1)
+		regionfs_event(region->inst, region, REGIONFS_EVENT_OPENED);
+	return 0;
+}
+
+static int regionfs_release(struct inode *inode, struct file *file)
+{
+	struct regionfs_region *region = regionfs_region_of(inode);
+
+	if (file->f_mode & FMODE_WRITE)
+		atomic_dec(&region->open_writers);
+	if (atomic_dec_and_test(&region->opens))
+		regionfs_event(region->inst, region, REGIONFS_EVENT_CLOSED);
+	return 0;
+}
+
+/* Waits outside of all locks when read_folio could not begin. */
+static ssize_t regionfs_read_buffered(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region)
+{
+	ssize_t ret;
+
+	do {
+		ret = regionfs_region_wait(region, 0, TASK_INTERRUPTIBLE);
+		if (ret)
+			return ret;
+		if (regionfs_region_enter(region, 0)) {
+			ret = -REGIONFS_RETRY;
+			continue;
+		}
+		ret = generic_file_read_iter(iocb, to);
+		regionfs_region_exit(region, 0);
+		if (ret == -REGIONFS_RETRY)
+			ret = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_INTERRUPTIBLE) ?: -REGIONFS_RETRY;
+	} while (ret == -REGIONFS_RETRY);
+	return ret;
+}
+
+static ssize_t regionfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct regionfs_region *region = regionfs_region_of(file_inode(iocb->ki_filp));
+
+	if (regionfs_region_is_helper(region))
+		return -EDEADLK;
+	if (!(iocb->ki_flags & IOCB_DIRECT))
+		return regionfs_read_buffered(iocb, to, region);
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	return regionfs_direct_read(iocb, to);
+}
+
+static ssize_t regionfs_splice_read(struct file *in, loff_t *pos, struct pipe_inode_info *pipe, size_t len,
+				    unsigned int flags)
+{
+	struct regionfs_region *region = regionfs_region_of(file_inode(in));
+	ssize_t ret;
+
+	if (regionfs_region_is_helper(region))
+		return -EDEADLK;
+	do {
+		ret = regionfs_region_enter(region, 0);
+		if (!ret) {
+			ret = regionfs_filemap_splice_read(in, pos, pipe, len, flags);
+			regionfs_region_exit(region, 0);
+		}
+		if (ret == -EAGAIN || ret == -REGIONFS_RETRY)
+			ret = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_INTERRUPTIBLE) ?: -REGIONFS_RETRY;
+	} while (ret == -REGIONFS_RETRY);
+	return ret;
+}
+
+static int regionfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct regionfs_region *region = regionfs_region_of(file_inode(file));
+
+	if (regionfs_region_test(region, REGIONFS_R_MOVED))
+		return -ESTALE;
+	if (regionfs_region_test(region, REGIONFS_R_READ_ONLY) && vma->vm_flags & VM_SHARED && vma->vm_flags & VM_WRITE)
+		return -EROFS;
+	file_accessed(file);
+	vma->vm_ops = &regionfs_vm_ops;
+	return 0;
+}
+
+const struct file_operations regionfs_file_fops = {
+	.open		= regionfs_open,
+	.release	= regionfs_release,
+	.llseek		= generic_file_llseek,
+	.read_iter	= regionfs_read_iter,
+	.write_iter	= regionfs_write_iter,
+	.mmap		= regionfs_mmap,
+	.fsync		= regionfs_fsync,
+	.fallocate	= regionfs_fallocate,
+	.splice_read	= regionfs_splice_read,
+	.splice_write	= iter_file_splice_write,
+};

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Filling folios: ->read_folio and ->readahead.
+ *
+ * Readahead is never waited for by itself. read_folio waits for its own request, killably, holding the folio lock and the
+ * shared invalidate_lock; so it never begins when it would have to wait for more than an answer: with
+ * no helper, a locked region or a truncate under way it unlocks the folio and returns -REGIONFS_RETRY, and read(), fault and
+ * write wait outside. A request that was detached returns AOP_TRUNCATED_PAGE: the caller looks again.
+ */
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include "request.h"
+
+static struct regionfs_part *regionfs_part_new(struct regionfs_region *region, struct folio *folio, u32 max)
+{
+	struct regionfs_part *part = mempool_alloc(region->inst->parts, GFP_NOFS);
+
+	atomic_set(&part->left, DIV_ROUND_UP(folio_size(folio), max));
+	part->error = 0;
+	return part;
+}
+
+/* The pieces of @folio that were not submitted fail, so that the last that was unlocks it. */
+static void regionfs_read_fail(struct regionfs_region *region, struct folio *folio, struct regionfs_part *part, u32 left)
+{
+	if (part) {
+		WRITE_ONCE(part->error, -ENOMEM);
+		if (!atomic_sub_and_test(left, &part->left))
+			return;
+		mempool_free(part, region->inst->parts);
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+/* Adds a locked folio to what is to be read; takes over the caller's reference. -ENOMEM: it was unlocked. */
+static int regionfs_read_add(struct regionfs_builder *b, struct folio *folio)
+{
+	size_t size = folio_size(folio), at;
+	struct regionfs_part *part = size > b->max ? regionfs_part_new(b->region, folio, b->max) : NULL;
+
+	for (at = 0; at < size; at += b->max) {
+		if (!regionfs_builder_add(b, folio, at, min_t(size_t, size - at, b->max), part))
+			continue;
+		regionfs_read_fail(b->region, folio, part, DIV_ROUND_UP(size - at, b->max));
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static struct regionfs_builder regionfs_read_builder(struct regionfs_region *region, struct inode *inode, u16 flags)
+{
+	return (struct regionfs_builder){
+		.region = region, .op = REGIONFS_OP_READ, .flags = flags, .gfp = GFP_NOFS,
+		.max = READ_ONCE(region->inst->max_request), .size = i_size_read(inode),
+	};
+}
+
+/* Is someone waiting for the front of this window, or is it all ahead of need? */
+static u16 regionfs_readahead_flags(struct readahead_control *rac)
+{
+	const struct file_ra_state *ra = rac->ra;
+
+	return ra && readahead_index(rac) == ra->start && ra->size && ra->size == ra->async_size ? 0 : REGIONFS_REQ_DEMAND;
+}
+
+void regionfs_readahead(struct readahead_control *rac)
+{
+	struct inode *inode = rac->mapping->host;
+	struct regionfs_region *region = regionfs_region_of(inode);
+	struct regionfs_builder b;
+	struct folio *folio;
+
+	if (regionfs_region_may(region, REGIONFS_WANT_HELPER))
+		return;
+	b = regionfs_read_builder(region, inode, regionfs_readahead_flags(rac));
+	while ((folio = __readahead_folio(rac)))
+		if (regionfs_read_add(&b, folio))
+			break;
+	regionfs_builder_flush(&b);
+}
+
+/* Parts are few and rare here: only folios larger than a request need more than one. */
+static int regionfs_read_parts(struct regionfs_builder *b, struct folio *folio)
+{
+	int err;
+
+	folio_get(folio);
+	err = regionfs_read_add(b, folio);
+	regionfs_builder_flush(b);
+	if (err)
+		return err;
+	err = folio_wait_locked_killable(folio);
+	if (err)
+		return err;
+	return folio_test_uptodate(folio) ? 0 : AOP_TRUNCATED_PAGE;
+}
+
+static int regionfs_read_one(struct regionfs_builder *b, struct folio *folio)
+{
+	struct regionfs_request *req;
+	int err;
+
+	if (folio_size(folio) > b->max)
+		return regionfs_read_parts(b, folio);
+	folio_get(folio);
+	err = regionfs_read_add(b, folio);
+	if (err)
+		return err;
+	req = regionfs_request_get(b->req);
+	regionfs_builder_flush(b);
+	err = regionfs_request_wait(req);
+	regionfs_request_put(req);
+	return err == -REGIONFS_RETRY ? AOP_TRUNCATED_PAGE : err;
+}
+
+int regionfs_read_folio(struct file *file, struct folio *folio)
+{
+	struct inode *inode = folio->mapping->host;
+	struct regionfs_region *region = regionfs_region_of(inode);
+	struct regionfs_builder b;
+	int err = regionfs_region_may(region, REGIONFS_WANT_HELPER);
+
+	if (!err) {
+		b = regionfs_read_builder(region, inode, REGIONFS_REQ_DEMAND);
+		return regionfs_read_one(&b, folio);
+	}
+	if (err == -EAGAIN) {
+		spin_lock(&region->inst->lock);
+		region->retry_seq++;
+		spin_unlock(&region->inst->lock);
+		err = -REGIONFS_RETRY;
+	}
+	folio_unlock(folio);
+	return err;
+}
+
+/* One attempt of the below: 0, AOP_TRUNCATED_PAGE or -REGIONFS_RETRY to try again. */
+static int regionfs_fill_try(struct file *file, struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = regionfs_get_folio(mapping, index, FGP_CREAT, mapping_gfp_mask(mapping));
+	int err = 0;
+
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	if (folio_test_uptodate(folio))
+		goto put;
+	err = folio_lock_killable(folio);
+	if (err)
+		goto put;
+	if (folio->mapping == mapping && !folio_test_uptodate(folio)) {
+		err = regionfs_read_folio(file, folio);
+		goto put;
+	}
+	err = folio->mapping == mapping ? 0 : AOP_TRUNCATED_PAGE;
+	folio_unlock(folio);
+put:
+	folio_put(folio);
+	return err;
+}
+
+/*
+ * Makes the page at @index uptodate; waits killably, without locks, for whatever it takes. It may be gone again when
+ * this returns 0.
+ */
+int regionfs_fill_page(struct file *file, struct regionfs_region *region, pgoff_t index)
+{
+	struct address_space *mapping = file->f_mapping;
+	int err;
+
+	do {
+		err = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_KILLABLE);
+		if (err)
+			return err;
+		filemap_invalidate_lock_shared(mapping);
+		err = regionfs_fill_try(file, mapping, index);
+		filemap_invalidate_unlock_shared(mapping);
+	} while (err == AOP_TRUNCATED_PAGE || err == -REGIONFS_RETRY);
+	return err;
+}

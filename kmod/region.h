@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A region: one file's identity, state and outstanding requests. It outlives its inode, because a
+ * request that was taken back from a helper is still in that helper's hands.
+ */
+#ifndef REGIONFS_REGION_H
+#define REGIONFS_REGION_H
+
+#include "internal.h"
+
+/* Bits of region->flags; the low ones are REGIONFS_REGION_* of the contract. */
+enum {
+	REGIONFS_R_READ_ONLY,
+	REGIONFS_R_FIXED_SIZE,
+	REGIONFS_R_FROZEN,
+	REGIONFS_R_LOCKED,
+	REGIONFS_R_MOVED,
+	REGIONFS_R_DEFAULT_SOURCE,
+	REGIONFS_R_OP_RUNNING = 16,	/* a freeze or lock is on its way */
+	REGIONFS_R_LATE_DIRTY,		/* told of a page dirtied while frozen */
+	REGIONFS_R_UNSYNCED,		/* something was acknowledged since the last SYNC */
+};
+
+/*
+ * Lifetime: one reference for the inode, one for each request, lookup and op. The inode holds the region until it is
+ * evicted; then ->inode is NULL.
+ */
+struct regionfs_region {
+	refcount_t refs;
+	u64 id;				/* constant */
+	struct regionfs_instance *inst;	/* constant, counted */
+	struct inode *inode;		/* inst->lock; NULL after eviction; igrab() to use */
+	unsigned long flags;		/* atomic bits REGIONFS_R_* */
+
+	spinlock_t meta_lock;
+	char *source;			/* meta_lock; never NULL */
+	u64 epoch;			/* meta_lock for writing */
+	u64 lineage;			/* meta_lock for writing */
+	u32 gen;			/* meta_lock for writing */
+	u32 timeout_ms;			/* 0: wait for ever */
+	u64 new_size;			/* only until it is published */
+
+	/*
+	 * Who is inside: counted up before the flags are looked at, so that freeze and lock first set their flag and then wait
+	 * for zero.
+	 */
+	atomic_t readers;
+	atomic_t writers;
+	atomic_t opens;
+	atomic_t open_writers;
+
+	struct list_head reads;		/* inst->lock: READs that hold folios or pages */
+	struct list_head ordered;	/* inst->lock: WRITE, DISCARD, RESIZE, DESTROY, by id */
+	struct rb_root_cached ranges;	/* inst->lock: the same, by range */
+	struct list_head blocked;	/* inst->lock: wait for an older one that they overlap, by id */
+	unsigned int nr_meta;		/* inst->lock: DISCARD and RESIZE among them */
+	unsigned int closing;		/* inst->lock: a truncate or the like detaches everything new */
+	u64 retry_seq;			/* inst->lock: grows when a read was sent away with REGIONFS_RETRY */
+	u64 takeback_seq;		/* inst->lock: grows when written bytes become dirty again */
+	unsigned long retry_after;	/* jiffies; background write-back rests until then after an error; 0: not */
+	wait_queue_head_t wait;		/* a request ended, the last reader or writer left */
+
+	struct xarray dirty;		/* see dirty.c */
+	atomic64_t change_seq;
+	u64 changed_all;		/* see dirty.c */
+	atomic64_t stats[__REGIONFS_STAT_MAX];
+	struct rcu_head rcu;
+};
+
+static inline struct regionfs_region *regionfs_region_of(const struct inode *inode)
+{
+	return inode->i_private;
+}
+
+static inline bool regionfs_region_test(const struct regionfs_region *region, int bit)
+{
+	return test_bit(bit, &region->flags);
+}
+
+struct regionfs_region *regionfs_region_alloc(struct regionfs_instance *inst, const char *source);
+int regionfs_region_publish(struct regionfs_region *region, struct inode *inode);
+void regionfs_region_unpublish(struct regionfs_region *region);
+struct regionfs_region *regionfs_region_get(struct regionfs_region *region);
+void regionfs_region_put(struct regionfs_region *region);
+struct regionfs_region *regionfs_region_find(struct regionfs_instance *inst, u64 id);
+struct regionfs_region *regionfs_region_next(struct regionfs_instance *inst, unsigned long *id);
+struct inode *regionfs_region_inode(struct regionfs_region *region);
+void regionfs_region_iput(struct regionfs_region *region, struct inode *inode);
+void regionfs_region_error(struct regionfs_region *region, int error);
+int regionfs_region_set_source(struct regionfs_region *region, const char *source);
+
+/* state.c: what one may do now, and waiting until one may. */
+#define REGIONFS_WANT_WRITE	1	/* to change bytes or size */
+#define REGIONFS_WANT_HELPER	2	/* there must be a helper */
+#define REGIONFS_WANT_INTERNAL	4	/* for our own sake: in spite of freeze and lock */
+
+int regionfs_region_enter(struct regionfs_region *region, unsigned int want);
+void regionfs_region_exit(struct regionfs_region *region, unsigned int want);
+int regionfs_region_may(struct regionfs_region *region, unsigned int want);
+int regionfs_region_wait(struct regionfs_region *region, unsigned int want, unsigned int task_state);
+bool regionfs_region_is_helper(struct regionfs_region *region);
+int regionfs_region_freeze(struct regionfs_region *region, unsigned long deadline, bool force, u64 *pinned, u64 *first);
+void regionfs_region_thaw(struct regionfs_region *region);
+int regionfs_region_lock(struct regionfs_region *region, unsigned long deadline);
+int regionfs_region_unlock(struct regionfs_region *region, const struct regionfs_range *ranges, unsigned int nr);
+int regionfs_region_set_read_only(struct regionfs_region *region, bool on);
+int regionfs_region_moved(struct regionfs_region *region, u64 epoch, u64 *lost);
+
+static inline void regionfs_stat_add(struct regionfs_region *region, enum regionfs_stat stat, u64 n)
+{
+	atomic64_add(n, &region->stats[stat]);
+	atomic64_add(n, &region->inst->stats[stat]);
+}
+
+/* dirty.c */
+#define REGIONFS_BLOCK_SHIFT	9	/* pages per block of the dirty map: no folio is larger */
+#define REGIONFS_BLOCK_PAGES	(1UL << REGIONFS_BLOCK_SHIFT)
+
+int regionfs_dirty_reserve(struct regionfs_region *region, pgoff_t index, unsigned long nr);
+void regionfs_dirty_set(struct regionfs_region *region, pgoff_t index, unsigned long nr);
+void regionfs_dirty_clear(struct regionfs_region *region, pgoff_t index, pgoff_t end);
+void regionfs_dirty_copy(struct regionfs_region *region, struct folio *folio, unsigned long *bits);
+unsigned long regionfs_dirty_count(struct regionfs_region *region, struct folio *folio);
+void regionfs_dirty_destroy(struct regionfs_region *region);
+void regionfs_changed(struct regionfs_region *region, u64 pos, u64 len);
+void regionfs_changed_all(struct regionfs_region *region);
+u64 regionfs_change_token(struct regionfs_region *region);
+bool regionfs_changed_since(struct regionfs_region *region, pgoff_t index, u64 token);
+
+#endif /* REGIONFS_REGION_H */

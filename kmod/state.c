@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What may be done to a region now: freeze, lock, read-only, moved.
+ *
+ * Readers and writers count themselves in before they look at the flags; freeze and lock set their flag, then wait until
+ * the others are out. So whoever got in before is waited for, whoever comes later sees the flag.
+ * Nobody who is counted in waits for the helper with no end: reads are detached by lock, and writers wait outside.
+ */
+#include <linux/pagemap.h>
+#include <linux/pagevec.h>
+#include <linux/sched/signal.h>
+#include <linux/freezer.h>
+#include "request.h"
+#include "trace.h"
+
+static unsigned long regionfs_region_barred(unsigned int want)
+{
+	unsigned long flags = BIT(REGIONFS_R_LOCKED) | BIT(REGIONFS_R_MOVED);
+
+	if (want & REGIONFS_WANT_INTERNAL)
+		return 0;
+	if (want & REGIONFS_WANT_WRITE)
+		flags |= BIT(REGIONFS_R_FROZEN) | BIT(REGIONFS_R_READ_ONLY);
+	return flags;
+}
+
+/* 0, -EAGAIN: wait; -ESTALE: moved; -EROFS: revoked. */
+int regionfs_region_may(struct regionfs_region *region, unsigned int want)
+{
+	unsigned long flags = READ_ONCE(region->flags) & regionfs_region_barred(want);
+
+	if (likely(!flags))
+		return (want & REGIONFS_WANT_HELPER) && (!READ_ONCE(region->inst->chan) || READ_ONCE(region->closing)) ?
+		       -EAGAIN : 0;
+	if (flags & BIT(REGIONFS_R_MOVED))
+		return -ESTALE;
+	if (flags & BIT(REGIONFS_R_READ_ONLY))
+		return -EROFS;
+	return -EAGAIN;
+}
+
+/* Counts the caller in, unless -EAGAIN, -ESTALE, -EROFS. Never sleeps. */
+int regionfs_region_enter(struct regionfs_region *region, unsigned int want)
+{
+	int err;
+
+	atomic_inc(want & REGIONFS_WANT_WRITE ? &region->writers : &region->readers);
+	smp_mb__after_atomic();		/* pairs with regionfs_region_drain() */
+	err = regionfs_region_may(region, want & REGIONFS_WANT_WRITE);
+	if (err)
+		regionfs_region_exit(region, want);
+	return err;
+}
+
+void regionfs_region_exit(struct regionfs_region *region, unsigned int want)
+{
+	if (atomic_dec_and_test(want & REGIONFS_WANT_WRITE ? &region->writers : &region->readers) &&
+	    READ_ONCE(region->flags) & (BIT(REGIONFS_R_FROZEN) | BIT(REGIONFS_R_LOCKED) | BIT(REGIONFS_R_MOVED) |
+					BIT(REGIONFS_R_READ_ONLY)))
+		wake_up_all(&region->wait);
+}
+
+#define regionfs_wait_gate(inst, cond, state, left)						\
+	___wait_event((inst)->wait, ___wait_cond_timeout(cond), state, 0, left, __ret = schedule_timeout(__ret))
+
+/*
+ * Waits until @want may be had, in @task_state. 0; -ERESTARTSYS (or a signal is pending); -EIO when the region's time-out
+ * has passed; -ESTALE, -EROFS. Call it with no lock that others need.
+ */
+int regionfs_region_wait(struct regionfs_region *region, unsigned int want, unsigned int task_state)
+{
+	u32 ms = READ_ONCE(region->timeout_ms);
+	long left = ms ? msecs_to_jiffies(ms) : MAX_SCHEDULE_TIMEOUT;
+	int err = regionfs_region_may(region, want);
+
+	if (err != -EAGAIN)
+		return err;
+	left = regionfs_wait_gate(region->inst, (err = regionfs_region_may(region, want)) != -EAGAIN, task_state, left);
+	if (left < 0)
+		return left;
+	return err == -EAGAIN ? -EIO : err;
+}
+
+/* A helper that touches a file of its own instance would wait for itself. */
+bool regionfs_region_is_helper(struct regionfs_region *region)
+{
+	return regionfs_channel_is_caller(region->inst);
+}
+
+/* Waits until @counter is zero, killably and until @deadline (jiffies). -EBUSY, -EINTR. */
+static int regionfs_region_drain(struct regionfs_region *region, atomic_t *counter, unsigned long deadline)
+{
+	long left = deadline - jiffies;
+
+	smp_mb();	/* the flag before the count; pairs with regionfs_region_enter() */
+	left = wait_event_killable_timeout(region->wait, !atomic_read(counter), max(left, 1L));
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -EBUSY;
+}
+
+/* Pages that someone may still write through a pin of their own; *@first is the first one's offset. */
+static u64 regionfs_region_pinned(struct address_space *mapping, u64 *first)
+{
+	struct folio_batch batch;
+	pgoff_t index = 0;
+	unsigned int i;
+	u64 count = 0;
+
+	folio_batch_init(&batch);
+	while (filemap_get_folios(mapping, &index, ULONG_MAX, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			if (!folio_maybe_dma_pinned(batch.folios[i]))
+				continue;
+			if (!count)
+				*first = folio_pos(batch.folios[i]);
+			count += folio_nr_pages(batch.folios[i]);
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return count;
+}
+
+static int regionfs_freeze_pinned(struct regionfs_region *region, struct inode *inode, unsigned long deadline, bool force,
+				  u64 *pinned, u64 *first)
+{
+	int err;
+
+	for (;;) {
+		*pinned = regionfs_region_pinned(inode->i_mapping, first);
+		if (!*pinned || force)
+			return 0;
+		if (time_after_eq(jiffies, deadline))
+			return -EBUSY;
+		if (schedule_timeout_killable(HZ / 50) && fatal_signal_pending(current))
+			return -EINTR;	/* an unpin tells nobody */
+		err = regionfs_sync(region, deadline);
+		if (err)
+			return err;
+	}
+}
+
+static int regionfs_freeze_run(struct regionfs_region *region, struct inode *inode, unsigned long deadline, bool force,
+			       u64 *pinned, u64 *first)
+{
+	int err = regionfs_region_drain(region, &region->writers, deadline);
+
+	if (!err)
+		err = regionfs_sync(region, deadline);
+	if (!err)
+		err = regionfs_freeze_pinned(region, inode, deadline, force, pinned, first);
+	return err;
+}
+
+static void regionfs_region_open_gate(struct regionfs_region *region, int bit)
+{
+	clear_bit(bit, &region->flags);
+	smp_mb__after_atomic();
+	wake_up_all(&region->inst->wait);
+}
+
+static int regionfs_op_begin(struct regionfs_region *region, struct inode **inode)
+{
+	*inode = regionfs_region_inode(region);
+	if (!*inode)
+		return -ENOENT;
+	if (test_and_set_bit(REGIONFS_R_OP_RUNNING, &region->flags)) {
+		regionfs_region_iput(region, *inode);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static void regionfs_op_end(struct regionfs_region *region, struct inode *inode)
+{
+	clear_bit_unlock(REGIONFS_R_OP_RUNNING, &region->flags);
+	regionfs_region_iput(region, inode);
+}
+
+/*
+ * Nobody writes from now on, and all is written and synced when it returns 0. -EBUSY: a writer, or *@pinned pages from
+ * *@first on, stayed past @deadline (jiffies); then, and on any other error, it is thawed.
+ */
+int regionfs_region_freeze(struct regionfs_region *region, unsigned long deadline, bool force, u64 *pinned, u64 *first)
+{
+	struct inode *inode;
+	int err = regionfs_op_begin(region, &inode);
+
+	if (err)
+		return err;
+	clear_bit(REGIONFS_R_LATE_DIRTY, &region->flags);
+	if (test_and_set_bit(REGIONFS_R_FROZEN, &region->flags)) {
+		regionfs_op_end(region, inode);
+		return 0;
+	}
+	err = regionfs_freeze_run(region, inode, deadline, force, pinned, first);
+	if (err)
+		regionfs_region_open_gate(region, REGIONFS_R_FROZEN);
+	else
+		regionfs_event(region->inst, region, REGIONFS_EVENT_FROZEN);
+	regionfs_op_end(region, inode);
+	return err;
+}
+
+void regionfs_region_thaw(struct regionfs_region *region)
+{
+	if (!regionfs_region_test(region, REGIONFS_R_FROZEN))
+		return;
+	regionfs_region_open_gate(region, REGIONFS_R_FROZEN);
+	regionfs_event(region->inst, region, REGIONFS_EVENT_THAWED);
+}
+
+static int regionfs_lock_run(struct regionfs_region *region, struct inode *inode, unsigned long deadline)
+{
+	int err;
+
+	regionfs_detach_reads(region);
+	err = regionfs_region_drain(region, &region->writers, deadline);
+	if (!err)
+		err = regionfs_region_drain(region, &region->readers, deadline);
+	if (!err)
+		err = regionfs_sync(region, deadline);
+	if (!err)
+		err = regionfs_invalidate(region, 0, LLONG_MAX, false, deadline);
+	return err;
+}
+
+/* Nobody reads, writes or maps a byte until unlock. On an error nothing has changed. */
+int regionfs_region_lock(struct regionfs_region *region, unsigned long deadline)
+{
+	struct inode *inode;
+	int err = regionfs_op_begin(region, &inode);
+
+	if (err)
+		return err;
+	if (test_and_set_bit(REGIONFS_R_LOCKED, &region->flags)) {
+		regionfs_op_end(region, inode);
+		return 0;
+	}
+	err = regionfs_lock_run(region, inode, deadline);
+	if (err)
+		regionfs_region_open_gate(region, REGIONFS_R_LOCKED);
+	else
+		regionfs_event(region->inst, region, REGIONFS_EVENT_LOCKED);
+	regionfs_op_end(region, inode);
+	return err;
+}
+
+/* Drops @ranges from the page cache, then lets everyone in. Drops nothing and lets nobody in on an error. */
+int regionfs_region_unlock(struct regionfs_region *region, const struct regionfs_range *ranges, unsigned int nr)
+{
+	unsigned int i;
+	int err;
+
+	if (!regionfs_region_test(region, REGIONFS_R_LOCKED))
+		return 0;
+	for (i = 0; i < nr; i++) {
+		loff_t end = ranges[i].length ? ranges[i].offset + ranges[i].length : LLONG_MAX;
+
+		err = regionfs_invalidate(region, ranges[i].offset, end, true, jiffies + HZ);
+		if (err)
+			return err;
+	}
+	spin_lock(&region->meta_lock);
+	region->gen++;
+	spin_unlock(&region->meta_lock);
+	regionfs_region_open_gate(region, REGIONFS_R_LOCKED);
+	regionfs_event(region->inst, region, REGIONFS_EVENT_UNLOCKED);
+	return 0;
+}
+
+/*
+ * Revokes write access for everyone at once, and starts writing what is dirty; or gives it back. A writer that is copying
+ * now may finish, and is not waited for.
+ */
+int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
+{
+	struct inode *inode = regionfs_region_inode(region);
+
+	if (!inode)
+		return -ENOENT;
+	if (!on) {
+		regionfs_region_open_gate(region, REGIONFS_R_READ_ONLY);
+	} else if (!test_and_set_bit(REGIONFS_R_READ_ONLY, &region->flags)) {
+		smp_mb__after_atomic();
+		wake_up_all(&region->inst->wait);
+		unmap_mapping_range(inode->i_mapping, 0, 0, 0);
+		filemap_flush(inode->i_mapping);
+	}
+	regionfs_region_iput(region, inode);
+	regionfs_event(region->inst, region, REGIONFS_EVENT_CHANGED);
+	return 0;
+}
+
+/*
+ * The region lives elsewhere: nobody reads or writes it here again. *@lost: dirty bytes dropped by it. -EINVAL unless
+ * @epoch is newer than the region's.
+ */
+int regionfs_region_moved(struct regionfs_region *region, u64 epoch, u64 *lost)
+{
+	struct inode *inode = regionfs_region_inode(region);
+	int err = 0;
+
+	if (!inode)
+		return -ENOENT;
+	spin_lock(&region->meta_lock);
+	if (epoch > region->epoch)
+		region->epoch = epoch;
+	else
+		err = -EINVAL;
+	spin_unlock(&region->meta_lock);
+	if (!err) {
+		set_bit(REGIONFS_R_MOVED, &region->flags);
+		smp_mb__after_atomic();
+		wake_up_all(&region->inst->wait);
+		*lost = regionfs_drop_all(region);
+		regionfs_event(region->inst, region, REGIONFS_EVENT_MOVED);
+	}
+	regionfs_region_iput(region, inode);
+	return err;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * fsync and its kin: write what is dirty, wait until the helper has answered, then SYNC.
+ *
+ * The end of write-back proves nothing, because a request may have been taken back; so a flush waits for the region's own
+ * requests, and begins again when one of them left its bytes dirty.
+ */
+#include <linux/pagemap.h>
+#include <linux/writeback.h>
+#include <linux/sched/signal.h>
+#include "request.h"
+
+static long regionfs_time_left(unsigned long deadline)
+{
+	return deadline ? max_t(long, deadline - jiffies, 1) : MAX_SCHEDULE_TIMEOUT;
+}
+
+static bool regionfs_past(unsigned long deadline)
+{
+	return deadline && time_after_eq(jiffies, deadline);
+}
+
+/* Is there an unanswered WRITE, DISCARD or RESIZE with an id up to @last, that still counts? */
+static bool regionfs_unanswered(struct regionfs_region *region, u64 last)
+{
+	struct regionfs_request *req;
+	bool found = false;
+
+	spin_lock(&region->inst->lock);
+	list_for_each_entry(req, &region->ordered, in_region) {
+		if (req->id > last)
+			break;
+		if (!req->detached) {
+			found = true;
+			break;
+		}
+	}
+	spin_unlock(&region->inst->lock);
+	return found;
+}
+
+static int regionfs_wait_answers(struct regionfs_region *region, unsigned long deadline)
+{
+	u64 last;
+	long left;
+
+	spin_lock(&region->inst->lock);
+	last = region->inst->last_request;
+	spin_unlock(&region->inst->lock);
+	left = wait_event_killable_timeout(region->wait, !regionfs_unanswered(region, last), regionfs_time_left(deadline));
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -EBUSY;
+}
+
+/* Until there is a helper. The region's own time-out, if it has one, is an error of this access. */
+static int regionfs_wait_helper(struct regionfs_region *region, unsigned long deadline)
+{
+	struct regionfs_instance *inst = region->inst;
+	long left;
+
+	if (!deadline)
+		return regionfs_region_wait(region, REGIONFS_WANT_HELPER | REGIONFS_WANT_INTERNAL, TASK_KILLABLE);
+	left = wait_event_killable_timeout(inst->wait, READ_ONCE(inst->chan), regionfs_time_left(deadline));
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -EBUSY;
+}
+
+static u64 regionfs_takebacks(struct regionfs_region *region)
+{
+	u64 seq;
+
+	spin_lock(&region->inst->lock);
+	seq = region->takeback_seq;
+	spin_unlock(&region->inst->lock);
+	return seq;
+}
+
+static bool regionfs_mapping_busy(struct regionfs_region *region, struct address_space *mapping)
+{
+	return mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) || mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK) ||
+	       !list_empty_careful(&region->ordered);
+}
+
+static int regionfs_flush_once(struct regionfs_region *region, struct address_space *mapping, loff_t start, loff_t end,
+			       unsigned long deadline)
+{
+	int err;
+
+	if (regionfs_mapping_busy(region, mapping)) {
+		err = regionfs_wait_helper(region, deadline);
+		if (err)
+			return err;
+	}
+	err = filemap_fdatawrite_range(mapping, start, end);
+	if (err)
+		return err;
+	return regionfs_wait_answers(region, deadline);
+}
+
+/*
+ * Writes what is dirty in [@start, @end] (inclusive, as the page cache counts) and waits until the helper has answered all
+ * of it, killably, until @deadline (jiffies; 0: none). 0 says that it was answered, not that it went well: an error is
+ * in the mapping's errseq. -EINTR, -EBUSY past the deadline, -EIO past the region's time-out.
+ */
+int regionfs_flush(struct regionfs_region *region, loff_t start, loff_t end, unsigned long deadline)
+{
+	struct inode *inode = regionfs_region_inode(region);
+	u64 seq;
+	int err;
+
+	if (!inode)
+		return -ENOENT;
+	do {
+		seq = regionfs_takebacks(region);
+		err = regionfs_flush_once(region, inode->i_mapping, start, end, deadline);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		if (!err && seq != regionfs_takebacks(region) && regionfs_past(deadline))
+			err = -EBUSY;
+	} while (!err && seq != regionfs_takebacks(region));
+	regionfs_region_iput(region, inode);
+	return err;
+}
+
+/* What was answered before is durable when this returns 0. */
+static int regionfs_send_sync(struct regionfs_region *region, unsigned long deadline)
+{
+	struct regionfs_request *req;
+	int err = regionfs_wait_helper(region, deadline);
+
+	if (err)
+		return err;
+	req = regionfs_request_alloc(region, REGIONFS_OP_SYNC, GFP_KERNEL);
+	if (!req)
+		return -ENOMEM;
+	clear_bit(REGIONFS_R_UNSYNCED, &region->flags);
+	regionfs_request_get(req);
+	regionfs_request_submit(req);
+	if (!deadline && READ_ONCE(region->timeout_ms))
+		deadline = jiffies + msecs_to_jiffies(region->timeout_ms);
+	err = regionfs_request_wait_until(req, deadline);
+	regionfs_request_put(req);
+	if (err)
+		set_bit(REGIONFS_R_UNSYNCED, &region->flags);
+	return err;
+}
+
+/* Everything written and durable: for freeze and the like, so an error of any write is returned. */
+int regionfs_sync(struct regionfs_region *region, unsigned long deadline)
+{
+	struct inode *inode = regionfs_region_inode(region);
+	errseq_t since;
+	int err;
+
+	if (!inode)
+		return -ENOENT;
+	since = READ_ONCE(inode->i_mapping->wb_err);
+	errseq_check_and_advance(&inode->i_mapping->wb_err, &since);	/* so that a new error is seen as one */
+	err = regionfs_flush(region, 0, LLONG_MAX, deadline);
+	if (!err)
+		err = errseq_check(&inode->i_mapping->wb_err, since);
+	if (!err && regionfs_region_test(region, REGIONFS_R_UNSYNCED))
+		err = regionfs_send_sync(region, deadline);
+	regionfs_region_iput(region, inode);
+	return err;
+}
+
+int regionfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct inode *inode = file_inode(file);
+	struct regionfs_region *region = regionfs_region_of(inode);
+	int err, err2;
+
+	if (regionfs_region_test(region, REGIONFS_R_MOVED))
+		return -ESTALE;
+	if (regionfs_region_is_helper(region))
+		return -EDEADLK;
+	err = regionfs_flush(region, start, end, 0);
+	if (!err) {
+		err = regionfs_send_sync(region, 0);
+		if (err && err != -EINTR && err != -ERESTARTSYS)
+			mapping_set_error(inode->i_mapping, err);
+	}
+	err2 = file_check_and_advance_wb_err(file);
+	return err2 ?: err;
+}
+
+static int regionfs_sync_one(struct regionfs_region *region, unsigned long deadline)
+{
+	struct inode *inode = regionfs_region_inode(region);
+	int err = 0;
+
+	if (!inode)
+		return 0;
+	if (!regionfs_region_test(region, REGIONFS_R_MOVED) &&
+	    (regionfs_mapping_busy(region, inode->i_mapping) || regionfs_region_test(region, REGIONFS_R_UNSYNCED)))
+		err = regionfs_sync(region, deadline);
+	if (err == -EBUSY) {	/* given up: the bytes stay dirty, and every open file is told once */
+		err = -EIO;
+		mapping_set_error(inode->i_mapping, err);
+	}
+	regionfs_region_iput(region, inode);
+	return err;
+}
+
+/*
+ * sync(2), syncfs(2) and unmount: bounded by the take-back limit and killable, since these cannot be told apart here.
+ */
+int regionfs_sync_fs(struct super_block *sb, int wait)
+{
+	struct regionfs_instance *inst = sb->s_fs_info;
+	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(inst->takeback_ms));
+	struct regionfs_region *region;
+	unsigned long id = 0;
+	int err = 0, e;
+
+	if (!wait || READ_ONCE(inst->discard))
+		return 0;
+	for (; (region = regionfs_region_next(inst, &id)); id++) {
+		e = regionfs_sync_one(region, deadline);
+		regionfs_region_put(region);
+		err = err ?: e;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	return err;
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Taking bytes away: truncate, punch, invalidate, and dropping all when a region has moved.
+ *
+ * Each first closes the region (new requests with folios are sent away) and detaches what is outstanding in the
+ * range, so that no folio there is locked or under write-back for the helper's sake; then it takes the invalidate_lock and drops.
+ */
+#include <linux/fs.h>
+#include <linux/falloc.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include "request.h"
+#include "trace.h"
+
+/* So many truncates and punches may wait for a helper; fallocate then waits, truncate goes on. */
+#define REGIONFS_META_MAX 1024
+
+static void regionfs_close(struct regionfs_region *region, u64 start, u64 end)
+{
+	spin_lock(&region->inst->lock);
+	region->closing++;
+	spin_unlock(&region->inst->lock);
+	regionfs_detach_range(region, start, end);
+}
+
+static void regionfs_reopen(struct regionfs_region *region)
+{
+	bool last;
+
+	spin_lock(&region->inst->lock);
+	last = !--region->closing;
+	spin_unlock(&region->inst->lock);
+	if (last)
+		wake_up_all(&region->inst->wait);
+}
+
+/* inst->lock held. The youngest RESIZE that has not been sent can take another one's place. */
+static bool regionfs_resize_merge(struct regionfs_region *region, u64 size)
+{
+	struct regionfs_request *req;
+
+	if (list_empty(&region->ordered))
+		return false;
+	req = list_last_entry(&region->ordered, struct regionfs_request, in_region);
+	if (req->op != REGIONFS_OP_RESIZE || (req->state != REGIONFS_S_BLOCKED && req->state != REGIONFS_S_QUEUED))
+		return false;
+	if (size < req->arg)
+		return false;	/* it would reach further down than its place in the order */
+	req->len = size;
+	return true;
+}
+
+static int regionfs_send_resize(struct regionfs_region *region, u64 old, u64 size)
+{
+	bool merged;
+
+	spin_lock(&region->inst->lock);
+	merged = regionfs_resize_merge(region, size);
+	spin_unlock(&region->inst->lock);
+	return merged ? 0 : regionfs_request_meta(region, REGIONFS_OP_RESIZE, min(old, size), size, min(old, size));
+}
+
+/* Inode lock held. Never waits for the helper. -ENOMEM, -EINTR: nothing was changed. */
+int regionfs_truncate(struct inode *inode, loff_t size)
+{
+	struct regionfs_region *region = regionfs_region_of(inode);
+	struct address_space *mapping = inode->i_mapping;
+	loff_t old = i_size_read(inode), low = min(old, size);
+	int err;
+
+	regionfs_close(region, round_down(low, PAGE_SIZE), U64_MAX);
+	filemap_invalidate_lock(mapping);
+	err = size > old ? regionfs_zero_tail(inode, old) : 0;
+	if (!err)
+		err = regionfs_send_resize(region, old, size);
+	if (!err) {
+		atomic64_add(size - old, &region->inst->bytes);
+		truncate_setsize(inode, size);
+		regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
+		regionfs_changed_all(region);
+	}
+	filemap_invalidate_unlock(mapping);
+	regionfs_reopen(region);
+	if (!err)
+		regionfs_event(region->inst, region, REGIONFS_EVENT_RESIZED);
+	return err;
+}
+
+/* Inode lock held; whole pages, of which the last may reach over the end of the file. */
+static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
+{
+	struct regionfs_region *region = regionfs_region_of(inode);
+	int err;
+
+	if (start >= end || start >= i_size_read(inode))
+		return 0;
+	regionfs_close(region, start, end);
+	filemap_invalidate_lock(inode->i_mapping);
+	err = regionfs_request_meta(region, REGIONFS_OP_DISCARD, start, min_t(loff_t, end, i_size_read(inode)) - start, 0);
+	if (!err) {
+		truncate_pagecache_range(inode, start, end - 1);
+		regionfs_dirty_clear(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+		regionfs_changed_all(region);
+	}
+	filemap_invalidate_unlock(inode->i_mapping);
+	regionfs_reopen(region);
+	return err;
+}
+
+/* The parts of pages at both ends are written as zeroes, which may wait; done before the inode lock is taken. */
+static int regionfs_punch_edges(struct file *file, loff_t start, loff_t end)
+{
+	loff_t first = min_t(loff_t, round_up(start, PAGE_SIZE), end);
+	loff_t last = max_t(loff_t, round_down(end, PAGE_SIZE), first);
+
+	return regionfs_zero_bytes(file, start, first) ?: regionfs_zero_bytes(file, last, end);
+}
+
+static bool regionfs_meta_room(struct regionfs_region *region)
+{
+	return READ_ONCE(region->nr_meta) < REGIONFS_META_MAX;
+}
+
+/* Inode lock taken killably, counted in as a writer. */
+static int regionfs_fallocate_begin(struct inode *inode, struct regionfs_region *region)
+{
+	int err;
+
+	for (;;) {
+		err = regionfs_region_wait(region, REGIONFS_WANT_WRITE, TASK_INTERRUPTIBLE);
+		if (err)
+			return err;
+		err = down_write_killable(&inode->i_rwsem);
+		if (err)
+			return err;
+		err = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
+		if (!err)
+			return 0;
+		inode_unlock(inode);
+		if (err != -EAGAIN)
+			return err;
+	}
+}
+
+static int regionfs_fallocate_locked(struct file *file, int mode, loff_t start, loff_t end)
+{
+	struct inode *inode = file_inode(file);
+	loff_t size = i_size_read(inode);
+	int err = file_modified(file);
+
+	if (!err && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))) {
+		loff_t last = end >= size ? round_up(size, PAGE_SIZE) : round_down(end, PAGE_SIZE);
+
+		err = regionfs_punch_pages(inode, round_up(start, PAGE_SIZE), min_t(loff_t, last, round_up(end, PAGE_SIZE)));
+	}
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
+		err = inode_newsize_ok(inode, end);
+		if (!err && regionfs_region_test(regionfs_region_of(inode), REGIONFS_R_FIXED_SIZE))
+			err = -EPERM;
+		if (!err)
+			err = regionfs_truncate(inode, end);
+	}
+	return err;
+}
+
+/* Room is not set aside: mode 0 only lets the file grow. */
+long regionfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	struct regionfs_region *region = regionfs_region_of(inode);
+	loff_t end = offset + len, size = i_size_read(inode);
+	int err = 0;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	if (regionfs_region_is_helper(region))
+		return -EDEADLK;
+	if (wait_event_killable(region->wait, regionfs_meta_room(region)))
+		return -EINTR;
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) && offset < size)
+		err = regionfs_punch_edges(file, offset, min(end, size));
+	if (!err)
+		err = regionfs_fallocate_begin(inode, region);
+	if (err)
+		return err;
+	err = regionfs_fallocate_locked(file, mode, offset, end);
+	regionfs_region_exit(region, REGIONFS_WANT_WRITE);
+	inode_unlock(inode);
+	return err;
+}
+
+/* invalidate_lock held, region closed: folios of the range are locked by nobody for long. */
+static int regionfs_invalidate_closed(struct regionfs_region *region, struct inode *inode, loff_t start, loff_t end,
+				      bool discard)
+{
+	pgoff_t first = start >> PAGE_SHIFT, last = end == LLONG_MAX ? ULONG_MAX : (end - 1) >> PAGE_SHIFT;
+	int err = 0;
+
+	if (discard) {
+		truncate_pagecache_range(inode, (loff_t)first << PAGE_SHIFT,
+					 last == ULONG_MAX ? -1 : ((loff_t)(last + 1) << PAGE_SHIFT) - 1);
+		regionfs_dirty_clear(region, first, last == ULONG_MAX ? ULONG_MAX : last + 1);
+	} else {
+		err = invalidate_inode_pages2_range(inode->i_mapping, first, last);
+	}
+	regionfs_changed_all(region);
+	return err;
+}
+
+/*
+ * Drops [@start, @end) from the page cache, after writing what is dirty there, or with @discard, what is dirty too.
+ * -EBUSY: a page was dirtied or is held meanwhile; past @deadline.
+ */
+int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline)
+{
+	struct inode *inode = regionfs_region_inode(region);
+	int err = 0;
+
+	if (!inode)
+		return -ENOENT;
+	if (start >= end) {
+		regionfs_region_iput(region, inode);
+		return -EINVAL;
+	}
+	do {
+		if (!discard)
+			err = regionfs_flush(region, start, end == LLONG_MAX ? end : end - 1, deadline);
+		if (err)
+			break;
+		regionfs_close(region, start, end);
+		filemap_invalidate_lock(inode->i_mapping);
+		err = regionfs_invalidate_closed(region, inode, start, end, discard);
+		filemap_invalidate_unlock(inode->i_mapping);
+		regionfs_reopen(region);
+	} while (err == -EBUSY && !fatal_signal_pending(current) && time_before(jiffies, deadline));
+	regionfs_region_iput(region, inode);
+	return err;
+}
+
+/* Drops every page, dirty or not; returns the dirty bytes that were lost. The region is MOVED, or is going away. */
+u64 regionfs_drop_all(struct regionfs_region *region)
+{
+	struct inode *inode = regionfs_region_inode(region);
+	u64 lost;
+
+	if (!inode)
+		return 0;
+	regionfs_close(region, 0, U64_MAX);
+	lost = regionfs_dirty_bytes(region);
+	filemap_invalidate_lock(inode->i_mapping);
+	unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+	truncate_inode_pages(inode->i_mapping, 0);
+	filemap_invalidate_unlock(inode->i_mapping);
+	regionfs_dirty_clear(region, 0, ULONG_MAX);
+	regionfs_changed_all(region);
+	regionfs_reopen(region);
+	regionfs_region_iput(region, inode);
+	return lost;
+}
