@@ -96,13 +96,26 @@ static int conn_take(struct conn *conn)
 	return ret < 0 ? ret : 1;
 }
 
-static void conn_compact(struct conn *conn)
+/* Makes room for the longest frame that may come. No receive is under way. */
+static int conn_make_room(struct conn *conn)
 {
-	if (!conn->taken)
-		return;
-	conn->filled -= conn->taken;
-	memmove(conn->in, conn->in + conn->taken, conn->filled);
-	conn->taken = 0;
+	uint8_t *bigger;
+
+	if (conn->taken) {
+		conn->filled -= conn->taken;
+		memmove(conn->in, conn->in + conn->taken, conn->filled);
+		conn->taken = 0;
+	}
+	if (conn->room >= conn->limit)
+		return 0;
+	bigger = realloc(conn->in, conn->limit);
+	if (!bigger) {
+		conn_fail(conn, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
+	conn->in = bigger;
+	conn->room = conn->limit;
+	return 0;
 }
 
 /* Decrypted bytes into the frame buffer. 1: some came. */
@@ -110,8 +123,7 @@ static int conn_decrypt(struct conn *conn)
 {
 	ptrdiff_t n;
 
-	conn_compact(conn);
-	if (conn->filled == conn->room)
+	if (conn_make_room(conn) || conn->filled == conn->room)
 		return 0;
 	n = tls_read(conn->tls, conn->in + conn->filled, conn->room - conn->filled);
 	if (n > 0) {
@@ -165,12 +177,13 @@ static void conn_receive(struct conn *conn)
 {
 	if (conn->receiving || conn->closing || conn->paused)
 		return;
+	if (!conn->tls && conn_make_room(conn))
+		return;
 	conn->receiving = true;
 	if (conn->tls) {
 		loop_recv(conn->loop, &conn->recv_op, conn->fd, conn->raw, CONN_RAW);
 		return;
 	}
-	conn_compact(conn);
 	loop_recv(conn->loop, &conn->recv_op, conn->fd, conn->in + conn->filled,
 		  (uint32_t)(conn->room - conn->filled));
 }
@@ -295,19 +308,9 @@ int conn_open(struct conn **result, struct loop *loop, int fd, struct tls_contex
 	return 0;
 }
 
-int conn_limit(struct conn *conn, uint32_t limit)
+void conn_limit(struct conn *conn, uint32_t limit)
 {
-	uint8_t *bigger;
-
-	if (limit > conn->room) {
-		bigger = realloc(conn->in, limit);
-		if (!bigger)
-			return -ENOMEM;
-		conn->in = bigger;
-		conn->room = limit;
-	}
 	conn->limit = limit;
-	return 0;
 }
 
 void *conn_arg(const struct conn *conn)

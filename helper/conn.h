@@ -57,11 +57,8 @@ struct conn_ops {
 int conn_open(struct conn **conn, struct loop *loop, int fd, struct tls_context *tls,
 	      const struct conn_ops *ops, void *arg);
 void conn_send(struct conn *conn, struct conn_frame *frame);
-/*
- * From now on frames up to limit are accepted; takes the memory. -ENOMEM leaves it as it is. Only from within
- * ready() or frame(), whose body is not to be touched after it.
- */
-int conn_limit(struct conn *conn, uint32_t limit);
+/* From now on frames up to limit are accepted; the memory is taken when the next bytes are awaited. */
+void conn_limit(struct conn *conn, uint32_t limit);
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 /* Ends it now; ended() will tell error. Frames that are queued are given back with it. */

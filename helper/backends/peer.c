@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * peer: a region of another regiond, by the protocol of docs/protocol.md.
+ *
+ *   peer://HOST:PORT/REGION?credential=NAME	TLS
+ *   peer+plain://HOST:PORT/REGION		clear text
+ *   peer+unix:PATH?region=REGION		a UNIX socket
+ *   peer+exec:COMMAND?region=REGION		a command's stdin and stdout, such as ssh's
+ *
+ * Options: credential=NAME (a file in the credentials directory), or psk=FILE, or cert=FILE, key=FILE, ca=FILE;
+ * connections=N (bulk ones, default 2); timeout=SECONDS (fail requests when the peer was away so long;
+ * default: wait); seed (for migration).
+ *
+ * Everything happens on the home loop; requests of other threads are moved there.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/peer.h"
+#include "tls-files.h"
+#include "zero.h"
+
+#define PEER_REQUEST	(1u << 20)
+#define PEER_CHUNK	(64u << 10)
+#define PEER_PARALLEL	64u
+
+struct peer {
+	struct backend backend;
+	struct session *session;
+	char *region;
+	struct tls_context *tls;
+	int error;		/* of open, while the session closes */
+};
+
+/* One frame's worth of a request. */
+struct piece {
+	struct link_req link;
+	struct backend_req *req;
+};
+
+/* A request's own state, in its private part. */
+struct peer_io {
+	struct piece *pieces;
+	unsigned int nr, left;
+	int error;
+};
+
+static struct peer *to_peer(struct backend *backend)
+{
+	return container_of(backend, struct peer, backend);
+}
+
+struct session *peer_session(struct backend *backend)
+{
+	return to_peer(backend)->session;
+}
+
+/* ---- the URI ---- */
+
+static const char *uri_region(const struct uri *uri)
+{
+	if (uri->host)
+		return *uri->path == '/' ? uri->path + 1 : uri->path;
+	return uri_option(uri, "region");
+}
+
+static int option_number(const struct uri *uri, const char *key, uint32_t max, uint32_t *value)
+{
+	const char *text = uri_option(uri, key);
+	unsigned long number;
+	char *end;
+
+	if (!text)
+		return 0;
+	number = strtoul(text, &end, 10);
+	if (!*text || *end || number > max)
+		return -EINVAL;
+	*value = (uint32_t)number;
+	return 0;
+}
+
+static bool option_known(const char *key)
+{
+	static const char *const known[] = { "credential", "psk", "cert", "key", "ca", "region",
+					     "connections", "timeout", "seed", "owned" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(key, known[i]))
+			return true;
+	return false;
+}
+
+static int check_options(const struct uri *uri, char *why, size_t why_len)
+{
+	uint32_t number = 1;
+
+	for (unsigned int i = 0; i < uri->nr_options; i++) {
+		if (option_known(uri->option[i].key))
+			continue;
+		snprintf(why, why_len, "%s: has no option \"%s\"", uri->scheme, uri->option[i].key);
+		return -EINVAL;
+	}
+	if (option_number(uri, "connections", WIRE_SLOTS_MAX - 1, &number) || !number) {
+		snprintf(why, why_len, "connections= is a number from 1 to %u", WIRE_SLOTS_MAX - 1);
+		return -EINVAL;
+	}
+	if (option_number(uri, "timeout", 86400, &number)) {
+		snprintf(why, why_len, "timeout= is a number of seconds, at most 86400");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static bool names_credential(const struct uri *uri)
+{
+	return uri_option(uri, "credential") || uri_option(uri, "psk") || uri_option(uri, "cert");
+}
+
+static int peer_check(const struct uri *uri, char *why, size_t why_len)
+{
+	const char *region = uri_region(uri);
+	bool local = !strcmp(uri->scheme, "peer+unix") || !strcmp(uri->scheme, "peer+exec");
+
+	if (!local && !uri->host) {
+		snprintf(why, why_len, "%s needs a host: %s://HOST:PORT/REGION", uri->scheme, uri->scheme);
+		return -EINVAL;
+	}
+	if (!region || !*region || strlen(region) > WIRE_REGION_MAX) {
+		snprintf(why, why_len, "which region of the peer? %s", local ?
+			 "Add ?region=NAME" : "Name it as the path, peer://HOST:PORT/REGION");
+		return -EINVAL;
+	}
+	if (!strcmp(uri->scheme, "peer") && !names_credential(uri)) {
+		snprintf(why, why_len, "peer:// is TLS and needs ?credential=NAME; peer+plain:// is clear text");
+		return -EINVAL;
+	}
+	return check_options(uri, why, why_len);
+}
+
+/* ---- opening ---- */
+
+static int open_tls(struct peer *peer)
+{
+	const struct uri *uri = &peer->backend.uri;
+	const char *name = uri_option(uri, "credential");
+	struct tls_options options = {
+		.psk = uri_option(uri, "psk"), .cert = uri_option(uri, "cert"),
+		.key = uri_option(uri, "key"), .ca = uri_option(uri, "ca"), .host = uri->host,
+	};
+	struct tls_credential *credential;
+	char why[256] = "";
+	int ret = 0;
+
+	if (!names_credential(uri))
+		return 0;
+	credential = calloc(1, sizeof(*credential));
+	if (!credential)
+		return -ENOMEM;
+	if (name)
+		ret = tls_credential_read(peer->backend.open->credentials, name, credential, why,
+					  sizeof(why));
+	tls_credential_use(credential, &options);
+	if (!ret)
+		ret = tls_context_open(&peer->tls, &options, why, sizeof(why));
+	free(credential);
+	return ret ? backend_error(&peer->backend, ret, "%s", why) : 0;
+}
+
+static void peer_fail(struct peer *peer, int error)
+{
+	struct backend *backend = &peer->backend;
+
+	tls_context_put(peer->tls);
+	backend_opened(backend, error);
+}
+
+static void failed_closed(struct session *session)
+{
+	struct peer *peer = session->config.arg;
+
+	peer_fail(peer, peer->error);
+}
+
+static void fill_caps(struct peer *peer)
+{
+	const struct wire_info *info = &peer->session->info;
+	struct backend_caps *caps = &peer->backend.caps;
+
+	caps->size = info->size;
+	caps->chunk = PEER_CHUNK;
+	caps->align = 1;
+	caps->max_request = PEER_REQUEST;
+	caps->parallel = PEER_PARALLEL;
+	caps->fixed_size = !(info->flags & WIRE_INFO_RESIZE);
+	caps->read_only = info->flags & WIRE_INFO_READ_ONLY;
+	caps->any_addr = true;
+	caps->fence = FENCE_GENERATION;
+	caps->durability = DURABLE_SYNC;
+}
+
+static void peer_opened(struct session *session, int error, const char *why)
+{
+	struct peer *peer = session->config.arg;
+
+	if (error) {
+		peer->error = backend_error(&peer->backend, error, "%s: %s", peer->backend.uri.text, why);
+		session_close(session, failed_closed);
+		return;
+	}
+	fill_caps(peer);
+	backend_opened(&peer->backend, 0);
+}
+
+/*
+ * Who writes, for the other side's fence. It must be the same for the next helper of this instance, and other than
+ * that of any other instance or region.
+ */
+static void fill_client(const struct backend_open *open, uint8_t client[16])
+{
+	memcpy(client, &open->instance_id, 8);
+	memcpy(client + 8, &open->region, 8);
+}
+
+static int start_session(struct peer *peer)
+{
+	const struct backend_open *open = peer->backend.open;
+	const struct uri *uri = &peer->backend.uri;
+	struct session_config config = {
+		.loop = peer->backend.loop, .uri = uri, .tls = peer->tls,
+		.region = uri_region(uri), .generation = open->attach_gen, .epoch = open->epoch,
+		.nr_bulk = SESSION_BULK_DEFAULT, .arg = peer, .opened = peer_opened,
+	};
+
+	fill_client(open, config.client);
+	if (uri_option(uri, "seed"))
+		config.open_flags |= WIRE_OPEN_SEED;
+	else if (!open->read_only)
+		config.open_flags |= WIRE_OPEN_WRITE;
+	option_number(uri, "connections", WIRE_SLOTS_MAX - 1, &config.nr_bulk);
+	if (!option_number(uri, "timeout", 86400, &config.away_ms))
+		config.away_ms *= 1000;
+	return session_open(&peer->session, &config);
+}
+
+static void peer_open(struct backend *backend)
+{
+	struct peer *peer = to_peer(backend);
+	int ret = open_tls(peer);
+
+	if (!ret)
+		ret = start_session(peer);
+	if (ret)
+		peer_fail(peer, ret);
+}
+
+/* ---- closing ---- */
+
+static void session_gone(struct session *session)
+{
+	struct peer *peer = session->config.arg;
+
+	tls_context_put(peer->tls);
+	backend_closed(&peer->backend);
+}
+
+static void peer_close(struct backend *backend)
+{
+	session_close(to_peer(backend)->session, session_gone);
+}
+
+/* ---- requests ---- */
+
+static void finish_read(struct backend_req *req, const struct peer_io *io)
+{
+	bool zero = true;
+
+	for (unsigned int i = 0; i < io->nr; i++)
+		zero &= (io->pieces[i].link.reply_flags & WIRE_F_ZERO) != 0;
+	if (zero && req->flags & BACKEND_ANY_ADDR) {
+		req->data = NULL;
+		return;
+	}
+	for (unsigned int i = 0; i < io->nr; i++)
+		if (io->pieces[i].link.reply_flags & WIRE_F_ZERO)
+			memset(io->pieces[i].link.into, 0, io->pieces[i].link.into_len);
+}
+
+static void io_done(struct backend_req *req)
+{
+	struct peer_io *io = backend_private(req, struct peer_io);
+	struct peer *peer = to_peer(req->backend);
+	int error = io->error;
+
+	if (!error && req->op == BACKEND_READ)
+		finish_read(req, io);
+	if (!error && req->op == BACKEND_RESIZE)
+		__atomic_store_n(&peer->backend.caps.size, req->length, __ATOMIC_RELAXED);
+	free(io->pieces);
+	backend_done(req, error);
+}
+
+static void piece_done(struct link_req *link, int error)
+{
+	struct piece *piece = container_of(link, struct piece, link);
+	struct peer_io *io = backend_private(piece->req, struct peer_io);
+
+	if (error && !io->error)
+		io->error = backend_error(piece->req->backend, error, "%s of %s: %s",
+					  wire_type_name(link->type), piece->req->backend->uri.text,
+					  *link->link->why ? link->link->why : strerror(-error));
+	if (!--io->left)
+		io_done(piece->req);
+}
+
+static void fill_range(struct piece *piece, uint64_t offset, uint64_t length)
+{
+	struct wire_range range = { .offset = offset, .length = length };
+
+	piece->link.body_len = (uint32_t)wire_encode(WIRE_S_RANGE, &range, piece->link.body,
+						     sizeof(piece->link.body));
+}
+
+static void fill_resize(struct piece *piece, const struct backend_req *req)
+{
+	struct wire_resize resize = { .size = req->length, .low = req->arg };
+
+	piece->link.body_len = (uint32_t)wire_encode(WIRE_S_RESIZE, &resize, piece->link.body,
+						     sizeof(piece->link.body));
+}
+
+static void fill_piece(struct piece *piece, struct backend_req *req, uint64_t at, uint32_t len)
+{
+	struct link_req *link = &piece->link;
+	uint8_t *data = req->data ? (uint8_t *)req->data + at : NULL;
+
+	piece->req = req;
+	link->generation = req->attach_gen;
+	link->epoch = req->epoch;
+	link->done = piece_done;
+	if (req->op == BACKEND_RESIZE)
+		fill_resize(piece, req);
+	else if (req->op != BACKEND_SYNC)
+		fill_range(piece, req->offset + at, req->op == BACKEND_DISCARD ? req->length : len);
+	if (req->op == BACKEND_READ) {
+		link->into = data;
+		link->into_len = len;
+		link->flags = req->flags & BACKEND_DEMAND ? WIRE_F_DEMAND : 0;
+	} else if (req->op == BACKEND_WRITE && is_zero(data, len)) {
+		link->flags = WIRE_F_ZERO;
+	} else if (req->op == BACKEND_WRITE) {
+		link->data = data;
+		link->data_len = len;
+	}
+}
+
+/* Demand goes alone and in small pieces; what is long, or that no one waits for, is bulk. */
+static bool is_bulk(const struct backend_req *req)
+{
+	if (req->op == BACKEND_READ)
+		return !(req->flags & BACKEND_DEMAND) || req->length > WIRE_DATA_BULK;
+	return req->op == BACKEND_WRITE;
+}
+
+static const uint8_t wire_types[BACKEND_OPS] = {
+	[BACKEND_READ] = WIRE_READ, [BACKEND_WRITE] = WIRE_WRITE, [BACKEND_SYNC] = WIRE_SYNC,
+	[BACKEND_DISCARD] = WIRE_DISCARD, [BACKEND_RESIZE] = WIRE_RESIZE,
+};
+
+static void peer_start(struct backend_req *req)
+{
+	struct session *session = to_peer(req->backend)->session;
+	struct peer_io *io = backend_private(req, struct peer_io);
+	bool bulk = is_bulk(req), data = req->op == BACKEND_READ || req->op == BACKEND_WRITE;
+	uint32_t max = session_max_data(session, bulk);
+	unsigned int nr = data ? (unsigned int)((req->length + max - 1) / max) : 1;
+
+	memset(io, 0, sizeof(*io));
+	io->nr = io->left = nr;
+	io->pieces = calloc(nr ? nr : 1, sizeof(*io->pieces));
+	if (!nr || !io->pieces) {
+		free(io->pieces);
+		backend_done(req, nr ? -ENOMEM : 0);
+		return;
+	}
+	/* The request may end within the last submit: nothing of it is touched after that. */
+	for (unsigned int i = 0; i < nr; i++) {
+		uint64_t at = (uint64_t)i * max, left = req->length - at;
+		struct piece *piece = &io->pieces[i];
+
+		piece->link.type = wire_types[req->op];
+		fill_piece(piece, req, at, data ? (uint32_t)(left < max ? left : max) : 0);
+		if (bulk)
+			session_bulk(session, &piece->link);
+		else
+			session_urgent(session, &piece->link);
+	}
+}
+
+static void peer_moved(struct loop_task *task)
+{
+	peer_start(container_of(task, struct backend_req, task));
+}
+
+static void peer_submit(struct backend *backend, struct backend_req *req)
+{
+	if (req->op == BACKEND_DESTROY) {
+		backend_done(req, backend_error(backend, -EOPNOTSUPP, "a peer's region is removed there"));
+		return;
+	}
+	if (loop_current() == backend->loop) {
+		peer_start(req);
+		return;
+	}
+	req->task.run = peer_moved;
+	loop_post(backend->loop, &req->task);
+}
+
+#define PEER_OPS(ident, name, text) \
+	const struct backend_ops ident = { \
+		.scheme = name, .summary = text, .size = sizeof(struct peer), \
+		.check = peer_check, .open = peer_open, .close = peer_close, .submit = peer_submit, \
+	}
+
+extern const struct backend_ops peer_backend, peer_plain_backend, peer_unix_backend, peer_exec_backend;
+
+PEER_OPS(peer_backend, "peer", "peer://HOST:PORT/REGION?credential=NAME: a region of another regiond, by TLS");
+PEER_OPS(peer_plain_backend, "peer+plain", "peer+plain://HOST:PORT/REGION: the same in clear text");
+PEER_OPS(peer_unix_backend, "peer+unix", "peer+unix:PATH?region=REGION: the same over a UNIX socket");
+PEER_OPS(peer_exec_backend, "peer+exec", "peer+exec:COMMAND?region=REGION: the same over a command's stdin and stdout");

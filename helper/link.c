@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/* link: requests and replies of one connection. How it connects is in link-connect.c. */
+#include <errno.h>
+#include <string.h>
+
+#include "link-internal.h"
+
+static struct link_req *first_req(struct list *list)
+{
+	return list_empty(list) ? NULL : list_entry(list->next, struct link_req, list);
+}
+
+/* ---- the end of a request ---- */
+
+static void req_end(struct link_req *req)
+{
+	struct link *link = req->link;
+
+	if (!req->handshake)
+		link->load -= req->weight;
+	req->done(req, req->error);
+}
+
+/* The reply may be seen before the frame is given back: both are waited for. */
+static void req_finish(struct link_req *req, int error)
+{
+	req->error = error;
+	req->answered = true;
+	if (!req->sending)
+		req_end(req);
+}
+
+static void frame_sent(struct conn_frame *frame, int error)
+{
+	struct link_req *req = container_of(frame, struct link_req, frame);
+
+	req->sending = false;
+	req->link->nr_sending--;
+	if (req->answered)
+		req_end(req);
+}
+
+/* ---- sending ---- */
+
+void link_send_req(struct link *link, struct link_req *req)
+{
+	struct conn_frame *frame = &req->frame;
+	struct wire_head head = {
+		.length = WIRE_HEAD_SIZE + req->body_len + req->data_len,
+		.type = req->type, .flags = req->flags, .generation = req->generation,
+		.id = req->id, .epoch = req->epoch,
+	};
+
+	wire_head_encode(frame->head, &head);
+	memcpy(frame->head + WIRE_HEAD_SIZE, req->body, req->body_len);
+	frame->head_len = WIRE_HEAD_SIZE + req->body_len;
+	frame->data = req->data;
+	frame->data_len = req->data_len;
+	frame->sent = frame_sent;
+	req->link = link;
+	req->sending = true;
+	req->answered = false;
+	req->got = 0;
+	req->sent_at = loop_now_ns();
+	list_add(&link->unanswered, &req->list);
+	link->nr_unanswered++;
+	link->nr_sending++;
+	if (!req->handshake) {
+		link->in_flight += req->weight;
+		if (link->slot)
+			link->session->bulk_in_flight += req->weight;
+	}
+	conn_send(link->conn, frame);
+}
+
+static bool may_send(struct link *link, const struct link_req *req)
+{
+	if (link->nr_unanswered >= link->max_requests)
+		return false;
+	if (req->type == WIRE_WRITE && link->credit < req->data_len)
+		return false;
+	return !link->slot || session_room(link->session, req->weight);
+}
+
+void link_pump(struct link *link)
+{
+	struct link_req *req;
+
+	while (link->state == LINK_UP && (req = first_req(&link->waiting)) && may_send(link, req)) {
+		list_del(&req->list);
+		if (req->type == WIRE_WRITE)
+			link->credit -= req->data_len;
+		link_send_req(link, req);
+	}
+}
+
+void link_submit(struct link *link, struct link_req *req)
+{
+	req->link = link;
+	req->id = link->next_id++;
+	req->handshake = false;
+	req->sending = req->answered = false;
+	req->got = 0;
+	req->weight = req->type == WIRE_READ ? req->into_len : req->data_len;
+	link->load += req->weight;
+	list_init(&req->list);
+	list_add(&link->waiting, &req->list);
+	link_pump(link);
+}
+
+/* ---- receiving ---- */
+
+static struct link_req *find_req(struct link *link, uint64_t id)
+{
+	struct list *at;
+
+	list_for_each(at, &link->unanswered) {
+		struct link_req *req = list_entry(at, struct link_req, list);
+
+		if (req->id == id)
+			return req;
+	}
+	return NULL;
+}
+
+/* It is not in flight any more. */
+static void req_off(struct link *link, struct link_req *req)
+{
+	list_del(&req->list);
+	link->nr_unanswered--;
+	if (req->handshake)
+		return;
+	link->in_flight -= req->weight;
+	session_answered(link->session, link, req->weight);
+}
+
+static int take_body(struct link_req *req, const struct wire_head *head, const uint8_t *body,
+		     size_t len)
+{
+	if (head->flags & WIRE_F_ZERO)
+		return len || req->type != WIRE_READ ? -EPROTO : 0;
+	if (len > req->into_len || (req->type == WIRE_READ && len != req->into_len))
+		return -EPROTO;
+	if (len)
+		memcpy(req->into, body, len);
+	req->got = (uint32_t)len;
+	return 0;
+}
+
+static void take_why(struct link *link, const uint8_t *body, size_t len)
+{
+	struct wire_text text;
+
+	if (wire_decode(WIRE_S_TEXT, body, len, &text) >= 0)
+		memcpy(link->why, text.text, sizeof(link->why));
+	else
+		*link->why = 0;
+}
+
+static int link_frame(struct conn *conn, const struct wire_head *head, const uint8_t *body,
+		      size_t len)
+{
+	struct link *link = conn_arg(conn);
+	struct link_req *req = find_req(link, head->id);
+
+	if (!req || head->type != (req->type | WIRE_REPLY))
+		return -EPROTO;
+	req->reply_flags = head->flags;
+	req->reply_epoch = head->epoch;
+	if (head->error)
+		take_why(link, body, len);
+	else if (take_body(req, head, body, len))
+		return -EPROTO;
+	link->credit += head->credit;
+	req_off(link, req);
+	req_finish(req, -(int)head->error);
+	link_pump(link);
+	return 0;
+}
+
+/* ---- when it broke ---- */
+
+/* What was not answered goes back to the front of what waits, in its order. */
+static void link_requeue(struct link *link)
+{
+	while (!list_empty(&link->unanswered)) {
+		struct link_req *req = list_entry(link->unanswered.prev, struct link_req, list);
+
+		req_off(link, req);
+		if (!req->handshake)
+			list_add_head(&link->waiting, &req->list);
+		else if (req == &link->ping)
+			link->pinging = false;
+	}
+}
+
+static void link_conn_ended(struct conn *conn, int error, const char *why)
+{
+	struct link *link = conn_arg(conn);
+
+	link->conn = NULL;
+	link_requeue(link);
+	link_lost(link, error ? error : -ECONNRESET, why);
+}
+
+void link_fail_all(struct link *link, int error)
+{
+	struct link_req *req;
+	struct list failed;
+
+	/* Those on the wire come back when the connection has ended; here are the others. */
+	list_init(&failed);
+	list_splice(&failed, &link->waiting);
+	while ((req = first_req(&failed))) {
+		list_del(&req->list);
+		req_finish(req, error);
+	}
+}
+
+const struct conn_ops link_conn_ops = {
+	.ready = link_ready,
+	.frame = link_frame,
+	.ended = link_conn_ended,
+};

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+/* listener: addresses where peers call. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "export.h"
+#include "listener.h"
+#include "service.h"
+
+#define BACKLOG		64
+#define PAUSE_MS	100u
+
+/* ---- memory ---- */
+
+bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes)
+{
+	if (listener->memory + bytes > LISTENER_MEMORY) {
+		list_del(hungry);
+		list_add(&listener->hungry, hungry);
+		return false;
+	}
+	listener->memory += bytes;
+	return true;
+}
+
+/* Out of the loop, so that a chain of requests that end at once does not nest. */
+static void feed(struct loop_task *task)
+{
+	struct listener *listener = container_of(task, struct listener, feed);
+	struct list hungry, *entry;
+
+	listener->feeding = false;
+	list_init(&hungry);
+	list_splice(&hungry, &listener->hungry);
+	while ((entry = list_pop(&hungry)))
+		service_fed(list_entry(entry, struct service, hungry));
+	listener_drop(listener);
+}
+
+void listener_give(struct listener *listener, uint32_t bytes)
+{
+	listener->memory -= bytes;
+	if (list_empty(&listener->hungry) || listener->feeding)
+		return;
+	listener->feeding = true;
+	loop_post(listener->server->loop, &listener->feed);
+}
+
+/* ---- accepting ---- */
+
+static void listener_accept(struct listener *listener);
+
+static void accept_again(struct loop_timer *timer)
+{
+	listener_accept(container_of(timer, struct listener, pause));
+}
+
+static void accepted(struct loop_op *op, int res)
+{
+	struct listener *listener = container_of(op, struct listener, accept);
+
+	listener->accepting = false;
+	if (res >= 0 && listener->closing)
+		close(res);
+	else if (res >= 0)
+		service_accept(listener, res);
+	if (listener->closing)
+		listener_drop(listener);
+	else if (res >= 0)
+		listener_accept(listener);
+	else
+		loop_timer_set(listener->server->loop, &listener->pause, PAUSE_MS);	/* EMFILE and the like pass */
+}
+
+static void listener_accept(struct listener *listener)
+{
+	if (listener->accepting || listener->closing ||
+	    listener->nr_services >= LISTENER_CONNECTIONS ||
+	    listener->nr_strangers >= LISTENER_STRANGERS)
+		return;
+	listener->accepting = true;
+	loop_accept(listener->server->loop, &listener->accept, listener->fd);
+}
+
+void listener_gone(struct listener *listener, bool stranger)
+{
+	listener->nr_services--;
+	listener->nr_strangers -= stranger;
+	if (listener->closing)
+		listener_drop(listener);
+	else
+		listener_accept(listener);
+}
+
+/* ---- making one ---- */
+
+static int check_safe(const struct listener_options *options, const struct sockaddr_storage *addr,
+		      char *why, size_t why_len)
+{
+	bool tls = options->tls_psk || options->tls_cert || options->tls_key || options->tls_ca;
+
+	if (tls || options->insecure || dial_is_local(addr))
+		return 0;
+	snprintf(why, why_len, "%s can be reached from outside: give --tls-psk FILE, or --tls-cert, "
+		 "--tls-key and --tls-ca, or --insecure for clear text", options->listen);
+	return -EPERM;
+}
+
+static int open_tls(struct listener *listener, const struct listener_options *options, char *why,
+		    size_t why_len)
+{
+	struct tls_options tls = {
+		.psk = options->tls_psk, .cert = options->tls_cert, .key = options->tls_key,
+		.ca = options->tls_ca, .server = true,
+	};
+
+	return tls_wanted(&tls) ? tls_context_open(&listener->tls, &tls, why, why_len) : 0;
+}
+
+static void name_address(struct listener *listener)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	char host[INET6_ADDRSTRLEN] = "";
+
+	if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) || addr.ss_family == AF_UNIX) {
+		snprintf(listener->address, sizeof(listener->address), "%s", listener->text);
+	} else if (addr.ss_family == AF_INET) {
+		struct sockaddr_in *in = (void *)&addr;
+
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(listener->address, sizeof(listener->address), "%s:%u", host, ntohs(in->sin_port));
+	} else {
+		struct sockaddr_in6 *in = (void *)&addr;
+
+		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
+		snprintf(listener->address, sizeof(listener->address), "[%s]:%u", host, ntohs(in->sin6_port));
+	}
+}
+
+/* A socket that nobody listens on any more stands in the way of its successor. */
+static void remove_stale(const struct sockaddr_storage *addr, socklen_t len)
+{
+	const struct sockaddr_un *un = (const void *)addr;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return;
+	if (connect(fd, (const struct sockaddr *)addr, len) && errno == ECONNREFUSED)
+		unlink(un->sun_path);
+	close(fd);
+}
+
+static int bind_socket(struct listener *listener, const struct sockaddr_storage *addr, socklen_t len)
+{
+	bool local = addr->ss_family == AF_UNIX;
+	mode_t mask;
+	int one = 1, ret;
+
+	listener->fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener->fd < 0)
+		return -errno;
+	if (local)
+		remove_stale(addr, len);
+	else
+		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	mask = umask(0177);
+	ret = bind(listener->fd, (const struct sockaddr *)addr, len) ? -errno : 0;
+	umask(mask);
+	if (!ret && local)
+		listener->path = strdup(((const struct sockaddr_un *)(const void *)addr)->sun_path);
+	if (!ret && listen(listener->fd, BACKLOG))
+		ret = -errno;
+	return ret;
+}
+
+static void listener_free(struct listener *listener)
+{
+	if (listener->path)
+		unlink(listener->path);
+	if (listener->fd >= 0)
+		close(listener->fd);
+	tls_context_put(listener->tls);
+	free(listener->path);
+	free(listener->text);
+	free(listener);
+}
+
+static struct listener *listener_new(struct server *server, const char *text)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener)
+		return NULL;
+	listener->fd = -1;
+	listener->server = server;
+	listener->text = strdup(text);
+	list_init(&listener->services);
+	list_init(&listener->exports);
+	list_init(&listener->hungry);
+	listener->accept.done = accepted;
+	listener->pause.fire = accept_again;
+	listener->feed.run = feed;
+	if (listener->text)
+		return listener;
+	free(listener);
+	return NULL;
+}
+
+static int listener_start(struct server *server, const struct listener_options *options,
+			  const struct sockaddr_storage *addr, socklen_t len,
+			  struct listener **result, char *why, size_t why_len)
+{
+	struct listener *listener = listener_new(server, options->listen);
+	int ret;
+
+	if (!listener)
+		return -ENOMEM;
+	ret = open_tls(listener, options, why, why_len);
+	if (!ret) {
+		ret = bind_socket(listener, addr, len);
+		if (ret)
+			snprintf(why, why_len, "cannot listen on %s: %s", options->listen, strerror(-ret));
+	}
+	if (ret) {
+		listener_free(listener);
+		return ret;
+	}
+	name_address(listener);
+	list_add(&server->listeners, &listener->list);
+	listener_accept(listener);
+	*result = listener;
+	return 0;
+}
+
+int listener_find(struct server *server, const struct listener_options *options,
+		  struct listener **listener, char *why, size_t why_len)
+{
+	struct sockaddr_storage addr;
+	struct list *at;
+	socklen_t len;
+	int ret = dial_parse(options->listen, &addr, &len, why, why_len);
+
+	if (!ret)
+		ret = check_safe(options, &addr, why, why_len);
+	if (ret)
+		return ret;
+	list_for_each(at, &server->listeners) {
+		struct listener *other = list_entry(at, struct listener, list);
+
+		if (other->closing || strcmp(other->address, options->listen))
+			continue;
+		/* The first export has decided on how to come in: the keys may have changed since, and must not be guessed at. */
+		*listener = other;
+		if (!!other->tls == (options->tls_psk || options->tls_cert))
+			return 0;
+		snprintf(why, why_len, "%s is already used %s TLS", options->listen,
+			 other->tls ? "with" : "without");
+		return -EBUSY;
+	}
+	return listener_start(server, options, &addr, len, listener, why, why_len);
+}
+
+/* ---- the end ---- */
+
+void listener_drop(struct listener *listener)
+{
+	struct list *at, *next;
+
+	if (!list_empty(&listener->exports))
+		return;
+	if (!listener->closing) {
+		listener->closing = true;
+		loop_timer_cancel(listener->server->loop, &listener->pause);
+		if (listener->accepting)
+			loop_cancel(listener->server->loop, &listener->accept);
+		list_for_each_safe(at, next, &listener->services)
+			service_close(list_entry(at, struct service, list), -ESHUTDOWN);
+	}
+	if (listener->accepting || listener->feeding || !list_empty(&listener->services))
+		return;
+	list_del(&listener->list);
+	listener_free(listener);
+}
+
+struct export *listener_export(struct listener *listener, const char *region)
+{
+	struct list *at;
+
+	list_for_each(at, &listener->exports) {
+		struct export *export = list_entry(at, struct export, list);
+
+		if (!strcmp(export->name, region) && !export->closing)
+			return export;
+	}
+	return NULL;
+}
+
+int server_open(struct server **result, struct loop *loop)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return -ENOMEM;
+	if (getrandom(server->id, sizeof(server->id), 0) != sizeof(server->id)) {
+		free(server);
+		return -EIO;
+	}
+	server->loop = loop;
+	list_init(&server->listeners);
+	if (gethostname(server->name, sizeof(server->name) - 1))
+		strcpy(server->name, "unknown");
+	*result = server;
+	return 0;
+}
+
+void server_close(struct server *server)
+{
+	free(server);
+}

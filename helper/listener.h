@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * listener: an address where peers call, who is let in there, and which regions they find.
+ *
+ * Threads: the main loop's alone. Life: a listener is made with its first export and goes with its last one.
+ */
+#ifndef REGIONFS_LISTENER_H
+#define REGIONFS_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+#include "loop.h"
+#include "tls.h"
+
+/* Connections of one listener; of these, not yet let in. */
+#define LISTENER_CONNECTIONS	128u
+#define LISTENER_STRANGERS	16u
+/* Bytes that all requests of a listener may hold; who would take more waits. */
+#define LISTENER_MEMORY		(64u << 20)
+
+struct export;
+
+struct server {
+	struct loop *loop;
+	struct list listeners;
+	uint8_t id[16];
+	char name[256];		/* this host, as peers are told */
+};
+
+struct listener_options {
+	const char *listen;	/* ADDR:PORT or unix:PATH */
+	const char *tls_psk, *tls_cert, *tls_key, *tls_ca;
+	bool insecure;
+};
+
+struct listener {
+	struct server *server;
+	struct list list;
+	char *text;		/* as it was asked for */
+	char address[128];	/* with the port that was found for port 0 */
+	char *path;		/* UNIX socket to be unlinked, or NULL */
+	struct tls_context *tls;
+	int fd;
+	struct loop_op accept;
+	struct loop_timer pause;	/* after an error of accept */
+	bool accepting, closing;
+	struct list services;
+	unsigned int nr_services, nr_strangers;
+	struct list exports;
+	uint64_t memory;
+	struct list hungry;	/* services that wait for memory */
+	struct loop_task feed;
+	bool feeding;
+};
+
+int server_open(struct server **server, struct loop *loop);
+/* All exports have gone. */
+void server_close(struct server *server);
+
+/*
+ * The listener for these options: an existing one when the address is the same, or a new one. On error a sentence:
+ * off loopback it takes a key, certificates or the word insecure.
+ */
+int listener_find(struct server *server, const struct listener_options *options,
+		  struct listener **listener, char *why, size_t why_len);
+/* Ends it, if no export is left; connections are closed. */
+void listener_drop(struct listener *listener);
+struct export *listener_export(struct listener *listener, const char *region);
+
+/* ---- for service.c ---- */
+
+/* Takes memory for a request; false: the service is told by service_fed() when there is some. */
+bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes);
+void listener_give(struct listener *listener, uint32_t bytes);
+void listener_gone(struct listener *listener, bool stranger);
+
+#endif

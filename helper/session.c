@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/* session: the connections of a client with one region of a peer. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "session.h"
+
+#define TICK_MS		250u
+#define OPEN_MS		3000u
+#define BYE_MS		1000u
+#define WINDOW_START	(4u << 20)
+/* Bulk gives way when the demand connection's round trip is over 5/4 of its best, and this much. */
+#define RTT_SLACK_NS	2000000u
+
+/* ---- how much bulk may be on its way ---- */
+
+bool session_room(struct session *session, uint32_t bytes)
+{
+	if (!session->bulk_in_flight || session->bulk_in_flight + bytes <= session->window)
+		return true;
+	session->window_full = true;
+	return false;
+}
+
+void session_answered(struct session *session, struct link *link, uint32_t bytes)
+{
+	if (!link->slot)
+		return;
+	session->bulk_in_flight -= bytes;
+	for (unsigned int i = 1; i < session->nr_links; i++)
+		if (&session->links[i] != link && !list_empty(&session->links[i].waiting))
+			link_pump(&session->links[i]);
+}
+
+void session_rtt(struct session *session, uint64_t ns)
+{
+	uint64_t window = session->window;
+
+	session->rtt = ns;
+	if (!session->rtt_min || ns < session->rtt_min)
+		session->rtt_min = ns;
+	if (ns > session->rtt_min + session->rtt_min / 4 + RTT_SLACK_NS)
+		window = window * 3 / 4;
+	else if (session->window_full)
+		window = window * 3 / 2;
+	session->window_full = false;
+	/* The best one known ages, or a path that got longer would starve bulk for ever. */
+	session->rtt_min += session->rtt_min / 256;
+	session->window = window < SESSION_WINDOW_MIN ? SESSION_WINDOW_MIN :
+			  window > SESSION_WINDOW_MAX ? SESSION_WINDOW_MAX : window;
+}
+
+/* ---- requests ---- */
+
+static void submit(struct link *link, struct link_req *req)
+{
+	struct session *session = link->session;
+
+	req->generation = req->generation ? req->generation : session->config.generation;
+	req->epoch = req->epoch ? req->epoch : session->config.epoch;
+	link_submit(link, req);
+	if (session->error && link->state == LINK_DEAD)
+		link_fail_all(link, session->error);
+}
+
+void session_urgent(struct session *session, struct link_req *req)
+{
+	submit(&session->links[0], req);
+}
+
+void session_bulk(struct session *session, struct link_req *req)
+{
+	struct link *best = &session->links[session->nr_links > 1];
+
+	for (unsigned int i = 2; i < session->nr_links; i++) {
+		struct link *link = &session->links[i];
+
+		/* one that is down is taken only when all are */
+		if ((link->state == LINK_UP) > (best->state == LINK_UP) ||
+		    ((link->state == LINK_UP) == (best->state == LINK_UP) && link->load < best->load))
+			best = link;
+	}
+	submit(best, req);
+}
+
+uint32_t session_max_data(const struct session *session, bool bulk)
+{
+	const struct link *link = &session->links[bulk && session->nr_links > 1];
+
+	return link->max_data;
+}
+
+/* ---- links come and go ---- */
+
+static void session_settle(struct session *session);
+
+void session_link_up(struct session *session, struct link *link)
+{
+	if (session->is_open || link->slot || session->closing)
+		return;
+	session->is_open = true;
+	for (unsigned int i = 1; i < session->nr_links; i++)
+		link_start(&session->links[i]);
+	session->config.opened(session, 0, "");
+}
+
+/* A no that time does not change. */
+static bool is_final(int error)
+{
+	return error == -ESTALE || error == -EPROTONOSUPPORT || error == -EROFS || error == -EINVAL;
+}
+
+static bool give_up(const struct session *session, int error, bool refused)
+{
+	if (session->closing || session->error)
+		return true;
+	if (session->is_open)
+		return refused && is_final(error);
+	/* What is not there yet may be about to come; who is not let in at first never will be. */
+	if (refused && error != -ENOENT && error != -EAGAIN)
+		return true;
+	return loop_now_ns() > session->opening_until;
+}
+
+bool session_link_down(struct session *session, struct link *link, int error, const char *why,
+		       bool refused)
+{
+	snprintf(session->why, sizeof(session->why), "%s", why);
+	if (!give_up(session, error, refused))
+		return true;
+	if (!session->error) {
+		session->error = error;
+		session->falling = true;
+		loop_post(session->config.loop, &session->fall);
+	}
+	return false;
+}
+
+/* Once one link has given up, none goes on. Out of the loop: links stop one another from within else. */
+static void session_fall(struct loop_task *task)
+{
+	struct session *session = container_of(task, struct session, fall);
+
+	session->falling = false;
+	for (unsigned int i = 0; i < session->nr_links; i++)
+		link_stop(&session->links[i], session->error);
+	session_settle(session);
+}
+
+static void session_free(struct loop_task *task)
+{
+	struct session *session = container_of(task, struct session, end);
+
+	loop_timer_cancel(session->config.loop, &session->tick);
+	tls_context_put(session->config.tls);
+	session->closed(session);
+	free(session);
+}
+
+/* When all links have stopped: opening has failed, or closing is done. */
+static void session_settle(struct session *session)
+{
+	if (session->nr_stopped < session->nr_links || session->falling)
+		return;
+	if (session->closed && !session->ending) {
+		session->ending = true;
+		loop_post(session->config.loop, &session->end);
+	} else if (!session->closed && !session->is_open && !session->told) {
+		session->told = true;
+		session->config.opened(session, session->error, session->why);
+	}
+}
+
+void session_link_ended(struct session *session, struct link *link)
+{
+	session->nr_stopped++;
+	session_settle(session);
+}
+
+/* ---- time ---- */
+
+static void fail_if_away(struct session *session, struct link *link)
+{
+	uint64_t limit = (uint64_t)session->config.away_ms * 1000000;
+
+	if (limit && link->down_since && loop_now_ns() - link->down_since > limit)
+		link_fail_all(link, -ETIMEDOUT);
+}
+
+static void session_tick(struct loop_timer *timer)
+{
+	struct session *session = container_of(timer, struct session, tick);
+
+	for (unsigned int i = 0; i < session->nr_links; i++)
+		fail_if_away(session, &session->links[i]);
+	loop_timer_set(session->config.loop, &session->tick, TICK_MS);
+}
+
+/* ---- life ---- */
+
+int session_open(struct session **result, const struct session_config *config)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return -ENOMEM;
+	session->config = *config;
+	if (strlen(config->region) > WIRE_REGION_MAX ||
+	    getrandom(session->id, sizeof(session->id), 0) != sizeof(session->id)) {
+		free(session);
+		return -EINVAL;
+	}
+	strcpy(session->region, config->region);
+	tls_context_get(config->tls);
+	session->window = WINDOW_START;
+	session->nr_links = 1 + config->nr_bulk;
+	session->opening_until = loop_now_ns() + 1000000ULL * (config->open_ms ? config->open_ms : OPEN_MS);
+	for (unsigned int i = 0; i < session->nr_links; i++)
+		link_init(&session->links[i], session, i);
+	session->fall.run = session_fall;
+	session->end.run = session_free;
+	session->tick.fire = session_tick;
+	if (config->away_ms)
+		loop_timer_set(config->loop, &session->tick, TICK_MS);
+	link_start(&session->links[0]);
+	*result = session;
+	return 0;
+}
+
+static void stop_links(struct session *session)
+{
+	session->closing = true;
+	for (unsigned int i = 0; i < session->nr_links; i++)
+		link_stop(&session->links[i], -ESHUTDOWN);
+	session_settle(session);
+}
+
+static void bye_late(struct loop_timer *timer)
+{
+	stop_links(container_of(timer, struct session, tick));
+}
+
+static void bye_done(struct link_req *req, int error)
+{
+	struct session *session = container_of(req, struct session, bye);
+
+	if (session->closing)
+		return;
+	loop_timer_cancel(session->config.loop, &session->tick);
+	stop_links(session);
+}
+
+/* Lets go of what the session holds over there, so that others need not wait for it to be missed. */
+static void say_bye(struct session *session)
+{
+	session->bye.type = WIRE_CLOSE;
+	session->bye.done = bye_done;
+	session->tick.fire = bye_late;
+	loop_timer_set(session->config.loop, &session->tick, BYE_MS);
+	session_urgent(session, &session->bye);
+}
+
+void session_close(struct session *session, void (*closed)(struct session *session))
+{
+	session->closed = closed;
+	if (session->is_open && !session->error && session->links[0].state == LINK_UP)
+		say_bye(session);
+	else
+		stop_links(session);
+}

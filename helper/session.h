@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * session: a client's conversation with one region of a peer: a demand connection, a few bulk ones, and
+ * how much may be on its way on them.
+ *
+ * Threads: one loop's alone. Life: session_open() to session_close()'s callback.
+ */
+#ifndef REGIONFS_SESSION_H
+#define REGIONFS_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "link.h"
+#include "tls.h"
+#include "wire.h"
+
+#define SESSION_BULK_DEFAULT	2u
+#define SESSION_WINDOW_MIN	(1u << 20)
+#define SESSION_WINDOW_MAX	(32u << 20)
+
+struct session_config {
+	struct loop *loop;
+	const struct uri *uri;		/* valid until closed */
+	struct tls_context *tls;	/* NULL: clear text; a reference is taken */
+	const char *region;		/* copied */
+	uint8_t client[16];
+	uint32_t open_flags;		/* WIRE_OPEN_* */
+	uint32_t generation;
+	uint64_t epoch;
+	unsigned int nr_bulk;
+	uint32_t open_ms;		/* give up opening after this; 0: 3 s */
+	uint32_t away_ms;		/* fail requests after the peer has been away for so long; 0: wait */
+	void *arg;
+	/* Once: the region is open, or why it could not be. Not from within session_open(). */
+	void (*opened)(struct session *session, int error, const char *why);
+};
+
+struct session {
+	struct session_config config;
+	char region[WIRE_REGION_MAX + 1];
+	uint8_t id[16];
+	struct link links[WIRE_SLOTS_MAX];
+	unsigned int nr_links;
+	unsigned int nr_stopped;
+	struct wire_info info;		/* as OPEN last told */
+	uint64_t features;
+	char server[WIRE_NAME_MAX + 1];
+	uint64_t window;		/* bytes that bulk may have in flight */
+	uint64_t bulk_in_flight;
+	bool window_full;		/* it was the limit since the last sample */
+	uint64_t rtt, rtt_min;		/* ns, of the demand connection */
+	struct loop_timer tick;
+	uint64_t opening_until;
+	bool is_open, closing;
+	bool told;			/* opened was called, with an error */
+	bool falling, ending;		/* these tasks are posted */
+	struct loop_task fall, end;
+	struct link_req bye;		/* CLOSE */
+	int error;			/* dead: what requests are answered with */
+	char why[WIRE_TEXT_MAX + 1];
+	void (*closed)(struct session *session);
+};
+
+int session_open(struct session **session, const struct session_config *config);
+/*
+ * Also after it could not be opened. What is unanswered fails with -ESHUTDOWN; then comes closed, out of the loop, and
+ * after it the session is freed.
+ */
+void session_close(struct session *session, void (*closed)(struct session *session));
+/* On the demand connection. */
+void session_urgent(struct session *session, struct link_req *req);
+/* On the bulk connection that has least to do. */
+void session_bulk(struct session *session, struct link_req *req);
+/* The longest READ or WRITE of either kind. */
+uint32_t session_max_data(const struct session *session, bool bulk);
+
+/* ---- for link.c ---- */
+
+void session_link_up(struct session *session, struct link *link);
+/* The other side has said no, or has not been there. true: the link shall try again. */
+bool session_link_down(struct session *session, struct link *link, int error, const char *why,
+		       bool refused);
+void session_link_ended(struct session *session, struct link *link);
+void session_rtt(struct session *session, uint64_t ns);
+/* May a request of so many bytes be sent on a bulk link now? */
+bool session_room(struct session *session, uint32_t bytes);
+void session_answered(struct session *session, struct link *link, uint32_t bytes);
+
+#endif

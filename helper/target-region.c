@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * target: a region of this instance. Its bytes are the backend's and, where programs here have written, the kernel's
+ * page cache's. So before a READ is served, what is dirty in its range is written back; and after a peer's WRITE, before
+ * it is answered, the range is dropped from the page cache, so that readers here see it.
+ *
+ * Writers exclude one another: while a peer has the region open for writing, it is read-only here, and a peer is refused
+ * while a program here has it open for writing.
+ *
+ * Ranges are told to the kernel in batches: while one netlink call is under way, what comes is collected for the next. A
+ * request is always covered by a call that began after it came.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "netlink.h"
+#include "region.h"
+#include "regiond.h"
+#include "target.h"
+
+/* A request on its way through a batch. */
+struct step {
+	struct list list;
+	uint64_t offset, end;		/* end 0: to the end of the region */
+	void (*then)(struct step *step, int error);
+};
+
+struct batch {
+	struct netlink_call call;
+	struct shared *shared;
+	uint8_t cmd;
+	bool busy;
+	struct list next, running;
+};
+
+struct shared {
+	struct target target;
+	struct region *region;
+	struct batch writeback, invalidate;
+	bool plain;
+	bool revoked;			/* we have made it read-only */
+	struct netlink_call call;	/* of claim */
+	void (*claimed)(void *arg, int error, const char *why);
+	void *claim_arg;
+};
+
+/* A request that needs the kernel before or after the backend. */
+struct shared_req {
+	struct step step;
+	struct shared *shared;
+	struct backend_req *outer;
+	struct backend_req inner;
+};
+
+static struct shared *to_shared(struct target *target)
+{
+	return container_of(target, struct shared, target);
+}
+
+/* ---- batches ---- */
+
+static void batch_start(struct shared *shared, struct batch *batch);
+
+static void batch_done(struct netlink_call *call, int error, const char *why)
+{
+	struct batch *batch = container_of(call, struct batch, call);
+	struct list done, *entry;
+
+	list_init(&done);
+	list_splice(&done, &batch->running);
+	batch->busy = false;
+	while ((entry = list_pop(&done))) {
+		struct step *step = list_entry(entry, struct step, list);
+
+		step->then(step, error);
+	}
+	/* The target is not closed from within what ends a request: an export settles out of the loop. */
+	batch_start(batch->shared, batch);
+}
+
+/* One range that covers all: only what is dirty, or cached, costs anything. */
+static void batch_range(struct batch *batch, uint64_t *offset, uint64_t *length)
+{
+	uint64_t from = UINT64_MAX, to = 0;
+	bool rest = false;
+	struct list *at;
+
+	list_for_each(at, &batch->running) {
+		struct step *step = list_entry(at, struct step, list);
+
+		from = step->offset < from ? step->offset : from;
+		to = step->end > to ? step->end : to;
+		rest |= !step->end;
+	}
+	*offset = from;
+	*length = rest ? 0 : to - from;
+}
+
+static void batch_start(struct shared *shared, struct batch *batch)
+{
+	uint64_t offset, length;
+
+	if (batch->busy || list_empty(&batch->next))
+		return;
+	list_splice(&batch->running, &batch->next);
+	batch_range(batch, &offset, &length);
+	memset(&batch->call, 0, sizeof(batch->call));
+	batch->call.cmd = batch->cmd;
+	batch->call.done = batch_done;
+	netlink_set(&batch->call.attrs, REGION, region, shared->region->info.id);
+	netlink_set(&batch->call.attrs, OFFSET, offset, offset);
+	netlink_set(&batch->call.attrs, LENGTH, length, length);
+	batch->busy = true;
+	netlink_call(shared->region->regiond->netlink, &batch->call);
+}
+
+static void batch_add(struct shared *shared, struct batch *batch, struct step *step)
+{
+	list_add(&batch->next, &step->list);
+	batch_start(shared, batch);
+}
+
+/* ---- requests ---- */
+
+static void req_end(struct shared_req *req, int error)
+{
+	struct backend_req *outer = req->outer;
+
+	if (req->inner.op == BACKEND_READ)
+		outer->data = req->inner.data;
+	free(req);
+	outer->done(outer, error);
+}
+
+static void invalidated(struct step *step, int error)
+{
+	req_end(container_of(step, struct shared_req, step), error);
+}
+
+static void size_told(struct netlink_call *call, int error, const char *why)
+{
+	if (error)
+		log_warning("the kernel did not take a region's new size: %s", *why ? why : strerror(-error));
+	free(call);
+}
+
+/* The kernel learns of the size that a peer has set. */
+static void tell_size(struct shared *shared, uint64_t size)
+{
+	struct netlink_call *call = calloc(1, sizeof(*call));
+
+	if (!call)
+		return;
+	call->cmd = REGIONFS_CMD_REGION_SET;
+	call->done = size_told;
+	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
+	netlink_set(&call->attrs, SIZE, size, size);
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
+static void inner_done(struct backend_req *inner, int error)
+{
+	struct shared_req *req = container_of(inner, struct shared_req, inner);
+	struct shared *shared = req->shared;
+
+	if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC) {
+		req_end(req, error);
+		return;
+	}
+	if (inner->op == BACKEND_RESIZE)
+		tell_size(shared, inner->length);
+	req->step.then = invalidated;
+	batch_add(shared, &shared->invalidate, &req->step);
+}
+
+static void to_backend(struct step *step, int error)
+{
+	struct shared_req *req = container_of(step, struct shared_req, step);
+
+	if (error)
+		req_end(req, error);
+	else
+		region_submit(req->shared->region->regiond->regions, req->shared->region->info.id,
+			      &req->inner);
+}
+
+static void fill_req(struct shared_req *req, struct shared *shared, struct backend_req *outer)
+{
+	struct backend_req *inner = &req->inner;
+	bool resize = outer->op == BACKEND_RESIZE;
+
+	req->shared = shared;
+	req->outer = outer;
+	req->step.offset = resize ? outer->arg : outer->offset;
+	req->step.end = resize || outer->op == BACKEND_SYNC ? 0 : outer->offset + outer->length;
+	req->step.then = to_backend;
+	inner->op = outer->op;
+	inner->flags = outer->flags;
+	inner->offset = outer->offset;
+	inner->length = outer->length;
+	inner->arg = outer->arg;
+	inner->data = outer->data;
+	inner->attach_gen = shared->region->regiond->attach_gen;
+	inner->epoch = shared->region->info.epoch;
+	inner->loop = outer->loop;
+	inner->done = inner_done;
+}
+
+static void shared_submit(struct target *target, struct backend_req *outer)
+{
+	struct shared *shared = to_shared(target);
+	struct shared_req *req;
+
+	if (shared->plain) {
+		region_submit(shared->region->regiond->regions, shared->region->info.id, outer);
+		return;
+	}
+	req = calloc(1, sizeof(*req));
+	if (!req) {
+		outer->done(outer, -ENOMEM);
+		return;
+	}
+	fill_req(req, shared, outer);
+	if (outer->op == BACKEND_READ || outer->op == BACKEND_SYNC)
+		batch_add(shared, &shared->writeback, &req->step);
+	else
+		to_backend(&req->step, 0);
+}
+
+/* ---- what it is ---- */
+
+static void shared_info(struct target *target, struct wire_info *info)
+{
+	struct region *region = to_shared(target)->region;
+	const struct backend_caps *caps;
+
+	info->size = region->info.size;
+	info->epoch = region->info.epoch;
+	info->lineage = region->info.lineage;
+	info->mode = region->info.mode;
+	info->flags = WIRE_INFO_DISCARD | WIRE_INFO_RESIZE;
+	if (atomic_load(&region->state) != REGION_READY)
+		return;
+	caps = &region->backend->caps;
+	info->chunk = caps->chunk;
+	if (caps->fixed_size || region->info.flags & REGIONFS_REGION_FIXED_SIZE)
+		info->flags &= ~WIRE_INFO_RESIZE;
+	if (caps->read_only)
+		info->flags |= WIRE_INFO_READ_ONLY;
+}
+
+/* ---- one writer ---- */
+
+static void claim_end(struct shared *shared, int error, const char *why)
+{
+	shared->claimed(shared->claim_arg, error, why);
+}
+
+static void claim_revoked(struct netlink_call *call, int error, const char *why)
+{
+	struct shared *shared = container_of(call, struct shared, call);
+
+	shared->revoked = !error;
+	claim_end(shared, error, why);
+}
+
+static void set_read_only(struct shared *shared, struct netlink_call *call, bool on)
+{
+	memset(&call->attrs, 0, sizeof(call->attrs));
+	call->cmd = REGIONFS_CMD_REGION_SET;
+	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
+	netlink_set(&call->attrs, FLAGS, flags, on ? REGIONFS_REGION_READ_ONLY : 0);
+	netlink_set(&call->attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY);
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
+/* What the kernel says of it; the answer itself comes in claim_looked(). */
+static void claim_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	call->attrs.writers = attrs->writers;
+	call->attrs.flags = attrs->flags;
+}
+
+static void claim_looked(struct netlink_call *call, int error, const char *why)
+{
+	struct shared *shared = container_of(call, struct shared, call);
+
+	if (error) {
+		claim_end(shared, error, why);
+	} else if (call->attrs.flags & REGIONFS_REGION_READ_ONLY) {
+		claim_end(shared, -EROFS, "it is read-only there");
+	} else if (call->attrs.writers) {
+		claim_end(shared, -EBUSY, "a program there has it open for writing");
+	} else {
+		call->item = NULL;
+		call->done = claim_revoked;
+		set_read_only(shared, call, true);
+	}
+}
+
+static void shared_claim(struct target *target,
+			 void (*done)(void *arg, int error, const char *why), void *arg)
+{
+	struct shared *shared = to_shared(target);
+	struct netlink_call *call = &shared->call;
+
+	shared->claimed = done;
+	shared->claim_arg = arg;
+	if (shared->plain) {
+		done(arg, -EROFS, "it is being migrated");
+		return;
+	}
+	memset(call, 0, sizeof(*call));
+	call->cmd = REGIONFS_CMD_REGION_GET;
+	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
+	call->item = claim_item;
+	call->done = claim_looked;
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
+static void released(struct netlink_call *call, int error, const char *why)
+{
+	if (error)
+		log_warning("a region stays read-only after its last peer: %s", *why ? why : strerror(-error));
+	free(call);
+}
+
+static void shared_release(struct target *target)
+{
+	struct shared *shared = to_shared(target);
+	struct netlink_call *call;
+
+	if (!shared->revoked)
+		return;
+	shared->revoked = false;
+	call = calloc(1, sizeof(*call));
+	if (!call)
+		return;
+	call->done = released;
+	set_read_only(shared, call, false);
+}
+
+static void shared_close(struct target *target)
+{
+	struct shared *shared = to_shared(target);
+
+	shared_release(target);
+	region_put(shared->region);
+	free(shared);
+}
+
+static const struct target_ops shared_ops = {
+	.submit = shared_submit,
+	.info = shared_info,
+	.claim = shared_claim,
+	.release = shared_release,
+	.close = shared_close,
+};
+
+static void batch_init(struct shared *shared, struct batch *batch, uint8_t cmd)
+{
+	batch->shared = shared;
+	batch->cmd = cmd;
+	list_init(&batch->next);
+	list_init(&batch->running);
+}
+
+int target_region(struct target **target, struct region *region)
+{
+	struct shared *shared = calloc(1, sizeof(*shared));
+
+	if (!shared)
+		return -ENOMEM;
+	shared->target.ops = &shared_ops;
+	shared->region = region_get(region);
+	batch_init(shared, &shared->writeback, REGIONFS_CMD_WRITEBACK);
+	batch_init(shared, &shared->invalidate, REGIONFS_CMD_INVALIDATE);
+	*target = &shared->target;
+	return 0;
+}
+
+int target_region_plain(struct target **target, struct region *region)
+{
+	int ret = target_region(target, region);
+
+	if (!ret)
+		to_shared(*target)->plain = true;
+	return ret;
+}
