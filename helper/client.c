@@ -178,19 +178,20 @@ static int fail_gone(struct regionfs_client *client)
 		    "see its log with 'journalctl -t regiond'");
 }
 
-static int send_all(struct regionfs_client *client, const char *text, size_t length)
+/* A failure here is none yet: a server that refuses the client has answered before it closed. */
+static void send_all(struct regionfs_client *client, const char *text, size_t length)
 {
-	while (length) {
-		ssize_t n = send(client->fd, text, length, MSG_NOSIGNAL);
+	ssize_t n;
 
+	while (length) {
+		n = send(client->fd, text, length, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail_gone(client);
+			return;
 		text += n;
 		length -= (size_t)n;
 	}
-	return 0;
 }
 
 static int send_request(struct regionfs_client *client, const char *command, json_t *args)
@@ -198,16 +199,16 @@ static int send_request(struct regionfs_client *client, const char *command, jso
 	json_t *request = args ? json_pack("{s:s, s:O}", "cmd", command, "args", args) :
 				 json_pack("{s:s, s:{}}", "cmd", command, "args");
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	int err;
+	char *line = NULL;
+	int length = text ? asprintf(&line, "%s\n", text) : -1;
 
 	json_decref(request);
-	if (!text)
-		return fail(client, -ENOMEM, "out of memory, or an argument is no UTF-8");
-	err = send_all(client, text, strlen(text));
-	if (!err)
-		err = send_all(client, "\n", 1);
 	free(text);
-	return err;
+	if (length < 0)
+		return fail(client, -ENOMEM, "out of memory, or an argument is no UTF-8");
+	send_all(client, line, (size_t)length);
+	free(line);
+	return 0;
 }
 
 /* Waits until there is something to read; -EINTR when the user wants to leave. */

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+/* regionctl as its users meet it: output, exit codes, Ctrl-C; against a regiond of a few lines. */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#define REGION \
+	"\"path\":\"db\",\"id\":3,\"size\":1048576,\"mode\":420,\"state\":\"ready\"," \
+	"\"flags\":[\"frozen\"],\"opens\":2,\"source\":\"file:/x\""
+
+static char run_dir[] = "/tmp/test-regionctl.XXXXXX";
+static char regionctl[PATH_MAX];
+
+/* What is answered to which command; NULL: nothing at all. */
+static const struct {
+	const char *command;
+	const char *answer;
+} answers[] = {
+	{ "ls", "{\"ok\":{\"regions\":[{" REGION "}]}}\n" },
+	{ "stat", "{\"ok\":{" REGION ",\"stats\":{\"reads\":7}}}\n" },
+	{ "rm", "{\"error\":{\"errno\":16,\"message\":\"db has 5 dirty bytes\"}}\n" },
+	{ "thaw", "{\"error\":{\"errno\":2,\"message\":\"no region named db\"}}\n" },
+	{ "lock", "{\"error\":{\"errno\":5,\"message\":\"it broke\"}}\n" },
+	{ "freeze", "{\"ok\":{}}\n" },
+	{ "pull", "{\"progress\":{\"done\":1,\"total\":2,\"unit\":\"bytes\"}}\n{\"ok\":{\"bytes\":2048}}\n" },
+	{ "events", "{\"event\":{\"event\":\"created\",\"path\":\"db\"}}\n{\"ok\":{}}\n" },
+	{ "sync", NULL },
+};
+
+static const char *answer_to(const char *request)
+{
+	char command[64];
+
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		snprintf(command, sizeof(command), "{\"cmd\":\"%s\",", answers[i].command);
+		if (!strncmp(request, command, strlen(command)))
+			return answers[i].answer;
+	}
+	return "{\"error\":{\"errno\":95,\"message\":\"what?\"}}\n";
+}
+
+static void serve_one(int fd)
+{
+	char request[4096];
+	ssize_t n = read(fd, request, sizeof(request) - 1);
+	const char *answer;
+
+	if (n <= 0)
+		return;
+	request[n] = '\0';
+	answer = answer_to(request);
+	/* Whoever is not answered leaves by itself. */
+	if (!answer || write(fd, answer, strlen(answer)) < 0)
+		n = read(fd, request, 1);
+}
+
+static pid_t start_server(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char dir[64];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), client;
+	pid_t pid;
+
+	snprintf(dir, sizeof(dir), "%s/demo", run_dir);
+	mkdir(dir, 0700);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", dir);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 4))
+		perror(dir);
+	pid = fork();
+	while (!pid) {
+		client = accept(fd, NULL, NULL);
+		serve_one(client);
+		close(client);
+	}
+	close(fd);
+	return pid;
+}
+
+/* Runs it with these arguments: the exit code, and what it printed on stdout (or, for 2>, stderr). */
+static int run(const char *args, char *out, size_t room)
+{
+	char command[PATH_MAX + 512];
+	size_t n;
+	int status;
+	FILE *pipe;
+
+	snprintf(command, sizeof(command), "'%s' %s", regionctl, args);
+	pipe = popen(command, "r");
+	n = fread(out, 1, room - 1, pipe);
+	out[n] = '\0';
+	status = pclose(pipe);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void check(const char *args, int code, const char *wanted)
+{
+	char out[8192];
+
+	tap_number(run(args, out, sizeof(out)), code, args);
+	if (wanted)
+		tap_is(out, wanted, "  and what it prints");
+}
+
+static void check_output(void)
+{
+	check("ls", 0, "REGION   SIZE  MODE       STATE  FLAGS   OPENS  SOURCE\n"
+	      "db      1 MiB  rw-r--r--  ready  frozen      2  file:/x\n");
+	check("ls --names", 0, "db\n");
+	check("stat db", 0, "region:    db\nid:        3\nsource:    file:/x\n"
+	      "size:      1 MiB (1048576)\nmode:      rw-r--r--\nstate:     ready\n"
+	      "flags:     frozen\nopens:     2\ncounters\n  reads:         7\n");
+	check("pull db 2>/dev/null", 0, "pulled 2 KiB\n");
+	check("freeze db", 0, "");
+	check("freeze db --json", 0, "{}\n");
+	check("--json pull db", 0, "{\n  \"bytes\": 2048\n}\n");
+	check("events", 0, "created      db\n");
+	check("events --json", 0, "{\"event\":\"created\",\"path\":\"db\"}\n");
+}
+
+static void check_failures(void)
+{
+	check("rm db 2>&1", 4, "regionctl rm: db has 5 dirty bytes\n");
+	check("thaw db 2>&1", 3, "regionctl thaw: no region named db\n");
+	check("lock db 2>&1", 1, "regionctl lock: it broke\n");
+	check("lock db --json 2>/dev/null", 1,
+	      "{\n  \"error\": {\n    \"errno\": 5,\n    \"message\": \"it broke\"\n  }\n}\n");
+	check("-i other ls 2>&1", 3, "regionctl ls: regiond of instance 'other' is not running: start it "
+	      "with 'regionctl instance start other'\n");
+	check("ls > /dev/full 2>&1", 1, NULL);
+}
+
+static void check_usage(void)
+{
+	check("--help | head -1", 0, "Usage: regionctl [OPTION]... COMMAND [ARGUMENT]...\n");
+	check("add --help | head -1", 0, "Usage: regionctl add [OPTION]... REGION\n");
+	check("2>&1 >/dev/null", 2, NULL);
+	check("stta db 2>&1", 2, "regionctl: there is no command 'stta'; did you mean 'stat'?\n");
+	check("stat 2>&1", 2, "regionctl stat: REGION is missing; see 'regionctl stat --help'\n");
+	check("set db 2>&1", 2, "regionctl set: nothing to set; see 'regionctl set --help'\n");
+	check("-i ../x ls 2>&1", 2, NULL);
+}
+
+/* sync is never answered here: Ctrl-C detaches, says so, and is told from a failure. */
+static void check_detach(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(99);
+		execl(regionctl, "regionctl", "sync", "db", NULL);
+		_exit(99);
+	}
+	usleep(300000);
+	kill(pid, SIGINT);
+	waitpid(pid, &status, 0);
+	tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 130, "Ctrl-C detaches");
+}
+
+int main(int argc, char **argv)
+{
+	char command[128];
+	pid_t server;
+
+	snprintf(regionctl, sizeof(regionctl), "%s/../bin/regionctl", dirname(argv[0]));
+	if (access(regionctl, X_OK) || !mkdtemp(run_dir)) {
+		puts("1..0 # SKIP regionctl is not built");
+		return EXIT_SUCCESS;
+	}
+	setenv("REGIONFS_RUN_DIR", run_dir, 1);
+	server = start_server();
+	check_output();
+	check_failures();
+	check_usage();
+	check_detach();
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	snprintf(command, sizeof(command), "rm -r %s", run_dir);
+	if (system(command))
+		perror(command);
+	return tap_end();
+}
