@@ -9,12 +9,16 @@
 
 #include "backend.h"
 
-extern const struct backend_ops memory_backend, file_backend, dir_backend;
+extern const struct backend_ops memory_backend, file_backend;
+extern const struct backend_ops peer_backend, peer_plain_backend, peer_unix_backend, peer_exec_backend;
 
 const struct backend_ops *const backend_table[] = {
 	&memory_backend,
 	&file_backend,
-	&dir_backend,
+	&peer_backend,
+	&peer_plain_backend,
+	&peer_unix_backend,
+	&peer_exec_backend,
 	NULL,
 };
 
@@ -167,7 +171,7 @@ void backend_opened(struct backend *backend, int error)
 	open->done(open, NULL, error);
 }
 
-void backend_close(struct backend *backend, void (*closed)(struct backend *backend, void *arg), void *arg)
+void backend_close(struct backend *backend, void (*closed)(void *arg), void *arg)
 {
 	backend->closed = closed;
 	backend->closed_arg = arg;
@@ -176,12 +180,12 @@ void backend_close(struct backend *backend, void (*closed)(struct backend *backe
 
 void backend_closed(struct backend *backend)
 {
-	void (*closed)(struct backend *, void *) = backend->closed;
+	void (*closed)(void *) = backend->closed;
 	void *arg = backend->closed_arg;
 
 	backend_free(backend);
 	if (closed)
-		closed(backend, arg);
+		closed(arg);
 }
 
 /* ---- requests ---- */

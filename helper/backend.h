@@ -30,6 +30,7 @@
 
 struct backend;
 struct backend_req;
+struct region;
 
 /* ---- sources: SCHEME:REST[?KEY=VALUE&...] and SCHEME://[USER@]HOST[:PORT]/PATH[?KEY=VALUE&...] ---- */
 
@@ -119,6 +120,9 @@ struct backend_req {
 	uint64_t id;		/* unique among this helper's, for idempotence and traces; 0: none */
 	struct loop *loop;	/* where done is called */
 	void (*done)(struct backend_req *req, int error);
+	/* of region_submit(), until done */
+	struct region *region;
+	void (*then)(struct backend_req *req, int error);
 	/* of the backend while it has the request */
 	struct backend *backend;
 	struct list list;
@@ -130,6 +134,11 @@ struct backend_req {
 /* A backend's own part of the request, checked for size at compile time. */
 #define backend_private(req, type) \
 	((type *)((void)sizeof(char[sizeof(type) <= BACKEND_REQ_PRIVATE ? 1 : -1]), (void *)(req)->private))
+
+static inline struct backend_req *backend_req_of(void *private)
+{
+	return (struct backend_req *)((char *)private - offsetof(struct backend_req, private));
+}
 
 /* ---- backends ---- */
 
@@ -176,7 +185,7 @@ struct backend {
 	struct loop *loop;
 	struct backend_caps caps;	/* set before backend_opened(); caps.size is kept up to date by RESIZE (atomically) */
 	struct backend_open *open;	/* until opened */
-	void (*closed)(struct backend *backend, void *arg);
+	void (*closed)(void *arg);
 	void *closed_arg;
 	char *why;			/* the last error's sentence, or NULL; guarded */
 };
@@ -200,7 +209,7 @@ bool backend_owned(const char *source);
 void backend_open(struct backend_open *open);
 void backend_submit(struct backend *backend, struct backend_req *req);
 /* On home. Frees the backend, then calls closed. */
-void backend_close(struct backend *backend, void (*closed)(struct backend *backend, void *arg), void *arg);
+void backend_close(struct backend *backend, void (*closed)(void *arg), void *arg);
 /* The last error's sentence into buf ("" when there is none). Any thread. */
 void backend_why(struct backend *backend, char *buf, size_t len);
 

@@ -72,6 +72,8 @@
 #include <stdint.h>
 #include <jansson.h>
 
+#include <linux/regionfs.h>
+
 #include "loop.h"
 
 #define CONTROL_LINE (1u << 20)
@@ -104,6 +106,12 @@ struct control_call {
 	/* Set by the handler when it wants to know that the client has gone. It must still end the call. */
 	void (*gone)(struct control_call *call);
 	struct control_client *client;	/* NULL: gone; the answers are dropped then */
+	bool ends_regiond;	/* instance.stop, detach: answered last */
+	/* of the region that "region" names, as the kernel told just now; region NULL: there is none */
+	struct region *region;
+	uint32_t opens, writers, nlink;
+	int64_t mtime;
+	uint64_t stats[REGIONFS_STAT_MAX + 1];
 };
 
 void control_progress(struct control_call *call, uint64_t done, uint64_t total, const char *unit, const char *what);
@@ -125,6 +133,10 @@ int control_bool(struct control_call *call, const char *key, bool *value);
 bool control_has(struct control_call *call, const char *key);
 /* The region that "region" names, with a reference; NULL: the call has been failed (ENOENT, EINVAL). */
 struct region *control_region(struct control_call *call);
+
+/* For results: a string that need not be UTF-8, an id that may be too large for JSON. */
+json_t *control_text(const char *text);
+json_t *control_id(uint64_t id);
 
 /* ---- regiond's own part ---- */
 

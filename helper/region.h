@@ -15,19 +15,20 @@
 #include "netlink.h"
 
 struct regiond;		/* regiond.h */
+struct tracker;		/* tracker.h */
 
 /* What the kernel and the state directory keep of a region. */
 struct region_info {
 	uint64_t id;
 	char *path;
-	char *source;		/* resolved: names this region's bytes and no other's */
+	char *source;		/* NULL: not opened yet, and the default one. Else it names this region's bytes and no other's */
 	uint64_t size;
 	uint32_t mode, uid, gid;
 	uint64_t epoch, lineage;
 	uint32_t flags;		/* REGIONFS_REGION_* */
 	uint32_t timeout;
 	uint32_t chunk;		/* wanted by the user, 0: the backend's choice */
-	bool made_here;		/* made through the mount on the default source: unlink deletes its bytes */
+	bool purge;		/* rm --purge: its bytes go with it, whoever made them */
 };
 
 enum region_state {
@@ -40,20 +41,35 @@ enum region_state {
 };
 
 struct region {
-	struct region_info info;	/* main loop only */
+	struct region_info info;	/* main loop only, but for the id */
 	_Atomic(enum region_state) state;
-	atomic_uint users;		/* requests and other holders; region_get, region_put */
 	struct backend *backend;	/* while READY */
 	struct regiond *regiond;
+	void *export;			/* the peer server's */
+	void *handover;			/* seeder's or leecher's */
+	_Atomic(struct tracker *) tracker;	/* which chunks change, once it was seeded; the region's own */
+	/* the last failure to open the backend; error 0: none. For stat. */
+	int error;
+	char why[256];
+	/* region.c's and region-open.c's */
+	atomic_uint users;		/* requests and other holders; region_get, region_put */
+	atomic_uint in_flight;		/* requests in the backend */
 	struct list hash;
 	pthread_mutex_t lock;		/* of waiting */
 	struct list waiting;		/* struct backend_req, until READY or FAILED */
-	void *export;			/* the peer server's */
-	void *handover;			/* seeder's or leecher's */
-	struct region_job *job;		/* region.c's: what is being done to it */
-	int error;			/* FAILED: why */
-	char why[256];
+	struct list openers;		/* region_open() */
+	struct backend_req *destroy;	/* the DESTROY request */
+	struct loop_task kick;
+	atomic_bool kicked;
+	atomic_bool forgotten;
+	bool unlinked;
+	bool mirrored;			/* the state directory has heard of it */
+	bool stale_source;		/* the source changed while the backend was being opened */
+	struct region_job *job;
+	struct loop_timer retry;
+	unsigned int tries;
 	uint64_t retry_at;		/* FAILED: loop_now_ns() from which a request opens it again */
+	uint64_t give_up_at;		/* OPENING: the region's deadline, 0: none */
 };
 
 struct regions;
@@ -79,10 +95,17 @@ int region_each(struct regions *regions, int (*fn)(struct region *region, void *
 /* ready(region, error, arg), maybe from within: the region's backend is open, or failed to (region->why). */
 void region_open(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg);
 
+/* At the end of the process: closes its backend, if that is idle. closed(region, arg), maybe from within. */
+void region_shutdown(struct region *region, void (*closed)(struct region *region, void *arg), void *arg);
+
 /* The kernel or a control command tells something new of a region; makes it known when it wasn't. Mirrored to state. */
 struct region *region_update(struct regions *regions, const struct netlink_attrs *attrs);
 /* Its source changed (leech, hand-over): closes the backend after its last request; the next request opens the new one. */
-void region_set_source(struct region *region, const char *source);
+int region_set_source(struct region *region, const char *source);
+/* chunk is the helper's own: the kernel doesn't know of it. */
+void region_set_chunk(struct region *region, uint32_t chunk);
+/* Its name is gone; open files may still use it. */
+void region_unlinked(struct region *region);
 /* Forget it and its state; its bytes are left alone. */
 void region_forget(struct region *region);
 /* After a gap in the events, or at start: everything that the kernel has. done may be NULL. */

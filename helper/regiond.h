@@ -28,6 +28,8 @@ struct regiond {
 	uint64_t instance_id;
 	uint32_t attach_gen;
 	void *server;			/* the peer server's listeners */
+	bool mirror_ready;		/* the state directory is of this life of the instance */
+	bool instance_ending;		/* instance.stop: the device's end is expected */
 	bool stopping;
 };
 

@@ -10,7 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,11 +55,6 @@ struct memory_req {
 static struct memory *memory_of(struct backend *backend)
 {
 	return container_of(backend, struct memory, backend);
-}
-
-static struct backend_req *req_of(struct memory_req *mine)
-{
-	return container_of((uint8_t (*)[BACKEND_REQ_PRIVATE])(void *)mine, struct backend_req, private);
 }
 
 /* ---- the source ---- */
@@ -111,18 +106,22 @@ static char *memory_child(const struct uri *base, const char *name)
  */
 static int memory_mount(const char *dir)
 {
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
 	struct stat here, above;
 	char parent[4096];
+	int err = 0;
 
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return -errno;
 	if (snprintf(parent, sizeof(parent), "%s/..", dir) >= (int)sizeof(parent))
 		return -ENAMETOOLONG;
+	pthread_mutex_lock(&one);
 	if (stat(dir, &here) || stat(parent, &above))
-		return -errno;
-	if (here.st_dev == above.st_dev)
+		err = -errno;
+	else if (here.st_dev == above.st_dev)
 		mount("regionfs-memory", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=80%,nr_inodes=0");
-	return 0;
+	pthread_mutex_unlock(&one);
+	return err;
 }
 
 /* Which pages are there, of a file that an earlier helper has left. */
@@ -344,7 +343,7 @@ static int memory_write(struct memory *memory, struct backend_req *req)
 
 static int resize_work(struct loop_work *work)
 {
-	struct backend_req *req = req_of(container_of(work, struct memory_req, work));
+	struct backend_req *req = backend_req_of(container_of(work, struct memory_req, work));
 	struct memory *memory = memory_of(req->backend);
 
 	if (memory->present)
@@ -358,14 +357,14 @@ static int resize_work(struct loop_work *work)
 
 static int destroy_work(struct loop_work *work)
 {
-	struct backend_req *req = req_of(container_of(work, struct memory_req, work));
+	struct backend_req *req = backend_req_of(container_of(work, struct memory_req, work));
 
 	return unlink(memory_of(req->backend)->path) && errno != ENOENT ? -errno : 0;
 }
 
 static void worked(struct loop_work *work, int res)
 {
-	backend_done(req_of(container_of(work, struct memory_req, work)), res);
+	backend_done(backend_req_of(container_of(work, struct memory_req, work)), res);
 }
 
 static void memory_start_work(struct backend_req *req, int (*work)(struct loop_work *))
@@ -379,7 +378,7 @@ static void memory_start_work(struct backend_req *req, int (*work)(struct loop_w
 
 static void punched(struct loop_op *op, int res)
 {
-	backend_done(req_of(container_of(op, struct memory_req, op)), res);
+	backend_done(backend_req_of(container_of(op, struct memory_req, op)), res);
 }
 
 static void memory_discard(struct memory *memory, struct backend_req *req)

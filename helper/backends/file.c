@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * file: the bytes are a file's or a block device's. Past the page cache (O_DIRECT) where file, offset, length and memory
+ * allow it, since the region has a page cache of its own; else through a second descriptor without O_DIRECT,
+ * whose readahead is off, so that it caches nothing that wasn't asked for.
+ *
+ * Options: ?direct=no.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <linux/fs.h>
+
+#include "backend.h"
+#include "backends/lock.h"
+
+#define DIRECT_ALIGN 4096u
+#define ZEROES (64u << 10)
+
+struct file {
+	struct backend backend;
+	int fd;				/* through the page cache */
+	int direct_fd;			/* -1: can't */
+	bool block_device;
+	_Atomic uint64_t size;
+	struct lock lock;
+	struct loop_work work;		/* open */
+};
+
+struct file_req {
+	struct loop_op op;
+	struct loop_work work;
+	uint64_t done;
+	bool direct;
+};
+
+static const char zeroes[ZEROES] __attribute__((aligned(4096)));
+
+static struct file *file_of(struct backend *backend)
+{
+	return container_of(backend, struct file, backend);
+}
+
+/* ---- open ---- */
+
+static int file_check(const struct uri *uri, char *why, size_t why_len)
+{
+	if (!uri->host && *uri->path == '/')
+		return 0;
+	snprintf(why, why_len, "%s: file: is followed by an absolute path, as in file:/srv/data", uri->text);
+	return -EINVAL;
+}
+
+static void sync_parent(const char *path)
+{
+	char *copy = strdup(path);
+	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+	free(copy);
+}
+
+static int file_create(struct file *file, const struct backend_open *open_args)
+{
+	const char *path = file->backend.uri.path;
+
+	file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (file->fd < 0)
+		return -errno;
+	if (ftruncate(file->fd, (off_t)open_args->size))
+		return -errno;
+	sync_parent(path);
+	return 0;
+}
+
+static int file_open_fd(struct file *file, const struct backend_open *open_args)
+{
+	const char *path = file->backend.uri.path;
+
+	file->fd = open(path, (open_args->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	if (file->fd < 0 && (errno == EACCES || errno == EROFS) && !open_args->read_only) {
+		file->fd = open(path, O_RDONLY | O_CLOEXEC);
+		file->backend.caps.read_only = file->fd >= 0;
+	}
+	if (file->fd >= 0)
+		return 0;
+	return errno == ENOENT && open_args->create ? file_create(file, open_args) : -errno;
+}
+
+static int file_look(struct file *file)
+{
+	struct stat st;
+	uint64_t size;
+
+	if (fstat(file->fd, &st))
+		return -errno;
+	size = (uint64_t)st.st_size;
+	file->block_device = S_ISBLK(st.st_mode);
+	if (file->block_device && ioctl(file->fd, BLKGETSIZE64, &size))
+		return -errno;
+	if (!file->block_device && !S_ISREG(st.st_mode))
+		return backend_error(&file->backend, -EINVAL, "%s is neither a file nor a block device",
+				     file->backend.uri.path);
+	atomic_store(&file->size, size);
+	return 0;
+}
+
+static void file_open_direct(struct file *file, bool read_only)
+{
+	const char *direct = uri_option(&file->backend.uri, "direct");
+	char self[64];
+
+	if (direct && !strcmp(direct, "no"))
+		return;
+	/* the very same file, whatever became of its name */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", file->fd);
+	file->direct_fd = open(self, (read_only ? O_RDONLY : O_RDWR) | O_DIRECT | O_CLOEXEC);
+}
+
+static int file_work(struct loop_work *work)
+{
+	struct file *file = container_of(work, struct file, work);
+	const struct backend_open *open_args = file->backend.open;
+	int err = file_open_fd(file, open_args);
+
+	if (!err)
+		err = file_look(file);
+	if (err == -EISDIR)
+		return backend_error(&file->backend, err, "%s is a directory: name a file in it, or use dir:",
+				     file->backend.uri.path);
+	if (err && !file->backend.why)
+		return backend_error(&file->backend, err, "%s: %s", file->backend.uri.path, strerror(-err));
+	if (err)
+		return err;
+	posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
+	file_open_direct(file, open_args->read_only || file->backend.caps.read_only);
+	return 0;
+}
+
+static void file_free(struct file *file)
+{
+	if (file->direct_fd >= 0)
+		close(file->direct_fd);
+	if (file->fd >= 0)
+		close(file->fd);
+}
+
+static void file_failed(struct file *file, int error)
+{
+	file_free(file);
+	backend_opened(&file->backend, error);
+}
+
+static void file_ready(struct file *file)
+{
+	struct backend_caps *caps = &file->backend.caps;
+
+	caps->size = atomic_load(&file->size);
+	caps->align = file->direct_fd >= 0 ? DIRECT_ALIGN : 1;
+	caps->fixed_size = file->block_device;
+	caps->local = true;
+	caps->durability = DURABLE_SYNC;
+	backend_opened(&file->backend, 0);
+}
+
+static void file_locked(struct lock *lock, int error)
+{
+	struct file *file = container_of(lock, struct file, lock);
+
+	if (error) {
+		backend_error(&file->backend, error, "%s: %s", file->backend.uri.path, error == -EBUSY ?
+			      "another region or another regiond uses it, or writes of a dead one are still under way" :
+			      strerror(-error));
+		file_failed(file, error);
+		return;
+	}
+	file->backend.caps.fence = lock->unsupported ? FENCE_NONE : FENCE_LOCK;
+	file_ready(file);
+}
+
+static void file_worked(struct loop_work *work, int res)
+{
+	struct file *file = container_of(work, struct file, work);
+
+	if (res) {
+		file_failed(file, res);
+	} else if (file->backend.open->read_only || file->backend.caps.read_only) {
+		file->backend.caps.fence = FENCE_LOCK;
+		file_ready(file);
+	} else {
+		file->lock.fd[0] = file->fd;
+		file->lock.fd[1] = file->direct_fd;
+		file->lock.done = file_locked;
+		lock_take(&file->lock, file->backend.loop);
+	}
+}
+
+static void file_open(struct backend *backend)
+{
+	struct file *file = file_of(backend);
+
+	file->fd = -1;
+	file->direct_fd = -1;
+	file->work.work = file_work;
+	file->work.done = file_worked;
+	loop_work(backend->loop, &file->work);
+}
+
+static void file_close(struct backend *backend)
+{
+	file_free(file_of(backend));
+	backend_closed(backend);
+}
+
+/* ---- READ, WRITE ---- */
+
+static void req_continue(struct backend_req *req);
+
+static void req_failed(struct backend_req *req, int error)
+{
+	backend_done(req, backend_error(req->backend, error, "%s: %s at %llu: %s", req->backend->uri.path,
+					req->op == BACKEND_READ ? "can't read" : "can't write",
+					(unsigned long long)req->offset, strerror(-error)));
+}
+
+static void grow_size(struct file *file, uint64_t end)
+{
+	uint64_t size = atomic_load(&file->size);
+
+	while (size < end && !atomic_compare_exchange_weak(&file->size, &size, end))
+		;
+}
+
+static void req_moved(struct loop_op *op, int res)
+{
+	struct file_req *mine = container_of(op, struct file_req, op);
+	struct backend_req *req = backend_req_of(mine);
+
+	/* alignment that this file system didn't like: the other way takes all */
+	if (res == -EINVAL && mine->direct) {
+		mine->direct = false;
+		req_continue(req);
+		return;
+	}
+	if (res == -EINTR || res == -EAGAIN)
+		res = 0;
+	else if (res == 0 && req->op == BACKEND_WRITE)
+		res = -ENOSPC;
+	else if (res == 0)
+		memset((char *)req->data + mine->done, 0, (res = (int)(req->length - mine->done)));
+	if (res < 0) {
+		req_failed(req, res);
+		return;
+	}
+	mine->done += (uint64_t)res;
+	/* the rest of a short one need not be aligned */
+	mine->direct = false;
+	req_continue(req);
+}
+
+static void req_continue(struct backend_req *req)
+{
+	struct file_req *mine = backend_private(req, struct file_req);
+	struct file *file = file_of(req->backend);
+	int fd = mine->direct ? file->direct_fd : file->fd;
+	uint32_t len = (uint32_t)(req->length - mine->done);
+
+	if (!len) {
+		if (req->op == BACKEND_WRITE)
+			grow_size(file, req->offset + req->length);
+		backend_done(req, 0);
+		return;
+	}
+	mine->op.done = req_moved;
+	if (req->op == BACKEND_READ)
+		loop_read(req->loop, &mine->op, fd, (char *)req->data + mine->done, len, req->offset + mine->done);
+	else
+		loop_write(req->loop, &mine->op, fd, (char *)req->data + mine->done, len, req->offset + mine->done);
+}
+
+static void file_move(struct file *file, struct backend_req *req)
+{
+	struct file_req *mine = backend_private(req, struct file_req);
+
+	mine->done = 0;
+	mine->direct = file->direct_fd >= 0 && !((req->offset | req->length | (uintptr_t)req->data) % DIRECT_ALIGN);
+	req_continue(req);
+}
+
+/* ---- the others ---- */
+
+static void zero_more(struct backend_req *req);
+
+static void zeroed(struct loop_op *op, int res)
+{
+	struct file_req *mine = container_of(op, struct file_req, op);
+	struct backend_req *req = backend_req_of(mine);
+
+	if (res < 0 && res != -EINTR && res != -EAGAIN) {
+		req_failed(req, res);
+		return;
+	}
+	mine->done += res > 0 ? (uint64_t)res : 0;
+	zero_more(req);
+}
+
+/* Where there are no holes: zeroes, as far as the file reaches. */
+static void zero_more(struct backend_req *req)
+{
+	struct file_req *mine = backend_private(req, struct file_req);
+	struct file *file = file_of(req->backend);
+	uint64_t size = atomic_load(&file->size), at = req->offset + mine->done, left = req->length - mine->done;
+
+	if (at >= size || !left) {
+		backend_done(req, 0);
+		return;
+	}
+	if (left > size - at)
+		left = size - at;
+	mine->op.done = zeroed;
+	loop_write(req->loop, &mine->op, file->fd, zeroes, left < ZEROES ? (uint32_t)left : ZEROES, at);
+}
+
+static void punched(struct loop_op *op, int res)
+{
+	struct file_req *mine = container_of(op, struct file_req, op);
+	struct backend_req *req = backend_req_of(mine);
+
+	mine->done = 0;
+	if (res == -EOPNOTSUPP || res == -ENODEV || res == -EINVAL)
+		zero_more(req);
+	else if (res < 0)
+		req_failed(req, res);
+	else
+		backend_done(req, 0);
+}
+
+static void file_discard(struct file *file, struct backend_req *req)
+{
+	struct file_req *mine = backend_private(req, struct file_req);
+
+	if (!req->length) {
+		backend_done(req, 0);
+		return;
+	}
+	mine->op.done = punched;
+	loop_fallocate(req->loop, &mine->op, file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, req->offset, req->length);
+}
+
+static void synced(struct loop_op *op, int res)
+{
+	struct backend_req *req = backend_req_of(container_of(op, struct file_req, op));
+
+	if (res < 0)
+		res = backend_error(req->backend, res, "%s: can't sync: %s", req->backend->uri.path, strerror(-res));
+	backend_done(req, res);
+}
+
+static void file_sync(struct file *file, struct backend_req *req)
+{
+	struct file_req *mine = backend_private(req, struct file_req);
+
+	mine->op.done = synced;
+	loop_fsync(req->loop, &mine->op, file->fd, true);
+}
+
+static int resize_work(struct loop_work *work)
+{
+	struct backend_req *req = backend_req_of(container_of(work, struct file_req, work));
+	struct file *file = file_of(req->backend);
+
+	if (file->block_device)
+		return req->length == atomic_load(&file->size) && req->arg == req->length ? 0 : -EOPNOTSUPP;
+	if (ftruncate(file->fd, (off_t)req->arg) || ftruncate(file->fd, (off_t)req->length))
+		return backend_error(req->backend, -errno, "%s: can't resize: %s", req->backend->uri.path, strerror(errno));
+	atomic_store(&file->size, req->length);
+	req->backend->caps.size = req->length;
+	return 0;
+}
+
+static int destroy_work(struct loop_work *work)
+{
+	struct backend_req *req = backend_req_of(container_of(work, struct file_req, work));
+
+	if (file_of(req->backend)->block_device)
+		return 0;
+	return unlink(req->backend->uri.path) && errno != ENOENT ? -errno : 0;
+}
+
+static void worked(struct loop_work *work, int res)
+{
+	backend_done(backend_req_of(container_of(work, struct file_req, work)), res);
+}
+
+static void start_work(struct backend_req *req, int (*work)(struct loop_work *))
+{
+	struct file_req *mine = backend_private(req, struct file_req);
+
+	mine->work.work = work;
+	mine->work.done = worked;
+	loop_work(req->loop, &mine->work);
+}
+
+static void file_submit(struct backend *backend, struct backend_req *req)
+{
+	struct file *file = file_of(backend);
+
+	if (backend->caps.read_only && req->op != BACKEND_READ && req->op != BACKEND_SYNC) {
+		backend_done(req, -EROFS);
+		return;
+	}
+	switch (req->op) {
+	case BACKEND_READ:
+	case BACKEND_WRITE:
+		file_move(file, req);
+		break;
+	case BACKEND_SYNC:
+		file_sync(file, req);
+		break;
+	case BACKEND_DISCARD:
+		file_discard(file, req);
+		break;
+	case BACKEND_RESIZE:
+		start_work(req, resize_work);
+		break;
+	case BACKEND_DESTROY:
+		start_work(req, destroy_work);
+		break;
+	default:
+		backend_done(req, -EOPNOTSUPP);
+	}
+}
+
+const struct backend_ops file_backend = {
+	.scheme = "file",
+	.summary = "file:PATH: one file, or a block device",
+	.size = sizeof(struct file),
+	.check = file_check,
+	.open = file_open,
+	.close = file_close,
+	.submit = file_submit,
+};

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+/* control-instance: ping, version, and what concerns the instance as a whole. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control-json.h"
+#include "control-kernel.h"
+#include "log.h"
+#include "regiond.h"
+#include "version.h"
+
+static void run_ping(struct control_call *call)
+{
+	control_ok(call, NULL);
+}
+
+static void run_version(struct control_call *call)
+{
+	control_ok(call, json_pack("{s:s,s:i,s:i}", "version", regionfs_version, "abi", REGIONFS_ABI, "protocol", 1));
+}
+
+/* ---- stat, set ---- */
+
+static void stat_done(struct control_call *call, const struct netlink_attrs *instance, uint64_t dirty)
+{
+	control_ok(call, json_instance(call->regiond, instance, dirty));
+}
+
+static void run_stat(struct control_call *call)
+{
+	control_count(call, stat_done);
+}
+
+static void set_done(struct control_ask *ask)
+{
+	run_stat(ask->control);
+}
+
+static void run_set(struct control_call *call)
+{
+	struct control_ask *ask = control_ask_new(call, REGIONFS_CMD_INSTANCE_SET);
+	struct netlink_attrs *attrs;
+
+	if (!ask)
+		return;
+	attrs = &ask->call.attrs;
+	if (control_u32(call, "takeback", &attrs->takeback) || control_u32(call, "dirty_ratio", &attrs->dirty_ratio)) {
+		control_ask_free(ask);
+		return;
+	}
+	if (control_has(call, "takeback"))
+		attrs->have |= NETLINK_BIT(REGIONFS_A_TAKEBACK);
+	if (control_has(call, "dirty_ratio"))
+		attrs->have |= NETLINK_BIT(REGIONFS_A_DIRTY_RATIO);
+	ask->then = set_done;
+	control_ask(ask);
+}
+
+/* ---- the end ---- */
+
+static void stop_done(struct control_ask *ask)
+{
+	struct control_call *call = ask->control;
+	struct regiond *regiond = call->regiond;
+
+	log_info("instance stopped, %llu bytes discarded", (unsigned long long)ask->got.count);
+	control_ok(call, json_pack("{s:o}", "discarded", control_id(ask->got.count)));
+	regiond_stop(regiond);
+}
+
+static void stop_refused(struct control_ask *ask)
+{
+	ask->control->regiond->instance_ending = false;
+}
+
+static void run_stop(struct control_call *call)
+{
+	struct control_ask *ask = control_ask_new(call, REGIONFS_CMD_INSTANCE_STOP);
+	bool discard = false;
+
+	if (!ask)
+		return;
+	if (control_bool(call, "discard", &discard) || control_u32(call, "timeout", &ask->call.attrs.deadline)) {
+		control_ask_free(ask);
+		return;
+	}
+	if (control_has(call, "timeout"))
+		ask->call.attrs.have |= NETLINK_BIT(REGIONFS_A_DEADLINE);
+	if (discard)
+		netlink_flag(&ask->call.attrs, DISCARD);
+	/* the channel ends with the instance, which is no accident then */
+	call->regiond->instance_ending = true;
+	call->ends_regiond = true;
+	ask->then = stop_done;
+	ask->undo = stop_refused;
+	control_ask(ask);
+}
+
+static void run_detach(struct control_call *call)
+{
+	struct regiond *regiond = call->regiond;
+
+	call->ends_regiond = true;
+	control_ok(call, NULL);
+	regiond_stop(regiond);
+}
+
+extern const struct control_cmd control_instance_cmds[];
+
+const struct control_cmd control_instance_cmds[] = {
+	{ "ping", CONTROL_READ_ONLY, "", run_ping },
+	{ "version", CONTROL_READ_ONLY, "", run_version },
+	{ "instance.stat", CONTROL_READ_ONLY, "", run_stat },
+	{ "instance.set", 0, "takeback dirty_ratio", run_set },
+	{ "instance.stop", 0, "discard timeout", run_stop },
+	{ "detach", 0, "", run_detach },
+	{ NULL, 0, NULL, NULL },
+};

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* probe: opens a source once, before a region is made of it: does it work, how large is it, what is its full name? */
+#ifndef REGIONFS_PROBE_H
+#define REGIONFS_PROBE_H
+
+#include <stdint.h>
+
+#include "backend.h"
+
+struct regiond;
+
+struct probe {
+	char *source;		/* resolved; may be taken (set to NULL) */
+	uint64_t size;
+	bool read_only;
+	bool fixed_size;
+	/* probe.c's */
+	void *arg;
+	struct backend_open open;
+	void (*done)(struct probe *probe, void *arg, int error, const char *why);
+};
+
+/*
+ * Asynchronous: a source that doesn't exist is made, with size (0: what the source says). done() frees the probe with
+ * probe_free(); it is NULL when there was no memory for one. chunk 0: the instance's, or the source's choice.
+ */
+void probe_start(struct regiond *regiond, const char *source, uint64_t size, uint32_t chunk,
+		 void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg);
+void probe_free(struct probe *probe);
+
+#endif

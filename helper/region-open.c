@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: GPL-2.0
+/* region-open: bringing a region's backend there, closing it, and the end of a region. All on the main loop. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "log.h"
+#include "region-private.h"
+#include "regiond.h"
+#include "state.h"
+
+#define RETRY_FIRST_MS	100
+#define RETRY_MOST_MS	5000
+#define FAILED_PAUSE_NS	1000000000ULL
+
+struct region_job {
+	struct region *region;
+	struct netlink_call call;
+	struct backend_open open;
+	struct backend *backend;
+	char *source;			/* resolved just now, to be told to the kernel; else NULL */
+};
+
+struct opener {
+	struct list list;
+	void (*ready)(struct region *region, int error, void *arg);
+	void *arg;
+};
+
+static void job_free(struct region_job *job)
+{
+	struct region *region = job->region;
+
+	region->job = NULL;
+	uri_free(&job->open.uri);
+	free(job->source);
+	free(job);
+	region_put(region);
+}
+
+static void tell_openers(struct region *region, int error)
+{
+	struct list openers, *entry;
+
+	list_init(&openers);
+	list_splice(&openers, &region->openers);
+	while ((entry = list_pop(&openers))) {
+		struct opener *opener = list_entry(entry, struct opener, list);
+
+		opener->ready(region, error, opener->arg);
+		free(opener);
+	}
+}
+
+/* ---- failing ---- */
+
+/* Will it go by itself? Then whoever waits goes on waiting, up to the region's deadline. */
+static bool is_temporary(int error)
+{
+	switch (error) {
+	case -EAGAIN:
+	case -EBUSY:
+	case -EINTR:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -ECONNABORTED:
+	case -EPIPE:
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+	case -ENETUNREACH:
+	case -ENETDOWN:
+	case -EADDRNOTAVAIL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void note_failure(struct region *region, int error, const char *why)
+{
+	bool news = error != region->error || strcmp(region->why, why);
+
+	region->error = error;
+	snprintf(region->why, sizeof(region->why), "%s", why);
+	if (news && error != -ECANCELED)
+		log_warning("region %s (#%" PRIu64 "): %s", region->info.path ? region->info.path : "?", region->info.id, why);
+}
+
+static void destroy_answer(struct region *region);
+
+static void open_failed(struct region *region, int error)
+{
+	region->give_up_at = 0;
+	region->retry_at = loop_now_ns() + FAILED_PAUSE_NS;
+	region->tries = 0;
+	atomic_store(&region->state, REGION_FAILED);
+	tell_openers(region, error);
+	region_release_waiting(region, error);
+	if (region->destroy)
+		destroy_answer(region);
+}
+
+static void retry_now(struct loop_timer *timer)
+{
+	struct region *region = container_of(timer, struct region, retry);
+
+	atomic_store(&region->state, REGION_NEW);
+	region_advance(region);
+	region_put(region);
+}
+
+static void retry_later(struct region *region)
+{
+	uint64_t ms = RETRY_FIRST_MS << (region->tries < 6 ? region->tries : 6);
+
+	region->tries++;
+	region->retry.fire = retry_now;
+	region_get(region);
+	loop_timer_set(region->regiond->loop, &region->retry, ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS);
+}
+
+static void job_failed(struct region_job *job, int error, const char *why)
+{
+	struct region *region = region_get(job->region);
+
+	note_failure(region, error, why);
+	job_free(job);
+	if (!region->give_up_at && region->info.timeout)
+		region->give_up_at = loop_now_ns() + region->info.timeout * 1000000ULL;
+	tell_openers(region, error);
+	if (is_temporary(error) && region_has_waiting(region) && !region->destroy && (!region->give_up_at || loop_now_ns() < region->give_up_at))
+		retry_later(region);
+	else
+		open_failed(region, error);
+	region_put(region);
+}
+
+/* ---- opening ---- */
+
+static void job_ready(struct region_job *job)
+{
+	struct region *region = region_get(job->region);
+
+	region->backend = job->backend;
+	region->error = 0;
+	region->why[0] = '\0';
+	region->tries = 0;
+	region->give_up_at = 0;
+	job_free(job);
+	pthread_mutex_lock(&region->lock);
+	atomic_store(&region->state, REGION_READY);
+	pthread_mutex_unlock(&region->lock);
+	if (region->stale_source)
+		atomic_store(&region->state, REGION_CLOSING);
+	else
+		tell_openers(region, 0);
+	region_advance(region);
+	region_put(region);
+}
+
+static void source_told(struct netlink_call *call, int error, const char *why)
+{
+	struct region_job *job = container_of(call, struct region_job, call);
+
+	if (error)
+		log_warning("region #%" PRIu64 ": the kernel did not take the source %s: %s", job->region->info.id,
+			    job->source, *why ? why : strerror(-error));
+	job_ready(job);
+}
+
+static void backend_is_open(struct backend_open *open, struct backend *backend, int error)
+{
+	struct region_job *job = container_of(open, struct region_job, open);
+	struct region *region = job->region;
+
+	if (error) {
+		job_failed(job, error, open->why);
+		return;
+	}
+	job->backend = backend;
+	if (!job->source) {
+		job_ready(job);
+		return;
+	}
+	/* the kernel is the registry: the next helper finds the bytes by what stands there */
+	free(region->info.source);
+	region->info.source = strdup(job->source);
+	region_mirror(region);
+	memset(&job->call, 0, sizeof(job->call));
+	job->call.cmd = REGIONFS_CMD_REGION_SET;
+	netlink_set(&job->call.attrs, REGION, region, region->info.id);
+	netlink_set(&job->call.attrs, SOURCE, source, job->source);
+	job->call.done = source_told;
+	netlink_call(region->regiond->netlink, &job->call);
+}
+
+/* A region made through the mount, or one whose source says where but not what, gets bytes of its own. */
+static int job_resolve(struct region_job *job)
+{
+	const struct region *region = job->region;
+	const char *base = region->info.source;
+	char name[64];
+
+	if (base && !backend_generic(base))
+		return 0;
+	snprintf(name, sizeof(name), "%016" PRIx64 "-%" PRIu64, region->regiond->instance_id, region->info.id);
+	job->source = backend_child(base ? base : region->regiond->config->source, name);
+	return job->source ? 0 : -ENOMEM;
+}
+
+static void job_open(struct region_job *job)
+{
+	struct region *region = job->region;
+	const struct config *config = region->regiond->config;
+	struct backend_open *open = &job->open;
+	int err = job_resolve(job);
+
+	if (!err)
+		err = uri_parse(&open->uri, job->source ? job->source : region->info.source, open->why, sizeof(open->why));
+	if (err) {
+		job_failed(job, err, *open->why ? open->why : "out of memory");
+		return;
+	}
+	open->loop = region->regiond->loop;
+	open->instance = config->name;
+	open->run_dir = config->run_dir;
+	open->credentials = config->credentials;
+	open->instance_id = region->regiond->instance_id;
+	open->region = region->info.id;
+	open->attach_gen = region->regiond->attach_gen;
+	open->epoch = region->info.epoch;
+	open->size = region->info.size;
+	open->chunk = region->info.chunk ? region->info.chunk : config->chunk;
+	open->create = job->source != NULL;
+	open->read_only = region->info.flags & REGIONFS_REGION_READ_ONLY;
+	open->done = backend_is_open;
+	region->stale_source = false;
+	backend_open(open);
+}
+
+static void region_asked(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	struct region_job *job = container_of(call, struct region_job, call);
+
+	region_update(job->region->regiond->regions, attrs);
+}
+
+static void region_answered(struct netlink_call *call, int error, const char *why)
+{
+	struct region_job *job = container_of(call, struct region_job, call);
+
+	if (error)
+		job_failed(job, error, *why ? why : "the kernel doesn't know this region");
+	else
+		job_open(job);
+}
+
+/* The kernel knows best, also where something is known already: an event may be on its way. */
+static void job_ask(struct region_job *job)
+{
+	job->call.cmd = REGIONFS_CMD_REGION_GET;
+	netlink_set(&job->call.attrs, REGION, region, job->region->info.id);
+	job->call.item = region_asked;
+	job->call.done = region_answered;
+	netlink_call(job->region->regiond->netlink, &job->call);
+}
+
+static void start_open(struct region *region)
+{
+	struct region_job *job = calloc(1, sizeof(*job));
+
+	atomic_store(&region->state, REGION_OPENING);
+	if (!job) {
+		open_failed(region, -ENOMEM);
+		return;
+	}
+	job->region = region_get(region);
+	region->job = job;
+	/* a region that is to be destroyed is unknown to the kernel */
+	if (region->destroy)
+		job_open(job);
+	else
+		job_ask(job);
+}
+
+/* ---- the end of a region ---- */
+
+static void destroy_answer(struct region *region)
+{
+	struct backend_req *req = region->destroy;
+
+	region->destroy = NULL;
+	if (req) {
+		backend_done(req, 0);
+		region_put(region);
+	}
+	region_forget(region);
+}
+
+static bool wants_deletion(const struct region *region)
+{
+	return region->info.source && (region->info.purge || backend_owned(region->info.source));
+}
+
+struct destroy {
+	struct backend_req req;
+	struct region *region;
+	struct backend *backend;
+};
+
+static void destroy_closed(void *arg)
+{
+	struct region *region = arg;
+
+	atomic_store(&region->state, REGION_GONE);
+	destroy_answer(region);
+	region_put(region);
+}
+
+static void destroy_done(struct backend_req *req, int error)
+{
+	struct destroy *destroy = container_of(req, struct destroy, req);
+	struct region *region = destroy->region;
+	struct backend *backend = destroy->backend;
+
+	if (error)
+		log_warning("%s could not be deleted: %s", region->info.source, strerror(-error));
+	free(destroy);
+	backend_close(backend, destroy_closed, region);
+}
+
+/* No request is in the backend any more, and the region has let go of it. */
+static void destroy_bytes(struct region *region, struct backend *backend)
+{
+	struct destroy *destroy = wants_deletion(region) ? calloc(1, sizeof(*destroy)) : NULL;
+
+	region_get(region);
+	if (!destroy) {
+		backend_close(backend, destroy_closed, region);
+		return;
+	}
+	destroy->region = region;
+	destroy->backend = backend;
+	destroy->req.op = BACKEND_DESTROY;
+	destroy->req.loop = region->regiond->loop;
+	destroy->req.done = destroy_done;
+	backend_submit(backend, &destroy->req);
+}
+
+/* An earlier helper may have been the one who knew it. */
+static void recall_source(struct region *region)
+{
+	const struct region_info *info = state_find(region->regiond->state, region->info.id);
+
+	if (region->info.source || !info || !info->source)
+		return;
+	region->info.source = strdup(info->source);
+	region->info.purge = info->purge;
+}
+
+static void advance_destroy(struct region *region, enum region_state state)
+{
+	recall_source(region);
+	if (state == REGION_READY) {
+		atomic_store(&region->state, REGION_CLOSING);
+		region_advance(region);
+	} else if (wants_deletion(region)) {
+		start_open(region);
+	} else {
+		destroy_answer(region);
+	}
+}
+
+/* ---- closing ---- */
+
+static void backend_is_closed(void *arg)
+{
+	struct region *region = arg;
+
+	region->stale_source = false;
+	atomic_store(&region->state, REGION_NEW);
+	region_advance(region);
+	region_put(region);
+}
+
+static void advance_closing(struct region *region)
+{
+	struct backend *backend = region->backend;
+
+	if (atomic_load(&region->in_flight) || !backend)
+		return;
+	/* once: a kick in the meantime finds no backend to close */
+	region->backend = NULL;
+	if (region->destroy)
+		destroy_bytes(region, backend);
+	else
+		backend_close(backend, backend_is_closed, region_get(region));
+}
+
+/* ---- the driver ---- */
+
+static bool is_wanted(struct region *region)
+{
+	return region_has_waiting(region) || !list_empty(&region->openers);
+}
+
+void region_advance(struct region *region)
+{
+	enum region_state state = atomic_load(&region->state);
+
+	if (region->destroy && (state == REGION_NEW || state == REGION_READY || state == REGION_FAILED)) {
+		advance_destroy(region, state);
+		return;
+	}
+	switch (state) {
+	case REGION_FAILED:
+		if (loop_now_ns() < region->retry_at && is_wanted(region))
+			open_failed(region, region->error);
+		else if (is_wanted(region))
+			start_open(region);
+		break;
+	case REGION_NEW:
+		if (is_wanted(region))
+			start_open(region);
+		break;
+	case REGION_READY:
+		region_release_waiting(region, 0);
+		break;
+	case REGION_CLOSING:
+		advance_closing(region);
+		break;
+	default:
+		break;
+	}
+}
+
+void region_open(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg)
+{
+	struct opener *opener;
+
+	if (atomic_load(&region->state) == REGION_READY) {
+		ready(region, 0, arg);
+		return;
+	}
+	opener = malloc(sizeof(*opener));
+	if (!opener) {
+		ready(region, -ENOMEM, arg);
+		return;
+	}
+	opener->ready = ready;
+	opener->arg = arg;
+	list_add(&region->openers, &opener->list);
+	region_advance(region);
+}
+
+int region_set_source(struct region *region, const char *source)
+{
+	enum region_state state = atomic_load(&region->state);
+	char *copy = strdup(source);
+
+	if (!copy)
+		return -ENOMEM;
+	free(region->info.source);
+	region->info.source = copy;
+	region_mirror(region);
+	if (state == REGION_OPENING)
+		region->stale_source = true;
+	region->retry_at = 0;
+	if (state != REGION_READY)
+		return 0;
+	atomic_store(&region->state, REGION_CLOSING);
+	region_advance(region);
+	return 0;
+}
+
+void region_set_chunk(struct region *region, uint32_t chunk)
+{
+	region->info.chunk = chunk;
+	region_mirror(region);
+}
+
+struct shutdown {
+	struct region *region;
+	void (*closed)(struct region *region, void *arg);
+	void *arg;
+};
+
+static void shutdown_closed(void *arg)
+{
+	struct shutdown *shutdown = arg;
+
+	shutdown->closed(shutdown->region, shutdown->arg);
+	free(shutdown);
+}
+
+void region_shutdown(struct region *region, void (*closed)(struct region *region, void *arg), void *arg)
+{
+	struct shutdown *shutdown = malloc(sizeof(*shutdown));
+	struct backend *backend = region->backend;
+
+	if (!shutdown || atomic_load(&region->state) != REGION_READY || atomic_load(&region->in_flight)) {
+		free(shutdown);
+		closed(region, arg);
+		return;
+	}
+	*shutdown = (struct shutdown){ region, closed, arg };
+	atomic_store(&region->state, REGION_GONE);
+	region->backend = NULL;
+	backend_close(backend, shutdown_closed, shutdown);
+}
+
+/* ---- everything that the kernel has ---- */
+
+struct dump {
+	struct netlink_call call;
+	struct regions *regions;
+	void (*done)(void *arg, int error);
+	void *arg;
+};
+
+static void dump_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	region_update(container_of(call, struct dump, call)->regions, attrs);
+}
+
+static void dump_done(struct netlink_call *call, int error, const char *why)
+{
+	struct dump *dump = container_of(call, struct dump, call);
+
+	if (error)
+		log_warning("the kernel's regions could not be listed: %s", *why ? why : strerror(-error));
+	if (dump->done)
+		dump->done(dump->arg, error);
+	free(dump);
+}
+
+void regions_dump(struct regions *regions, void (*done)(void *arg, int error), void *arg)
+{
+	struct dump *dump = calloc(1, sizeof(*dump));
+
+	if (!dump) {
+		if (done)
+			done(arg, -ENOMEM);
+		return;
+	}
+	dump->regions = regions;
+	dump->done = done;
+	dump->arg = arg;
+	dump->call.cmd = REGIONFS_CMD_REGION_GET;
+	dump->call.dump = true;
+	dump->call.item = dump_item;
+	dump->call.done = dump_done;
+	netlink_call(regions->regiond->netlink, &dump->call);
+}

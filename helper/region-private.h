@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What region.c and region-open.c share. */
+#ifndef REGIONFS_REGION_PRIVATE_H
+#define REGIONFS_REGION_PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "region.h"
+
+struct regions {
+	struct regiond *regiond;
+	pthread_rwlock_t lock;
+	struct list *bucket;
+	size_t nr_buckets;		/* a power of two */
+	size_t nr_regions;
+};
+
+/* Finds or makes it; with a reference. NULL: out of memory. Any thread. */
+struct region *region_know(struct regions *regions, uint64_t id);
+/* One request less in the backend. Any thread. */
+void region_leave(struct region *region);
+/* The requests that wait: to their regions again, or failed. */
+void region_release_waiting(struct region *region, int error);
+bool region_has_waiting(struct region *region);
+/* Any thread: region_advance() on the main loop, soon. */
+void region_kick(struct region *region);
+void region_kicked(struct loop_task *task);
+/* Main loop: does what the state and those who wait ask for. */
+void region_advance(struct region *region);
+/* To the state directory. */
+void region_mirror(struct region *region);
+
+#endif

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/* restore: see restore.h. One region after the other, in a chain of netlink calls. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "log.h"
+#include "probe.h"
+#include "region.h"
+#include "regiond.h"
+#include "restore.h"
+#include "state.h"
+
+struct todo {
+	struct list list;
+	struct region_info info;
+	bool declared;
+	uint64_t id;			/* the kernel's, for this life */
+};
+
+struct restore {
+	struct regiond *regiond;
+	void (*done)(struct regiond *regiond, int error);
+	struct netlink_call call;
+	struct list todo;
+	struct list added;
+	struct todo *now;
+	unsigned int restored;
+	bool last_phase;
+};
+
+static void todo_free(struct todo *todo)
+{
+	free(todo->info.path);
+	free(todo->info.source);
+	free(todo);
+}
+
+static struct todo *todo_add(struct restore *restore, const struct region_info *info, bool declared)
+{
+	struct todo *todo = calloc(1, sizeof(*todo));
+
+	if (!todo)
+		return NULL;
+	todo->info = *info;
+	todo->declared = declared;
+	todo->info.path = strdup(info->path);
+	todo->info.source = info->source ? strdup(info->source) : NULL;
+	list_add(&restore->todo, &todo->list);
+	return todo;
+}
+
+/* memory: does not outlive a reboot, and a file full of zeroes in its place would be worse than none. */
+static bool is_lost(const struct restore *restore, const struct region_info *info)
+{
+	struct uri uri;
+	const char *name;
+	char path[4096];
+	bool lost = false;
+
+	if (!info->source || uri_parse(&uri, info->source, NULL, 0))
+		return false;
+	name = uri_option(&uri, "name");
+	if (!strcmp(uri.scheme, "memory") && name) {
+		snprintf(path, sizeof(path), "%s/memory/%s", restore->regiond->config->run_dir, name);
+		lost = access(path, F_OK) != 0;
+	}
+	uri_free(&uri);
+	return lost;
+}
+
+static int mirrored(const struct region_info *info, bool unlinked, void *arg)
+{
+	struct restore *restore = arg;
+
+	if (unlinked || !info->path)
+		return 0;
+	if (is_lost(restore, info)) {
+		log_warning("region %s was in memory, which a reboot loses: it is forgotten", info->path);
+		return 0;
+	}
+	return todo_add(restore, info, false) ? 0 : -ENOMEM;
+}
+
+static bool is_known(struct restore *restore, const char *path)
+{
+	struct region *region = region_find_path(restore->regiond->regions, path);
+
+	if (region)
+		region_put(region);
+	return region != NULL;
+}
+
+static int add_declared(struct restore *restore)
+{
+	const struct config_region *region;
+
+	for (region = restore->regiond->config->regions; region; region = region->next) {
+		struct region_info info = {
+			.path = region->path, .source = region->source, .size = region->size, .mode = region->mode,
+			.uid = region->uid, .gid = region->gid, .timeout = region->timeout, .chunk = region->chunk,
+		};
+
+		if (is_known(restore, region->path))
+			continue;
+		info.flags |= region->read_only ? REGIONFS_REGION_READ_ONLY : 0;
+		info.flags |= region->fixed_size ? REGIONFS_REGION_FIXED_SIZE : 0;
+		if (!todo_add(restore, &info, true))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---- the phases: what was mirrored, what the kernel has, what is declared ---- */
+
+static void add_next(struct restore *restore);
+
+static void keep_chunks(struct restore *restore)
+{
+	struct list *entry;
+
+	while ((entry = list_pop(&restore->added))) {
+		struct todo *todo = list_entry(entry, struct todo, list);
+		struct region *region = todo->info.chunk ? region_find(restore->regiond->regions, todo->id) : NULL;
+
+		if (region) {
+			region_set_chunk(region, todo->info.chunk);
+			region_put(region);
+		}
+		todo_free(todo);
+	}
+}
+
+static void dumped(void *arg, int error)
+{
+	struct restore *restore = arg;
+
+	keep_chunks(restore);
+	if (restore->last_phase || error || add_declared(restore) || list_empty(&restore->todo)) {
+		restore->done(restore->regiond, error);
+		free(restore);
+		return;
+	}
+	restore->last_phase = true;
+	add_next(restore);
+}
+
+static void all_added(struct restore *restore)
+{
+	struct regiond *regiond = restore->regiond;
+
+	if (restore->restored && !restore->last_phase)
+		log_info("%u regions were restored from %s", restore->restored, regiond->config->state_dir);
+	if (state_instance(regiond->state) != regiond->instance_id)
+		state_reset(regiond->state, regiond->instance_id);
+	regiond->mirror_ready = true;
+	regions_dump(regiond->regions, dumped, restore);
+}
+
+/* ---- each ---- */
+
+static void add_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	struct restore *restore = container_of(call, struct restore, call);
+
+	if (netlink_has(attrs, REGION))
+		restore->now->id = attrs->region;
+}
+
+static void add_answered(struct netlink_call *call, int error, const char *why)
+{
+	struct restore *restore = container_of(call, struct restore, call);
+	struct todo *todo = restore->now;
+
+	/* there already: restored by a helper that was killed on the way, or declared and kept */
+	if (error && error != -EEXIST)
+		log_error("region %s could not be %s: %s", todo->info.path, todo->declared ? "added" : "restored",
+			  *why ? why : strerror(-error));
+	else if (!error)
+		restore->restored += !todo->declared;
+	if (todo->id)
+		list_add(&restore->added, &todo->list);
+	else
+		todo_free(todo);
+	add_next(restore);
+}
+
+static void add_now(struct restore *restore)
+{
+	const struct region_info *info = &restore->now->info;
+	struct netlink_attrs *attrs = &restore->call.attrs;
+
+	memset(&restore->call, 0, sizeof(restore->call));
+	restore->call.cmd = REGIONFS_CMD_REGION_ADD;
+	netlink_set(attrs, PATH, path, info->path);
+	if (info->source)
+		netlink_set(attrs, SOURCE, source, info->source);
+	netlink_set(attrs, SIZE, size, info->size);
+	netlink_set(attrs, MODE, mode, info->mode & 07777);
+	netlink_set(attrs, UID, uid, info->uid);
+	netlink_set(attrs, GID, gid, info->gid);
+	netlink_set(attrs, EPOCH, epoch, info->epoch);
+	netlink_set(attrs, LINEAGE, lineage, info->lineage);
+	netlink_set(attrs, FLAGS, flags, info->flags & (REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE));
+	netlink_set(attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE);
+	netlink_set(attrs, TIMEOUT, timeout, info->timeout);
+	restore->call.item = add_item;
+	restore->call.done = add_answered;
+	netlink_call(restore->regiond->netlink, &restore->call);
+}
+
+/* ---- a declared region's size is its source's, unless it was given: the source is opened to ask ---- */
+
+static void probed(struct probe *probe, void *arg, int error, const char *why)
+{
+	struct restore *restore = arg;
+	struct region_info *info = &restore->now->info;
+
+	if (error) {
+		log_error("region %s: %s", info->path, why);
+		todo_free(restore->now);
+		probe_free(probe);
+		add_next(restore);
+		return;
+	}
+	info->size = info->size ? info->size : probe->size;
+	free(info->source);
+	info->source = probe->source;
+	probe->source = NULL;
+	probe_free(probe);
+	add_now(restore);
+}
+
+static void add_next(struct restore *restore)
+{
+	struct list *entry = list_pop(&restore->todo);
+	const struct region_info *info;
+
+	if (!entry) {
+		all_added(restore);
+		return;
+	}
+	restore->now = list_entry(entry, struct todo, list);
+	info = &restore->now->info;
+	if (restore->now->declared && info->source)
+		probe_start(restore->regiond, info->source, info->size, info->chunk, probed, restore);
+	else
+		add_now(restore);
+}
+
+void restore_start(struct regiond *regiond, void (*done)(struct regiond *regiond, int error))
+{
+	struct restore *restore = calloc(1, sizeof(*restore));
+	int err = restore ? 0 : -ENOMEM;
+
+	if (err) {
+		done(regiond, err);
+		return;
+	}
+	restore->regiond = regiond;
+	restore->done = done;
+	list_init(&restore->todo);
+	list_init(&restore->added);
+	if (state_instance(regiond->state) != regiond->instance_id)
+		err = state_each(regiond->state, mirrored, restore);
+	if (err)
+		log_error("the regions could not be restored: %s", strerror(-err));
+	add_next(restore);
+}
