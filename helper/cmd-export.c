@@ -24,6 +24,8 @@ const struct cmd cmd_export = {
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_TEXT, "listen", NULL, "ADDR:PORT", "where to listen; unix:PATH for a UNIX socket" },
+		{ CMD_SOURCE, "source", NULL, "URI",
+		  "bytes that are no region here, under the name REGION" },
 		{ CMD_TRUE, "read-only", NULL, NULL, "others can only read" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

@@ -25,6 +25,8 @@ const struct cmd cmd_leech = {
 	.options = (const struct cmd_option[]) {
 		{ CMD_SOURCE, "local-source", NULL, "URI",
 		  "where its bytes live from now on (default: the instance's)" },
+		{ CMD_TRUE, "finalize", NULL, NULL, "finalize as soon as all is pulled" },
+		{ CMD_TEXT, "resume", NULL, "COMMAND", "starts the program here, after the hand-over" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

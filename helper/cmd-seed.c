@@ -24,7 +24,6 @@ const struct cmd cmd_seed = {
 		{ CMD_TEXT, "listen", NULL, "ADDR:PORT", "where to listen" },
 		{ CMD_TEXT, "suspend", NULL, "COMMAND", "stops the program, before the freeze" },
 		{ CMD_TEXT, "resume", NULL, "COMMAND", "starts it again, when the hand-over fails" },
-		{ CMD_DURATION, "max-downtime", NULL, "TIME", "how long it may stand still" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

@@ -48,7 +48,7 @@ _regionctl_value() {
 		compopt -o nospace
 		;;
 	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume) ;;
-	--max-downtime | --takeback | --dirty-ratio | --queues | --depth) ;;
+	--takeback | --dirty-ratio | --queues | --depth) ;;
 	*) return 1 ;;
 	esac
 }
