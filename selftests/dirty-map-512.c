@@ -59,6 +59,7 @@ int main(void)
 	for (uint64_t i = 0; i < HUGE; i += 8192)
 		p[i] = pattern_byte(3, HUGE + i);
 	round_trip(p, 4, "after a partial round");
+	munmap(p, HUGE);
 	close(fd);
 	return tap_done();
 }

@@ -17,6 +17,10 @@ static void written(uint32_t from, uint64_t at, const char *text, const char *ho
 	is(fsync(fd), 0, "fsync after %s", how);
 	fh_seen(e.fh, from, REGIONFS_OP_WRITE, id, 0, 0, &bytes);
 	ok(bytes > 0 && bytes <= 4096, "%s wrote back %llu bytes", how, (unsigned long long)bytes);
+	for (uint32_t i = from; bytes > 4096 && i != fh_mark(e.fh); i++)
+		tap_note("  op %u at %llu +%llu", fh_at(e.fh, i)->desc.op,
+			 (unsigned long long)fh_at(e.fh, i)->desc.offset,
+			 (unsigned long long)fh_at(e.fh, i)->desc.length);
 	fh_pread(e.fh, id, got, 8, at);
 	ok(!memcmp(got, text, 8), "the right ones");
 }
@@ -53,6 +57,7 @@ int main(void)
 	memcpy(p + AT + MiB, "by store", 8);
 	written(from, AT + MiB, "by store", "a store");
 	whole();
+	munmap(p, SIZE);
 	close(fd);
 	return tap_done();
 }

@@ -19,6 +19,7 @@ int main(void)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0444);
 	ok(fd >= 0, "a file is created 0444, open for writing");
 	id = env_id(&e, "f");
+	ok(id, "it is a region");
 	is(pwrite(fd, "first", 5, 0), 5, "it is written through that descriptor");
 	is(env_region_u32(&e, id, REGIONFS_A_WRITERS), 1, "one writer is counted");
 	is(fsync(fd), 0, "fsync");
