@@ -10,7 +10,7 @@
 #include "backend.h"
 
 extern const struct backend_ops memory_backend, file_backend;
-extern const struct backend_ops peer_backend, peer_plain_backend, peer_unix_backend, peer_exec_backend;
+extern const struct backend_ops leech_backend, peer_backend, peer_plain_backend, peer_unix_backend, peer_exec_backend;
 
 const struct backend_ops *const backend_table[] = {
 	&memory_backend,
@@ -19,6 +19,7 @@ const struct backend_ops *const backend_table[] = {
 	&peer_plain_backend,
 	&peer_unix_backend,
 	&peer_exec_backend,
+	&leech_backend,
 	NULL,
 };
 

@@ -240,6 +240,14 @@ static int open_session(struct export *export, struct service *service, struct s
 	session = session_new(export, service, req, open);
 	if (!session)
 		return -EMFILE;
+	if (open->flags & WIRE_OPEN_SEED) {
+		ret = export->seed->open(export->seed_arg, session, export->why, sizeof(export->why));
+		if (ret) {
+			session->flags = 0;
+			session_expire(session);
+			return ret;
+		}
+	}
 	service->session = session;
 	if (open->flags & WIRE_OPEN_WRITE) {
 		if (export->writer)
@@ -254,7 +262,9 @@ static void open_fail(struct export *export, struct service *service, struct ser
 	service->opening = NULL;
 	service->session = NULL;
 	service->state = SERVICE_AUTHORIZED;
-	if (error == -EBUSY || error == -EAGAIN)
+	if (*export->why)
+		serve_fail(req, error, "%s", export->why);
+	else if (error == -EBUSY || error == -EAGAIN)
 		serve_fail(req, error, "%s is written by %s", export->name, export->writer->name);
 	else if (error == -ESTALE)
 		serve_fail(req, error, "a newer owner or helper has %s", export->name);
@@ -270,8 +280,10 @@ void export_attach(struct export *export, struct service *service, struct serve_
 		   const struct wire_open *open)
 {
 	struct export_session *session;
-	int ret = open_session(export, service, req, open);
+	int ret;
 
+	*export->why = 0;
+	ret = open_session(export, service, req, open);
 	session = service->session;
 	if (!ret && (open->slot >= WIRE_SLOTS_MAX || open->incarnation < session->incarnations[open->slot]))
 		ret = -ESTALE;

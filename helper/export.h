@@ -62,8 +62,10 @@ struct export {
 	struct list opening;		/* services whose OPEN waits for requests to end */
 	struct export_session *writer;
 	bool claiming, claimed;
+	uint64_t read_bytes;		/* sent in answers to READs */
 	const struct export_seed_ops *seed;	/* NULL: no migration */
 	void *seed_arg;
+	char why[256];			/* the refusal of an OPEN, while that is looked at */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	struct loop_task settle;

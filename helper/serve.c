@@ -130,6 +130,7 @@ static void backend_answered(struct backend_req *backend, int error)
 		zero = !backend->data || is_zero(backend->data, backend->length);
 		if (!zero && backend->data != req->buffer)
 			memcpy(req->buffer, backend->data, backend->length);
+		session->export->read_bytes += zero ? 0 : backend->length;
 		serve_reply(req, zero ? WIRE_F_ZERO : 0, zero ? NULL : req->buffer,
 			    zero ? 0 : (uint32_t)backend->length);
 	}

@@ -62,8 +62,11 @@ static void submit(struct link *link, struct link_req *req)
 	req->generation = req->generation ? req->generation : session->config.generation;
 	req->epoch = req->epoch ? req->epoch : session->config.epoch;
 	link_submit(link, req);
-	if (session->error && link->state == LINK_DEAD)
-		link_fail_all(link, session->error);
+	/* What comes too late fails as well, but not from within. */
+	if (link->state == LINK_DEAD && !session->falling) {
+		session->falling = true;
+		loop_post(session->config.loop, &session->fall);
+	}
 }
 
 void session_urgent(struct session *session, struct link_req *req)
@@ -145,8 +148,11 @@ static void session_fall(struct loop_task *task)
 	struct session *session = container_of(task, struct session, fall);
 
 	session->falling = false;
-	for (unsigned int i = 0; i < session->nr_links; i++)
+	for (unsigned int i = 0; i < session->nr_links; i++) {
 		link_stop(&session->links[i], session->error);
+		if (session->links[i].state == LINK_DEAD)
+			link_fail_all(&session->links[i], session->error);
+	}
 	session_settle(session);
 }
 

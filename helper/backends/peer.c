@@ -29,8 +29,8 @@
 struct peer {
 	struct backend backend;
 	struct session *session;
-	char *region;
 	struct tls_context *tls;
+	bool read_only;		/* the other side lets us read only */
 	int error;		/* of open, while the session closes */
 };
 
@@ -176,10 +176,19 @@ static void peer_fail(struct peer *peer, int error)
 	backend_opened(backend, error);
 }
 
+static int start_session(struct peer *peer);
+
+/* Who may not write is asked to read. */
 static void failed_closed(struct session *session)
 {
 	struct peer *peer = session->config.arg;
 
+	if (peer->error == -EROFS && !peer->read_only) {
+		peer->read_only = true;
+		peer->error = start_session(peer);
+		if (!peer->error)
+			return;
+	}
 	peer_fail(peer, peer->error);
 }
 
@@ -194,7 +203,7 @@ static void fill_caps(struct peer *peer)
 	caps->max_request = PEER_REQUEST;
 	caps->parallel = PEER_PARALLEL;
 	caps->fixed_size = !(info->flags & WIRE_INFO_RESIZE);
-	caps->read_only = info->flags & WIRE_INFO_READ_ONLY;
+	caps->read_only = peer->read_only || info->flags & WIRE_INFO_READ_ONLY;
 	caps->any_addr = true;
 	caps->fence = FENCE_GENERATION;
 	caps->durability = DURABLE_SYNC;
@@ -236,7 +245,7 @@ static int start_session(struct peer *peer)
 	fill_client(open, config.client);
 	if (uri_option(uri, "seed"))
 		config.open_flags |= WIRE_OPEN_SEED;
-	else if (!open->read_only)
+	else if (!open->read_only && !peer->read_only)
 		config.open_flags |= WIRE_OPEN_WRITE;
 	option_number(uri, "connections", WIRE_SLOTS_MAX - 1, &config.nr_bulk);
 	if (!option_number(uri, "timeout", 86400, &config.away_ms))

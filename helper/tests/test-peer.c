@@ -417,11 +417,14 @@ static void test_writers(void)
 static void test_read_only(void)
 {
 	struct export *export = export_array(&plain, true);
+	struct backend *client;
 	char source[256];
 
 	source_of(source, sizeof(source), export, "peer+plain", "");
-	client_open(source, (struct who){ .instance = 1 });
-	tap_number(open_error, -EROFS, "a read-only export has no writers");
+	client = client_open(source, (struct who){ .instance = 1 });
+	tap_ok(client && client->caps.read_only, "a read-only export has readers");
+	tap_number(request(client, BACKEND_WRITE, 0, 512, array.bytes), -EROFS, "and no writers");
+	client_close(client);
 	source_of(source, sizeof(source), export, "peer+plain", "x");
 	client_open(source, (struct who){ .instance = 1, .read_only = true });
 	tap_number(open_error, -ENOENT, "what is not exported is not there");

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leech: fetching chunks from the peer into the local store, on demand and behind. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/leech-private.h"
+
+#define RETRY_MS 1000u
+
+/* ---- what is under way ---- */
+
+int leech_fit_busy(struct leech *leech)
+{
+	uint64_t bits = BITMAP_WORDS(chunkmap_chunks(leech->map) + 1) * 64;
+	uint64_t *bigger;
+
+	if (bits <= leech->busy_bits)
+		return 0;
+	bigger = realloc(leech->busy, bits / 8);
+	if (!bigger)
+		return -ENOMEM;
+	memset((char *)bigger + leech->busy_bits / 8, 0, (bits - leech->busy_bits) / 8);
+	leech->busy = bigger;
+	leech->busy_bits = bits;
+	return 0;
+}
+
+bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end)
+{
+	end = end < leech->busy_bits ? end : leech->busy_bits;
+	return bitmap_next(leech->busy, first, end, true) < end;
+}
+
+void leech_forget(struct leech *leech, uint64_t first, uint64_t count)
+{
+	uint64_t chunks = chunkmap_chunks(leech->map), end;
+	struct list *at;
+
+	/* What lies beyond the size that is known here is absent anyway, when that grows. */
+	end = first < chunks && count > chunks - first ? chunks : first + count;
+	if (first >= chunks)
+		return;
+	chunkmap_set(leech->map, first, end, false);
+	list_for_each(at, &leech->fetches) {
+		struct fetch *fetch = list_entry(at, struct fetch, list);
+
+		if (fetch->first < end && fetch->end > first)
+			fetch->stale = true;
+	}
+}
+
+/* ---- one fetch ---- */
+
+static void retry_pull(struct loop_timer *timer)
+{
+	struct leech *leech = container_of(timer, struct leech, retry);
+
+	/* Those for whom there was no memory, too. */
+	leech_unblock(leech);
+	leech_pull_more(leech);
+}
+
+static void pull_later(struct leech *leech)
+{
+	if (leech->closing)
+		return;
+	leech->retry.fire = retry_pull;
+	loop_timer_set(leech->backend.loop, &leech->retry, RETRY_MS);
+}
+
+static void count_demand(struct leech *leech, const struct fetch *fetch)
+{
+	uint64_t ns = loop_now_ns() - fetch->started;
+
+	leech->stats.demand++;
+	leech->stats.demand_ns += ns;
+	if (ns > leech->stats.demand_max_ns)
+		leech->stats.demand_max_ns = ns;
+}
+
+static void fetch_end(struct fetch *fetch, int error)
+{
+	struct leech *leech = fetch->leech;
+	uint64_t first = fetch->first, end = fetch->end;
+	bool pull = !fetch->demand;
+
+	for (uint64_t i = first; i < end; i++)
+		bitmap_clear(leech->busy, i);
+	list_del(&fetch->list);
+	leech->nr_fetches--;
+	leech->nr_pulls -= pull;
+	if (!error && !fetch->stale)
+		chunkmap_set(leech->map, first, end, true);
+	if (fetch->demand)
+		count_demand(leech, fetch);
+	free(fetch->buffer);
+	free(fetch);
+	if (error)
+		leech_fail_blocked(leech, first, end, error);
+	leech_unblock(leech);
+	leech_size_more(leech);
+	if (!error)
+		leech_pull_more(leech);
+	else
+		pull_later(leech);
+	leech_close_more(leech);	/* may free it */
+}
+
+static void fetch_stored(struct backend_req *req, int error)
+{
+	fetch_end(container_of(req, struct fetch, local), error);
+}
+
+/* Zeroes were not sent; here they become a hole. */
+static void fetch_came(struct backend_req *req, int error)
+{
+	struct fetch *fetch = container_of(req, struct fetch, peer);
+	struct leech *leech = fetch->leech;
+	struct backend_req *local = &fetch->local;
+
+	if (error || fetch->stale) {
+		fetch_end(fetch, error);
+		return;
+	}
+	if (req->data) {
+		leech->stats.fetched += req->length;
+		if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
+			leech->stats.fetched_owned += req->length;
+	}
+	local->op = req->data ? BACKEND_WRITE : BACKEND_DISCARD;
+	local->flags = fetch->demand ? BACKEND_DEMAND : BACKEND_BULK;
+	local->offset = req->offset;
+	local->length = req->length;
+	local->data = req->data;
+	local->loop = leech->backend.loop;
+	local->done = fetch_stored;
+	backend_submit(leech->local, local);
+}
+
+static struct fetch *fetch_new(struct leech *leech, uint64_t first, uint64_t end, bool demand)
+{
+	uint32_t chunk = chunkmap_chunk(leech->map);
+	uint64_t offset = first * chunk, size = chunkmap_size(leech->map);
+	uint64_t length = (end - first) * chunk;
+	struct fetch *fetch = calloc(1, sizeof(*fetch));
+
+	if (!fetch)
+		return NULL;
+	length = length > size - offset ? size - offset : length;
+	fetch->buffer = malloc(length);
+	if (!fetch->buffer) {
+		free(fetch);
+		return NULL;
+	}
+	fetch->leech = leech;
+	fetch->first = first;
+	fetch->end = end;
+	fetch->demand = demand;
+	fetch->started = loop_now_ns();
+	fetch->peer.op = BACKEND_READ;
+	fetch->peer.flags = BACKEND_ANY_ADDR | (demand ? BACKEND_DEMAND : BACKEND_BULK);
+	fetch->peer.offset = offset;
+	fetch->peer.length = length;
+	fetch->peer.data = fetch->buffer;
+	fetch->peer.loop = leech->backend.loop;
+	fetch->peer.done = fetch_came;
+	return fetch;
+}
+
+/* Chunks from first on that are absent and not under way, at most up to end. */
+static uint64_t run_end(const struct leech *leech, uint64_t first, uint64_t end)
+{
+	uint64_t at = first;
+
+	while (at < end && !chunkmap_present(leech->map, at) && !bitmap_get(leech->busy, at))
+		at++;
+	return at;
+}
+
+static bool fetch_start(struct leech *leech, uint64_t first, uint64_t end, bool demand)
+{
+	struct fetch *fetch = fetch_new(leech, first, end, demand);
+
+	if (!fetch)
+		return false;
+	for (uint64_t i = first; i < end; i++)
+		bitmap_put(leech->busy, i);
+	list_add(&leech->fetches, &fetch->list);
+	leech->nr_fetches++;
+	leech->nr_pulls += !demand;
+	backend_submit(leech->peer, &fetch->peer);
+	return true;
+}
+
+void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
+{
+	uint64_t most = demand ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
+
+	if (leech->nr_fetches >= LEECH_FETCHES || leech->closing || bitmap_get(leech->busy, chunk))
+		return;
+	end = end > chunk + most ? chunk + most : end;
+	end = run_end(leech, chunk, end);
+	if (end > chunk)
+		fetch_start(leech, chunk, end, demand);
+	/* What a program looks at now, it will look at the neighbours of. */
+	if (demand)
+		leech->cursor = chunk + 1;
+}
+
+/* ---- behind ---- */
+
+/* The next run to pull, or false: all that is missing is under way. */
+static bool next_run(struct leech *leech, uint64_t *first, uint64_t *end)
+{
+	uint64_t chunks = chunkmap_chunks(leech->map), at = leech->cursor, most;
+	uint64_t limit = leech->keep_off < chunks ? leech->keep_off : chunks;
+	unsigned int wraps = 0;
+
+	most = LEECH_BULK / chunkmap_chunk(leech->map);
+	for (;;) {
+		at = chunkmap_absent(leech->map, at);
+		if (at >= limit) {
+			if (wraps++)
+				return false;
+			at = 0;
+		} else if (bitmap_get(leech->busy, at)) {
+			at = bitmap_next(leech->busy, at, limit, false);
+		} else {
+			break;
+		}
+	}
+	*first = at;
+	*end = run_end(leech, at, at + most < limit ? at + most : limit);
+	leech->cursor = *end;
+	return true;
+}
+
+void leech_pull_more(struct leech *leech)
+{
+	uint64_t first, end;
+
+	while (leech->pulling && !leech->closing && leech->nr_pulls < LEECH_PULLS &&
+	       next_run(leech, &first, &end))
+		if (!fetch_start(leech, first, end, false)) {
+			pull_later(leech);
+			break;
+		}
+	if (!leech->pulling || leech->closing || leech->nr_fetches || chunkmap_missing(leech->map))
+		return;
+	leech->pulling = false;
+	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
+		leech_tell_complete(leech);
+	if (leech->watch)
+		leech->watch->settled(leech->watch);
+}
+
+void leech_pull(struct leech *leech, bool on)
+{
+	leech->pulling = on;
+	leech_pull_more(leech);
+}

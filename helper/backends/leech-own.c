@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leech: the hand-over as this side's store sees it: the final size, OWNED, COMPLETE. */
+#include <errno.h>
+#include <string.h>
+
+#include "backends/leech-private.h"
+#include "log.h"
+
+/* ---- the size that the other side has ---- */
+
+static void size_done(struct leech *leech, int error)
+{
+	void (*sized)(void *, int) = leech->sized;
+
+	leech->sized = NULL;
+	sized(leech->sized_arg, error);
+}
+
+static void resized(struct backend_req *req, int error)
+{
+	struct leech *leech = container_of(req, struct leech, resize);
+
+	if (!error)
+		error = chunkmap_resize(leech->map, leech->new_size);
+	if (!error)
+		error = leech_fit_busy(leech);
+	if (!error)
+		__atomic_store_n(&leech->backend.caps.size, leech->new_size, __ATOMIC_RELAXED);
+	size_done(leech, error);
+}
+
+/* A fetch that is under way could write beyond a new end, so they end first. */
+void leech_size_more(struct leech *leech)
+{
+	uint64_t old = chunkmap_size(leech->map);
+	struct backend_req *req = &leech->resize;
+
+	if (!leech->sized || leech->nr_fetches || req->op == BACKEND_RESIZE)
+		return;
+	memset(req, 0, sizeof(*req));
+	req->op = BACKEND_RESIZE;
+	req->length = leech->new_size;
+	req->arg = old < leech->new_size ? old : leech->new_size;
+	req->loop = leech->backend.loop;
+	req->done = resized;
+	backend_submit(leech->local, req);
+}
+
+void leech_set_size(struct leech *leech, uint64_t size, void (*done)(void *arg, int error), void *arg)
+{
+	if (size == chunkmap_size(leech->map)) {
+		done(arg, 0);
+		return;
+	}
+	leech->pulling = false;
+	leech->new_size = size;
+	leech->sized = done;
+	leech->sized_arg = arg;
+	leech->resize.op = BACKEND_READ;	/* not submitted yet */
+	leech_size_more(leech);
+}
+
+/* ---- messages ---- */
+
+static void send_message(struct leech *leech, uint8_t type, uint32_t len,
+			 void (*done)(struct link_req *req, int error))
+{
+	struct link_req *req = &leech->message;
+
+	memset(req, 0, sizeof(*req));
+	req->type = type;
+	req->data = leech->body;
+	req->data_len = len;
+	req->done = done;
+	leech->telling = true;
+	session_urgent(peer_session(leech->peer), req);
+}
+
+static void owned_told(struct link_req *req, int error)
+{
+	struct leech *leech = container_of(req, struct leech, message);
+	const char *why = *req->link->why ? req->link->why : strerror(-error);
+
+	leech->telling = false;
+	if (error)
+		log_warning("%s: the other side did not take that it is owned here: %s", leech->backend.uri.text, why);
+	if (leech->watch)
+		leech->watch->owned(leech->watch, error, error ? why : "");
+	leech_pull(leech, true);
+	leech_close_more(leech);	/* may free it */
+}
+
+void leech_tell_owned(struct leech *leech)
+{
+	struct wire_owned owned = { .epoch = chunkmap_epoch(leech->map) };
+
+	memcpy(owned.nonce, chunkmap_nonce(leech->map), sizeof(owned.nonce));
+	send_message(leech, WIRE_OWNED, (uint32_t)wire_encode(WIRE_S_OWNED, &owned, leech->body, sizeof(leech->body)),
+		     owned_told);
+}
+
+void leech_own(struct leech *leech, uint64_t epoch, const uint8_t nonce[16])
+{
+	chunkmap_set_owner(leech->map, epoch, nonce);
+	chunkmap_set_state(leech->map, CHUNKMAP_OWNED);
+	leech_tell_owned(leech);
+}
+
+/* ---- COMPLETE ---- */
+
+static void complete_told(struct link_req *req, int error)
+{
+	struct leech *leech = container_of(req, struct leech, message);
+
+	leech->telling = false;
+	/* -ESHUTDOWN: we are closing, the next helper tells it again. Any other no is the end of it all the same. */
+	if (error)
+		log_warning("%s: the other side did not take that all is here: %s", leech->backend.uri.text,
+			    strerror(-error));
+	if (error != -ESHUTDOWN)
+		chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
+	if (error != -ESHUTDOWN && leech->watch)
+		leech->watch->complete(leech->watch);
+	leech_close_more(leech);
+}
+
+/* Only what is durable here may be let go of there. */
+static void store_synced(struct backend_req *req, int error)
+{
+	struct leech *leech = container_of(req, struct leech, sync);
+
+	leech->telling = false;
+	if (error) {
+		log_error("%s: the local store cannot be synced, so the other side has to keep its copy: %s",
+			  leech->backend.uri.text, strerror(-error));
+	} else if (!leech->closing) {
+		send_message(leech, WIRE_COMPLETE, 0, complete_told);
+	}
+	leech_close_more(leech);
+}
+
+void leech_tell_complete(struct leech *leech)
+{
+	struct backend_req *req = &leech->sync;
+
+	if (leech->telling)
+		return;
+	memset(req, 0, sizeof(*req));
+	req->op = BACKEND_SYNC;
+	req->loop = leech->backend.loop;
+	req->done = store_synced;
+	leech->telling = true;
+	backend_submit(leech->local, req);
+}

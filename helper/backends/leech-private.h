@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What backends/leech.c (life, requests), leech-fetch.c (fetching) and leech-own.c (the hand-over) share. */
+#ifndef REGIONFS_BACKENDS_LEECH_PRIVATE_H
+#define REGIONFS_BACKENDS_LEECH_PRIVATE_H
+
+#include "backends/leech.h"
+#include "backends/peer.h"
+#include "bitmap.h"
+
+#define LEECH_BULK	(256u << 10)	/* bytes of a background fetch */
+#define LEECH_PULLS	32u		/* of these at a time */
+#define LEECH_FETCHES	96u		/* with those that programs wait for */
+
+struct leech {
+	struct backend backend;
+	char *map_path;
+	struct chunkmap *map;
+	uint64_t *busy;			/* chunks that are being fetched */
+	uint64_t busy_bits;
+	struct backend *local, *peer;
+	struct backend_open opening;	/* of local, then of peer */
+	int error;			/* of open */
+	struct list blocked;		/* requests that wait for chunks */
+	struct list fetches;
+	unsigned int nr_fetches, nr_pulls;
+	uint64_t cursor;		/* where pulling goes on */
+	uint64_t keep_off;		/* no fetch from this chunk on: a RESIZE waits, or is under way */
+	bool pulling, unblocking, closing, peer_closed;
+	struct loop_timer retry;
+	struct leech_stats stats;
+	struct leech_watch *watch;
+	/* set_size */
+	uint64_t new_size;
+	void (*sized)(void *arg, int error);
+	void *sized_arg;
+	struct backend_req resize;
+	/* the hand-over's last messages */
+	struct link_req message;
+	uint8_t body[64];
+	struct backend_req sync;
+	bool telling;
+};
+
+/* One read from the peer, and the write of it. */
+struct fetch {
+	struct list list;
+	struct leech *leech;
+	uint64_t first, end;		/* chunks */
+	bool demand, stale;
+	uint64_t started;
+	uint8_t *buffer;
+	struct backend_req peer, local;
+};
+
+/* leech.c */
+/* Chunks have come, or failed to: looks at the requests that wait. */
+void leech_unblock(struct leech *leech);
+void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error);
+void leech_close_more(struct leech *leech);
+
+/* leech-fetch.c */
+/* Starts fetching the chunk, and those absent after it up to end, if it isn't under way and there is room for it. */
+void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand);
+void leech_pull_more(struct leech *leech);
+bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end);
+int leech_fit_busy(struct leech *leech);
+
+/* leech-own.c */
+void leech_tell_owned(struct leech *leech);
+void leech_tell_complete(struct leech *leech);
+void leech_size_more(struct leech *leech);
+
+#endif

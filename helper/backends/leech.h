@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * leech: a region that comes from another host: a local store, a map of what is in it, and the peer that has
+ * the rest. leecher.c steers it until the region is owned here; from there on it goes on by itself, also in the next
+ * helper: it serves, fetches what is missing, tells the other side when that is done.
+ *
+ * Threads: the home loop, but for submit.
+ */
+#ifndef REGIONFS_BACKENDS_LEECH_H
+#define REGIONFS_BACKENDS_LEECH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "chunkmap.h"
+#include "session.h"
+
+#define LEECH_CHUNK	(64u << 10)	/* what one fault fetches */
+
+struct leech;
+
+struct leech_stats {
+	uint64_t fetched;	/* bytes that came, zeroes not counted */
+	uint64_t fetched_owned;	/* of these, since it is owned here */
+	uint64_t demand;	/* chunks that a program waited for */
+	uint64_t demand_ns;	/* how long, summed */
+	uint64_t demand_max_ns;
+};
+
+/* What the leecher is told. Out of the loop, except where said. */
+struct leech_watch {
+	/* nothing is missing, and nothing under way; maybe from within leech_pull() */
+	void (*settled)(struct leech_watch *watch);
+	/* the other side knows that it is owned here; or it said no */
+	void (*owned)(struct leech_watch *watch, int error, const char *why);
+	/* all is here, and the other side knows */
+	void (*complete)(struct leech_watch *watch);
+};
+
+/* The path of the map of leech:TOKEN. */
+void leech_map_path(char *path, size_t len, const char *run_dir, const char *token);
+/* NULL: the backend is none of these. */
+struct leech *leech_of(struct backend *backend);
+struct session *leech_session(struct leech *leech);
+struct chunkmap *leech_map(struct leech *leech);
+const struct leech_stats *leech_stats(const struct leech *leech);
+/* NULL: nobody. */
+void leech_set_watch(struct leech *leech, struct leech_watch *watch);
+
+/* These chunks are newer on the other side. */
+void leech_forget(struct leech *leech, uint64_t first, uint64_t count);
+/* Fetch what is missing, or pause doing so. */
+void leech_pull(struct leech *leech, bool on);
+/* The size that the other side has; done(arg, error), maybe from within. Pauses pulling. */
+void leech_set_size(struct leech *leech, uint64_t size, void (*done)(void *arg, int error), void *arg);
+/* The decision: from the return on the region is owned here, whatever happens. Then tells the other side. */
+void leech_own(struct leech *leech, uint64_t epoch, const uint8_t nonce[16]);
+
+#endif

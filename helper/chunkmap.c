@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/* chunkmap: a page of head, then the bits, in a shared mapping of a file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bitmap.h"
+#include "chunkmap.h"
+
+#define MAGIC	0x50414d4b4e484352ULL	/* "RCHNKMAP" */
+#define VERSION	1u
+#define HEAD	4096u
+
+struct head {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t state;
+	uint64_t instance;
+	uint64_t size;
+	uint64_t epoch;
+	uint8_t nonce[16];
+	uint32_t chunk;
+};
+
+struct chunkmap {
+	int fd;
+	struct head *head;
+	uint64_t *bits;
+	size_t mapped;
+	uint64_t missing;
+};
+
+static uint64_t chunks_of(uint64_t size, uint32_t chunk)
+{
+	return size / chunk + (size % chunk != 0);
+}
+
+static size_t file_size(uint64_t chunks)
+{
+	return HEAD + (size_t)(BITMAP_WORDS(chunks) * 8 + 4095) / 4096 * 4096;
+}
+
+/* The file has room for chunks; fallocate, so that a full tmpfs is an error here and no SIGBUS later. */
+static int map_file(struct chunkmap *map, uint64_t chunks)
+{
+	size_t len = file_size(chunks);
+	void *addr;
+
+	if (len <= map->mapped)
+		return 0;
+	if (fallocate(map->fd, 0, 0, (off_t)len))
+		return -errno;
+	if (map->head)
+		addr = mremap(map->head, map->mapped, len, MREMAP_MAYMOVE);
+	else
+		addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
+	if (addr == MAP_FAILED)
+		return -errno;
+	map->head = addr;
+	map->bits = (uint64_t *)((char *)addr + HEAD);
+	map->mapped = len;
+	return 0;
+}
+
+static int open_file(struct chunkmap **result, const char *path, int flags)
+{
+	struct chunkmap *map = calloc(1, sizeof(*map));
+	int ret;
+
+	if (!map)
+		return -ENOMEM;
+	map->fd = open(path, flags | O_RDWR | O_CLOEXEC, 0600);
+	if (map->fd >= 0) {
+		*result = map;
+		return 0;
+	}
+	ret = -errno;
+	free(map);
+	return ret;
+}
+
+int chunkmap_create(struct chunkmap **result, const char *path, uint64_t instance, uint32_t chunk, uint64_t size)
+{
+	struct chunkmap *map = NULL;
+	int ret;
+
+	chunkmap_unlink(path);
+	ret = open_file(&map, path, O_CREAT | O_EXCL);
+	if (ret)
+		return ret;
+	ret = map_file(map, chunks_of(size, chunk));
+	if (ret) {
+		chunkmap_close(map);
+		chunkmap_unlink(path);
+		return ret;
+	}
+	map->head->version = VERSION;
+	map->head->instance = instance;
+	map->head->chunk = chunk;
+	map->head->size = size;
+	map->head->state = CHUNKMAP_PULLING;
+	map->missing = chunks_of(size, chunk);
+	atomic_thread_fence(memory_order_release);
+	map->head->magic = MAGIC;
+	*result = map;
+	return 0;
+}
+
+static bool head_is_sound(const struct head *head, uint64_t instance, uint64_t len)
+{
+	return head->magic == MAGIC && head->version == VERSION && head->instance == instance &&
+	       head->chunk >= 4096 && !(head->chunk & (head->chunk - 1)) &&
+	       head->state >= CHUNKMAP_PULLING && head->state <= CHUNKMAP_COMPLETE &&
+	       len >= file_size(chunks_of(head->size, head->chunk));
+}
+
+int chunkmap_open(struct chunkmap **result, const char *path, uint64_t instance)
+{
+	struct chunkmap *map = NULL;
+	struct stat st;
+	int ret = open_file(&map, path, 0);
+
+	if (ret)
+		return ret;
+	ret = fstat(map->fd, &st) ? -errno : st.st_size < (off_t)HEAD ? -ESTALE : 0;
+	if (!ret)
+		ret = map_file(map, ((uint64_t)st.st_size - HEAD) * 8);
+	if (!ret && !head_is_sound(map->head, instance, (uint64_t)st.st_size))
+		ret = -ESTALE;
+	if (ret) {
+		chunkmap_close(map);
+		return ret;
+	}
+	map->missing = chunkmap_chunks(map) - bitmap_count(map->bits, chunkmap_chunks(map));
+	*result = map;
+	return 0;
+}
+
+void chunkmap_close(struct chunkmap *map)
+{
+	if (!map)
+		return;
+	if (map->head)
+		munmap(map->head, map->mapped);
+	close(map->fd);
+	free(map);
+}
+
+void chunkmap_unlink(const char *path)
+{
+	unlink(path);
+}
+
+enum chunkmap_state chunkmap_state(const struct chunkmap *map)
+{
+	return (enum chunkmap_state)map->head->state;
+}
+
+/* What it depends on was written before: the compiler must not move it, and a killed process leaves what it has stored. */
+void chunkmap_set_state(struct chunkmap *map, enum chunkmap_state state)
+{
+	atomic_thread_fence(memory_order_release);
+	*(volatile uint32_t *)&map->head->state = state;
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void chunkmap_set_owner(struct chunkmap *map, uint64_t epoch, const uint8_t nonce[16])
+{
+	map->head->epoch = epoch;
+	memcpy(map->head->nonce, nonce, 16);
+}
+
+uint64_t chunkmap_epoch(const struct chunkmap *map)
+{
+	return map->head->epoch;
+}
+
+const uint8_t *chunkmap_nonce(const struct chunkmap *map)
+{
+	return map->head->nonce;
+}
+
+uint32_t chunkmap_chunk(const struct chunkmap *map)
+{
+	return map->head->chunk;
+}
+
+uint64_t chunkmap_size(const struct chunkmap *map)
+{
+	return map->head->size;
+}
+
+uint64_t chunkmap_chunks(const struct chunkmap *map)
+{
+	return chunks_of(map->head->size, map->head->chunk);
+}
+
+int chunkmap_resize(struct chunkmap *map, uint64_t size)
+{
+	uint64_t before = chunkmap_chunks(map), after = chunks_of(size, map->head->chunk);
+	int ret = map_file(map, after);
+
+	if (ret)
+		return ret;
+	if (after < before)
+		chunkmap_set(map, after, before, false);
+	map->head->size = size;
+	map->missing = map->missing + after - before;
+	return 0;
+}
+
+bool chunkmap_present(const struct chunkmap *map, uint64_t chunk)
+{
+	return bitmap_get(map->bits, chunk);
+}
+
+void chunkmap_set(struct chunkmap *map, uint64_t first, uint64_t end, bool present)
+{
+	uint64_t chunks = chunkmap_chunks(map);
+
+	atomic_thread_fence(memory_order_release);
+	for (uint64_t i = first; i < end && i < chunks; i++) {
+		if (bitmap_get(map->bits, i) == present)
+			continue;
+		if (present)
+			bitmap_put(map->bits, i);
+		else
+			bitmap_clear(map->bits, i);
+		map->missing = present ? map->missing - 1 : map->missing + 1;
+	}
+}
+
+uint64_t chunkmap_absent(const struct chunkmap *map, uint64_t from)
+{
+	uint64_t chunks = chunkmap_chunks(map);
+
+	return from < chunks ? bitmap_next(map->bits, from, chunks, false) : chunks;
+}
+
+uint64_t chunkmap_missing(const struct chunkmap *map)
+{
+	return map->missing;
+}

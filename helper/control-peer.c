@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/* control-peer: export, unexport, and what a migration is begun, finalized and aborted with. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "control.h"
+#include "control-peer.h"
+#include "export.h"
+#include "leecher.h"
+#include "listener.h"
+#include "region.h"
+#include "regiond.h"
+#include "seeder.h"
+#include "target.h"
+
+struct server *control_server(struct control_call *call)
+{
+	struct regiond *regiond = call->regiond;
+	struct server *server = regiond->server;
+	int ret = 0;
+
+	if (!server)
+		ret = server_open(&server, regiond->loop);
+	if (ret) {
+		control_fail(call, ret, "out of memory");
+		return NULL;
+	}
+	regiond->server = server;
+	return server;
+}
+
+int control_listen(struct control_call *call, struct listener_options *options)
+{
+	options->listen = NULL;
+	if (control_string(call, "listen", &options->listen) ||
+	    control_string(call, "tls_psk", &options->tls_psk) ||
+	    control_string(call, "tls_cert", &options->tls_cert) ||
+	    control_string(call, "tls_key", &options->tls_key) ||
+	    control_string(call, "tls_ca", &options->tls_ca) ||
+	    control_bool(call, "insecure", &options->insecure))
+		return -EINVAL;
+	if (options->listen)
+		return 0;
+	control_fail(call, -EINVAL, "where to listen? Give --listen ADDR:PORT, or unix:PATH");
+	return -EINVAL;
+}
+
+struct export *control_export(const struct server *server, const char *name)
+{
+	struct list *at;
+
+	if (!server)
+		return NULL;
+	list_for_each(at, &server->listeners) {
+		struct export *export = listener_export(list_entry(at, struct listener, list), name);
+
+		if (export)
+			return export;
+	}
+	return NULL;
+}
+
+int control_publish(struct control_call *call, const char *name, struct target *target,
+		    bool read_only, struct export **export)
+{
+	struct server *server = control_server(call);
+	struct listener_options options = { .listen = NULL };
+	struct listener *listener = NULL;
+	char why[256] = "out of memory";
+	int ret;
+
+	if (!server)
+		return -ENOMEM;
+	ret = control_listen(call, &options);
+	if (ret)
+		return ret;
+	ret = control_export(server, name) ? -EEXIST : 0;
+	if (ret)
+		snprintf(why, sizeof(why), "%s is exported or seeded already", name);
+	else
+		ret = listener_find(server, &options, &listener, why, sizeof(why));
+	if (!ret)
+		ret = export_open(export, listener, name, target, read_only);
+	if (!ret)
+		return 0;
+	if (listener)
+		listener_drop(listener);
+	control_fail(call, ret, "%s", why);
+	return ret;
+}
+
+/* ---- export ---- */
+
+static void publish(struct control_call *call, const char *name, struct target *target)
+{
+	struct export *export;
+	bool read_only = false;
+
+	if (control_bool(call, "read_only", &read_only) ||
+	    control_publish(call, name, target, read_only, &export)) {
+		target->ops->close(target);
+		return;
+	}
+	control_ok(call, json_pack("{s:s}", "listen", export->listener->address));
+}
+
+static void export_region(struct region *region, int error, void *arg)
+{
+	struct control_call *call = arg;
+	struct target *target;
+
+	if (!error)
+		error = target_region(&target, region);
+	if (error)
+		control_fail(call, error, "%s", *region->why ? region->why : strerror(-error));
+	else
+		publish(call, region->info.path, target);
+	region_put(region);
+}
+
+/* A source that is no region here, under the name that "region" gives. */
+struct source_export {
+	struct backend_open open;
+	struct control_call *call;
+};
+
+static void source_opened(struct backend_open *open, struct backend *backend, int error)
+{
+	struct source_export *export = container_of(open, struct source_export, open);
+	struct control_call *call = export->call;
+	const char *name = NULL;
+	struct target *target;
+
+	if (!error)
+		error = target_source(&target, backend);
+	if (error)
+		control_fail(call, error, "%s", *open->why ? open->why : strerror(-error));
+	else if (control_string(call, "region", &name) || !name)
+		target->ops->close(target);
+	else
+		publish(call, name, target);
+	free(export);
+}
+
+static void export_source(struct control_call *call, const char *source)
+{
+	const struct config *config = call->regiond->config;
+	struct source_export *export;
+	char why[256] = "out of memory";
+
+	if (call->region) {
+		control_fail(call, -EEXIST, "there is a region of that name: leave out --source");
+		return;
+	}
+	export = calloc(1, sizeof(*export));
+	if (!export || uri_parse(&export->open.uri, source, why, sizeof(why))) {
+		free(export);
+		control_fail(call, -EINVAL, "%s", why);
+		return;
+	}
+	export->call = call;
+	export->open.loop = call->regiond->loop;
+	export->open.instance = config->name;
+	export->open.run_dir = config->run_dir;
+	export->open.credentials = config->credentials;
+	export->open.instance_id = call->regiond->instance_id;
+	export->open.attach_gen = call->regiond->attach_gen;
+	export->open.done = source_opened;
+	backend_open(&export->open);
+}
+
+static void run_export(struct control_call *call)
+{
+	const char *source = NULL;
+	struct region *region;
+
+	if (control_string(call, "source", &source))
+		return;
+	if (source) {
+		export_source(call, source);
+		return;
+	}
+	region = control_region(call);
+	if (region)
+		region_open(region, export_region, call);
+}
+
+static void unexported(void *arg)
+{
+	control_ok(arg, NULL);
+}
+
+static void run_unexport(struct control_call *call)
+{
+	const char *name = call->region ? call->region->info.path : NULL;
+	struct export *export;
+
+	if (!name && control_string(call, "region", &name))
+		return;
+	export = name ? control_export(call->regiond->server, name) : NULL;
+	if (!export)
+		control_fail(call, -ENOENT, "%s is not exported", name ? name : "it");
+	else if (export->seed)
+		control_fail(call, -EBUSY, "%s is being seeded: regionctl abort ends that", name);
+	else
+		export_close(export, unexported, call);
+}
+
+/* ---- migration ---- */
+
+static void run_abort(struct control_call *call)
+{
+	struct region *region = control_region(call);
+
+	if (!region)
+		return;
+	if (!region->handover)
+		leecher_clean(call, region);
+	else if (handover_of(region)->role == HANDOVER_SEEDER)
+		seeder_abort(call, region);
+	else
+		leecher_abort(call, region);
+	region_put(region);
+}
+
+static void run_finalize(struct control_call *call)
+{
+	struct region *region = control_region(call);
+
+	if (!region)
+		return;
+	if (region->handover && handover_of(region)->role == HANDOVER_LEECHER)
+		leecher_finalize(call, region);
+	else
+		control_fail(call, -EINVAL, "%s is not being leeched here: finalize where it goes to",
+			     region->info.path);
+	region_put(region);
+}
+
+#define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
+
+const struct control_cmd control_peer_cmds[] = {
+	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },
+	{ "unexport", 0, "region", run_unexport },
+	{ "seed", CONTROL_DETACHES, "region listen suspend resume detach " TLS_ARGS, seeder_run },
+	{ "leech", CONTROL_DETACHES, "region source local_source finalize resume detach " TLS_ARGS, leecher_run },
+	{ "finalize", CONTROL_DETACHES, "region", run_finalize },
+	{ "abort", 0, "region force", run_abort },
+	{ NULL, 0, NULL, NULL },
+};

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/* handover: see handover.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "handover.h"
+#include "regiond.h"
+
+json_t *handover_show(const struct region *region)
+{
+	const struct handover *handover = region->handover;
+
+	if (handover)
+		return handover->show(handover);
+	return region->last_handover ? json_incref(region->last_handover) : NULL;
+}
+
+void handover_end(struct handover *handover)
+{
+	struct region *region = handover->region;
+
+	json_decref(region->last_handover);
+	region->last_handover = handover->show(handover);
+	region->handover = NULL;
+	handover->region = NULL;
+	region_put(region);
+}
+
+/* ---- hooks ---- */
+
+static void hook_ended(struct spawner_job *job, int status, const char *output)
+{
+	struct hook *hook = container_of(job, struct hook, job);
+	char why[256];
+
+	if (status < 0)
+		snprintf(why, sizeof(why), "the %s hook: %s", hook->moment + strlen("REGIONFS_MOMENT="), strerror(-status));
+	else if (status)
+		snprintf(why, sizeof(why), "the %s hook ended with status %d%s%s",
+			 hook->moment + strlen("REGIONFS_MOMENT="), status,
+			 *output ? ": " : "", output);
+	else
+		*why = 0;
+	hook->done(hook, status < 0 ? status : status ? -ECANCELED : 0, why);
+}
+
+static void hook_none(struct loop_task *task)
+{
+	struct hook *hook = container_of(task, struct hook, task);
+
+	hook->done(hook, 0, "");
+}
+
+void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment,
+	      void (*done)(struct hook *hook, int error, const char *why))
+{
+	memset(hook, 0, sizeof(*hook));
+	hook->done = done;
+	if (!command || !*command) {
+		hook->task.run = hook_none;
+		loop_post(region->regiond->loop, &hook->task);
+		return;
+	}
+	snprintf(hook->text, sizeof(hook->text), "REGIONFS_REGION=%s", region->info.path);
+	snprintf(hook->moment, sizeof(hook->moment), "REGIONFS_MOMENT=%s", moment);
+	hook->list[0] = hook->text;
+	hook->list[1] = hook->moment;
+	hook->job.command = command;
+	hook->job.env = hook->list;
+	hook->job.timeout_ms = HOOK_TIMEOUT_MS;
+	hook->job.stdio = -1;
+	hook->job.done = hook_ended;
+	spawner_run(region->regiond->spawner, &hook->job);
+}
+
+/* ---- the kernel ---- */
+
+static void ask_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	struct handover_ask *ask = container_of(call, struct handover_ask, call);
+
+	ask->got = *attrs;
+	ask->got.instance = ask->got.path = ask->got.source = ask->got.message = NULL;
+}
+
+static void ask_done(struct netlink_call *call, int error, const char *why)
+{
+	struct handover_ask *ask = container_of(call, struct handover_ask, call);
+
+	ask->then(ask->arg, error, error && !*why ? strerror(-error) : why, &ask->got);
+	free(ask);
+}
+
+struct handover_ask *handover_ask_new(struct region *region, uint8_t cmd,
+				      void (*then)(void *arg, int error, const char *why,
+						   const struct netlink_attrs *got), void *arg)
+{
+	struct handover_ask *ask = calloc(1, sizeof(*ask));
+
+	if (!ask)
+		return NULL;
+	ask->call.cmd = cmd;
+	ask->call.item = ask_item;
+	ask->call.done = ask_done;
+	netlink_set(&ask->call.attrs, REGION, region, region->info.id);
+	ask->then = then;
+	ask->arg = arg;
+	return ask;
+}
+
+void handover_ask(struct handover_ask *ask, struct region *region)
+{
+	netlink_call(region->regiond->netlink, &ask->call);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * handover: what the two sides of a migration have in common: that a region is in one, what it looks like
+ * from outside, and the hooks that stop and start the application. docs/protocol.md has the state machines.
+ *
+ * Threads: the main loop's alone.
+ */
+#ifndef REGIONFS_HANDOVER_H
+#define REGIONFS_HANDOVER_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "netlink.h"
+#include "region.h"
+#include "spawner.h"
+
+#define HOOK_TIMEOUT_MS 30000u
+
+enum handover_role {
+	HANDOVER_SEEDER,
+	HANDOVER_LEECHER,
+};
+
+/* The first member of struct seeder and struct leecher; region->handover points to it. */
+struct handover {
+	enum handover_role role;
+	struct region *region;		/* a reference */
+	/* For stat and wait: region, role, state and so on; see cmd-wait.c. */
+	json_t *(*show)(const struct handover *handover);
+};
+
+static inline struct handover *handover_of(const struct region *region)
+{
+	return region->handover;
+}
+
+/* NULL when the region is in none and was in none; the result of the last one is kept. New reference. */
+json_t *handover_show(const struct region *region);
+/* The region is in one no longer; what show() says now is kept. */
+void handover_end(struct handover *handover);
+
+/* A command of the user's, at a moment of the migration. */
+struct hook {
+	struct spawner_job job;
+	char text[4096 + 64];		/* REGIONFS_REGION=... */
+	/* error 0, or negative with a sentence; never from within */
+	void (*done)(struct hook *hook, int error, const char *why);
+	struct loop_task task;
+	char *list[4];
+	char moment[64];
+};
+
+/* command NULL: done at once, out of the loop. moment: "suspend" and the like, for REGIONFS_MOMENT. */
+void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment,
+	      void (*done)(struct hook *hook, int error, const char *why));
+
+/*
+ * A netlink command on a region, that is freed after it. then: error 0 or negative, why "" or a sentence; got: what the answer
+ * held.
+ */
+struct handover_ask {
+	struct netlink_call call;
+	void (*then)(void *arg, int error, const char *why, const struct netlink_attrs *got);
+	void *arg;
+	struct netlink_attrs got;
+};
+
+/* NULL: no memory. Fill in more attributes, then handover_ask(). */
+struct handover_ask *handover_ask_new(struct region *region, uint8_t cmd,
+				      void (*then)(void *arg, int error, const char *why,
+						   const struct netlink_attrs *got), void *arg);
+void handover_ask(struct handover_ask *ask, struct region *region);
+
+#endif

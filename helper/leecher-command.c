@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leecher: how it begins, what it shows, how it ends. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "config.h"
+#include "leecher-private.h"
+#include "log.h"
+#include "regiond.h"
+
+#define PROGRESS_MS	250u
+/* To reach the other side at first. */
+#define CONNECT_MS	15000u
+
+/* ---- what it looks like ---- */
+
+static const char *state_text(const struct leecher *leecher)
+{
+	static const char *const names[] = {
+		[LEECHER_CONNECTING] = "connecting", [LEECHER_PULLING] = "pulling",
+		[LEECHER_FINALIZING] = "finalizing", [LEECHER_OWNED] = "owned",
+		[LEECHER_COMPLETE] = "complete", [LEECHER_FAILED] = "aborted",
+	};
+
+	return names[leecher->state];
+}
+
+static void show_bytes(const struct leecher *leecher, json_t *show)
+{
+	const struct leech_stats *stats = leech_stats(leecher->leech);
+	const struct chunkmap *map = leech_map(leecher->leech);
+	uint64_t missing = chunkmap_missing(map) * chunkmap_chunk(map), size = chunkmap_size(map);
+
+	json_object_set_new(show, "done", json_integer((json_int_t)(missing < size ? size - missing : 0)));
+	json_object_set_new(show, "total", json_integer((json_int_t)size));
+	json_object_set_new(show, "bytes", json_integer((json_int_t)stats->fetched));
+	json_object_set_new(show, "rounds", json_integer(leecher->round));
+	if (leecher->state < LEECHER_OWNED)
+		return;
+	json_object_set_new(show, "pulled_bytes", json_integer((json_int_t)leecher->pulled));
+	json_object_set_new(show, "behind_bytes", json_integer((json_int_t)stats->fetched_owned));
+	json_object_set_new(show, "faults", json_integer((json_int_t)stats->demand));
+	json_object_set_new(show, "fault_wait_us",
+			    json_integer((json_int_t)(stats->demand ? stats->demand_ns / stats->demand / 1000 : 0)));
+	json_object_set_new(show, "fault_wait_max_us", json_integer((json_int_t)(stats->demand_max_ns / 1000)));
+	json_object_set_new(show, "dirty_bytes",
+			    json_integer((json_int_t)(leecher->final.dirty.total * chunkmap_chunk(map))));
+}
+
+static json_t *leecher_show(const struct handover *handover)
+{
+	const struct leecher *leecher = container_of(handover, struct leecher, handover);
+	json_t *show = json_pack("{s:o, s:s, s:s}", "region", control_text(leecher->path), "role", "leecher",
+				 "state", state_text(leecher));
+
+	json_object_set_new(show, "source", control_text(leecher->from));
+	if (leecher->leech && leecher->state < LEECHER_FAILED) {
+		if (leech_session(leecher->leech))
+			json_object_set_new(show, "peer", control_text(leech_session(leecher->leech)->server));
+		show_bytes(leecher, show);
+	}
+	if (leecher->state == LEECHER_OWNED || leecher->state == LEECHER_COMPLETE)
+		json_object_set_new(show, "epoch", json_integer((json_int_t)leecher->final.epoch));
+	if (leecher->owned) {
+		json_object_set_new(show, "downtime",
+				    json_integer((json_int_t)((leecher->owned - leecher->asked) / 1000000)));
+		json_object_set_new(show, "suspend_ms", json_integer(leecher->final.suspend_ms));
+		json_object_set_new(show, "freeze_ms", json_integer(leecher->final.freeze_ms));
+		json_object_set_new(show, "total_ms",
+				    json_integer((json_int_t)((loop_now_ns() - leecher->began) / 1000000)));
+	}
+	if (*leecher->why)
+		json_object_set_new(show, "error", control_text(leecher->why));
+	return show;
+}
+
+static void leecher_tick(struct loop_timer *timer)
+{
+	struct leecher *leecher = container_of(timer, struct leecher, timer);
+	const struct chunkmap *map;
+	uint64_t missing;
+
+	loop_timer_set(leecher->regiond->loop, timer, PROGRESS_MS);
+	if (!leecher->leech)
+		return;
+	map = leech_map(leecher->leech);
+	missing = chunkmap_missing(map) * chunkmap_chunk(map);
+	if (leecher->call)
+		control_progress(leecher->call, chunkmap_size(map) > missing ? chunkmap_size(map) - missing : 0,
+				 chunkmap_size(map), "bytes", state_text(leecher));
+	/* Nothing was dirty, or little, and nobody has asked to finalize: look again. */
+	if (leecher->state == LEECHER_PULLING && leecher->settled && !leecher->asking && !leecher->giving_up)
+		leecher_ask_dirty(leecher, leecher->round + 1, 0);
+}
+
+/* ---- the end ---- */
+
+static void leecher_free(struct leecher *leecher)
+{
+	loop_timer_cancel(leecher->regiond->loop, &leecher->timer);
+	loop_timer_cancel(leecher->regiond->loop, &leecher->limit);
+	free(leecher->path);
+	free(leecher->local);
+	free(leecher->from);
+	free(leecher->resume);
+	free(leecher->reply);
+	free(leecher->ranges);
+	free(leecher);
+}
+
+void leecher_answer_finalize(struct leecher *leecher, int error)
+{
+	struct control_call *call = leecher->finalizing;
+
+	leecher->finalizing = NULL;
+	if (!call)
+		return;
+	if (error)
+		control_fail(call, error, "%s", leecher->why);
+	else
+		control_ok(call, leecher_show(&leecher->handover));
+}
+
+static void unlink_map(const struct leecher *leecher)
+{
+	char path[4096];
+
+	leech_map_path(path, sizeof(path), leecher->regiond->config->run_dir, leecher->token);
+	chunkmap_unlink(path);
+}
+
+/* The calls are answered last: who waits for them finds all done. */
+static void finish(struct leecher *leecher, int error)
+{
+	struct control_call *call = leecher->call, *aborting = leecher->aborting;
+	struct region *region = leecher->handover.region ? region_get(leecher->handover.region) : NULL;
+	json_t *show = leecher_show(&leecher->handover);
+
+	leecher_answer_finalize(leecher, error);
+	if (leecher->leech)
+		leech_set_watch(leecher->leech, NULL);
+	if (region)
+		handover_end(&leecher->handover);
+	/* The leech backend goes with this, so it comes after everything that looks at it. */
+	if (region && leecher->moved_in && region_set_source(region, leecher->local))
+		log_warning("%s keeps its way here as its source until the next start", leecher->path);
+	if (region)
+		region_put(region);
+	if (error || leecher->moved_in)
+		unlink_map(leecher);
+	if (call && error)
+		control_fail(call, error, "%s", leecher->why);
+	else if (call)
+		control_ok(call, json_incref(show));
+	if (aborting)
+		control_ok(aborting, NULL);
+	json_decref(show);
+	leecher_free(leecher);
+}
+
+/* ---- failure ---- */
+
+struct ending {
+	struct leecher *leecher;
+	int error;
+};
+
+static void deleted(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct ending *ending = arg;
+
+	if (error)
+		log_warning("leeching %s: what was made of it could not be removed: %s", ending->leecher->path, why);
+	finish(ending->leecher, ending->error);
+	free(ending);
+}
+
+/* error: what the command says. Nothing of the region stays here. */
+void leecher_ended(struct leecher *leecher, int error)
+{
+	struct region *region = leecher->handover.region;
+	struct ending *ending = calloc(1, sizeof(*ending));
+	struct handover_ask *ask = NULL;
+
+	if (leecher->state == LEECHER_FAILED) {
+		free(ending);
+		return;
+	}
+	leecher->state = LEECHER_FAILED;
+	/* The backend goes with the region, at a moment of its own. */
+	if (leecher->leech)
+		leech_set_watch(leecher->leech, NULL);
+	leecher->leech = NULL;
+	if (!*leecher->why)
+		snprintf(leecher->why, sizeof(leecher->why), "%s", strerror(-error));
+	if (region && ending)
+		ask = handover_ask_new(region, REGIONFS_CMD_REGION_DEL, deleted, ending);
+	if (!ask) {
+		free(ending);
+		finish(leecher, error);
+		return;
+	}
+	ending->leecher = leecher;
+	ending->error = error;
+	netlink_flag(&ask->call.attrs, DISCARD);
+	handover_ask(ask, region);
+}
+
+/* ---- success ---- */
+
+static void source_set(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct leecher *leecher = arg;
+
+	if (error)
+		log_warning("%s keeps its way here as its source: %s", leecher->path, why);
+	leecher->moved_in = !error;
+	leecher->done = loop_now_ns();
+	log_info("%s is complete here", leecher->path);
+	finish(leecher, 0);
+}
+
+static void complete(struct leech_watch *watch)
+{
+	struct leecher *leecher = container_of(watch, struct leecher, watch);
+	struct handover_ask *ask;
+
+	leecher->state = LEECHER_COMPLETE;
+	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, source_set, leecher);
+	if (!ask) {
+		source_set(leecher, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, SOURCE, source, leecher->local);
+	handover_ask(ask, leecher->handover.region);
+}
+
+static void owned(struct leech_watch *watch, int error, const char *why)
+{
+	struct leecher *leecher = container_of(watch, struct leecher, watch);
+
+	if (error)
+		snprintf(leecher->why, sizeof(leecher->why), "the other side did not take the hand-over: %s", why);
+}
+
+static void not_settled(struct leech_watch *watch)
+{
+}
+
+/* ---- the beginning ---- */
+
+static void late(struct loop_timer *timer)
+{
+	struct leecher *leecher = container_of(timer, struct leecher, limit);
+	struct region *region = leecher->handover.region;
+
+	if (leecher->state == LEECHER_CONNECTING && !leecher->leech)
+		leecher_fail(leecher, -ETIMEDOUT, *region->why ? region->why : "the other side is not there");
+}
+
+static void opened(struct region *region, int error, void *arg)
+{
+	struct leecher *leecher = region->handover ? container_of(handover_of(region), struct leecher, handover) : NULL;
+
+	/* It may have been given up meanwhile, and another begun. */
+	if (leecher != arg || leecher->state != LEECHER_CONNECTING)
+		return;
+	if (error) {
+		leecher_fail(leecher, error, *region->why ? region->why : strerror(-error));
+		return;
+	}
+	leecher->leech = leech_of(region->backend);
+	if (leecher->leech)
+		leecher_track(leecher);
+	else
+		leecher_fail(leecher, -EINVAL, "its source was changed");
+}
+
+static void added(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct leecher *leecher = arg;
+	struct netlink_attrs attrs = *got;
+	struct region *region = NULL;
+
+	if (!error) {
+		attrs.path = leecher->path;
+		attrs.have |= NETLINK_BIT(REGIONFS_A_PATH);
+		region_update(leecher->regiond->regions, &attrs);
+		region = region_find(leecher->regiond->regions, attrs.region);
+	}
+	if (!region) {
+		snprintf(leecher->why, sizeof(leecher->why), "%s", error ? why : "out of memory");
+		leecher_ended(leecher, error ? error : -ENOMEM);
+		return;
+	}
+	leecher->handover.region = region;
+	region->handover = &leecher->handover;
+	loop_timer_set(leecher->regiond->loop, &leecher->limit, CONNECT_MS);
+	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
+	region_open(region, opened, leecher);
+}
+
+static int make_source(struct leecher *leecher, char *source, size_t len)
+{
+	char *local = uri_encode(leecher->local), *from = uri_encode(leecher->from);
+	int n = -1;
+
+	if (local && from)
+		n = snprintf(source, len, "leech:%s?local=%s&from=%s%s", leecher->token, local, from,
+			     backend_owned(leecher->local) ? "&owned" : "");
+	free(local);
+	free(from);
+	return n < 0 ? -ENOMEM : (size_t)n >= len ? -ENAMETOOLONG : 0;
+}
+
+/* Made locked and empty: its size and mode come with TRACK. */
+static int add_region(struct leecher *leecher)
+{
+	static char source[REGIONFS_SOURCE_MAX + 1];	/* lives until netlink_call() has copied it */
+	struct region nobody = { .regiond = leecher->regiond };
+	struct handover_ask *ask;
+	int ret = make_source(leecher, source, sizeof(source));
+
+	if (ret)
+		return ret;
+	ask = handover_ask_new(&nobody, REGIONFS_CMD_REGION_ADD, added, leecher);
+	if (!ask)
+		return -ENOMEM;
+	ask->call.attrs.have = 0;
+	netlink_set(&ask->call.attrs, PATH, path, leecher->path);
+	netlink_set(&ask->call.attrs, SOURCE, source, source);
+	netlink_set(&ask->call.attrs, MODE, mode, 0600);
+	netlink_set(&ask->call.attrs, FLAGS, flags, REGIONFS_REGION_LOCKED);
+	netlink_set(&ask->call.attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_LOCKED);
+	handover_ask(ask, &nobody);
+	return 0;
+}
+
+static int make_map(struct leecher *leecher)
+{
+	struct chunkmap *map;
+	uint8_t random[16];
+	char path[4096];
+	int ret;
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	for (unsigned int i = 0; i < sizeof(random); i++)
+		sprintf(leecher->token + 2 * i, "%02x", random[i]);
+	leech_map_path(path, sizeof(path), leecher->regiond->config->run_dir, leecher->token);
+	ret = chunkmap_create(&map, path, leecher->regiond->instance_id, LEECH_CHUNK, 0);
+	if (!ret)
+		chunkmap_close(map);
+	return ret;
+}
+
+/* ---- arguments ---- */
+
+/* "KEY=VALUE" to a source, if there is a value. Takes source. */
+static char *with_option(char *source, const char *key, const char *value)
+{
+	char *encoded = value ? uri_encode(value) : NULL, *longer = NULL;
+
+	if (!value || !source)
+		return source;
+	if (encoded && asprintf(&longer, "%s%c%s=%s", source, strchr(source, '?') ? '&' : '?', key, encoded) < 0)
+		longer = NULL;
+	free(encoded);
+	free(source);
+	return longer;
+}
+
+/* peer:// with the keys of the command line; --insecure makes it clear text. */
+static int take_from(struct control_call *call, struct leecher *leecher)
+{
+	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL;
+	bool insecure = false;
+
+	if (control_string(call, "source", &source) || control_string(call, "tls_psk", &psk) ||
+	    control_string(call, "tls_cert", &cert) || control_string(call, "tls_key", &key) ||
+	    control_string(call, "tls_ca", &ca) || control_bool(call, "insecure", &insecure))
+		return -EINVAL;
+	if (!source) {
+		control_fail(call, -EINVAL, "where from? peer://HOST:PORT/REGION");
+		return -EINVAL;
+	}
+	if (insecure && !strncmp(source, "peer://", 7)) {
+		if (asprintf(&leecher->from, "peer+plain%s", source + 4) < 0)
+			leecher->from = NULL;
+	} else {
+		leecher->from = strdup(source);
+	}
+	leecher->from = with_option(with_option(with_option(with_option(leecher->from, "psk", psk), "cert", cert),
+						"key", key), "ca", ca);
+	return 0;
+}
+
+static int take_local(struct control_call *call, struct leecher *leecher)
+{
+	const char *local = NULL;
+
+	if (control_string(call, "local_source", &local))
+		return -EINVAL;
+	if (!local || backend_generic(local))
+		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->path);
+	else
+		leecher->local = strdup(local);
+	return 0;
+}
+
+static int take_args(struct control_call *call, struct leecher *leecher)
+{
+	const char *path = NULL, *resume = NULL;
+	bool finalize = false;
+	char why[256] = "out of memory";
+	int ret;
+
+	if (control_string(call, "region", &path) || control_string(call, "resume", &resume) ||
+	    control_bool(call, "finalize", &finalize))
+		return -EINVAL;
+	leecher->manual = !finalize;
+	leecher->path = path ? strdup(path) : NULL;
+	leecher->resume = resume ? strdup(resume) : NULL;
+	leecher->reply = malloc(LEECHER_REPLY);
+	if (!leecher->path || !leecher->reply) {
+		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");
+		return -EINVAL;
+	}
+	if (take_from(call, leecher) || take_local(call, leecher))
+		return -EINVAL;
+	ret = leecher->from && leecher->local ? backend_check(leecher->from, why, sizeof(why)) : -ENOMEM;
+	if (!ret && strncmp(leecher->from, "peer", 4)) {
+		ret = -EINVAL;
+		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION",
+			 leecher->from);
+	}
+	if (!ret)
+		ret = backend_check(leecher->local, why, sizeof(why));
+	if (ret)
+		control_fail(call, ret, "%s", why);
+	return ret;
+}
+
+void leecher_run(struct control_call *call)
+{
+	struct leecher *leecher;
+	bool detach = false;
+	int ret;
+
+	if (call->region) {
+		control_fail(call, -EEXIST, "there is a region %s here already", call->region->info.path);
+		return;
+	}
+	leecher = calloc(1, sizeof(*leecher));
+	if (!leecher) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	leecher->regiond = call->regiond;
+	if (control_bool(call, "detach", &detach) || take_args(call, leecher)) {
+		leecher_free(leecher);
+		return;
+	}
+	leecher->handover = (struct handover){ HANDOVER_LEECHER, NULL, leecher_show };
+	leecher->watch = (struct leech_watch){ not_settled, owned, complete };
+	leecher->timer.fire = leecher_tick;
+	leecher->limit.fire = late;
+	leecher->began = loop_now_ns();
+	ret = make_map(leecher);
+	if (!ret)
+		ret = add_region(leecher);
+	if (ret) {
+		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
+		unlink_map(leecher);
+		leecher_free(leecher);
+	} else if (detach) {
+		control_ok(call, leecher_show(&leecher->handover));
+	} else {
+		leecher->call = call;
+	}
+}

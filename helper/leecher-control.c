@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leecher: the commands on a region that is being leeched. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "leecher-private.h"
+#include "regiond.h"
+
+static struct leecher *leecher_of(struct region *region)
+{
+	return container_of(handover_of(region), struct leecher, handover);
+}
+
+void leecher_finalize(struct control_call *call, struct region *region)
+{
+	struct leecher *leecher = leecher_of(region);
+
+	if (leecher->state >= LEECHER_OWNED) {
+		control_ok(call, leecher->handover.show(&leecher->handover));
+	} else if (leecher->finalizing) {
+		control_fail(call, -EALREADY, "%s is being finalized", leecher->path);
+	} else {
+		leecher->finalizing = call;
+		leecher->wanted = true;
+		leecher_next(leecher);
+	}
+}
+
+void leecher_abort(struct control_call *call, struct region *region)
+{
+	struct leecher *leecher = leecher_of(region);
+
+	if (leecher->state >= LEECHER_OWNED)
+		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", leecher->path);
+	else if (leecher->aborting || leecher->giving_up)
+		control_fail(call, -EALREADY, "leeching %s is being aborted", leecher->path);
+	else {
+		leecher->aborting = call;
+		leecher_fail(leecher, -ECANCELED, "aborted by the user");
+	}
+}
+
+/* ---- what an earlier helper has left ---- */
+
+static void cleaned(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	if (error)
+		control_fail(arg, error, "%s", why);
+	else
+		control_ok(arg, NULL);
+}
+
+/* The map of a leech: source tells whether it was owned here already. */
+static int left_state(struct region *region, enum chunkmap_state *state)
+{
+	const struct config *config = region->regiond->config;
+	struct chunkmap *map;
+	char path[4096];
+	struct uri uri;
+	int ret = uri_parse(&uri, region->info.source, NULL, 0);
+
+	if (ret)
+		return ret;
+	leech_map_path(path, sizeof(path), config->run_dir, uri.path);
+	uri_free(&uri);
+	ret = chunkmap_open(&map, path, region->regiond->instance_id);
+	if (ret)
+		return ret;
+	*state = chunkmap_state(map);
+	chunkmap_close(map);
+	return 0;
+}
+
+void leecher_clean(struct control_call *call, struct region *region)
+{
+	enum chunkmap_state state = CHUNKMAP_PULLING;
+	struct handover_ask *ask;
+
+	if (!region->info.source || strncmp(region->info.source, "leech:", 6)) {
+		control_fail(call, -EINVAL, "%s is not being migrated", region->info.path);
+		return;
+	}
+	/* Without its map nothing of it can be used. */
+	if (!left_state(region, &state) && state != CHUNKMAP_PULLING) {
+		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", region->info.path);
+		return;
+	}
+	ask = handover_ask_new(region, REGIONFS_CMD_REGION_DEL, cleaned, call);
+	if (!ask) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	netlink_flag(&ask->call.attrs, DISCARD);
+	handover_ask(ask, region);
+}

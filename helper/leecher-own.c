@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * leecher: the hand-over. The size is the other side's; then comes the decision, which is the map's state; after it
+ * the kernel is told of the new epoch and lets the programs in, while OWNED is on its way to the other side.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "leecher-private.h"
+#include "log.h"
+#include "regiond.h"
+
+static void note(struct leecher *leecher, const char *what, const char *why)
+{
+	snprintf(leecher->why, sizeof(leecher->why), "%s: %s", what, why);
+	log_error("leeching %s: %s", leecher->path, leecher->why);
+}
+
+static void resumed(struct hook *hook, int error, const char *why)
+{
+	struct leecher *leecher = container_of(hook, struct leecher, hook);
+
+	if (error)
+		note(leecher, "it is owned here", why);
+	leecher_answer_finalize(leecher, 0);
+}
+
+static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct leecher *leecher = arg;
+
+	if (error)
+		note(leecher, "it is owned here, but could not be unlocked (regionctl unlock)", why);
+	leecher->owned = loop_now_ns();
+	log_info("%s is owned here, in epoch %llu, after %llu ms", leecher->path, (unsigned long long)leecher->final.epoch,
+		 (unsigned long long)((leecher->owned - leecher->asked) / 1000000));
+	hook_run(&leecher->hook, leecher->handover.region, leecher->resume, "resume", resumed);
+}
+
+static void unlock(struct leecher *leecher)
+{
+	struct handover_ask *ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_UNLOCK, unlocked, leecher);
+
+	if (!ask) {
+		unlocked(leecher, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	if (leecher->nr_ranges) {
+		ask->call.attrs.ranges = leecher->ranges;
+		ask->call.attrs.nr_ranges = leecher->nr_ranges;
+		ask->call.attrs.have |= NETLINK_BIT(REGIONFS_A_RANGES);
+	}
+	handover_ask(ask, leecher->handover.region);
+}
+
+static void epoch_set(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct leecher *leecher = arg;
+
+	if (error)
+		note(leecher, "the kernel did not take the new epoch", why);
+	unlock(leecher);
+}
+
+/* Decided: from here on there is no way back, only forward. */
+static void decide(void *arg, int error)
+{
+	struct leecher *leecher = arg;
+	struct handover_ask *ask;
+
+	if (error) {
+		leecher_fail(leecher, error, "there is no room for it in the local store");
+		return;
+	}
+	leecher->state = LEECHER_OWNED;
+	leech_own(leecher->leech, leecher->final.epoch, leecher->final.nonce);
+	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, epoch_set, leecher);
+	if (!ask) {
+		epoch_set(leecher, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, EPOCH, epoch, leecher->final.epoch);
+	if (leecher->final.lineage)
+		netlink_set(&ask->call.attrs, LINEAGE, lineage, leecher->final.lineage);
+	netlink_set(&ask->call.attrs, SIZE, size, leecher->final.dirty.size);
+	netlink_set(&ask->call.attrs, MODE, mode, leecher->final.mode);
+	handover_ask(ask, leecher->handover.region);
+}
+
+void leecher_own(struct leecher *leecher)
+{
+	if (leecher->giving_up) {
+		leecher_fail_later(leecher, leecher->error, leecher->why);
+		return;
+	}
+	leech_set_size(leecher->leech, leecher->final.dirty.size, decide, leecher);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What leecher.c (the machine), leecher-command.c (begin and end) and leecher-round.c (rounds of dirty chunks) share. */
+#ifndef REGIONFS_LEECHER_PRIVATE_H
+#define REGIONFS_LEECHER_PRIVATE_H
+
+#include "backends/leech.h"
+#include "leecher.h"
+#include "wire.h"
+
+/* A list of dirty chunks fits a demand frame. */
+#define LEECHER_REPLY	(256u + WIRE_RANGES_MAX * 12u)
+
+enum leecher_state {
+	LEECHER_CONNECTING,
+	LEECHER_PULLING,
+	LEECHER_FINALIZING,
+	LEECHER_OWNED,
+	LEECHER_COMPLETE,
+	LEECHER_FAILED,
+};
+
+struct leecher {
+	struct handover handover;	/* first; region is NULL until the kernel has it */
+	enum leecher_state state;
+	struct regiond *regiond;
+	struct control_call *call;	/* "leech", until it is answered */
+	struct control_call *finalizing;	/* "finalize" */
+	struct control_call *aborting;	/* "abort" */
+	struct leech *leech;
+	struct leech_watch watch;
+	char *path, *local, *from, *resume;
+	char token[33];
+	bool manual;			/* finalize when told to only */
+	bool wanted;			/* told to */
+	bool asking;			/* a message is under way */
+	bool settled;			/* nothing is missing of what is known */
+	bool moved_in;			/* the kernel has the local source */
+	bool giving_up;
+	int error;			/* why */
+	struct link_req message;
+	uint8_t body[WIRE_TEXT_MAX + 8];
+	uint8_t *reply;			/* LEECHER_REPLY bytes */
+	uint32_t round;
+	unsigned int stalls;		/* rounds in a row that were no smaller than the one before */
+	uint64_t round_dirty;		/* chunks of the last round */
+	struct wire_finalize_reply final;
+	struct regionfs_range *ranges;	/* of the final round, to be dropped from the page cache */
+	unsigned int nr_ranges, max_ranges;
+	struct hook hook;
+	struct loop_timer timer;	/* progress, and when to look for dirty chunks again */
+	struct loop_timer limit;	/* of connecting */
+	uint64_t began, asked, handed, owned, done;	/* loop_now_ns() */
+	uint64_t pulled;		/* bytes before the hand-over */
+	char why[WIRE_TEXT_MAX + 128];
+};
+
+/* leecher.c */
+/* Pulling may begin: the other side tracks. */
+void leecher_track(struct leecher *leecher);
+/* Looks at what is to be done next. */
+void leecher_next(struct leecher *leecher);
+void leecher_fail(struct leecher *leecher, int error, const char *why);
+void leecher_fail_later(struct leecher *leecher, int error, const char *why);
+
+/* leecher-round.c */
+/* Sends a message; done comes with the reply in leecher->reply, req.got bytes of it. */
+void leecher_send(struct leecher *leecher, uint8_t type, uint32_t len, void (*done)(struct link_req *req, int error));
+/* Asks for the next round, or for the rest of the final one from a chunk on. */
+void leecher_ask_dirty(struct leecher *leecher, uint32_t round, uint64_t from);
+/* Marks what a list in the reply names. used: where its entries begin. -EPROTO. */
+int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *list, size_t used);
+
+/* leecher-own.c */
+void leecher_own(struct leecher *leecher);
+
+/* leecher-command.c */
+void leecher_ended(struct leecher *leecher, int error);
+void leecher_answer_finalize(struct leecher *leecher, int error);
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leecher: messages to the seeder, and rounds of dirty chunks. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "leecher-private.h"
+
+/* More single ranges than this are one that covers them all: dropping clean pages costs little. */
+#define RANGES_MOST 4096u
+
+void leecher_send(struct leecher *leecher, uint8_t type, uint32_t len, void (*done)(struct link_req *req, int error))
+{
+	struct link_req *req = &leecher->message;
+
+	memset(req, 0, sizeof(*req));
+	req->type = type;
+	req->data = leecher->body;
+	req->data_len = len;
+	req->into = leecher->reply;
+	req->into_len = LEECHER_REPLY;
+	req->done = done;
+	leecher->asking = true;
+	session_urgent(leech_session(leecher->leech), req);
+}
+
+/* ---- lists ---- */
+
+static int add_range(struct leecher *leecher, const struct wire_extent *extent)
+{
+	uint64_t chunk = chunkmap_chunk(leech_map(leecher->leech));
+	struct regionfs_range range = { .offset = extent->chunk * chunk, .length = extent->count * chunk };
+	struct regionfs_range *ranges;
+	unsigned int max;
+
+	if (leecher->nr_ranges == RANGES_MOST) {
+		leecher->ranges[0] = (struct regionfs_range){ .offset = 0, .length = INT64_MAX };
+		leecher->nr_ranges = 1;
+	}
+	if (leecher->nr_ranges == leecher->max_ranges) {
+		max = leecher->max_ranges ? leecher->max_ranges * 2 : 64;
+		ranges = realloc(leecher->ranges, max * sizeof(*ranges));
+		if (!ranges)
+			return -ENOMEM;
+		leecher->ranges = ranges;
+		leecher->max_ranges = max;
+	}
+	leecher->ranges[leecher->nr_ranges++] = range;
+	return 0;
+}
+
+int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *list, size_t used)
+{
+	bool final = leecher->state == LEECHER_FINALIZING;
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct wire_extent extent;
+		int n = wire_decode(WIRE_S_EXTENT, leecher->reply + used, leecher->message.got - used, &extent);
+
+		if (n < 0)
+			return n;
+		used += (size_t)n;
+		leech_forget(leecher->leech, extent.chunk, extent.count);
+		if (final && add_range(leecher, &extent))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---- DIRTY ---- */
+
+/* A program that changes as much as the link carries is not caught up with by more rounds. */
+static void judge(struct leecher *leecher, uint64_t total)
+{
+	leecher->stalls = total && total >= leecher->round_dirty ? leecher->stalls + 1 : 0;
+	leecher->round_dirty = total;
+}
+
+static void dirty_came(struct link_req *req, int error)
+{
+	struct leecher *leecher = container_of(req, struct leecher, message);
+	struct wire_dirty_reply reply;
+	int n;
+
+	leecher->asking = false;
+	if (error || leecher->giving_up) {
+		leecher_fail_later(leecher, error, *req->link->why ? req->link->why : strerror(-error));
+		return;
+	}
+	n = wire_decode(WIRE_S_DIRTY_REPLY, leecher->reply, req->got, &reply);
+	if (n >= 0)
+		n = leecher_take_list(leecher, &reply, (size_t)n);
+	if (n < 0) {
+		leecher_fail(leecher, n, "the seeder's list of changed chunks makes no sense");
+		return;
+	}
+	leecher->round = reply.round;
+	if (req->reply_flags & WIRE_F_MORE) {
+		leecher_ask_dirty(leecher, reply.round, reply.next);
+		return;
+	}
+	if (leecher->state == LEECHER_FINALIZING) {
+		leecher_own(leecher);
+		return;
+	}
+	judge(leecher, reply.total);
+	leecher->settled = !reply.total;
+	leech_pull(leecher->leech, true);
+	leecher_next(leecher);
+}
+
+void leecher_ask_dirty(struct leecher *leecher, uint32_t round, uint64_t from)
+{
+	struct wire_dirty dirty = { .round = round, .from = from };
+	int n = wire_encode(WIRE_S_DIRTY, &dirty, leecher->body, sizeof(leecher->body));
+
+	leecher_send(leecher, WIRE_DIRTY, (uint32_t)n, dirty_came);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * leecher: the side of a migration that takes a region over. PULLING (locked) -> FINALIZING -> OWNED -> COMPLETE;
+ * docs/protocol.md has the machine. The bytes are the leech backend's business; here is when what happens.
+ *
+ * Threads: the main loop's alone. Life: from "leech" to COMPLETE or abort.
+ */
+#ifndef REGIONFS_LEECHER_H
+#define REGIONFS_LEECHER_H
+
+#include "control.h"
+#include "handover.h"
+
+/* The command "leech"; its call ends with the migration, or at once with "detach". */
+void leecher_run(struct control_call *call);
+/* "finalize": ends when the region is owned here. */
+void leecher_finalize(struct control_call *call, struct region *region);
+/* "abort", on a region that is being leeched. */
+void leecher_abort(struct control_call *call, struct region *region);
+/* "abort" on one that was being leeched by an earlier helper; others are refused. */
+void leecher_clean(struct control_call *call, struct region *region);
+
+#endif

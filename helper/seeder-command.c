@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+/* seeder: how it begins, what it shows, how it ends. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control-peer.h"
+#include "listener.h"
+#include "log.h"
+#include "regiond.h"
+#include "seeder-private.h"
+#include "target.h"
+
+#define PROGRESS_MS	500u
+/* An aborted seeder stays for so long, so that the other side hears why. */
+#define FAREWELL_MS	1500u
+
+/* ---- what it looks like ---- */
+
+static const char *state_text(const struct seeder *seeder)
+{
+	if (seeder->complete)
+		return "complete";
+	return wire_seed_state_name(seeder->state);
+}
+
+static json_t *seeder_show(const struct handover *handover)
+{
+	const struct seeder *seeder = container_of(handover, struct seeder, handover);
+	json_t *show = json_pack("{s:o, s:s, s:s, s:I, s:I}",
+				 "region", control_text(handover->region->info.path), "role", "seeder",
+				 "state", state_text(seeder), "done", (json_int_t)seeder->export->read_bytes,
+				 "total", (json_int_t)handover->region->info.size);
+
+	json_object_set_new(show, "listen", json_string(seeder->export->listener->address));
+	json_object_set_new(show, "bytes", json_integer((json_int_t)seeder->export->read_bytes));
+	json_object_set_new(show, "rounds", json_integer(seeder->round));
+	if (*seeder->peer)
+		json_object_set_new(show, "peer", control_text(seeder->peer));
+	if (seeder->state >= WIRE_SEED_HANDED_OFF && seeder->state != WIRE_SEED_ABORTED) {
+		json_object_set_new(show, "epoch", json_integer((json_int_t)seeder->epoch));
+		json_object_set_new(show, "dirty_bytes",
+				    json_integer((json_int_t)(seeder->final_dirty * seeder->chunk)));
+	}
+	if (seeder->owned) {
+		json_object_set_new(show, "downtime",
+				    json_integer((json_int_t)((seeder->owned - seeder->asked) / 1000000)));
+		json_object_set_new(show, "suspend_ms",
+				    json_integer((json_int_t)((seeder->stopped - seeder->asked) / 1000000)));
+		json_object_set_new(show, "freeze_ms",
+				    json_integer((json_int_t)((seeder->froze - seeder->stopped) / 1000000)));
+	}
+	if (*seeder->why)
+		json_object_set_new(show, "error", control_text(seeder->why));
+	return show;
+}
+
+static void seeder_progress(struct loop_timer *timer)
+{
+	struct seeder *seeder = container_of(timer, struct seeder, timer);
+
+	if (seeder->call)
+		control_progress(seeder->call, seeder->export->read_bytes, 0, "bytes", state_text(seeder));
+	loop_timer_set(seeder->handover.region->regiond->loop, timer, PROGRESS_MS);
+}
+
+/* ---- the end ---- */
+
+static void seeder_free(struct seeder *seeder)
+{
+	free(seeder->suspend);
+	free(seeder->resume);
+	free(seeder);
+}
+
+static void export_closed(void *arg)
+{
+	struct seeder *seeder = arg;
+
+	if (seeder->aborting)
+		control_ok(seeder->aborting, NULL);
+	seeder_free(seeder);
+}
+
+static void seeder_close(struct seeder *seeder)
+{
+	struct loop *loop = seeder->handover.region->regiond->loop;
+
+	loop_timer_cancel(loop, &seeder->timer);
+	if (tracker_active(seeder->tracker))
+		tracker_stop(seeder->tracker);
+	handover_end(&seeder->handover);
+	export_close(seeder->export, export_closed, seeder);
+}
+
+static void farewell(struct loop_timer *timer)
+{
+	seeder_close(container_of(timer, struct seeder, timer));
+}
+
+static void answer(struct seeder *seeder)
+{
+	struct control_call *call = seeder->call;
+
+	seeder->call = NULL;
+	if (!call)
+		return;
+	if (seeder->complete)
+		control_ok(call, seeder_show(&seeder->handover));
+	else
+		control_fail(call, -ECANCELED, "seeding %s was aborted", seeder->handover.region->info.path);
+}
+
+void seeder_end(struct seeder *seeder)
+{
+	if (!seeder->complete)
+		seeder->state = WIRE_SEED_ABORTED;
+	answer(seeder);
+	log_info("seeding %s has ended: %s", seeder->handover.region->info.path, state_text(seeder));
+	/* The last answer has to get out in either case. */
+	seeder->timer.fire = farewell;
+	loop_timer_set(seeder->handover.region->regiond->loop, &seeder->timer,
+		       seeder->complete ? PROGRESS_MS : FAREWELL_MS);
+}
+
+/* ---- abort ---- */
+
+void seeder_abort(struct control_call *call, struct region *region)
+{
+	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
+	bool force = false;
+
+	if (control_bool(call, "force", &force))
+		return;
+	if (seeder->state == WIRE_SEED_MOVED) {
+		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's", region->info.path);
+		return;
+	}
+	if (seeder->aborting || seeder->state == WIRE_SEED_ABORTED) {
+		control_fail(call, -EALREADY, "seeding %s is being aborted", region->info.path);
+		return;
+	}
+	if (seeder->state == WIRE_SEED_HANDED_OFF && !force) {
+		control_fail(call, -EBUSY, "%s was handed to %s, which may own it by now: abort it there; if it is sure "
+			     "that the other side does not have it, and never will, abort it here with --force",
+			     region->info.path, seeder->peer);
+		return;
+	}
+	seeder->aborting = call;
+	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF)
+		seeder_back(seeder, "aborted by the user");
+	else
+		seeder_end(seeder);
+}
+
+/* ---- the beginning ---- */
+
+static int take_hooks(struct control_call *call, struct seeder *seeder)
+{
+	const char *suspend = NULL, *resume = NULL;
+
+	if (control_string(call, "suspend", &suspend) || control_string(call, "resume", &resume))
+		return -EINVAL;
+	seeder->suspend = suspend ? strdup(suspend) : NULL;
+	seeder->resume = resume ? strdup(resume) : NULL;
+	return 0;
+}
+
+static int take_tracker(struct control_call *call, struct region *region, struct seeder *seeder)
+{
+	struct tracker *tracker = atomic_load(&region->tracker);
+
+	if (!tracker && tracker_new(&tracker)) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
+	atomic_store(&region->tracker, tracker);
+	seeder->tracker = tracker;
+	return 0;
+}
+
+static int take_export(struct control_call *call, struct region *region, struct seeder *seeder)
+{
+	struct target *target;
+	int ret = target_region_plain(&target, region);
+
+	if (ret) {
+		control_fail(call, ret, "out of memory");
+		return ret;
+	}
+	ret = control_publish(call, region->info.path, target, true, &seeder->export);
+	if (ret)
+		target->ops->close(target);
+	return ret;
+}
+
+static void seeder_start(struct control_call *call, struct region *region)
+{
+	struct seeder *seeder = calloc(1, sizeof(*seeder));
+	bool detach = false;
+
+	if (!seeder) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	if (control_bool(call, "detach", &detach) || take_hooks(call, seeder) ||
+	    take_tracker(call, region, seeder) || take_export(call, region, seeder)) {
+		seeder_free(seeder);
+		return;
+	}
+	seeder->handover = (struct handover){ HANDOVER_SEEDER, region_get(region), seeder_show };
+	region->handover = &seeder->handover;
+	seeder->export->seed = &seeder_ops;
+	seeder->export->seed_arg = seeder;
+	seeder->timer.fire = seeder_progress;
+	loop_timer_set(call->regiond->loop, &seeder->timer, 1);
+	log_info("seeding %s on %s", region->info.path, seeder->export->listener->address);
+	if (detach)
+		control_ok(call, seeder_show(&seeder->handover));
+	else
+		seeder->call = call;
+}
+
+static void seeder_ready(struct region *region, int error, void *arg)
+{
+	struct control_call *call = arg;
+
+	if (error)
+		control_fail(call, error, "%s", *region->why ? region->why : strerror(-error));
+	else if (region->handover)
+		control_fail(call, -EBUSY, "%s is being migrated already", region->info.path);
+	else if (region->info.flags & REGIONFS_REGION_MOVED)
+		control_fail(call, -ESTALE, "%s has moved to another host", region->info.path);
+	else
+		seeder_start(call, region);
+	region_put(region);
+}
+
+void seeder_run(struct control_call *call)
+{
+	struct region *region = control_region(call);
+
+	if (region)
+		region_open(region, seeder_ready, call);
+}

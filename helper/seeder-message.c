@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+/* seeder: what the leecher asks. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "regiond.h"
+#include "seeder-private.h"
+
+#define CHUNK_MIN	4096u
+#define CHUNK_MAX	(1u << 24)
+
+/* ---- lists of dirty chunks ---- */
+
+/* Head of a message, then as many runs as fit; the frame stays below what a demand connection takes. */
+static void reply_list(struct seeder *seeder, struct serve_req *req, enum wire_shape shape, void *msg,
+		       struct wire_dirty_reply *dirty, uint64_t from)
+{
+	size_t room = 256 + WIRE_RANGES_MAX * 12, used;
+	struct wire_extent *extents = calloc(WIRE_RANGES_MAX, sizeof(*extents));
+	uint8_t *out = malloc(room);
+
+	if (!extents || !out) {
+		serve_fail(req, -ENOMEM, "out of memory");
+	} else {
+		dirty->round = seeder->round;
+		dirty->total = tracker_closed(seeder->tracker);
+		dirty->count = tracker_list(seeder->tracker, from, extents, WIRE_RANGES_MAX, &dirty->next);
+		used = (size_t)wire_encode(shape, msg, out, room);
+		for (uint32_t i = 0; i < dirty->count; i++)
+			used += (size_t)wire_encode(WIRE_S_EXTENT, &extents[i], out + used, room - used);
+		serve_reply(req, dirty->next ? WIRE_F_MORE : 0, out, (uint32_t)used);
+	}
+	free(extents);
+	free(out);
+}
+
+void seeder_reply_final(struct seeder *seeder, struct serve_req *req)
+{
+	struct region *region = seeder->handover.region;
+	struct wire_finalize_reply reply;
+
+	memset(&reply, 0, sizeof(reply));
+	reply.epoch = seeder->epoch;
+	reply.lineage = region->info.lineage;
+	reply.mode = region->info.mode;
+	memcpy(reply.nonce, seeder->nonce, sizeof(reply.nonce));
+	reply.suspend_ms = (uint32_t)((seeder->stopped - seeder->asked) / 1000000);
+	reply.freeze_ms = (uint32_t)((seeder->froze - seeder->stopped) / 1000000);
+	reply.dirty.size = seeder->size;
+	reply_list(seeder, req, WIRE_S_FINALIZE_REPLY, &reply, &reply.dirty, 0);
+}
+
+/* ---- messages ---- */
+
+static void take_track(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
+{
+	struct region *region = seeder->handover.region;
+	struct wire_track track;
+	struct wire_info info;
+	int ret = 0;
+
+	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || track.chunk < CHUNK_MIN ||
+	    track.chunk > CHUNK_MAX || track.chunk & (track.chunk - 1)) {
+		serve_fail(req, -EINVAL, "a chunk size that cannot be");
+		return;
+	}
+	if (seeder->state != WIRE_SEED_SERVING && seeder->state != WIRE_SEED_TRACKING) {
+		serve_fail(req, -EBUSY, "it is %s already", wire_seed_state_name(seeder->state));
+		return;
+	}
+	if (seeder->state == WIRE_SEED_SERVING)
+		ret = tracker_start(seeder->tracker, track.chunk, region->info.size);
+	if (ret) {
+		serve_fail(req, ret, "out of memory");
+		return;
+	}
+	if (seeder->state == WIRE_SEED_SERVING) {
+		seeder->chunk = track.chunk;
+		seeder->round = 0;
+		seeder->began = loop_now_ns();
+	}
+	seeder->state = WIRE_SEED_TRACKING;
+	export_info(seeder->export, &info);
+	info.chunk = seeder->chunk;
+	serve_shape(req, WIRE_S_INFO, &info);
+}
+
+/* A round that was closed is listed again when asked for again; the next number closes the running one. */
+static void take_dirty(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
+{
+	struct wire_dirty_reply reply = { .round = 0 };
+	struct wire_dirty dirty;
+
+	if (wire_decode(WIRE_S_DIRTY, body, len, &dirty) < 0) {
+		serve_fail(req, -EPROTO, "not a DIRTY");
+		return;
+	}
+	if (dirty.round == seeder->round + 1 && seeder->state == WIRE_SEED_TRACKING) {
+		tracker_close_round(seeder->tracker);
+		seeder->round++;
+	}
+	if (dirty.round != seeder->round || !dirty.round || !tracker_active(seeder->tracker)) {
+		serve_fail(req, -EINVAL, "round %u is not to be had", dirty.round);
+		return;
+	}
+	reply.size = seeder->state >= WIRE_SEED_HANDED_OFF ? seeder->size : seeder->handover.region->info.size;
+	reply_list(seeder, req, WIRE_S_DIRTY_REPLY, &reply, &reply, dirty.from);
+}
+
+static void take_finalize(struct seeder *seeder, struct serve_req *req)
+{
+	switch (seeder->state) {
+	case WIRE_SEED_TRACKING:
+		if (seeder->stepping)
+			break;
+		seeder->finalizing = req;
+		seeder_finalize(seeder);
+		return;
+	case WIRE_SEED_FROZEN:
+		/* Asked again after a reconnect: the old connection won't carry the answer. */
+		if (seeder->finalizing)
+			serve_fail(seeder->finalizing, -EAGAIN, "asked again");
+		seeder->finalizing = req;
+		return;
+	case WIRE_SEED_HANDED_OFF:
+		seeder_reply_final(seeder, req);
+		return;
+	default:
+		break;
+	}
+	serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
+}
+
+static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
+{
+	struct wire_owned owned;
+
+	if (wire_decode(WIRE_S_OWNED, body, len, &owned) < 0 || owned.epoch != seeder->epoch ||
+	    memcmp(owned.nonce, seeder->nonce, sizeof(owned.nonce)))
+		serve_fail(req, -ESTALE, "not the owner that it was handed to");
+	else if (seeder->state == WIRE_SEED_MOVED)
+		serve_reply(req, 0, NULL, 0);
+	else if (seeder->state == WIRE_SEED_HANDED_OFF)
+		seeder_moved(seeder, req);
+	else
+		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
+}
+
+static void take_complete(struct seeder *seeder, struct serve_req *req)
+{
+	if (seeder->state != WIRE_SEED_MOVED) {
+		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
+		return;
+	}
+	serve_reply(req, 0, NULL, 0);
+	if (seeder->complete)
+		return;
+	seeder->complete = true;
+	seeder_end(seeder);
+}
+
+static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
+{
+	struct wire_text text;
+	char why[WIRE_NAME_MAX + WIRE_TEXT_MAX + 64];
+
+	if (wire_decode(WIRE_S_TEXT, body, len, &text) < 0)
+		*text.text = 0;
+	if (seeder->state == WIRE_SEED_MOVED) {
+		serve_fail(req, -EINVAL, "it has moved");
+		return;
+	}
+	serve_reply(req, 0, NULL, 0);
+	snprintf(why, sizeof(why), "%s gave up: %s", seeder->peer, *text.text ? text.text : "no reason given");
+	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF)
+		seeder_back(seeder, why);
+}
+
+static void take_status(struct seeder *seeder, struct serve_req *req)
+{
+	struct wire_status status = {
+		.state = (uint8_t)seeder->state, .round = seeder->round,
+		.dirty = tracker_dirty(seeder->tracker), .epoch = seeder->handover.region->info.epoch,
+	};
+
+	serve_shape(req, WIRE_S_STATUS, &status);
+}
+
+static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body, size_t len)
+{
+	struct seeder *seeder = arg;
+
+	if (!seeder->handover.region) {
+		serve_fail(req, -ESHUTDOWN, "seeding has ended");
+		return;
+	}
+	if (req->service->session != seeder->session || seeder->state == WIRE_SEED_ABORTED) {
+		serve_fail(req, -ECANCELED, "the seeder has given up: %s", seeder->why);
+		return;
+	}
+	switch (req->head.type) {
+	case WIRE_TRACK:
+		take_track(seeder, req, body, len);
+		return;
+	case WIRE_DIRTY:
+		take_dirty(seeder, req, body, len);
+		return;
+	case WIRE_FINALIZE:
+		take_finalize(seeder, req);
+		return;
+	case WIRE_OWNED:
+		take_owned(seeder, req, body, len);
+		return;
+	case WIRE_COMPLETE:
+		take_complete(seeder, req);
+		return;
+	case WIRE_ABORT:
+		take_abort(seeder, req, body, len);
+		return;
+	case WIRE_STATUS:
+		take_status(seeder, req);
+		return;
+	}
+	serve_fail(req, -EOPNOTSUPP, "an unknown request");
+}
+
+/* ---- sessions ---- */
+
+static int seeder_open(void *arg, struct export_session *session, char *why, size_t why_len)
+{
+	struct seeder *seeder = arg;
+
+	if (seeder->session) {
+		snprintf(why, why_len, "%s is being leeched by %s", seeder->export->name, seeder->peer);
+		return -EBUSY;
+	}
+	if (seeder->state == WIRE_SEED_ABORTED) {
+		snprintf(why, why_len, "the seeder has given up");
+		return -ECANCELED;
+	}
+	seeder->session = session;
+	snprintf(seeder->peer, sizeof(seeder->peer), "%s", session->name);
+	return 0;
+}
+
+/*
+ * Before the hand-over, the program here goes on. After it nobody here may decide that the other side does not own the region,
+ * so it stays frozen until that comes back, or somebody who knows says so (abort with force).
+ */
+static void seeder_gone(void *arg, struct export_session *session)
+{
+	struct seeder *seeder = arg;
+
+	if (seeder->session != session)
+		return;
+	seeder->session = NULL;
+	if (seeder->state == WIRE_SEED_TRACKING) {
+		tracker_stop(seeder->tracker);
+		seeder->state = WIRE_SEED_SERVING;
+	}
+}
+
+const struct export_seed_ops seeder_ops = {
+	.open = seeder_open,
+	.message = seeder_message,
+	.gone = seeder_gone,
+};

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What seeder.c (the machine), seeder-command.c (begin and end) and seeder-message.c (the peer's requests) share. */
+#ifndef REGIONFS_SEEDER_PRIVATE_H
+#define REGIONFS_SEEDER_PRIVATE_H
+
+#include "export.h"
+#include "seeder.h"
+#include "tracker.h"
+
+struct seeder {
+	struct handover handover;	/* first */
+	enum wire_seed_state state;
+	struct control_call *call;	/* "seed", until it is answered */
+	struct control_call *aborting;	/* "abort" */
+	struct export *export;
+	struct export_session *session;	/* of the leecher */
+	struct tracker *tracker;
+	char *suspend, *resume;		/* hooks */
+	struct hook hook;
+	struct serve_req *finalizing;	/* FINALIZE, until it is answered */
+	bool stepping;			/* a hook or netlink call of the machine is under way */
+	bool give_up;			/* go back to service after that step */
+	bool suspended, frozen;
+	bool complete;
+	uint32_t chunk, round;
+	uint8_t nonce[16];
+	uint64_t epoch;			/* the new owner's */
+	uint64_t size;			/* when it was frozen */
+	uint64_t final_dirty;		/* chunks */
+	uint64_t began, asked, stopped, froze, owned;	/* loop_now_ns() */
+	char peer[WIRE_NAME_MAX + 1];
+	char why[256];			/* of the last failure */
+	struct loop_timer timer;
+};
+
+/* seeder.c */
+void seeder_finalize(struct seeder *seeder);
+/* The other side, or the user, gives up: THAW, the resume hook, and on with what was asked for. */
+void seeder_back(struct seeder *seeder, const char *why);
+void seeder_moved(struct seeder *seeder, struct serve_req *req);
+
+/* seeder-message.c */
+extern const struct export_seed_ops seeder_ops;
+void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
+
+/* seeder-command.c */
+void seeder_end(struct seeder *seeder);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * seeder: the machine. Each step is a hook or a netlink call, one at a time; what is asked for meanwhile (the
+ * leecher or the user gives up) is looked at when it has ended.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "log.h"
+#include "regiond.h"
+#include "seeder-private.h"
+
+#define FREEZE_MS 30000u
+
+static struct region *region_of(struct seeder *seeder)
+{
+	return seeder->handover.region;
+}
+
+static void note_why(struct seeder *seeder, const char *why)
+{
+	snprintf(seeder->why, sizeof(seeder->why), "%s", why);
+	log_warning("seeding %s: %s", region_of(seeder)->info.path, why);
+}
+
+/* ---- back to service ---- */
+
+static void in_service(struct hook *hook, int error, const char *why)
+{
+	struct seeder *seeder = container_of(hook, struct seeder, hook);
+
+	if (error)
+		note_why(seeder, why);
+	seeder->stepping = seeder->give_up = false;
+	seeder->suspended = false;
+	if (seeder->finalizing) {
+		serve_fail(seeder->finalizing, -ECANCELED, "%s", seeder->why);
+		seeder->finalizing = NULL;
+	}
+	if (seeder->aborting) {
+		seeder_end(seeder);
+		return;
+	}
+	if (seeder->session) {
+		seeder->state = WIRE_SEED_TRACKING;
+		return;
+	}
+	tracker_stop(seeder->tracker);
+	seeder->state = WIRE_SEED_SERVING;
+}
+
+static void thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	if (error)
+		note_why(seeder, why);
+	seeder->frozen = false;
+	hook_run(&seeder->hook, region_of(seeder), seeder->suspended ? seeder->resume : NULL, "resume",
+		 in_service);
+}
+
+static void go_back(struct seeder *seeder)
+{
+	struct handover_ask *ask = NULL;
+
+	seeder->stepping = true;
+	if (seeder->frozen)
+		ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_THAW, thawed, seeder);
+	if (ask)
+		handover_ask(ask, region_of(seeder));
+	else
+		thawed(seeder, seeder->frozen ? -ENOMEM : 0, seeder->frozen ? "out of memory" : "", NULL);
+}
+
+void seeder_back(struct seeder *seeder, const char *why)
+{
+	note_why(seeder, why);
+	if (seeder->stepping)
+		seeder->give_up = true;
+	else
+		go_back(seeder);
+}
+
+/* ---- FINALIZE: suspend, freeze, look, hand over ---- */
+
+static bool step_failed(struct seeder *seeder, int error, const char *why)
+{
+	seeder->stepping = false;
+	if (!error && !seeder->give_up && seeder->session)
+		return false;
+	if (error)
+		note_why(seeder, why);
+	go_back(seeder);
+	return true;
+}
+
+/* From here on the other side decides. */
+static void hand_over(struct seeder *seeder, uint64_t size)
+{
+	struct serve_req *req = seeder->finalizing;
+
+	seeder->size = size;
+	seeder->epoch = region_of(seeder)->info.epoch + 1;
+	seeder->final_dirty = tracker_close_round(seeder->tracker);
+	seeder->round++;
+	if (getrandom(seeder->nonce, sizeof(seeder->nonce), 0) != sizeof(seeder->nonce)) {
+		step_failed(seeder, -EIO, "no random numbers");
+		return;
+	}
+	seeder->state = WIRE_SEED_HANDED_OFF;
+	seeder->finalizing = NULL;
+	seeder_reply_final(seeder, req);
+}
+
+static void looked(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	if (!step_failed(seeder, error, why))
+		hand_over(seeder, got->size);
+}
+
+/* The kernel's size is the one that counts: the registry's follows by events, a little later. */
+static void look(struct seeder *seeder)
+{
+	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_REGION_GET, looked, seeder);
+
+	if (!ask) {
+		step_failed(seeder, -ENOMEM, "out of memory");
+		return;
+	}
+	seeder->stepping = true;
+	handover_ask(ask, region_of(seeder));
+}
+
+static void froze(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	seeder->froze = loop_now_ns();
+	seeder->frozen = !error;
+	if (!step_failed(seeder, error, why))
+		look(seeder);
+}
+
+static void freeze(struct seeder *seeder)
+{
+	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_FREEZE, froze, seeder);
+
+	if (!ask) {
+		step_failed(seeder, -ENOMEM, "out of memory");
+		return;
+	}
+	netlink_set(&ask->call.attrs, DEADLINE, deadline, FREEZE_MS);
+	seeder->stepping = true;
+	handover_ask(ask, region_of(seeder));
+}
+
+static void suspended(struct hook *hook, int error, const char *why)
+{
+	struct seeder *seeder = container_of(hook, struct seeder, hook);
+
+	/* Also when it failed: it may have stopped something before that. */
+	seeder->suspended = true;
+	seeder->stopped = loop_now_ns();
+	if (!step_failed(seeder, error, why))
+		freeze(seeder);
+}
+
+void seeder_finalize(struct seeder *seeder)
+{
+	seeder->state = WIRE_SEED_FROZEN;
+	seeder->asked = loop_now_ns();
+	seeder->stepping = true;
+	hook_run(&seeder->hook, region_of(seeder), seeder->suspend, "suspend", suspended);
+}
+
+/* ---- OWNED ---- */
+
+
+static void kernel_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+	struct serve_req *req = seeder->finalizing;
+
+	/* It is the other side's all the same, and stays frozen here. */
+	if (error)
+		note_why(seeder, why);
+	else if (netlink_has(got, COUNT) && got->count)
+		log_warning("seeding %s: %llu bytes were dirtied after the freeze, and are lost",
+			    region_of(seeder)->info.path, (unsigned long long)got->count);
+	seeder->stepping = false;
+	seeder->state = WIRE_SEED_MOVED;
+	seeder->finalizing = NULL;
+	if (req)
+		serve_reply(req, 0, NULL, 0);
+}
+
+void seeder_moved(struct seeder *seeder, struct serve_req *req)
+{
+	struct handover_ask *ask;
+
+	if (seeder->finalizing)
+		serve_fail(seeder->finalizing, -EAGAIN, "asked again");
+	seeder->finalizing = req;
+	if (seeder->stepping)
+		return;
+	seeder->owned = loop_now_ns();
+	seeder->stepping = true;
+	ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_MOVED, kernel_moved, seeder);
+	if (!ask) {
+		kernel_moved(seeder, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch);
+	handover_ask(ask, region_of(seeder));
+}

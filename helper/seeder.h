@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * seeder: the side of a migration that gives a region away. SERVING -> TRACKING -> FROZEN -> HANDED_OFF -> MOVED, and
+ * back to service from each of the first four; docs/protocol.md has the machine.
+ *
+ * Threads: the main loop's alone. Life: from "seed" to COMPLETE or abort.
+ */
+#ifndef REGIONFS_SEEDER_H
+#define REGIONFS_SEEDER_H
+
+#include "control.h"
+#include "handover.h"
+
+/* The command "seed"; its call ends with the migration, or at once with "detach". */
+void seeder_run(struct control_call *call);
+/* The command "abort" on a region that is being seeded. */
+void seeder_abort(struct control_call *call, struct region *region);
+
+#endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Dirty chunks in rounds: nothing is forgotten between them, whoever notes while they are closed. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "tap.h"
+#include "tracker.h"
+
+#define CHUNK 65536u
+
+static struct tracker *tracker;
+
+static void note(enum backend_op op, uint64_t offset, uint64_t length, uint64_t arg)
+{
+	struct backend_req req = { .op = op, .offset = offset, .length = length, .arg = arg };
+
+	tracker_note(tracker, &req);
+}
+
+static void test_rounds(void)
+{
+	struct wire_extent extents[4];
+	uint64_t next;
+
+	tracker_start(tracker, CHUNK, 100 * CHUNK);
+	note(BACKEND_READ, 0, 100, 0);
+	tap_number((long long)tracker_dirty(tracker), 0, "reads leave no trace");
+	note(BACKEND_WRITE, CHUNK - 1, 2, 0);
+	note(BACKEND_DISCARD, 10 * CHUNK, CHUNK, 0);
+	tap_number((long long)tracker_close_round(tracker), 3, "a write over an edge and a discard are three chunks");
+	tap_number(tracker_list(tracker, 0, extents, 4, &next), 2, "in two runs");
+	tap_ok(extents[0].chunk == 0 && extents[0].count == 2 && extents[1].chunk == 10 && !next, "the right ones");
+	tap_number(tracker_list(tracker, 0, extents, 1, &next), 1, "a short list goes on");
+	tap_number(tracker_list(tracker, next, extents, 4, &next), 1, "from where it ended");
+	tap_ok(extents[0].chunk == 10 && !next, "to its end");
+	note(BACKEND_WRITE, 5 * CHUNK, 1, 0);
+	tap_ok(tracker_closed(tracker) == 3 && tracker_dirty(tracker) == 1, "what comes later is the next round's");
+	tap_number((long long)tracker_close_round(tracker), 1, "which has only that");
+	note(BACKEND_RESIZE, 0, 300 * CHUNK, 90 * CHUNK);
+	tap_number((long long)tracker_close_round(tracker), 210, "a resize is dirty from its lowest point on");
+	tracker_stop(tracker);
+	note(BACKEND_WRITE, 0, 1, 0);
+	tap_number((long long)tracker_dirty(tracker), 0, "nothing is noted when it has stopped");
+}
+
+#define WRITERS	3
+#define NOTES	20000
+
+static atomic_uint writing = WRITERS;
+
+static void *writer(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+
+	for (unsigned int i = 0; i < NOTES; i++)
+		note(BACKEND_WRITE, (uint64_t)(i * WRITERS + seed) * CHUNK, 1, 0);
+	atomic_fetch_sub(&writing, 1);
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	pthread_t threads[WRITERS];
+	uint64_t sum = 0;
+
+	tracker_start(tracker, CHUNK, CHUNK);
+	for (uintptr_t i = 0; i < WRITERS; i++)
+		pthread_create(&threads[i], NULL, writer, (void *)i);
+	while (atomic_load(&writing))
+		sum += tracker_close_round(tracker);
+	sum += tracker_close_round(tracker);
+	for (unsigned int i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	tap_number((long long)sum, WRITERS * NOTES, "the rounds' sum is what was written, while the map grows");
+}
+
+int main(void)
+{
+	if (tracker_new(&tracker))
+		return 99;
+	test_rounds();
+	test_threads();
+	tracker_free(tracker);
+	return tap_end();
+}

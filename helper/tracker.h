@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * tracker: which chunks of a region have been changed since when. What the backend has done for WRITE, DISCARD and RESIZE is
+ * noted when it is done, before the kernel hears of it: whoever reads a chunk after a round has been closed reads
+ * everything that the round's list does not name, and what comes later is in the next round.
+ *
+ * Threads: tracker_note() any; the rest the main loop's. Life: a region's own, from the first time that it is seeded
+ * until the region goes, so that a note never finds it freed.
+ */
+#ifndef REGIONFS_TRACKER_H
+#define REGIONFS_TRACKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "wire.h"
+
+struct tracker;
+
+int tracker_new(struct tracker **tracker);
+void tracker_free(struct tracker *tracker);
+
+/* From now on, in chunks of a power of two; what was noted before is forgotten. */
+int tracker_start(struct tracker *tracker, uint32_t chunk, uint64_t size);
+void tracker_stop(struct tracker *tracker);
+bool tracker_active(const struct tracker *tracker);
+void tracker_note(struct tracker *tracker, const struct backend_req *req);
+
+/* Closes the running round, for tracker_list(); how many chunks it has. */
+uint64_t tracker_close_round(struct tracker *tracker);
+/* In the running one. */
+uint64_t tracker_dirty(struct tracker *tracker);
+uint64_t tracker_closed(const struct tracker *tracker);
+/*
+ * The closed round's chunks from a chunk on, as runs, at most max of them; how many. *next: where to go on, or 0 when that
+ * was all.
+ */
+unsigned int tracker_list(const struct tracker *tracker, uint64_t from, struct wire_extent *extents,
+			  unsigned int max, uint64_t *next);
+
+#endif
