@@ -4,11 +4,11 @@
 #include "lib/env.h"
 
 static struct env e;
-static char path[128];
+static char path[128], program[128];
 
 static const enum app_what waits[] = {
 	APP_READ, APP_MAP_READ, APP_MAP_WRITE, APP_DIRECT_READ, APP_DIRECT_WRITE, APP_SENDFILE,
-	APP_EXEC, APP_FSYNC, APP_MSYNC, APP_SYNCFS,
+	APP_EXEC, APP_FSYNC, APP_MSYNC,
 };
 
 #define NR_WAITS	(sizeof(waits) / sizeof(waits[0]))
@@ -19,7 +19,8 @@ static void all_die(const char *when)
 	pid_t pid[NR_WAITS], edge;
 
 	for (unsigned int i = 0; i < NR_WAITS; i++)
-		pid[i] = app_start_any(path, waits[i], (i + 1) * 4 * MiB, 8192);
+		pid[i] = app_start_any(waits[i] == APP_EXEC ? program : path, waits[i],
+				       (i + 1) * 4 * MiB, 8192);
 	edge = app_start(path, APP_WRITE, 60 * MiB + 10, 100, 1);
 	for (unsigned int i = 0; i < NR_WAITS; i++)
 		ok(wait_asleep(pid[i], SOON), "%s: %s waits", when, app_name(waits[i]));
@@ -70,7 +71,9 @@ int main(void)
 	tap_start(600);
 	env_start_bare(&e, "killable");
 	must(env_filled(&e, "r", 64 * MiB, 1));
-	must(chmod(env_path(&e, "r"), 0755) == 0);
+	must(env_filled(&e, "x", 64 * KiB, 1));
+	snprintf(program, sizeof(program), "%s", env_path(&e, "x"));
+	must(chmod(program, 0755) == 0);
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
 	make_dirty(1);
 	all_die("no helper");

@@ -55,6 +55,7 @@ int main(void)
 	is(env_call(&e), 0, "the epoch is 3");
 	load(map);
 	is(app_run(path, APP_WRITE, 64 * KiB, 8192, 2), 0, "two pages are dirty");
+	is(env_stat(&e, id, REGIONFS_STAT_DIRTY_BYTES), 8192, "and counted");
 	is(moved(3), -EINVAL, "MOVED with the same epoch is refused");
 	ok(e.nl.message[0], "with a reason: %s", e.nl.message);
 	fh_rule(e.fh, REGIONFS_OP_READ, id, 0, 0, FH_HOLD, 0, -1);

@@ -71,7 +71,8 @@ static void grows(void)
 
 static void errors(void)
 {
-	is(pread(direct, buf + 1, 4096, 0) < 0 ? errno : 0, EINVAL, "an unaligned buffer");
+	is(pread(direct, buf + 1, 4096, 0) < 0 ? errno : 4096, 4096, "an unaligned buffer will do");
+	is(pattern_check(buf + 1, 4096, 0, 3), -1, "and is filled rightly");
 	is(pread(direct, buf, 4096, 7) < 0 ? errno : 0, EINVAL, "an unaligned offset");
 	is(pwrite(direct, buf, 100, 0) < 0 ? errno : 0, EINVAL, "an unaligned length");
 	fh_rule(e.fh, REGIONFS_OP_READ, id, 0, 0, FH_ERROR, -EIO, 1);
@@ -103,6 +104,24 @@ static void ordered(void)
 	is(app_run(path, APP_READ, 0, 4096, 7), 0, "and so has the cache");
 }
 
+/* Whoever wants the inode waits for a direct WRITE no longer than the take-back limit. */
+static void not_for_ever(void)
+{
+	uint32_t from = fh_mark(e.fh);
+	pid_t pid;
+
+	must(env_takeback(&e, 1000) == 0);
+	fh_rule(e.fh, REGIONFS_OP_WRITE, id, MiB, 4096, FH_HOLD, 0, 1);
+	pid = app_start(path, APP_DIRECT_WRITE, MiB, 4096, 8);
+	must(fh_wait(e.fh, from, REGIONFS_OP_WRITE, id, MiB, 4096, FH_HELD, SOON) >= 0);
+	is(app_run(path, APP_WRITE, 2 * MiB, 4096, 9), 0, "a write goes on beside a hung direct one");
+	is(app_run(path, APP_TRUNCATE, 3 * MiB, 0, 0), 0, "and a truncate");
+	ok(reap(pid, 0) == -ETIMEDOUT, "the direct write waits on");
+	fh_release_all(e.fh);
+	is(reap(pid, SOON), 0, "and ends well");
+	ok(backing_is(MiB, 4096, 8), "its bytes are there");
+}
+
 int main(void)
 {
 	tap_start(300);
@@ -118,6 +137,7 @@ int main(void)
 	grows();
 	errors();
 	ordered();
+	not_for_ever();
 	close(fd);
 	close(direct);
 	return tap_done();

@@ -66,6 +66,19 @@ pid_t spawn(int (*fn)(void *arg), void *arg)
 	return pid;
 }
 
+void tell_stack(pid_t pid)
+{
+	char path[64], line[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		printf("#   %d %s", pid, line);
+	if (f)
+		fclose(f);
+}
+
 int reap(pid_t pid, int ms)
 {
 	int fd = syscall(SYS_pidfd_open, pid, 0), status;
@@ -73,6 +86,8 @@ int reap(pid_t pid, int ms)
 	int ready = poll(&p, 1, ms);
 
 	close(fd);
+	if (ready != 1 && ms >= 1000)
+		tell_stack(pid);
 	if (ready != 1 || waitpid(pid, &status, 0) != pid)
 		return -ETIMEDOUT;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : PROC_KILLED + WTERMSIG(status);

@@ -21,6 +21,8 @@ bool wait_until(bool (*cond)(void *arg), void *arg, int ms);
 pid_t spawn(int (*fn)(void *arg), void *arg);
 /* Waits for a child: its exit status, PROC_KILLED + signal, or -ETIMEDOUT. */
 int reap(pid_t pid, int ms);
+/* Prints where in the kernel a process is, for whoever reads a failure. */
+void tell_stack(pid_t pid);
 /* kill -9, then reap: true when it was gone in time. */
 bool kill_in_time(pid_t pid, int ms);
 /* Is the process asleep (S or D) in a system call or fault? */
