@@ -25,12 +25,15 @@ static const struct show_field fields[] = {
 
 static void show(const struct cmd_context *ctx, const json_t *instance)
 {
-	const json_t *stats = json_object_get(instance, "stats");
+	json_t *stats = json_object_get(instance, "stats");
 
 	if (ctx->json) {
 		show_json(instance, true);
 		return;
 	}
+	/* What the kernel counts by region alone; it gives zeroes here. */
+	json_object_del(stats, "cached_pages");
+	json_object_del(stats, "dirty_bytes");
 	show_fields(instance, fields, NULL);
 	if (json_is_object(stats))
 		show_fields(stats, show_stats_fields, "counters");

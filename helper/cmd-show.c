@@ -36,8 +36,8 @@ const struct show_field show_backend_fields[] = {
 	{ SHOW_SIZE, "size", "size" },
 	{ SHOW_SIZE, "chunk", "chunk" },
 	{ SHOW_SIZE, "align", "alignment" },
-	{ SHOW_SIZE, "max_request", "largest request" },
-	{ SHOW_NUMBER, "parallel", "requests at once" },
+	{ SHOW_SIZE_LIMIT, "max_request", "largest request" },
+	{ SHOW_LIMIT, "parallel", "requests at once" },
 	{ SHOW_TEXT, "fence", "fence" },
 	{ SHOW_TEXT, "durability", "durable after" },
 	{ SHOW_BOOL, "read_only", "read-only" },
@@ -94,6 +94,11 @@ static const char *format_number(json_int_t number, enum show_kind kind, char *t
 	switch (kind) {
 	case SHOW_SIZE:
 		return regionfs_size_format(value, text);
+	case SHOW_SIZE_LIMIT:
+		return value == UINT32_MAX ? strcpy(text, "any") : regionfs_size_format(value, text);
+	case SHOW_LIMIT:
+		snprintf(text, room, value ? "%" PRIu64 : "any", value);
+		return text;
 	case SHOW_PAGES:
 		return regionfs_size_format(value * (uint64_t)sysconf(_SC_PAGESIZE), text);
 	case SHOW_MODE:

@@ -142,6 +142,8 @@ enum show_kind {
 	SHOW_NUMBER,
 	SHOW_SIZE,
 	SHOW_MODE,
+	SHOW_LIMIT,		/* a number, 0 is none */
+	SHOW_SIZE_LIMIT,	/* a size, all bits set is none */
 	SHOW_MS,
 	SHOW_PAGES,
 	SHOW_TIME,		/* ns since 1970 */
