@@ -31,8 +31,21 @@ static void shared(void)
 	is(nlr_u32(&a.r, REGIONFS_A_MOUNTS), 2, "counts two mounts");
 	is(mount(a.name, second, "regionfs", 0, "nonsense=1") ? errno : 0, EINVAL,
 	   "an unknown option is refused");
-	is(mount("no-such-instance", second, "regionfs", 0, NULL) ? errno : 0, ENOENT,
-	   "so is an unknown name");
+}
+
+/* A name that is new: mount makes the instance, which stays when it is unmounted. */
+static void made_by_mount(void)
+{
+	char name[80], dir[] = "/tmp/made-XXXXXX";
+
+	must(mkdtemp(dir));
+	snprintf(name, sizeof(name), "%s-made", a.name);
+	is(mount(name, dir, "regionfs", 0, NULL), 0, "mount of a new name");
+	is(umount(dir), 0, "unmount");
+	rmdir(dir);
+	nlq_start(&a.q, &a.nl, REGIONFS_CMD_INSTANCE_STOP, 0);
+	nlq_str(&a.q, REGIONFS_A_INSTANCE, name);
+	is(nl_call_long(&a.nl, &a.q, &a.r), 0, "the instance is there until it is stopped");
 }
 
 static void separate(void)
@@ -77,6 +90,7 @@ int main(void)
 	env_start(&b, "two");
 	must(env_filled(&a, "r", MiB, 1));
 	shared();
+	made_by_mount();
 	separate();
 	outlives();
 	return tap_done();

@@ -113,7 +113,8 @@ static void holes(void)
 	is(punch(SIZE + 4096, 4096), 0, "punch behind the end");
 	is(punch(SIZE - 10, 8192), 0, "punch over the end");
 	ok(reads(SIZE - 10, 10, 0), "cuts what is there");
-	is(fallocate(fd, 0, 0, 4096) ? errno : 0, EOPNOTSUPP, "plain fallocate is refused");
+	is(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096) ? errno : 0, EOPNOTSUPP,
+	   "collapsing is refused");
 }
 
 /* Dirty bytes in the way of a hole must not come back. */
