@@ -10,10 +10,12 @@ static int run(struct cmd_context *ctx)
 const struct cmd cmd_abort = {
 	.name = "abort",
 	.summary = "undo a seed or leech that is not handed over yet",
-	.details = "Refused once the region has changed its owner.\n",
+	.details =
+		"Refused once the region has changed its owner. Where nobody can tell whether it has,\n"
+		"since the other side is away, only --force ends it; then two hosts may own it.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
-		{ CMD_TRUE, "force", NULL, NULL, "also where the other side can't be asked" },
+		{ CMD_TRUE, "force", NULL, NULL, "the other side does not have it, and never will" },
 		CMD_OPTIONS_END,
 	},
 	.run = run,

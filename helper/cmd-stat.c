@@ -6,8 +6,11 @@ static void show_parts(const json_t *region)
 {
 	const json_t *backend = json_object_get(region, "backend");
 	const json_t *stats = json_object_get(region, "stats");
+	const json_t *handover = json_object_get(region, "handover");
 
 	show_fields(region, show_region_fields, NULL);
+	if (json_is_object(handover))
+		show_fields(handover, show_handover_fields, "hand-over");
 	if (json_is_object(backend))
 		show_fields(backend, show_backend_fields, "backend");
 	if (json_is_object(stats))
