@@ -9,12 +9,13 @@
 
 #include "backend.h"
 
-extern const struct backend_ops memory_backend, file_backend;
+extern const struct backend_ops memory_backend, file_backend, dir_backend;
 extern const struct backend_ops leech_backend, peer_backend, peer_plain_backend, peer_unix_backend, peer_exec_backend;
 
 const struct backend_ops *const backend_table[] = {
 	&memory_backend,
 	&file_backend,
+	&dir_backend,
 	&peer_backend,
 	&peer_plain_backend,
 	&peer_unix_backend,

@@ -155,6 +155,7 @@ struct backend_open {
 	uint64_t epoch;
 	uint64_t size;		/* of the region as the kernel knows it; for a source that does not exist yet */
 	uint32_t chunk;		/* wanted; 0: the backend's choice */
+	uint32_t patience_ms;	/* for another user of the source to go, e.g. a dead helper's last writes; 0: 15 s */
 	bool create;		/* a source that doesn't exist is made; else -ENOENT */
 	bool read_only;		/* writes will not come */
 	/* called on home, with a backend that is open, or an error and why */

@@ -177,7 +177,8 @@ int control_bool(struct control_call *call, const char *key, bool *value)
 struct resolve {
 	struct netlink_call call;
 	struct control_call *control;
-	char *path;
+	const char *path;		/* in the call's args; NULL: by id */
+	bool listed;			/* all regions were asked for */
 };
 
 /* "#ID", else a path below the mount. */
@@ -191,28 +192,10 @@ static bool parse_id(const char *name, uint64_t *id)
 	return !*end;
 }
 
-static void resolve_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+static void resolve_end(struct resolve *resolve, int error, const char *why)
 {
-	struct resolve *resolve = container_of(call, struct resolve, call);
-	struct control_call *control = resolve->control;
-	struct region *region = region_update(control->regiond->regions, attrs);
-
-	if (region && !control->region)
-		control->region = region_get(region);
-	if (region)
-		memcpy(control->stats, attrs->stats, sizeof(control->stats));
-	control->opens = attrs->opens;
-	control->writers = attrs->writers;
-	control->nlink = attrs->nlink;
-	control->mtime = attrs->mtime;
-}
-
-static void resolve_done(struct netlink_call *call, int error, const char *why)
-{
-	struct resolve *resolve = container_of(call, struct resolve, call);
 	struct control_call *control = resolve->control;
 
-	free(resolve->path);
 	free(resolve);
 	/* not being there is the handler's to judge */
 	if (error && error != -ENOENT)
@@ -221,12 +204,58 @@ static void resolve_done(struct netlink_call *call, int error, const char *why)
 		control->cmd->run(control);
 }
 
+static void resolve_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	struct resolve *resolve = container_of(call, struct resolve, call);
+	struct control_call *control = resolve->control;
+	struct region *region;
+
+	if (resolve->path && (!netlink_has(attrs, PATH) || strcmp(attrs->path, resolve->path)))
+		return;
+	region = region_update(control->regiond->regions, attrs);
+	if (!region || control->region)
+		return;
+	control->region = region_get(region);
+	memcpy(control->stats, attrs->stats, sizeof(control->stats));
+	control->opens = attrs->opens;
+	control->writers = attrs->writers;
+	control->nlink = attrs->nlink;
+	control->mtime = attrs->mtime;
+}
+
+static void resolve_send(struct resolve *resolve, uint64_t id);
+
+/* What was known of the path was not true any more: then all of them are looked through. */
+static void resolve_done(struct netlink_call *call, int error, const char *why)
+{
+	struct resolve *resolve = container_of(call, struct resolve, call);
+
+	if (resolve->path && !resolve->listed && !resolve->control->region && (!error || error == -ENOENT))
+		resolve_send(resolve, 0);
+	else
+		resolve_end(resolve, error, why);
+}
+
+/* id 0: ask for all. */
+static void resolve_send(struct resolve *resolve, uint64_t id)
+{
+	memset(&resolve->call, 0, sizeof(resolve->call));
+	resolve->call.cmd = REGIONFS_CMD_REGION_GET;
+	resolve->call.dump = resolve->listed = !id;
+	if (id)
+		netlink_set(&resolve->call.attrs, REGION, region, id);
+	resolve->call.item = resolve_item;
+	resolve->call.done = resolve_done;
+	netlink_call(resolve->control->regiond->netlink, &resolve->call);
+}
+
 /* The kernel is asked about the region first: an event that tells of it may still be on its way. */
 void control_resolve(struct control_call *call)
 {
 	const char *name = NULL;
 	struct resolve *resolve;
-	uint64_t id;
+	struct region *known;
+	uint64_t id = 0;
 
 	if (control_string(call, "region", &name))
 		return;
@@ -240,15 +269,14 @@ void control_resolve(struct control_call *call)
 		return;
 	}
 	resolve->control = call;
-	resolve->call.cmd = REGIONFS_CMD_REGION_GET;
-	resolve->path = strdup(name + (*name == '/'));
-	if (parse_id(name, &id))
-		netlink_set(&resolve->call.attrs, REGION, region, id);
-	else
-		netlink_set(&resolve->call.attrs, PATH, path, resolve->path ? resolve->path : name);
-	resolve->call.item = resolve_item;
-	resolve->call.done = resolve_done;
-	netlink_call(call->regiond->netlink, &resolve->call);
+	if (!parse_id(name, &id)) {
+		resolve->path = name + (*name == '/');
+		known = region_find_path(call->regiond->regions, resolve->path);
+		id = known ? known->info.id : 0;
+		if (known)
+			region_put(known);
+	}
+	resolve_send(resolve, id);
 }
 
 struct region *control_region(struct control_call *call)

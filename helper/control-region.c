@@ -7,6 +7,8 @@
 #include "config.h"
 #include "control-json.h"
 #include "control-kernel.h"
+#include "handover.h"
+#include "flush.h"
 #include "netlink.h"
 #include "probe.h"
 #include "region.h"
@@ -27,6 +29,7 @@ static void answer_item(struct netlink_call *call, const struct netlink_attrs *a
 {
 	struct answer *answer = container_of(call, struct answer, call);
 	struct region *region = region_update(answer->control->regiond->regions, attrs);
+	json_t *handover;
 
 	if (answer->json)
 		return;
@@ -36,6 +39,9 @@ static void answer_item(struct netlink_call *call, const struct netlink_attrs *a
 	json_object_set_new(answer->json, "stats", json_stats(attrs->stats));
 	json_object_set_new(answer->json, "backend",
 			    region && region->backend ? json_backend(region->backend) : json_null());
+	handover = region ? handover_show(region) : NULL;
+	if (handover)
+		json_object_set_new(answer->json, "handover", handover);
 }
 
 static void answer_end(struct state_waiter *waiter, int error)
@@ -363,14 +369,30 @@ static void run_rm(struct control_call *call)
 
 /* ---- set ---- */
 
+static void set_flushed(void *arg, int error, const char *why)
+{
+	struct control_call *call = arg;
+
+	if (error)
+		control_fail(call, error, "it is read-only now, but what was dirty could not be written: %s", why);
+	else
+		answer_region(call, call->region->info.id, false);
+}
+
 static void set_done(struct control_ask *ask)
 {
 	struct control_call *call = ask->control;
+	struct flush_options flush = {
+		.regiond = call->regiond, .region = call->region, .done = set_flushed, .arg = call,
+	};
 	const char *source = json_string_value(json_object_get(call->args, "source"));
 
 	if (source)
 		region_set_source(call->region, source);
-	answer_region(call, call->region->info.id, false);
+	if (json_is_true(json_object_get(call->args, "read_only")))
+		flush_start(&flush);
+	else
+		answer_region(call, call->region->info.id, false);
 }
 
 static int set_flag(struct control_call *call, struct netlink_attrs *attrs, const char *key, uint32_t flag)
@@ -427,6 +449,8 @@ static bool set_check(struct control_call *call, const struct netlink_attrs *att
 
 	if (err)
 		control_fail(call, err, "%s", why);
+	else if (netlink_has(attrs, UID) || netlink_has(attrs, GID))
+		control_fail(call, -EOPNOTSUPP, "the owner is changed with chown, in the mount");
 	else if (netlink_has(attrs, SOURCE) && backend_generic(attrs->source))
 		control_fail(call, -EINVAL, "%s names no bytes that exist", attrs->source);
 	else

@@ -23,20 +23,20 @@
 #define OUT_MAX		(4u << 20)	/* of progress and events; what has to be said is said */
 
 extern const struct control_cmd control_region_cmds[], control_data_cmds[], control_freeze_cmds[],
-	control_instance_cmds[];
+	control_instance_cmds[], control_peer_cmds[];
 
 const struct control_cmd *const control_tables[] = {
 	control_region_cmds,
 	control_data_cmds,
 	control_freeze_cmds,
 	control_instance_cmds,
+	control_peer_cmds,
 	NULL,
 };
 
 /* ---- a connection's end ---- */
 
-static void client_settle(struct control_client *client);
-
+/* Safe from anywhere: the client is freed later, by its operations or its timer. */
 static void client_gone(struct control_client *client)
 {
 	struct control_call *call = client->call;
@@ -50,11 +50,11 @@ static void client_gone(struct control_client *client)
 		if (call->gone)
 			call->gone(call);
 	}
-	/* both operations come back; the last one frees */
 	shutdown(client->fd, SHUT_RDWR);
-	client_settle(client);
+	loop_timer_set(client->control->regiond->loop, &client->more, 0);
 }
 
+/* Frees it when it is gone and no operation is under way; the last thing that is done with it. */
 static void client_settle(struct control_client *client)
 {
 	if (!client->closing || client->receiving || client->sending)
@@ -257,6 +257,7 @@ static void take_more(struct loop_timer *timer)
 	struct control_client *client = container_of(timer, struct control_client, more);
 
 	take_lines(client);
+	client_settle(client);
 }
 
 void control_ended(struct control_client *client)

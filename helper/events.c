@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* events: see events.h. Main loop only. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
 #include "events.h"
 #include "log.h"
-#include "region.h"
+#include "region-private.h"
 #include "regiond.h"
 
 static struct list watches = LIST_INIT(watches);
@@ -31,14 +33,57 @@ static void tell(const struct netlink_attrs *attrs)
 	}
 }
 
-static void unlinked(struct regiond *regiond, uint64_t id)
-{
-	struct region *region = region_find(regiond->regions, id);
+/* ---- an event only says which region: the kernel is asked for the rest ---- */
 
-	if (!region)
-		return;
-	region_unlinked(region);
+struct refresh {
+	struct netlink_call call;
+	struct region *region;
+};
+
+static void refresh(struct region *region);
+
+static void refresh_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	struct refresh *refresh = container_of(call, struct refresh, call);
+
+	region_update(refresh->region->regiond->regions, attrs);
+}
+
+static void refresh_done(struct netlink_call *call, int error, const char *why)
+{
+	struct refresh *this = container_of(call, struct refresh, call);
+	struct region *region = this->region;
+	bool again = region->refresh_again;
+
+	free(this);
+	region->refreshing = false;
+	region->refresh_again = false;
+	/* gone before anything was known of it; else its DESTROY is on the way, and ends it */
+	if (error == -ENOENT && !region->mirrored && atomic_load(&region->state) == REGION_NEW)
+		region_forget(region);
+	else if (again)
+		refresh(region);
 	region_put(region);
+}
+
+static void refresh(struct region *region)
+{
+	struct refresh *this;
+
+	if (region->refreshing) {
+		region->refresh_again = true;
+		return;
+	}
+	this = calloc(1, sizeof(*this));
+	if (!this)
+		return;
+	region->refreshing = true;
+	this->region = region_get(region);
+	this->call.cmd = REGIONFS_CMD_REGION_GET;
+	netlink_set(&this->call.attrs, REGION, region, region->info.id);
+	this->call.item = refresh_item;
+	this->call.done = refresh_done;
+	netlink_call(region->regiond->netlink, &this->call);
 }
 
 /* One that nobody has heard of is learned when it is created, or when it is first used. */
@@ -46,10 +91,15 @@ static void changed(struct regiond *regiond, const struct netlink_attrs *attrs)
 {
 	struct region *region = region_find(regiond->regions, attrs->region);
 
-	if (region || attrs->event == REGIONFS_EVENT_CREATED)
-		region_update(regiond->regions, attrs);
-	if (region)
-		region_put(region);
+	if (!region && attrs->event == REGIONFS_EVENT_CREATED)
+		region = region_know(regiond->regions, attrs->region);
+	if (!region)
+		return;
+	if (attrs->event == REGIONFS_EVENT_UNLINKED)
+		region_unlinked(region);
+	else
+		refresh(region);
+	region_put(region);
 }
 
 static bool is_ours(const struct regiond *regiond, const struct netlink_attrs *attrs)
@@ -65,10 +115,17 @@ void events_take(void *arg, const struct netlink_attrs *attrs)
 	/* until the regions were restored, the mirror is an older life's: what happens now is seen by the dump */
 	if (!regiond->mirror_ready || !netlink_has(attrs, EVENT) || !netlink_has(attrs, REGION) || !is_ours(regiond, attrs))
 		return;
-	if (attrs->event == REGIONFS_EVENT_UNLINKED)
-		unlinked(regiond, attrs->region);
-	else
+	switch (attrs->event) {
+	case REGIONFS_EVENT_CREATED:
+	case REGIONFS_EVENT_RESIZED:
+	case REGIONFS_EVENT_CHANGED:
+	case REGIONFS_EVENT_RENAMED:
+	case REGIONFS_EVENT_UNLINKED:
 		changed(regiond, attrs);
+		break;
+	default:
+		break;
+	}
 }
 
 void events_gap(void *arg)

@@ -217,6 +217,11 @@ int loop_run(struct loop *loop)
 	return 0;
 }
 
+void loop_again(struct loop *loop)
+{
+	atomic_store(&loop->stopped, false);
+}
+
 int loop_open(struct loop **out, unsigned int entries)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));

@@ -43,6 +43,8 @@ int loop_open(struct loop **loop, unsigned int entries);
 int loop_run(struct loop *loop);
 /* Any thread, any number of times. */
 void loop_stop(struct loop *loop);
+/* After loop_run(): it may be run again. */
+void loop_again(struct loop *loop);
 /* After loop_run(). Operations that are still under way are cancelled and their callbacks are not called. */
 void loop_close(struct loop *loop);
 /* The loop of the calling thread, NULL where there is none. */

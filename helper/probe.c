@@ -11,6 +11,9 @@
 #include "probe.h"
 #include "regiond.h"
 
+/* somebody waits for the answer */
+#define PATIENCE_MS 3000
+
 void probe_free(struct probe *probe)
 {
 	if (!probe)
@@ -69,6 +72,7 @@ static void probe_fill(struct probe *probe, const struct regiond *regiond, uint6
 	open->size = size;
 	open->chunk = chunk ? chunk : config->chunk;
 	open->create = true;
+	open->patience_ms = PATIENCE_MS;
 	open->done = probe_opened;
 }
 

@@ -30,6 +30,8 @@ void region_kick(struct region *region);
 void region_kicked(struct loop_task *task);
 /* Main loop: does what the state and those who wait ask for. */
 void region_advance(struct region *region);
+/* The size, where requests have changed it. */
+void region_mirror_size(struct region *region);
 /* To the state directory. */
 void region_mirror(struct region *region);
 

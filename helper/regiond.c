@@ -23,10 +23,11 @@
 #include "control.h"
 #include "daemon.h"
 #include "device.h"
+#include "dial.h"
 #include "events.h"
 #include "log.h"
 #include "netlink.h"
-#include "region.h"
+#include "region-private.h"
 #include "regiond.h"
 #include "restore.h"
 #include "spawner.h"
@@ -94,6 +95,7 @@ static void region_is_closed(struct region *region, void *arg)
 static int close_region(struct region *region, void *arg)
 {
 	end.closing++;
+	region_mirror_size(region);
 	region_shutdown(region, region_is_closed, NULL);
 	return 0;
 }
@@ -311,6 +313,7 @@ static int loop_start(void)
 	signals.op.done = signal_came;
 	loop_read(regiond.loop, &signals.op, signals.fd, &signals.info, sizeof(signals.info), LOOP_STREAM);
 	state_start(regiond.state, regiond.loop, snapshot, state_failed, NULL);
+	dial_set_spawner(regiond.spawner);
 	return spawner_start(regiond.spawner, regiond.loop);
 }
 

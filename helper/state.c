@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dirs.h"
 #include "state-private.h"
 
 /* ---- what was read ---- */
@@ -240,27 +241,9 @@ static int read_log(struct state *state)
 
 /* ---- life ---- */
 
-static int make_dirs(const char *dir)
-{
-	char *path = strdup(dir), *slash = path;
-	int err = 0;
-
-	if (!path)
-		return -ENOMEM;
-	while (!err && (slash = strchr(slash + 1, '/'))) {
-		*slash = '\0';
-		err = mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
-		*slash = '/';
-	}
-	if (!err && mkdir(path, 0700) && errno != EEXIST)
-		err = -errno;
-	free(path);
-	return err;
-}
-
 static int take_dir(struct state *state, const char *dir)
 {
-	int err = make_dirs(dir);
+	int err = dirs_make(dir, 0700);
 
 	if (err)
 		return err;

@@ -20,6 +20,7 @@
 
 #include "backend.h"
 #include "backends/lock.h"
+#include "dirs.h"
 
 #define DIRECT_ALIGN 4096u
 #define ZEROES (64u << 10)
@@ -58,6 +59,16 @@ static int file_check(const struct uri *uri, char *why, size_t why_len)
 	return -EINVAL;
 }
 
+/* The directory of an instance's default source need not be there yet; if that fails, open() says it. */
+static void make_parent(const char *path)
+{
+	char *copy = strdup(path);
+
+	if (copy)
+		dirs_make(dirname(copy), 0700);
+	free(copy);
+}
+
 static void sync_parent(const char *path)
 {
 	char *copy = strdup(path);
@@ -74,6 +85,8 @@ static int file_create(struct file *file, const struct backend_open *open_args)
 {
 	const char *path = file->backend.uri.path;
 
+	if (uri_option(&file->backend.uri, "owned"))
+		make_parent(path);
 	file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file->fd < 0)
 		return -errno;
@@ -201,7 +214,7 @@ static void file_worked(struct loop_work *work, int res)
 		file->lock.fd[0] = file->fd;
 		file->lock.fd[1] = file->direct_fd;
 		file->lock.done = file_locked;
-		lock_take(&file->lock, file->backend.loop);
+		lock_take(&file->lock, file->backend.loop, file->backend.open->patience_ms);
 	}
 }
 
@@ -239,6 +252,7 @@ static void grow_size(struct file *file, uint64_t end)
 
 	while (size < end && !atomic_compare_exchange_weak(&file->size, &size, end))
 		;
+	__atomic_store_n(&file->backend.caps.size, atomic_load(&file->size), __ATOMIC_RELAXED);
 }
 
 static void req_moved(struct loop_op *op, int res)
@@ -384,7 +398,7 @@ static int resize_work(struct loop_work *work)
 	if (ftruncate(file->fd, (off_t)req->arg) || ftruncate(file->fd, (off_t)req->length))
 		return backend_error(req->backend, -errno, "%s: can't resize: %s", req->backend->uri.path, strerror(errno));
 	atomic_store(&file->size, req->length);
-	req->backend->caps.size = req->length;
+	__atomic_store_n(&req->backend->caps.size, req->length, __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -49,10 +49,10 @@ static void lock_again(struct loop_timer *timer)
 		loop_timer_set(lock->loop, timer, LOCK_RETRY_MS);
 }
 
-void lock_take(struct lock *lock, struct loop *loop)
+void lock_take(struct lock *lock, struct loop *loop, uint32_t patience_ms)
 {
 	lock->loop = loop;
-	lock->end = loop_now_ns() + LOCK_LIMIT_MS * 1000000ULL;
+	lock->end = loop_now_ns() + (patience_ms ? patience_ms : LOCK_LIMIT_MS) * 1000000ULL;
 	lock->timer.fire = lock_again;
 	loop_timer_set(loop, &lock->timer, 0);
 }

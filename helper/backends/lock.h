@@ -8,6 +8,7 @@
 #define REGIONFS_LOCK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "loop.h"
 
@@ -20,8 +21,8 @@ struct lock {
 	void (*done)(struct lock *lock, int error);
 };
 
-/* done(lock, error) later: 0, -EBUSY when another one kept it for LOCK_LIMIT_MS, or another negative errno. */
+/* done(lock, error) later: 0, -EBUSY when another one kept it for all the time (patience_ms 0: LOCK_LIMIT_MS), or another negative errno. */
 #define LOCK_LIMIT_MS 15000
-void lock_take(struct lock *lock, struct loop *loop);
+void lock_take(struct lock *lock, struct loop *loop, uint32_t patience_ms);
 
 #endif

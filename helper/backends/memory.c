@@ -336,6 +336,7 @@ static int memory_write(struct memory *memory, struct backend_req *req)
 	}
 	while (size < end && !atomic_compare_exchange_weak(&memory->size, &size, end))
 		;
+	__atomic_store_n(&memory->backend.caps.size, atomic_load(&memory->size), __ATOMIC_RELAXED);
 	if (memory->present)
 		pages_set(memory->present, req->offset, req->length);
 	return 0;
@@ -351,7 +352,7 @@ static int resize_work(struct loop_work *work)
 	atomic_store(&memory->size, req->length);
 	if (ftruncate(memory->fd, (off_t)req->arg) || ftruncate(memory->fd, (off_t)req->length))
 		return -errno;
-	req->backend->caps.size = req->length;
+	__atomic_store_n(&req->backend->caps.size, req->length, __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * dir-files: what the dir backend does to files that may take long. Chunk files are named by their offset; the meta
+ * file says how large chunks are, and how large the whole is.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backends/dir.h"
+#include "dirs.h"
+#include "units.h"
+
+void dir_chunk_name(const struct dir *dir, uint64_t number, char name[32])
+{
+	snprintf(name, 32, "%" PRIu64, number * dir->chunk);
+}
+
+/* ---- listing ---- */
+
+/* Is this the name of a chunk file? */
+static bool parse_name(const struct dir *dir, const char *name, uint64_t *offset)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*name) || (*name == '0' && name[1]))
+		return false;
+	errno = 0;
+	*offset = strtoull(name, &end, 10);
+	return !errno && !*end && !(*offset % dir->chunk);
+}
+
+/* fn for each name; chunk: its offset, or UINT64_MAX for others. Stops when fn returns non-zero. */
+static int each_file(struct dir *dir, int (*fn)(struct dir *dir, const char *name, uint64_t chunk, void *arg), void *arg)
+{
+	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	uint64_t offset;
+
+	if (!stream) {
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	while (!err && (errno = 0, entry = readdir(stream))) {
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			err = fn(dir, entry->d_name, parse_name(dir, entry->d_name, &offset) ? offset : UINT64_MAX, arg);
+	}
+	if (!err && errno)
+		err = -errno;
+	closedir(stream);
+	return err;
+}
+
+/* ---- the meta file ---- */
+
+int dir_files_write_meta(struct dir *dir)
+{
+	char text[128];
+	int len, err;
+
+	pthread_mutex_lock(&dir->meta_lock);
+	len = snprintf(text, sizeof(text), "version=1\nchunk=%" PRIu32 "\nsize=%" PRIu64 "\n", dir->chunk,
+		       (uint64_t)dir->size);
+	err = dirs_replace(dir->fd, DIR_META, text, (size_t)len);
+	pthread_mutex_unlock(&dir->meta_lock);
+	return err;
+}
+
+static int parse_meta(struct dir *dir, const char *text)
+{
+	unsigned int version;
+	uint64_t chunk, size;
+
+	if (sscanf(text, "version=%u\nchunk=%" SCNu64 "\nsize=%" SCNu64, &version, &chunk, &size) != 3 || version != 1 ||
+	    chunk < 4096 || chunk > 1u << 30 || (chunk & (chunk - 1)))
+		return backend_error(&dir->backend, -EINVAL, "%s/%s is damaged", dir->backend.uri.path, DIR_META);
+	dir->chunk = (uint32_t)chunk;
+	dir->size = size;
+	return 0;
+}
+
+static int read_meta(struct dir *dir)
+{
+	char text[256];
+	int fd = openat(dir->fd, DIR_META, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return parse_meta(dir, text);
+}
+
+/* ---- open ---- */
+
+static int is_foreign(struct dir *dir, const char *name, uint64_t chunk, void *arg)
+{
+	return strcmp(name, DIR_LOCK) && strcmp(name, DIR_META ".new") ? -ENOTEMPTY : 0;
+}
+
+static int create(struct dir *dir, const struct backend_open *open)
+{
+	const char *wanted = uri_option(&dir->backend.uri, "chunk");
+	uint64_t chunk = open->chunk ? open->chunk : DIR_CHUNK;
+	int err = wanted ? regionfs_size_parse(wanted, &chunk) : 0;
+
+	if (err || chunk < 4096 || chunk > 16 << 20 || (chunk & (chunk - 1)))
+		return backend_error(&dir->backend, -EINVAL, "%s: a chunk is a power of two from 4K to 16M",
+				     dir->backend.uri.text);
+	dir->chunk = (uint32_t)chunk;
+	err = each_file(dir, is_foreign, NULL);
+	if (err == -ENOTEMPTY)
+		return backend_error(&dir->backend, err, "%s is neither empty nor a directory that dir: has made",
+				     dir->backend.uri.path);
+	dir->size = open->size;
+	return err ? err : dir_files_write_meta(dir);
+}
+
+/* The meta file's size may be older than the last write: the files tell, too. */
+static int find_end(struct dir *dir, const char *name, uint64_t chunk, void *arg)
+{
+	struct stat st;
+
+	if (chunk == UINT64_MAX || chunk + dir->chunk <= dir->size)
+		return 0;
+	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : -errno;
+	if (chunk + (uint64_t)st.st_size > dir->size)
+		dir->size = chunk + (uint64_t)st.st_size;
+	return 0;
+}
+
+static int open_lock(struct dir *dir, const struct backend_open *open_args)
+{
+	if (open_args->read_only)
+		return 0;
+	dir->lock.fd[0] = openat(dir->fd, DIR_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (dir->lock.fd[0] >= 0)
+		return 0;
+	if (errno != EROFS && errno != EACCES)
+		return -errno;
+	dir->backend.caps.read_only = true;
+	return 0;
+}
+
+/* Before the lock was taken nothing is read: locked tells which half this is. */
+int dir_files_open(struct dir *dir, const struct backend_open *open_args)
+{
+	const char *path = dir->backend.uri.path;
+	int err = 0;
+
+	if (dir->fd < 0) {
+		if (open_args->create)
+			err = dirs_make(path, 0700);
+		dir->fd = err ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return err ? err : dir->fd < 0 ? -errno : open_lock(dir, open_args);
+	}
+	err = read_meta(dir);
+	if (err == -ENOENT && open_args->create)
+		return create(dir, open_args);
+	if (err == -ENOENT)
+		return backend_error(&dir->backend, err, "%s has no %s: it is no directory that dir: has made", path, DIR_META);
+	dir->unclean = true;
+	return err ? err : each_file(dir, find_end, NULL);
+}
+
+/* ---- resize, destroy ---- */
+
+struct cut {
+	uint64_t lowest;
+};
+
+static int cut_file(struct dir *dir, const char *name, uint64_t chunk, void *arg)
+{
+	const struct cut *cut = arg;
+	int fd, err = 0;
+
+	if (chunk == UINT64_MAX || chunk + dir->chunk <= cut->lowest)
+		return 0;
+	if (chunk >= cut->lowest)
+		return unlinkat(dir->fd, name, 0) && errno != ENOENT ? -errno : 0;
+	fd = openat(dir->fd, name, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (ftruncate(fd, (off_t)(cut->lowest - chunk)))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t old_size)
+{
+	struct cut cut = { .lowest = lowest };
+	int err = lowest < old_size ? each_file(dir, cut_file, &cut) : 0;
+
+	return err ? err : dir_files_write_meta(dir);
+}
+
+static int remove_file(struct dir *dir, const char *name, uint64_t chunk, void *arg)
+{
+	bool ours = chunk != UINT64_MAX || !strcmp(name, DIR_META) || !strcmp(name, DIR_META ".new") || !strcmp(name, DIR_LOCK);
+
+	return ours && unlinkat(dir->fd, name, 0) && errno != ENOENT ? -errno : 0;
+}
+
+int dir_files_destroy(struct dir *dir)
+{
+	int err = each_file(dir, remove_file, NULL);
+
+	if (!err && rmdir(dir->backend.uri.path) && errno != ENOENT)
+		err = -errno;
+	return err;
+}
+
+/* ---- sync ---- */
+
+static int sync_file(struct dir *dir, uint64_t number)
+{
+	char name[32];
+	int fd, err = 0;
+
+	dir_chunk_name(dir, number, name);
+	fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (fsync(fd))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int dir_files_sync(struct dir *dir, const uint64_t *dirty, unsigned int nr_dirty, bool all, bool names)
+{
+	int err = 0;
+
+	if (all)
+		return syncfs(dir->fd) ? -errno : 0;
+	for (unsigned int i = 0; i < nr_dirty && !err; i++)
+		err = sync_file(dir, dirty[i]);
+	if (!err && names && fsync(dir->fd))
+		err = -errno;
+	return err;
+}

@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * dir: the bytes are a directory's, one file for each chunk, named by its offset; what isn't there reads zero. The files
+ * go through the page cache, so nothing is in flight when a helper has died and its lock is gone.
+ *
+ * Requests move to the home loop, are cut at chunk borders, and a few parts of each are under way at once.
+ *
+ * Options: ?chunk=SIZE for a new one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/dir.h"
+
+#define PARTS 8
+#define ZEROES (64u << 10)
+
+struct job;
+
+/* What a request wants of one chunk. */
+struct part {
+	struct job *job;
+	struct chunk_user user;
+	struct chunk *chunk;
+	struct loop_op op;
+	uint64_t at;			/* in the chunk */
+	uint32_t len, done;
+	char *data;
+	char name[32];			/* of a file that is being unlinked */
+};
+
+struct job {
+	struct backend_req *req;
+	struct dir *dir;
+	uint64_t next, end;
+	unsigned int running;
+	int error;
+	bool stepping;
+	struct part part[PARTS];
+};
+
+/* A request that is done by one blocking step. */
+struct dir_work {
+	struct loop_work work;
+	struct dir *dir;
+	struct backend_req *req;
+	uint64_t old_size;
+	bool all, names, meta;
+	unsigned int nr_dirty;
+	uint64_t dirty[DIR_DIRTY_MAX];
+};
+
+static const char zeroes[ZEROES] __attribute__((aligned(4096)));
+
+static struct dir *dir_of(struct backend *backend)
+{
+	return container_of(backend, struct dir, backend);
+}
+
+static void set_size(struct dir *dir, uint64_t size)
+{
+	dir->size = size;
+	__atomic_store_n(&dir->backend.caps.size, size, __ATOMIC_RELAXED);
+}
+
+/* ---- open, close ---- */
+
+static int dir_check(const struct uri *uri, char *why, size_t why_len)
+{
+	if (!uri->host && *uri->path == '/')
+		return 0;
+	snprintf(why, why_len, "%s: dir: is followed by an absolute path, as in dir:/srv/data", uri->text);
+	return -EINVAL;
+}
+
+static void dir_free(struct dir *dir)
+{
+	chunks_drop(dir, 0, UINT64_MAX);
+	pthread_mutex_destroy(&dir->meta_lock);
+	if (dir->lock.fd[0] >= 0)
+		close(dir->lock.fd[0]);
+	if (dir->fd >= 0)
+		close(dir->fd);
+}
+
+static void dir_failed(struct dir *dir, int error)
+{
+	if (!dir->backend.why)
+		backend_error(&dir->backend, error, "%s: %s", dir->backend.uri.path, strerror(-error));
+	dir_free(dir);
+	backend_opened(&dir->backend, error);
+}
+
+static void dir_ready(struct dir *dir)
+{
+	struct backend_caps *caps = &dir->backend.caps;
+
+	caps->size = dir->size;
+	caps->chunk = dir->chunk;
+	caps->local = true;
+	caps->fence = dir->lock.unsupported ? FENCE_NONE : FENCE_LOCK;
+	caps->durability = DURABLE_SYNC;
+	backend_opened(&dir->backend, 0);
+}
+
+static int dir_work(struct loop_work *work)
+{
+	struct dir *dir = container_of(work, struct dir, work);
+
+	return dir_files_open(dir, dir->backend.open);
+}
+
+static void dir_read(struct loop_work *work, int res)
+{
+	struct dir *dir = container_of(work, struct dir, work);
+
+	if (res)
+		dir_failed(dir, res);
+	else
+		dir_ready(dir);
+}
+
+static void dir_locked(struct lock *lock, int error)
+{
+	struct dir *dir = container_of(lock, struct dir, lock);
+
+	if (error == -EBUSY)
+		backend_error(&dir->backend, error, "%s: another region or another regiond uses it", dir->backend.uri.path);
+	if (error) {
+		dir_failed(dir, error);
+		return;
+	}
+	dir->work.done = dir_read;
+	loop_work(dir->backend.loop, &dir->work);
+}
+
+static void dir_found(struct loop_work *work, int res)
+{
+	struct dir *dir = container_of(work, struct dir, work);
+
+	if (res) {
+		dir_failed(dir, res);
+		return;
+	}
+	dir->lock.done = dir_locked;
+	if (dir->lock.fd[0] >= 0)
+		lock_take(&dir->lock, dir->backend.loop, dir->backend.open->patience_ms);
+	else
+		dir_locked(&dir->lock, 0);
+}
+
+static void dir_open(struct backend *backend)
+{
+	struct dir *dir = dir_of(backend);
+
+	dir->fd = -1;
+	dir->lock.fd[0] = -1;
+	dir->lock.fd[1] = -1;
+	chunks_init(dir);
+	pthread_mutex_init(&dir->meta_lock, NULL);
+	dir->backend.caps.read_only = backend->open->read_only;
+	dir->work.work = dir_work;
+	dir->work.done = dir_found;
+	loop_work(backend->loop, &dir->work);
+}
+
+static int close_work(struct loop_work *work)
+{
+	struct dir *dir = container_of(work, struct dir, work);
+
+	return dir_files_write_meta(dir);
+}
+
+static void close_end(struct loop_work *work, int res)
+{
+	struct dir *dir = container_of(work, struct dir, work);
+
+	dir_free(dir);
+	backend_closed(&dir->backend);
+}
+
+static void dir_close(struct backend *backend)
+{
+	struct dir *dir = dir_of(backend);
+
+	dir->work.work = close_work;
+	dir->work.done = close_end;
+	if (dir->meta_stale && !backend->caps.read_only)
+		loop_work(backend->loop, &dir->work);
+	else
+		close_end(&dir->work, 0);
+}
+
+/* ---- parts ---- */
+
+static void job_step(struct job *job);
+
+static void note_dirty(struct dir *dir, uint64_t number)
+{
+	for (unsigned int i = 0; i < dir->nr_dirty; i++)
+		if (dir->dirty[i] == number)
+			return;
+	if (dir->nr_dirty == DIR_DIRTY_MAX)
+		dir->unclean = true;
+	else
+		dir->dirty[dir->nr_dirty++] = number;
+}
+
+static void part_end(struct part *part, int error)
+{
+	struct job *job = part->job;
+
+	if (part->chunk && job->req->op != BACKEND_READ)
+		note_dirty(job->dir, part->user.number);
+	if (part->chunk)
+		chunk_put(part->chunk);
+	part->chunk = NULL;
+	part->job = NULL;
+	if (error && !job->error)
+		job->error = error;
+	job->running--;
+	job_step(job);
+}
+
+static void part_move(struct part *part);
+
+static void part_moved(struct loop_op *op, int res)
+{
+	struct part *part = container_of(op, struct part, op);
+	bool read = part->job->req->op == BACKEND_READ;
+
+	if (res == -EINTR || res == -EAGAIN) {
+		part_move(part);
+		return;
+	}
+	if (res == 0 && read) {
+		/* the file ends before its chunk does */
+		memset(part->data + part->done, 0, part->len - part->done);
+		res = (int)(part->len - part->done);
+	}
+	if (res <= 0) {
+		part_end(part, res ? res : -ENOSPC);
+		return;
+	}
+	part->done += (uint32_t)res;
+	if (part->done < part->len)
+		part_move(part);
+	else
+		part_end(part, 0);
+}
+
+static void part_move(struct part *part)
+{
+	struct loop *loop = part->job->dir->backend.loop;
+	uint32_t left = part->len - part->done;
+
+	part->op.done = part_moved;
+	if (part->job->req->op == BACKEND_READ)
+		loop_read(loop, &part->op, part->chunk->fd, part->data + part->done, left, part->at + part->done);
+	else if (part->job->req->op == BACKEND_WRITE)
+		loop_write(loop, &part->op, part->chunk->fd, part->data + part->done, left, part->at + part->done);
+	else
+		loop_write(loop, &part->op, part->chunk->fd, zeroes, left < ZEROES ? left : ZEROES, part->at + part->done);
+}
+
+static void part_punched(struct loop_op *op, int res)
+{
+	struct part *part = container_of(op, struct part, op);
+
+	if (res == -EOPNOTSUPP)
+		part_move(part);
+	else
+		part_end(part, res);
+}
+
+static void part_ready(struct chunk_user *user, struct chunk *chunk, int error)
+{
+	struct part *part = container_of(user, struct part, user);
+	enum backend_op op = part->job->req->op;
+
+	part->chunk = chunk;
+	if (error == -ENOENT && op == BACKEND_READ)
+		memset(part->data, 0, part->len);
+	if (error) {
+		part_end(part, error == -ENOENT && op != BACKEND_WRITE ? 0 : error);
+	} else if (op == BACKEND_DISCARD) {
+		part->op.done = part_punched;
+		loop_fallocate(part->job->dir->backend.loop, &part->op, chunk->fd,
+			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, part->at, part->len);
+	} else {
+		part_move(part);
+	}
+}
+
+static void part_unlinked(struct loop_op *op, int res)
+{
+	part_end(container_of(op, struct part, op), res == -ENOENT ? 0 : res);
+}
+
+/* A chunk that goes whole is no file any more. */
+static void part_unlink(struct part *part)
+{
+	struct dir *dir = part->job->dir;
+
+	chunks_drop(dir, part->user.number, 1);
+	dir_chunk_name(dir, part->user.number, part->name);
+	dir->names_stale = true;
+	part->op.done = part_unlinked;
+	loop_unlinkat(dir->backend.loop, &part->op, dir->fd, part->name, 0);
+}
+
+/* Not where only the end of the region makes it look whole: a WRITE past that may be under way. */
+static bool goes_whole(const struct part *part)
+{
+	return part->job->req->op == BACKEND_DISCARD && part->len == part->job->dir->chunk;
+}
+
+/* ---- jobs ---- */
+
+static void job_end(struct job *job)
+{
+	struct backend_req *req = job->req;
+	struct dir *dir = job->dir;
+	int error = job->error;
+
+	if (error)
+		backend_error(&dir->backend, error, "%s: %s", dir->backend.uri.path, strerror(-error));
+	if (!error && req->op == BACKEND_WRITE && req->offset + req->length > dir->size) {
+		set_size(dir, req->offset + req->length);
+		dir->meta_stale = true;
+	}
+	free(job);
+	backend_done(req, error);
+}
+
+static struct part *free_part(struct job *job)
+{
+	for (unsigned int i = 0; i < PARTS; i++)
+		if (!job->part[i].job)
+			return &job->part[i];
+	return NULL;
+}
+
+static void part_start(struct job *job, struct part *part)
+{
+	struct dir *dir = job->dir;
+	uint64_t offset = job->next, number = offset / dir->chunk;
+	uint64_t room = dir->chunk - offset % dir->chunk, left = job->end - offset;
+
+	part->job = job;
+	part->user.number = number;
+	part->user.create = job->req->op == BACKEND_WRITE;
+	part->user.ready = part_ready;
+	part->at = offset % dir->chunk;
+	part->len = (uint32_t)(left < room ? left : room);
+	part->done = 0;
+	part->data = (char *)job->req->data + (offset - job->req->offset);
+	job->next += part->len;
+	job->running++;
+	if (goes_whole(part))
+		part_unlink(part);
+	else
+		chunk_get(dir, &part->user);
+}
+
+/* A part may end at once, and so come back here: then the loop that is running goes on. */
+static void job_step(struct job *job)
+{
+	struct part *part;
+
+	if (job->stepping)
+		return;
+	job->stepping = true;
+	while (!job->error && job->next < job->end && (part = free_part(job)))
+		part_start(job, part);
+	job->stepping = false;
+	if (!job->running)
+		job_end(job);
+}
+
+static void job_start(struct dir *dir, struct backend_req *req)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job) {
+		backend_done(req, -ENOMEM);
+		return;
+	}
+	job->req = req;
+	job->dir = dir;
+	job->next = req->offset;
+	job->end = req->offset + req->length;
+	/* what lies past the end of the source is not there to be discarded */
+	if (req->op == BACKEND_DISCARD && job->end > dir->size)
+		job->end = dir->size > job->next ? dir->size : job->next;
+	job_step(job);
+}
+
+/* ---- sync, resize, destroy ---- */
+
+static struct dir_work *work_new(struct dir *dir, struct backend_req *req, int (*fn)(struct loop_work *),
+				 void (*done)(struct loop_work *, int))
+{
+	struct dir_work *this = calloc(1, sizeof(*this));
+
+	if (!this) {
+		backend_done(req, -ENOMEM);
+		return NULL;
+	}
+	this->dir = dir;
+	this->req = req;
+	this->work.work = fn;
+	this->work.done = done;
+	return this;
+}
+
+static int sync_work(struct loop_work *work)
+{
+	struct dir_work *this = container_of(work, struct dir_work, work);
+	int err = this->meta ? dir_files_write_meta(this->dir) : 0;
+
+	return err ? err : dir_files_sync(this->dir, this->dirty, this->nr_dirty, this->all, this->names);
+}
+
+static void sync_done(struct loop_work *work, int res)
+{
+	struct dir_work *this = container_of(work, struct dir_work, work);
+
+	/* what is not known to be durable has to be tried again */
+	if (res)
+		this->dir->unclean = this->dir->meta_stale = true;
+	if (res)
+		backend_error(&this->dir->backend, res, "%s: can't sync: %s", this->dir->backend.uri.path, strerror(-res));
+	backend_done(this->req, res);
+	free(this);
+}
+
+static void dir_sync(struct dir *dir, struct backend_req *req)
+{
+	struct dir_work *this = work_new(dir, req, sync_work, sync_done);
+
+	if (!this)
+		return;
+	this->nr_dirty = dir->nr_dirty;
+	memcpy(this->dirty, dir->dirty, dir->nr_dirty * sizeof(dir->dirty[0]));
+	this->all = dir->unclean;
+	this->meta = dir->meta_stale;
+	this->names = dir->names_stale || this->meta;
+	dir->nr_dirty = 0;
+	dir->unclean = dir->meta_stale = dir->names_stale = false;
+	loop_work(dir->backend.loop, &this->work);
+}
+
+static int resize_work(struct loop_work *work)
+{
+	struct dir_work *this = container_of(work, struct dir_work, work);
+
+	return dir_files_resize(this->dir, this->req->arg, this->old_size);
+}
+
+static void work_done(struct loop_work *work, int res)
+{
+	struct dir_work *this = container_of(work, struct dir_work, work);
+
+	if (res)
+		backend_error(&this->dir->backend, res, "%s: %s", this->dir->backend.uri.path, strerror(-res));
+	backend_done(this->req, res);
+	free(this);
+}
+
+static void dir_resize(struct dir *dir, struct backend_req *req)
+{
+	struct dir_work *this = work_new(dir, req, resize_work, work_done);
+
+	if (!this)
+		return;
+	this->old_size = dir->size;
+	chunks_drop(dir, (req->arg + dir->chunk - 1) / dir->chunk, UINT64_MAX);
+	if (req->arg % dir->chunk)
+		note_dirty(dir, req->arg / dir->chunk);
+	dir->names_stale = true;
+	set_size(dir, req->length);
+	loop_work(dir->backend.loop, &this->work);
+}
+
+static int destroy_work(struct loop_work *work)
+{
+	return dir_files_destroy(container_of(work, struct dir_work, work)->dir);
+}
+
+static void dir_destroy(struct dir *dir, struct backend_req *req)
+{
+	struct dir_work *this = work_new(dir, req, destroy_work, work_done);
+
+	if (!this)
+		return;
+	chunks_drop(dir, 0, UINT64_MAX);
+	dir->meta_stale = false;
+	loop_work(dir->backend.loop, &this->work);
+}
+
+/* ---- requests ---- */
+
+static void dir_do(struct dir *dir, struct backend_req *req)
+{
+	if (dir->backend.caps.read_only && req->op != BACKEND_READ && req->op != BACKEND_SYNC) {
+		backend_done(req, -EROFS);
+		return;
+	}
+	switch (req->op) {
+	case BACKEND_READ:
+	case BACKEND_WRITE:
+	case BACKEND_DISCARD:
+		job_start(dir, req);
+		break;
+	case BACKEND_SYNC:
+		dir_sync(dir, req);
+		break;
+	case BACKEND_RESIZE:
+		dir_resize(dir, req);
+		break;
+	case BACKEND_DESTROY:
+		dir_destroy(dir, req);
+		break;
+	default:
+		backend_done(req, -EOPNOTSUPP);
+	}
+}
+
+static void dir_do_task(struct loop_task *task)
+{
+	struct backend_req *req = container_of(task, struct backend_req, task);
+
+	dir_do(dir_of(req->backend), req);
+}
+
+static void dir_submit(struct backend *backend, struct backend_req *req)
+{
+	if (loop_current() == backend->loop) {
+		dir_do(dir_of(backend), req);
+		return;
+	}
+	req->task.run = dir_do_task;
+	loop_post(backend->loop, &req->task);
+}
+
+const struct backend_ops dir_backend = {
+	.scheme = "dir",
+	.summary = "dir:PATH: a directory with a file for each chunk",
+	.size = sizeof(struct dir),
+	.check = dir_check,
+	.open = dir_open,
+	.close = dir_close,
+	.submit = dir_submit,
+};

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* dir: what dir.c (the backend), dir-chunk.c (open chunk files) and dir-files.c (what blocks) share. */
+#ifndef REGIONFS_BACKENDS_DIR_H
+#define REGIONFS_BACKENDS_DIR_H
+
+#include <pthread.h>
+
+#include "backend.h"
+#include "backends/lock.h"
+
+#define DIR_CHUNK	(1u << 20)	/* unless asked for otherwise */
+#define DIR_OPEN_MAX	128		/* chunk files kept open */
+#define DIR_DIRTY_MAX	256		/* more, and SYNC is one syncfs */
+#define DIR_META	".regionfs"
+#define DIR_LOCK	".lock"
+#define DIR_BUCKETS	256
+
+struct dir {
+	struct backend backend;
+	int fd;
+	uint32_t chunk;
+	_Atomic uint64_t size;		/* at least: the end of the last chunk */
+	pthread_mutex_t meta_lock;	/* one writer of the meta file, so that the newest size is the one that stays */
+	bool meta_stale;		/* size is not in the meta file yet */
+	bool names_stale;		/* the directory itself has to be synced */
+	bool unclean;			/* more files may be dirty than are listed */
+	uint64_t dirty[DIR_DIRTY_MAX];	/* chunk numbers that were written since the last SYNC */
+	unsigned int nr_dirty;
+	struct list bucket[DIR_BUCKETS];	/* open chunks by number */
+	struct list idle;		/* of these, unused ones, longest first */
+	unsigned int nr_open;
+	struct lock lock;
+	struct loop_work work;		/* open, close */
+};
+
+/* ---- dir-chunk.c ---- */
+
+enum chunk_state {
+	CHUNK_OPENING,
+	CHUNK_OPEN,
+};
+
+struct chunk {
+	struct dir *dir;
+	uint64_t number;
+	int fd;
+	enum chunk_state state;
+	bool doomed;			/* closed as soon as it is unused */
+	bool creating;
+	unsigned int users;
+	struct list bucket, idle;
+	struct list waiting;		/* struct chunk_user */
+	struct loop_op op;
+	char name[32];
+};
+
+struct chunk_user {
+	struct list list;
+	uint64_t number;
+	bool create;			/* else a missing file is -ENOENT */
+	void (*ready)(struct chunk_user *user, struct chunk *chunk, int error);
+};
+
+void chunks_init(struct dir *dir);
+/* ready(user, chunk, 0), maybe from within; then chunk_put() is due. Or an error and no chunk. */
+void chunk_get(struct dir *dir, struct chunk_user *user);
+void chunk_put(struct chunk *chunk);
+/* Closes those from number on that are unused: their files are about to go. */
+void chunks_drop(struct dir *dir, uint64_t number, uint64_t count);
+
+/* ---- dir-files.c: these block, and run in the pool ---- */
+
+void dir_chunk_name(const struct dir *dir, uint64_t number, char name[32]);
+int dir_files_open(struct dir *dir, const struct backend_open *open);
+int dir_files_write_meta(struct dir *dir);
+int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t old_size);
+int dir_files_sync(struct dir *dir, const uint64_t *dirty, unsigned int nr_dirty, bool all, bool names);
+int dir_files_destroy(struct dir *dir);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* dirs: making directories, and files that are whole or not there. These block. */
+#ifndef REGIONFS_DIRS_H
+#define REGIONFS_DIRS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* path and what is missing above it; fine when it is there. */
+int dirs_make(const char *path, mode_t mode);
+/* Replaces NAME in the directory by data: written beside it, synced, renamed. The directory is not synced. */
+int dirs_replace(int dir_fd, const char *name, const void *data, size_t len);
+
+#endif
