@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "log.h"
 #include "region-private.h"
 #include "region.h"
@@ -18,6 +20,7 @@
 #include "tracker.h"
 
 #define BUCKETS_MIN 256
+#define SIZE_MS 500
 
 /* ---- the table ---- */
 
@@ -129,6 +132,7 @@ void region_put(struct region *region)
 	if (atomic_fetch_sub(&region->users, 1) != 1)
 		return;
 	tracker_free(atomic_load(&region->tracker));
+	json_decref(region->last_handover);
 	free(region->info.path);
 	free(region->info.source);
 	pthread_mutex_destroy(&region->lock);
@@ -213,13 +217,14 @@ static void sync_there(struct loop_task *task)
 	struct sync *sync = backend_private(req, struct sync);
 
 	sync->waiter.done = sync_written;
+	region_mirror_size(req->region);
 	state_sync(req->region->regiond->state, &sync->waiter);
 }
 
 /* Bytes of a file whose name a reboot would lose are not durable: the state directory must be up to date too. */
 static void sync_done(struct backend_req *req, int error)
 {
-	if (error || state_clean(req->region->regiond->state)) {
+	if (error || (state_clean(req->region->regiond->state) && !atomic_load(&req->region->size_changed))) {
 		request_done(req, error);
 		return;
 	}
@@ -342,6 +347,8 @@ bool region_has_waiting(struct region *region)
 	return any;
 }
 
+static void size_later(struct region *region);
+
 /* Any thread: have the main loop look at the region. */
 void region_kick(struct region *region)
 {
@@ -356,6 +363,8 @@ void region_kicked(struct loop_task *task)
 	struct region *region = container_of(task, struct region, kick);
 
 	atomic_store(&region->kicked, false);
+	if (atomic_load(&region->size_changed))
+		size_later(region);
 	region_advance(region);
 	region_put(region);
 }
@@ -426,12 +435,43 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 		recall(region);
 	if (info_update(&region->info, attrs) || !region->mirrored)
 		region_mirror(region);
+	if (netlink_has(attrs, SIZE))
+		atomic_store(&region->size, attrs->size);
 	region_put(region);
 	return region;
 }
 
+void region_mirror_size(struct region *region)
+{
+	if (!atomic_exchange(&region->size_changed, false))
+		return;
+	region->info.size = atomic_load(&region->size);
+	region_mirror(region);
+}
+
+static void size_settled(struct loop_timer *timer)
+{
+	struct region *region = container_of(timer, struct region, size_timer);
+
+	region_mirror_size(region);
+	region_put(region);
+}
+
+/* While a file grows it is enough to write that down now and then; a SYNC doesn't wait for this. */
+static void size_later(struct region *region)
+{
+	if (region->size_timer.slot || atomic_load(&region->forgotten))
+		return;
+	region->size_timer.fire = size_settled;
+	region_get(region);
+	loop_timer_set(region->regiond->loop, &region->size_timer, SIZE_MS);
+}
+
+/* What has neither a name nor bytes is nothing to keep. */
 void region_mirror(struct region *region)
 {
+	if ((!region->info.path && !region->info.source) || atomic_load(&region->forgotten))
+		return;
 	region->mirrored = true;
 	state_put(region->regiond->state, &region->info, region->unlinked);
 }
@@ -441,7 +481,10 @@ void region_unlinked(struct region *region)
 	region->unlinked = true;
 	free(region->info.path);
 	region->info.path = NULL;
-	region_mirror(region);
+	if (region->info.source)
+		region_mirror(region);
+	else if (region->mirrored)
+		state_forget(region->regiond->state, region->info.id);
 }
 
 void region_forget(struct region *region)
@@ -450,7 +493,8 @@ void region_forget(struct region *region)
 
 	if (atomic_exchange(&region->forgotten, true))
 		return;
-	state_forget(region->regiond->state, region->info.id);
+	if (region->mirrored || state_find(region->regiond->state, region->info.id))
+		state_forget(region->regiond->state, region->info.id);
 	pthread_rwlock_wrlock(&regions->lock);
 	list_del(&region->hash);
 	regions->nr_regions--;

@@ -47,6 +47,7 @@ struct region {
 	struct regiond *regiond;
 	void *export;			/* the peer server's */
 	void *handover;			/* seeder's or leecher's */
+	struct json_t *last_handover;	/* how the last one ended, or NULL */
 	_Atomic(struct tracker *) tracker;	/* which chunks change, once it was seeded; the region's own */
 	/* the last failure to open the backend; error 0: none. For stat. */
 	int error;
@@ -64,6 +65,10 @@ struct region {
 	atomic_bool forgotten;
 	bool unlinked;
 	bool mirrored;			/* the state directory has heard of it */
+	bool refreshing, refresh_again;	/* events.c's: the kernel is being asked about it */
+	_Atomic uint64_t size;		/* as WRITE and RESIZE have made it; info.size follows */
+	atomic_bool size_changed;
+	struct loop_timer size_timer;
 	bool stale_source;		/* the source changed while the backend was being opened */
 	struct region_job *job;
 	struct loop_timer retry;
