@@ -493,6 +493,7 @@ static void regionfs_channel_abort(struct regionfs_channel *chan)
 		regionfs_abort_tag(&chan->tags[i], &parked, &victims);
 	if (inst->chan == chan) {
 		inst->chan = NULL;
+		inst->lost_at = jiffies;
 		regionfs_abort_unsent(inst, &victims);
 	}
 	spin_unlock(&inst->lock);

@@ -9,10 +9,17 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/task_stack.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
 #include <linux/version.h>
 #include <net/genetlink.h>
+
+#ifdef CONFIG_X86_64
+#include <asm/syscall.h>
+#include <asm/unistd.h>
+#include <linux/compat.h>
+#endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 #include <linux/io_uring/cmd.h>
@@ -145,6 +152,36 @@ static inline void regionfs_fillattr(struct regionfs_idmap *idmap, u32 mask, str
 #define REGIONFS_AOPS_ERROR_REMOVE .error_remove_page = generic_error_remove_page
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+/* What iov_iter_extract_pages() does for a user's buffer. */
+static inline ssize_t regionfs_iter_pin(struct iov_iter *iter, struct page **pages, size_t max, unsigned int maxpages,
+					size_t *offset)
+{
+	unsigned long addr;
+	struct iovec seg;
+	size_t len;
+	int nr;
+
+	if (iter_is_ubuf(iter)) {
+		seg = (struct iovec){ iter->ubuf + iter->iov_offset, iter->count };
+	} else {
+		iov_iter_advance(iter, 0);	/* past empty segments */
+		seg = iov_iter_iovec(iter);
+	}
+	addr = (unsigned long)seg.iov_base;
+	len = min(max, seg.iov_len);
+	*offset = offset_in_page(addr);
+	len = min_t(size_t, len, maxpages * PAGE_SIZE - *offset);
+	nr = pin_user_pages_fast(addr & PAGE_MASK, DIV_ROUND_UP(*offset + len, PAGE_SIZE),
+				 iov_iter_rw(iter) == READ ? FOLL_WRITE : 0, pages);
+	if (nr <= 0)
+		return nr ?: -EFAULT;
+	len = min_t(size_t, len, nr * PAGE_SIZE - *offset);
+	iov_iter_advance(iter, len);
+	return len;
+}
+#endif
+
 /*
  * Pins the pages of up to @max bytes of a user's buffer; sets *@pinned to whether they are to be released with
  * unpin_user_page() rather than put_page(). Returns bytes.
@@ -152,14 +189,29 @@ static inline void regionfs_fillattr(struct regionfs_idmap *idmap, u32 mask, str
 static inline ssize_t regionfs_iter_pages(struct iov_iter *iter, struct page **pages, size_t max,
 					  unsigned int maxpages, size_t *offset, bool *pinned)
 {
+	*pinned = user_backed_iter(iter);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-	if (user_backed_iter(iter)) {
-		*pinned = true;
+	if (*pinned)
 		return iov_iter_extract_pages(iter, &pages, max, maxpages, 0, offset);
-	}
+#else
+	if (*pinned)
+		return regionfs_iter_pin(iter, pages, max, maxpages, offset);
 #endif
-	*pinned = false;
 	return iov_iter_get_pages2(iter, pages, max, maxpages, offset);
+}
+
+/*
+ * ->sync_fs cannot tell its callers apart: is this syncfs(2), which may wait for as long as it takes? Elsewhere
+ * than on 64-bit x86 it is taken for sync(2).
+ */
+static inline bool regionfs_in_syncfs(void)
+{
+#ifdef CONFIG_X86_64
+	return !(current->flags & PF_KTHREAD) && !in_compat_syscall() &&
+	       syscall_get_nr(current, task_pt_regs(current)) == __NR_syncfs;
+#else
+	return false;
+#endif
 }
 
 static inline struct nlattr **regionfs_dump_attrs(struct netlink_callback *cb)

@@ -82,9 +82,9 @@ static int regionfs_rename(struct regionfs_idmap *idmap, struct inode *old_dir, 
 	err = simple_rename(idmap, old_dir, old_dentry, new_dir, new_dentry, flags);
 	if (err)
 		return err;
-	/* The dentry moves only after we return, so the event has no path: it says "look again". */
+	/* The dentry moves only after we return: the new one has the name. */
 	region = S_ISREG(inode->i_mode) ? regionfs_region_of(inode) : NULL;
-	regionfs_event(old_dir->i_sb->s_fs_info, region, REGIONFS_EVENT_RENAMED);
+	regionfs_event_named(old_dir->i_sb->s_fs_info, region, REGIONFS_EVENT_RENAMED, new_dentry);
 	return 0;
 }
 
@@ -174,6 +174,28 @@ struct dentry *regionfs_dir_make(struct super_block *sb, const char *path, umode
 		at = next;
 		path = slash + 1;
 	}
+}
+
+/* The region at @path, counted, or NULL. The superblock is pinned by the caller. */
+struct regionfs_region *regionfs_dir_find(struct super_block *sb, const char *path)
+{
+	struct dentry *at = dget(sb->s_root), *next;
+	struct regionfs_region *region = NULL;
+	const char *end;
+
+	do {
+		end = strchrnul(path, '/');
+		next = d_is_dir(at) ? lookup_one_len_unlocked(path, at, end - path) : ERR_PTR(-ENOTDIR);
+		dput(at);
+		if (IS_ERR(next))
+			return NULL;
+		at = next;
+		path = end + 1;
+	} while (*end && d_really_is_positive(at));
+	if (d_is_reg(at))
+		region = regionfs_region_get(regionfs_region_of(d_inode(at)));
+	dput(at);
+	return region;
 }
 
 /* Unlinks @region's file, as unlink(2) does. -ENOENT, -EBUSY. */

@@ -237,10 +237,13 @@ static ssize_t regionfs_direct_write_locked(struct kiocb *iocb, struct iov_iter 
 
 static ssize_t regionfs_direct_write_once(struct kiocb *iocb, struct iov_iter *from, struct regionfs_region *region, int *err)
 {
+	pgoff_t first = iocb->ki_pos >> PAGE_SHIFT, last = (iocb->ki_pos + iov_iter_count(from)) >> PAGE_SHIFT;
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t done = 0;
 
 	*err = regionfs_region_wait(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_HELPER, TASK_KILLABLE);
+	if (!*err)	/* an earlier attempt that was taken back keeps its range until it is answered */
+		*err = wait_event_killable(region->wait, !regionfs_order_closed(region, first, last));
 	if (*err)
 		return 0;
 	*err = down_write_killable(&inode->i_rwsem);

@@ -40,7 +40,7 @@ static vm_fault_t regionfs_fault_wait(struct vm_fault *vmf, struct regionfs_regi
 	regionfs_release_fault_lock(vmf);
 	err = regionfs_region_wait(region, want, regionfs_fault_state(vmf));
 	fput(file);
-	/* After a hard error the next attempt meets it again, with the lock held, and may say SIGBUS. */
+	/* The next attempt meets an error again, with the lock held, and may say SIGBUS. */
 	return VM_FAULT_RETRY;
 }
 
@@ -144,6 +144,8 @@ static vm_fault_t regionfs_fault(struct vm_fault *vmf)
 		if (regionfs_region_is_helper(region))
 			return VM_FAULT_SIGBUS;
 		err = regionfs_region_may(region, REGIONFS_WANT_HELPER);
+		if (err == -EAGAIN && regionfs_region_given_up(region))
+			return VM_FAULT_SIGBUS;
 		if (err == -EAGAIN && vmf->pgoff < DIV_ROUND_UP(i_size_read(file_inode(vmf->vma->vm_file)), PAGE_SIZE))
 			return regionfs_fault_wait(vmf, region, REGIONFS_WANT_HELPER);
 	}

@@ -138,7 +138,7 @@ int regionfs_read_folio(struct file *file, struct folio *folio)
 /* One attempt of the below: 0, AOP_TRUNCATED_PAGE or -REGIONFS_RETRY to try again. */
 static int regionfs_fill_try(struct file *file, struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio = regionfs_get_folio(mapping, index, FGP_CREAT, mapping_gfp_mask(mapping));
+	struct folio *folio = regionfs_get_folio(mapping, index, FGP_CREAT | FGP_FOR_MMAP, mapping_gfp_mask(mapping));
 	int err = 0;
 
 	if (IS_ERR(folio))

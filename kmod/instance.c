@@ -124,6 +124,7 @@ static struct regionfs_instance *regionfs_instance_alloc(struct net *net, const 
 	INIT_WORK(&inst->kick, regionfs_kick_work);
 	INIT_WORK(&inst->free, regionfs_instance_free_work);
 	xa_init(&inst->regions);
+	inst->lost_at = jiffies;
 	inst->takeback_ms = REGIONFS_TAKEBACK_MS;
 	inst->dirty_ratio = REGIONFS_DIRTY_RATIO;
 	inst->max_request = REGIONFS_REQUEST_DEFAULT;

@@ -71,6 +71,7 @@ struct regionfs_instance {
 
 	spinlock_t lock;
 	struct regionfs_channel *chan;	/* lock: the attached, living helper's */
+	unsigned long lost_at;		/* lock: jiffies, since when there is no helper */
 	u32 attach_gen;			/* lock: grows with each attach */
 	u64 last_request;		/* lock: id given last */
 	struct list_head pending;	/* lock: queued requests, by id */
@@ -126,6 +127,7 @@ struct inode *regionfs_inode_new(struct super_block *sb, const struct inode *dir
 				 struct regionfs_region *region);
 struct dentry *regionfs_dir_make(struct super_block *sb, const char *path, umode_t mode, kuid_t uid, kgid_t gid,
 				 struct regionfs_region *region);
+struct regionfs_region *regionfs_dir_find(struct super_block *sb, const char *path);
 int regionfs_dir_unlink(struct regionfs_region *region);
 extern const struct inode_operations regionfs_dir_iops;
 extern const struct file_operations regionfs_dir_fops;
@@ -172,5 +174,7 @@ void regionfs_netlink_exit(void);
 
 /* event.c */
 void regionfs_event(struct regionfs_instance *inst, struct regionfs_region *region, enum regionfs_event event);
+void regionfs_event_named(struct regionfs_instance *inst, struct regionfs_region *region, enum regionfs_event event,
+			  struct dentry *dentry);
 
 #endif /* REGIONFS_INTERNAL_H */

@@ -52,13 +52,18 @@ int regionfs_nl_refuse(struct genl_info *info, int err, const char *why)
 static int regionfs_nl_find_region(struct regionfs_nl *nl)
 {
 	struct nlattr *id = nl->info->attrs[REGIONFS_A_REGION];
+	struct nlattr *path = nl->info->attrs[REGIONFS_A_PATH];
 
-	if (!id)
-		return regionfs_nl_refuse(nl->info, -EINVAL, "name the region by its id");
-	nl->region = regionfs_region_find(nl->inst, nla_get_u64(id));
-	if (!nl->region)
-		return regionfs_nl_refuse(nl->info, -ENOENT, "there is no region with this id in the instance");
-	return 0;
+	if (!id && !path)
+		return regionfs_nl_refuse(nl->info, -EINVAL, "name the region by its id or path");
+	if (id)
+		nl->region = regionfs_region_find(nl->inst, nla_get_u64(id));
+	else
+		nl->region = regionfs_dir_find(nl->sb, nla_data(path));
+	if (nl->region)
+		return 0;
+	return regionfs_nl_refuse(nl->info, -ENOENT, id ? "there is no region with this id in the instance" :
+							  "there is no region of this path in the instance");
 }
 
 /* Checks the caller and finds what the command is about. On 0, regionfs_nl_end() is due. */

@@ -98,7 +98,8 @@ static int regionfs_nl_add(struct regionfs_nl *nl, const char *path, u64 size, u
 				   make_kgid(&init_user_ns, regionfs_nl_u32(info, REGIONFS_A_GID, 0)), region);
 	if (IS_ERR(dentry)) {
 		regionfs_region_put(region);
-		return regionfs_nl_refuse(info, PTR_ERR(dentry), regionfs_nl_why(PTR_ERR(dentry)));
+		err = PTR_ERR(dentry);
+		return regionfs_nl_refuse(info, err == -EACCES ? -EINVAL : err, regionfs_nl_why(err));
 	}
 	regionfs_event(nl->inst, region, REGIONFS_EVENT_CREATED);
 	err = regionfs_nl_add_reply(info, region);

@@ -71,3 +71,17 @@ void regionfs_order_del(struct regionfs_request *req)
 		list_move_tail(&next->queue, &region->inst->pending);
 	}
 }
+
+/* Is one of these pages in a WRITE that was taken back and is not answered yet? Takes inst->lock. */
+bool regionfs_order_closed(struct regionfs_region *region, pgoff_t first, pgoff_t last)
+{
+	struct regionfs_request *req;
+	bool closed = false;
+
+	spin_lock(&region->inst->lock);
+	for (req = regionfs_range_iter_first(&region->ranges, first, last); req && !closed;
+	     req = regionfs_range_iter_next(req, first, last))
+		closed = req->shell;
+	spin_unlock(&region->inst->lock);
+	return closed;
+}

@@ -54,6 +54,7 @@ struct regionfs_region {
 	struct rb_root_cached ranges;	/* inst->lock: the same, by range */
 	struct list_head blocked;	/* inst->lock: wait for an older one that they overlap, by id */
 	unsigned int nr_meta;		/* inst->lock: DISCARD and RESIZE among them */
+	unsigned int nr_shells;		/* inst->lock: WRITEs taken back, and not answered yet */
 	unsigned int closing;		/* inst->lock: a truncate or the like detaches everything new */
 	u64 retry_seq;			/* inst->lock: grows when a read was sent away with REGIONFS_RETRY */
 	u64 takeback_seq;		/* inst->lock: grows when written bytes become dirty again */
@@ -98,6 +99,7 @@ int regionfs_region_enter(struct regionfs_region *region, unsigned int want);
 void regionfs_region_exit(struct regionfs_region *region, unsigned int want);
 int regionfs_region_may(struct regionfs_region *region, unsigned int want);
 int regionfs_region_wait(struct regionfs_region *region, unsigned int want, unsigned int task_state);
+bool regionfs_region_given_up(struct regionfs_region *region);
 bool regionfs_region_is_helper(struct regionfs_region *region);
 int regionfs_region_freeze(struct regionfs_region *region, unsigned long deadline, bool force, u64 *pinned, u64 *first);
 void regionfs_region_thaw(struct regionfs_region *region);

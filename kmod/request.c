@@ -215,6 +215,10 @@ static void regionfs_request_unlist(struct regionfs_request *req)
 	req->state = REGIONFS_S_DONE;
 	if (req->not_before)
 		region->inst->nr_delayed--;
+	if (req->shell) {
+		region->nr_shells--;
+		wake_up_all(&region->wait);
+	}
 	list_del_init(&req->queue);
 	list_del_init(&req->in_region);
 	list_del_init(&req->in_inst);
@@ -302,6 +306,9 @@ void regionfs_detach_locked(struct regionfs_request *req, struct list_head *vict
 		refcount_dec(&req->refs);
 	} else if (req->op == REGIONFS_OP_READ) {
 		list_del_init(&req->in_region);
+	} else {
+		req->shell = true;
+		region->nr_shells++;
 	}
 }
 

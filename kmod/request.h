@@ -66,6 +66,7 @@ struct regionfs_request {
 	bool busy;			/* inst->lock */
 	bool detached;			/* inst->lock: has no folios any more */
 	bool in_tree;			/* inst->lock */
+	bool shell;			/* inst->lock: a detached WRITE that the helper still holds */
 	bool pinned;			/* direct I/O: pages are pinned, not got */
 	bool dirty_pages;		/* direct READ into pages that must be dirtied */
 	u32 attach_gen;			/* of the helper it was given to */
@@ -109,6 +110,7 @@ static inline bool regionfs_op_has_payload(u8 op)
 /* order.c, all under inst->lock */
 bool regionfs_order_add(struct regionfs_request *req);
 void regionfs_order_del(struct regionfs_request *req);
+bool regionfs_order_closed(struct regionfs_region *region, pgoff_t first, pgoff_t last);
 
 /* channel.c: pairs pending requests with parked tags; called with inst->lock held, returns with it released. */
 void regionfs_dispatch_unlock(struct regionfs_instance *inst);

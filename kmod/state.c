@@ -64,21 +64,44 @@ void regionfs_region_exit(struct regionfs_region *region, unsigned int want)
 	___wait_event((inst)->wait, ___wait_cond_timeout(cond), state, 0, left, __ret = schedule_timeout(__ret))
 
 /*
- * Waits until @want may be had, in @task_state. 0; -ERESTARTSYS (or a signal is pending); -EIO when the region's time-out
- * has passed; -ESTALE, -EROFS. Call it with no lock that others need.
+ * How long an access may still wait for a helper: the region's time-out counts from when the last one went, so that
+ * what comes later fails at once. 0: not at all.
+ */
+static long regionfs_region_patience(struct regionfs_region *region)
+{
+	struct regionfs_instance *inst = region->inst;
+	u32 ms = READ_ONCE(region->timeout_ms);
+
+	if (!ms || READ_ONCE(inst->chan))
+		return MAX_SCHEDULE_TIMEOUT;
+	return max_t(long, READ_ONCE(inst->lost_at) + msecs_to_jiffies(ms) - jiffies, 0);
+}
+
+/*
+ * Waits until @want may be had, in @task_state. 0; -ERESTARTSYS: a signal is pending; -EIO: there has been no helper for
+ * longer than the region's time-out; -ESTALE, -EROFS. Call it with no lock that others need.
  */
 int regionfs_region_wait(struct regionfs_region *region, unsigned int want, unsigned int task_state)
 {
-	u32 ms = READ_ONCE(region->timeout_ms);
-	long left = ms ? msecs_to_jiffies(ms) : MAX_SCHEDULE_TIMEOUT;
-	int err = regionfs_region_may(region, want);
+	struct regionfs_instance *inst = region->inst;
+	long left;
+	int err;
 
-	if (err != -EAGAIN)
-		return err;
-	left = regionfs_wait_gate(region->inst, (err = regionfs_region_may(region, want)) != -EAGAIN, task_state, left);
-	if (left < 0)
-		return left;
-	return err == -EAGAIN ? -EIO : err;
+	while ((err = regionfs_region_may(region, want)) == -EAGAIN) {
+		left = want & REGIONFS_WANT_HELPER ? regionfs_region_patience(region) : MAX_SCHEDULE_TIMEOUT;
+		if (!left)
+			return -EIO;
+		left = regionfs_wait_gate(inst, regionfs_region_may(region, want) != -EAGAIN, task_state, left);
+		if (left < 0)
+			return left;
+	}
+	return err;
+}
+
+/* Has there been no helper for longer than the region's time-out? */
+bool regionfs_region_given_up(struct regionfs_region *region)
+{
+	return !regionfs_region_patience(region);
 }
 
 /* A helper that touches a file of its own instance would wait for itself. */

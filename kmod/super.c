@@ -13,18 +13,12 @@
 struct regionfs_context {
 	struct regionfs_instance *inst;	/* counted; given for the internal mount */
 	bool release;
-	umode_t mode;			/* of the root directory, if this mount makes the instance */
-	kuid_t uid;
-	kgid_t gid;
 };
 
-enum { Opt_release, Opt_mode, Opt_uid, Opt_gid };
+enum { Opt_release };
 
 static const struct fs_parameter_spec regionfs_params[] = {
 	fsparam_flag("release", Opt_release),
-	fsparam_u32oct("mode", Opt_mode),
-	fsparam_u32("uid", Opt_uid),
-	fsparam_u32("gid", Opt_gid),
 	{}
 };
 
@@ -34,23 +28,9 @@ static int regionfs_parse_param(struct fs_context *fc, struct fs_parameter *para
 	struct fs_parse_result result;
 	int opt = fs_parse(fc, regionfs_params, param, &result);
 
-	if (opt < 0)
-		return opt;
-	switch (opt) {
-	case Opt_release:
+	if (opt == Opt_release)
 		ctx->release = true;
-		break;
-	case Opt_mode:
-		ctx->mode = result.uint_32 & 07777;
-		break;
-	case Opt_uid:
-		ctx->uid = make_kuid(fc->user_ns, result.uint_32);
-		return uid_valid(ctx->uid) ? 0 : invalf(fc, "uid %u is not a user here", result.uint_32);
-	case Opt_gid:
-		ctx->gid = make_kgid(fc->user_ns, result.uint_32);
-		return gid_valid(ctx->gid) ? 0 : invalf(fc, "gid %u is not a group here", result.uint_32);
-	}
-	return 0;
+	return opt < 0 ? opt : 0;
 }
 
 /* A linked region's inode is pinned by its dentry, so only unlinked ones come here before the superblock goes. */
@@ -121,9 +101,8 @@ static int regionfs_super_bdi(struct super_block *sb, struct regionfs_instance *
 	return bdi_set_max_ratio(sb->s_bdi, inst->dirty_ratio);
 }
 
-static int regionfs_fill_super(struct super_block *sb, struct fs_context *fc)
+static int regionfs_fill_super(struct super_block *sb)
 {
-	struct regionfs_context *ctx = fc->fs_private;
 	struct regionfs_instance *inst = sb->s_fs_info;
 	struct inode *root;
 	int err;
@@ -137,11 +116,11 @@ static int regionfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	err = regionfs_super_bdi(sb, inst);
 	if (err)
 		return err;
-	root = regionfs_inode_new(sb, NULL, S_IFDIR | ctx->mode, NULL);
+	root = regionfs_inode_new(sb, NULL, S_IFDIR | 0755, NULL);
 	if (!root)
 		return -ENOMEM;
-	root->i_uid = ctx->uid;
-	root->i_gid = ctx->gid;
+	root->i_uid = GLOBAL_ROOT_UID;
+	root->i_gid = GLOBAL_ROOT_GID;
 	sb->s_root = d_make_root(root);
 	if (!sb->s_root)
 		return -ENOMEM;
@@ -168,7 +147,7 @@ static int regionfs_get_super(struct fs_context *fc, struct regionfs_instance *i
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
 	if (!sb->s_root)
-		err = regionfs_fill_super(sb, fc);
+		err = regionfs_fill_super(sb);
 	if (err) {
 		deactivate_locked_super(sb);
 		return err;
@@ -189,7 +168,9 @@ static int regionfs_get_tree(struct fs_context *fc)
 		return invalf(fc, "name an instance: mount -t regionfs NAME DIR");
 	if (fc->user_ns != &init_user_ns)
 		return -EPERM;
-	inst = regionfs_instance_open(fc->net_ns, fc->source, true, false);
+	inst = regionfs_instance_open(fc->net_ns, fc->source, false, false);
+	if (inst == ERR_PTR(-ENOENT))
+		errorf(fc, "there is no instance %s in this network namespace: start regiond, or use mount.regionfs", fc->source);
 	if (IS_ERR(inst))
 		return PTR_ERR(inst);
 	err = regionfs_get_super(fc, inst);
@@ -220,9 +201,6 @@ static int regionfs_init_fs_context(struct fs_context *fc)
 
 	if (!ctx)
 		return -ENOMEM;
-	ctx->mode = 0755;
-	ctx->uid = current_fsuid();
-	ctx->gid = current_fsgid();
 	fc->fs_private = ctx;
 	fc->ops = &regionfs_context_ops;
 	return 0;

@@ -205,19 +205,19 @@ static int regionfs_sync_one(struct regionfs_region *region, unsigned long deadl
 	return err;
 }
 
-/*
- * sync(2), syncfs(2) and unmount: bounded by the take-back limit and killable, since these cannot be told apart here.
- */
+/* sync(2) and unmount are bounded by the take-back limit; syncfs(2) waits, killably. */
 int regionfs_sync_fs(struct super_block *sb, int wait)
 {
 	struct regionfs_instance *inst = sb->s_fs_info;
-	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(inst->takeback_ms));
+	unsigned long deadline = (jiffies + msecs_to_jiffies(READ_ONCE(inst->takeback_ms))) ?: 1;
 	struct regionfs_region *region;
 	unsigned long id = 0;
 	int err = 0, e;
 
 	if (!wait || READ_ONCE(inst->discard))
 		return 0;
+	if (regionfs_in_syncfs())
+		deadline = 0;
 	for (; (region = regionfs_region_next(inst, &id)); id++) {
 		e = regionfs_sync_one(region, deadline);
 		regionfs_region_put(region);

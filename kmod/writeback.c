@@ -101,6 +101,16 @@ static void regionfs_write_folio(struct regionfs_builder *b, struct folio *folio
 	folio_unlock(folio);
 }
 
+/*
+ * The flusher leaves pages alone that the helper has not let go of: it would write them for ever, since they are taken back
+ * each time. fsync tries, and waits.
+ */
+static bool regionfs_write_closed(struct regionfs_region *region, struct folio *folio)
+{
+	return READ_ONCE(region->nr_shells) && current->flags & PF_KTHREAD &&
+	       regionfs_order_closed(region, folio->index, folio_next_index(folio) - 1);
+}
+
 /* Locked. False when there is nothing to write, or not now. What the builder holds back is sent before any wait. */
 static bool regionfs_write_start(struct regionfs_builder *b, struct address_space *mapping, struct folio *folio,
 				 struct writeback_control *wbc)
@@ -113,6 +123,10 @@ static bool regionfs_write_start(struct regionfs_builder *b, struct address_spac
 		regionfs_builder_flush(b);
 		if (folio_wait_writeback_killable(folio))
 			return false;
+	}
+	if (regionfs_write_closed(b->region, folio)) {
+		wbc->pages_skipped++;
+		return false;
 	}
 	return folio_clear_dirty_for_io(folio);
 }
