@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The scripted helper is killed COUNT times (default 4) under a parallel load with live mappings: every
- * byte is verified, no process is stuck. restart.sh does the same with regiond.
+ * byte is verified, no process is stuck. kill-helper-load.sh does the same with regiond.
  * timeout: 600
  */
 #include <libgen.h>
