@@ -175,7 +175,7 @@ static int fail(struct regionfs_client *client, int err, const char *text)
 static int fail_gone(struct regionfs_client *client)
 {
 	return fail(client, -EPIPE, "regiond closed the connection before it had answered; "
-		    "see its log with 'journalctl -t regiond'");
+		    "the system's log may tell why");
 }
 
 /* A failure here is none yet: a server that refuses the client has answered before it closed. */

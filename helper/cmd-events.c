@@ -5,7 +5,10 @@
 
 #include "cmd.h"
 
-/* "size=1048576": what belongs to the event besides its name, instance and region. */
+/*
+ * "size=1048576": what belongs to the event besides its name, instance and region, where it is
+ * anything.
+ */
 static void show_details(const json_t *event)
 {
 	const char *key;
@@ -13,7 +16,8 @@ static void show_details(const json_t *event)
 	char *text;
 
 	json_object_foreach((json_t *)event, key, value) {
-		if (!strcmp(key, "event") || !strcmp(key, "instance") || !strcmp(key, "path"))
+		if (!strcmp(key, "event") || !strcmp(key, "instance") || !strcmp(key, "path") ||
+		    !strcmp(key, "region") || (json_is_array(value) && !json_array_size(value)))
 			continue;
 		text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 		printf("  %s=%s", key, text ? text : "?");
@@ -21,15 +25,27 @@ static void show_details(const json_t *event)
 	}
 }
 
+/* Its path, or "#ID" where the kernel does not tell it; either can be given to regionctl. */
+static void show_name(const json_t *event)
+{
+	const char *path = json_string_value(json_object_get(event, "path"));
+	const json_t *id = json_object_get(event, "region");
+
+	if (path)
+		printf(" %s", path);
+	else if (json_is_integer(id))
+		printf(" #%" JSON_INTEGER_FORMAT, json_integer_value(id));
+}
+
 static void show_event(struct cmd_context *ctx, const json_t *event)
 {
 	const char *name = json_string_value(json_object_get(event, "event"));
-	const char *path = json_string_value(json_object_get(event, "path"));
 
 	if (ctx->json) {
 		show_json(event, false);
 	} else {
-		printf("%-12s %s", name ? name : "?", path ? path : "");
+		printf("%-12s", name ? name : "?");
+		show_name(event);
 		show_details(event);
 		putchar('\n');
 	}
