@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <glob.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -84,11 +85,25 @@ void env_start(struct env *e, const char *what)
 		tap_bail("attach: %s", strerror(-ret));
 }
 
+/* As regiond does: without a minimum the strict share of dirty memory begins at nothing. */
+static void env_min_ratio(const struct env *e)
+{
+	char pattern[128];
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/sys/class/bdi/regionfs-%s-*/min_ratio", e->name);
+	if (glob(pattern, 0, NULL, &found))
+		return;
+	write_file(found.gl_pathv[0], "1");
+	globfree(&found);
+}
+
 int env_mount(struct env *e)
 {
 	if (mount(e->name, e->dir, "regionfs", 0, NULL))
 		return -errno;
 	e->mounted = true;
+	env_min_ratio(e);
 	return 0;
 }
 
