@@ -2,11 +2,24 @@
 /* regionctl leech: take a region over from the host that seeds it. */
 #include "cmd.h"
 
+/* It goes on until somebody finalizes, which whoever watches a bar at 100% may not know. */
+static void tell_next(const struct cmd_context *ctx)
+{
+	const char *region = cmd_text(ctx, "region");
+
+	if (!ctx->json && !json_object_get(ctx->args, "finalize") &&
+	    !json_object_get(ctx->args, "detach"))
+		fprintf(stderr, "'regionctl finalize %s' moves it here at any time, 'regionctl abort "
+			"%s' undoes it\n", region, region);
+}
+
 static int run(struct cmd_context *ctx)
 {
 	json_t *result;
-	int code = cmd_call(ctx, "leech", &result);
+	int code;
 
+	tell_next(ctx);
+	code = cmd_call(ctx, "leech", &result);
 	return code ? code : show_result(ctx, result, show_handover_fields);
 }
 

@@ -43,10 +43,11 @@ void regionfs_progress_init(struct regionfs_progress *progress, FILE *to, const 
 	progress->started_ms = regionfs_progress_now();
 }
 
-/* Bytes, or whatever unit it is, per second since the first update. */
+/* Bytes, or whatever unit it is, per second since the first update, while something moved. */
 static uint64_t rate_of(const struct regionfs_progress *progress, uint64_t done, uint64_t now_ms)
 {
-	uint64_t ms = now_ms - progress->started_ms;
+	bool stands = progress->moved_ms && done == progress->last_done;
+	uint64_t ms = (stands ? progress->moved_ms : now_ms) - progress->started_ms;
 
 	if (!ms || done <= progress->first_done)
 		return 0;
@@ -138,6 +139,10 @@ void regionfs_progress_update(struct regionfs_progress *progress, uint64_t done,
 		progress->has_first = true;
 		progress->first_done = done;
 		progress->started_ms = now_ms;
+	}
+	if (done != progress->last_done || !progress->moved_ms) {
+		progress->last_done = done;
+		progress->moved_ms = now_ms;
 	}
 	if (!is_due(progress, total && done >= total, now_ms))
 		return;

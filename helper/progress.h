@@ -16,6 +16,8 @@ struct regionfs_progress {
 	int columns;
 	uint64_t started_ms;
 	uint64_t printed_ms;
+	uint64_t last_done;
+	uint64_t moved_ms;	/* when it came to last_done: waiting doesn't lower the rate */
 	uint64_t first_done;	/* of the first update: it doesn't count for the rate */
 	bool has_first;
 };

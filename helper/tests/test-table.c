@@ -80,6 +80,20 @@ static void check_lines(void)
 		   "pull db  [###............]  25%  1 MiB of 4 MiB  1 MiB/s  ETA 3.0 s");
 }
 
+/* A transfer that waits keeps the rate that it had. */
+static void check_standstill(void)
+{
+	struct regionfs_progress progress = { .label = "x", .columns = 80, .to = stderr };
+	char text[512];
+
+	progress.terminal = false;
+	regionfs_progress_update(&progress, 0, 4 << 20, "bytes", 1000);
+	regionfs_progress_update(&progress, 4 << 20, 4 << 20, "bytes", 3000);
+	regionfs_progress_update(&progress, 4 << 20, 4 << 20, "bytes", 4000);
+	tap_is(regionfs_progress_line(&progress, 4 << 20, 4 << 20, 5000, text, sizeof(text)),
+	       "x  100%  4 MiB of 4 MiB  2 MiB/s", "waiting does not lower the rate");
+}
+
 /* Updates that come thick print few lines; the last one always counts on a terminal. */
 static void check_rhythm(void)
 {
@@ -108,6 +122,7 @@ int main(void)
 	check_tables();
 	check_many();
 	check_lines();
+	check_standstill();
 	check_rhythm();
 	return tap_end();
 }
