@@ -442,3 +442,16 @@ void control_close(struct control *control)
 						      "regiond is stopping"), false);
 	}
 }
+
+bool control_flushed(const struct control *control)
+{
+	struct list *entry;
+
+	list_for_each(entry, &control->clients) {
+		const struct control_client *client = list_entry(entry, struct control_client, list);
+
+		if (!client->closing && (client->sending || client->out_len))
+			return false;
+	}
+	return true;
+}

@@ -141,7 +141,9 @@ json_t *control_id(uint64_t id);
 /* ---- regiond's own part ---- */
 
 int control_open(struct control **control, struct regiond *regiond, const char *path, gid_t allow_group, bool have_group);
-/* No new requests from now on; those that run are failed with ESHUTDOWN when they don't end. */
+/* No new requests from now on; those that run are failed with ESHUTDOWN. */
 void control_close(struct control *control);
+/* After control_close(): has everything that was answered left for its client? */
+bool control_flushed(const struct control *control);
 
 #endif

@@ -42,6 +42,8 @@
 #define STATE_TRIES	200
 #define STATE_PAUSE_US	100000
 #define CLOSE_LIMIT_MS	5000
+#define FLUSH_PAUSE_MS	10
+#define FLUSH_PAUSES	100
 
 static struct config config;
 static struct regiond regiond = { .config = &config };
@@ -57,6 +59,7 @@ static struct {
 	struct loop_timer timer;
 	struct state_waiter written;
 	unsigned int closing;
+	unsigned int pauses;
 	bool done;
 } end;
 
@@ -65,9 +68,19 @@ static bool serving;
 
 /* ---- the end ---- */
 
+/* The last word to regionctl may still be on its way. */
+static void say_last(struct loop_timer *timer)
+{
+	if (!regiond.control || control_flushed(regiond.control) || ++end.pauses > FLUSH_PAUSES)
+		loop_stop(regiond.loop);
+	else
+		loop_timer_set(regiond.loop, timer, FLUSH_PAUSE_MS);
+}
+
 static void all_written(struct state_waiter *waiter, int error)
 {
-	loop_stop(regiond.loop);
+	end.timer.fire = say_last;
+	say_last(&end.timer);
 }
 
 static void all_closed(void)
@@ -120,7 +133,6 @@ void regiond_stop(struct regiond *self)
 	daemon_notify("STOPPING=1");
 	if (self->control)
 		control_close(self->control);
-	self->control = NULL;
 	if (self->device)
 		device_stop(self->device, device_stopped);
 	else
