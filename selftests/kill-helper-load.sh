@@ -40,12 +40,12 @@ for ((i = 1; i <= count; i++)); do
 	one_of_them_ended && break
 done
 pause
-kill -TERM "${load[@]}"
+kill -TERM "${load[@]}" 2> /dev/null
 for i in "${!load[@]}"; do
 	ok "writer $i ends" ended "${load[i]}" 120
 	wait "${load[i]}"
 	is $? 0 'and has seen no error and no wrong byte'
-	note "$(tail -5 "$work/fsx.$i")"
+	note "$(head -8 "$work/fsx.$i")"
 done
 ok 'every byte is right' all_same
 drop_caches
