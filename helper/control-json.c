@@ -78,12 +78,13 @@ json_t *json_region(struct regiond *regiond, const struct netlink_attrs *attrs)
 	return json;
 }
 
-json_t *json_backend(const struct backend *backend)
+json_t *json_backend(struct backend *backend)
 {
 	static const char *const fences[] = { "none", "process", "lock", "generation" };
 	static const char *const durabilities[] = { "never", "sync", "write" };
 	const struct backend_caps *caps = &backend->caps;
 	json_t *json = json_object();
+	char why[256];
 
 	set(json, "scheme", json_string(backend->uri.scheme));
 	set(json, "size", control_id(caps->size));
@@ -94,6 +95,9 @@ json_t *json_backend(const struct backend *backend)
 	set(json, "fence", json_string(fences[caps->fence]));
 	set(json, "durability", json_string(durabilities[caps->durability]));
 	set(json, "read_only", json_boolean(caps->read_only));
+	backend_why(backend, why, sizeof(why));
+	if (*why)
+		set(json, "last_error", control_text(why));
 	return json;
 }
 

@@ -13,7 +13,7 @@ struct regiond;
 
 /* attrs: what the kernel says; the rest is the registry's. */
 json_t *json_region(struct regiond *regiond, const struct netlink_attrs *attrs);
-json_t *json_backend(const struct backend *backend);
+json_t *json_backend(struct backend *backend);
 json_t *json_stats(const uint64_t *stats);
 json_t *json_instance(const struct regiond *regiond, const struct netlink_attrs *attrs, uint64_t dirty);
 json_t *json_event(const struct netlink_attrs *attrs);

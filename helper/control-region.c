@@ -136,6 +136,14 @@ static void add_done(struct control_ask *ask)
 	answer_region(ask->control, attrs.region, false);
 }
 
+static void add_refused(struct control_ask *ask)
+{
+	struct add *add = ask->arg;
+
+	if (add->resolved)
+		probe_undo(ask->control->regiond, add->resolved);
+}
+
 static void ask_add(struct add *add)
 {
 	struct control_ask *ask = control_ask_new(add->control, REGIONFS_CMD_REGION_ADD);
@@ -158,6 +166,7 @@ static void ask_add(struct add *add)
 					 (add->fixed_size ? REGIONFS_REGION_FIXED_SIZE : 0));
 	netlink_set(attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE);
 	ask->then = add_done;
+	ask->undo = add_refused;
 	ask->arg = add;
 	ask->free_arg = add_free;
 	control_ask(ask);

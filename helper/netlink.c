@@ -203,7 +203,8 @@ static void start_calls(struct netlink *nl);
 static void end_call(struct netlink *nl, struct netlink_call *call)
 {
 	list_del(&call->list);
-	nl->nr_sent--;
+	if (!call->answered)
+		nl->nr_sent--;
 	call->done(call, call->error, call->why);
 	start_calls(nl);
 }
@@ -305,11 +306,17 @@ static int on_message(struct nl_msg *msg, void *arg)
 
 static int on_ack(struct nl_msg *msg, void *arg)
 {
-	struct netlink_call *call = find_call(arg, nlmsg_hdr(msg)->nlmsg_seq);
+	struct netlink *nl = arg;
+	struct netlink_call *call = find_call(nl, nlmsg_hdr(msg)->nlmsg_seq);
 
-	/* a long one has only started */
-	if (call && !call->long_running)
+	if (call && !call->long_running) {
 		end_call(arg, call);
+	} else if (call && !call->answered) {
+		/* it has only started, and others need not wait for its end */
+		call->answered = true;
+		nl->nr_sent--;
+		start_calls(nl);
+	}
 	return NL_OK;
 }
 

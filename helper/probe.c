@@ -58,10 +58,9 @@ static char *resolve(const char *source)
 	return backend_child(source, name);
 }
 
-static void probe_fill(struct probe *probe, const struct regiond *regiond, uint64_t size, uint32_t chunk)
+static void open_fill(struct backend_open *open, const struct regiond *regiond)
 {
 	const struct config *config = regiond->config;
-	struct backend_open *open = &probe->open;
 
 	open->loop = regiond->loop;
 	open->instance = config->name;
@@ -69,11 +68,7 @@ static void probe_fill(struct probe *probe, const struct regiond *regiond, uint6
 	open->credentials = config->credentials;
 	open->instance_id = regiond->instance_id;
 	open->attach_gen = regiond->attach_gen;
-	open->size = size;
-	open->chunk = chunk ? chunk : config->chunk;
-	open->create = true;
 	open->patience_ms = PATIENCE_MS;
-	open->done = probe_opened;
 }
 
 void probe_start(struct regiond *regiond, const char *source, uint64_t size, uint32_t chunk,
@@ -88,11 +83,64 @@ void probe_start(struct regiond *regiond, const char *source, uint64_t size, uin
 	}
 	probe->arg = arg;
 	probe->done = done;
-	probe_fill(probe, regiond, size, chunk);
+	open_fill(&probe->open, regiond);
+	probe->open.size = size;
+	probe->open.chunk = chunk ? chunk : regiond->config->chunk;
+	probe->open.create = true;
+	probe->open.done = probe_opened;
 	probe->source = resolve(source);
 	err = probe->source ? uri_parse(&probe->open.uri, probe->source, probe->open.why, sizeof(probe->open.why)) : -ENOMEM;
 	if (err)
 		done(probe, arg, err, *probe->open.why ? probe->open.why : "out of memory");
 	else
 		backend_open(&probe->open);
+}
+
+/* ---- undoing ---- */
+
+struct undo {
+	struct backend_open open;
+	struct backend_req req;
+	struct backend *backend;
+};
+
+static void undo_closed(void *arg)
+{
+	free(arg);
+}
+
+static void undo_destroyed(struct backend_req *req, int error)
+{
+	struct undo *undo = container_of(req, struct undo, req);
+
+	backend_close(undo->backend, undo_closed, undo);
+}
+
+static void undo_opened(struct backend_open *open, struct backend *backend, int error)
+{
+	struct undo *undo = container_of(open, struct undo, open);
+
+	if (error) {
+		free(undo);
+		return;
+	}
+	undo->backend = backend;
+	undo->req.op = BACKEND_DESTROY;
+	undo->req.loop = open->loop;
+	undo->req.done = undo_destroyed;
+	backend_submit(backend, &undo->req);
+}
+
+void probe_undo(struct regiond *regiond, const char *source)
+{
+	struct undo *undo = backend_owned(source) ? calloc(1, sizeof(*undo)) : NULL;
+
+	if (!undo)
+		return;
+	open_fill(&undo->open, regiond);
+	undo->open.done = undo_opened;
+	if (uri_parse(&undo->open.uri, source, NULL, 0))
+		free(undo);
+	else
+		backend_open(&undo->open);
 }

@@ -27,5 +27,7 @@ struct probe {
 void probe_start(struct regiond *regiond, const char *source, uint64_t size, uint32_t chunk,
 		 void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg);
 void probe_free(struct probe *probe);
+/* No region came of it: what was made for it alone is deleted. */
+void probe_undo(struct regiond *regiond, const char *source);
 
 #endif

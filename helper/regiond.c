@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backends/memory.h"
 #include "config.h"
 #include "control.h"
 #include "daemon.h"
@@ -392,10 +393,25 @@ static int make_run_dir(void)
 	if (*config.run_dir)
 		mkdir(config.run_dir, 0755);
 	*slash = '/';
-	if (!mkdir(config.run_dir, 0700) || errno == EEXIST)
-		return 0;
-	fail(-errno, "%s: %s", config.run_dir, strerror(errno));
-	return -errno;
+	if (mkdir(config.run_dir, 0700) && errno != EEXIST) {
+		fail(-errno, "%s: %s", config.run_dir, strerror(errno));
+		return -EIO;
+	}
+	if (config.have_group && (chown(config.run_dir, 0, config.allow_group) || chmod(config.run_dir, 0750)))
+		log_warning("%s can't be opened to its group: %s", config.run_dir, strerror(errno));
+	return 0;
+}
+
+/* The instance has ended: if no region's bytes are left here, nothing is. */
+static void remove_run_dir(void)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/memory", config.run_dir);
+	if (memory_unmount(path))
+		return;
+	rmdir(path);
+	rmdir(config.run_dir);
 }
 
 static int start(void)
@@ -458,5 +474,7 @@ int main(int argc, char **argv)
 	netlink_close(regiond.netlink);
 	spawner_close(regiond.spawner);
 	state_close(regiond.state);
+	if (regiond.instance_ending)
+		remove_run_dir();
 	return exit_status;
 }

@@ -260,11 +260,23 @@ static void take(void)
 		run(&ask, packet + sizeof(ask), packet + n, stdio);
 }
 
+/* Of what regiond had open nothing is kept: whoever reads its output must see it end. */
+static void drop_files(int sock)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	sock_fd = dup2(sock, 3);
+	close_range(4, ~0U, 0);
+	fcntl(sock_fd, F_SETFD, FD_CLOEXEC);
+}
+
 static void prepare(int sock)
 {
 	sigset_t set;
 
-	sock_fd = sock;
+	drop_files(sock);
 	prctl(PR_SET_NAME, "regiond-spawner");
 	/* a Ctrl-C at regiond's terminal is regiond's affair */
 	setsid();

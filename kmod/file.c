@@ -33,25 +33,34 @@ static int regionfs_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Waits outside of all locks when read_folio could not begin. */
+/* One attempt: bytes, 0 at the end of the file, or an error; -REGIONFS_RETRY after a wait outside of all locks. */
+static ssize_t regionfs_read_once(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region)
+{
+	ssize_t ret = regionfs_region_wait(region, 0, TASK_INTERRUPTIBLE);
+
+	if (ret)
+		return ret;
+	if (regionfs_region_enter(region, 0))
+		return -REGIONFS_RETRY;
+	ret = generic_file_read_iter(iocb, to);
+	regionfs_region_exit(region, 0);
+	if (ret != -REGIONFS_RETRY)
+		return ret;
+	return regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_INTERRUPTIBLE) ?: -REGIONFS_RETRY;
+}
+
+/* A read is whole, also when only a part of it was cached as the helper went away. */
 static ssize_t regionfs_read_buffered(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region)
 {
-	ssize_t ret;
+	ssize_t done = 0, ret;
 
 	do {
-		ret = regionfs_region_wait(region, 0, TASK_INTERRUPTIBLE);
-		if (ret)
-			return ret;
-		if (regionfs_region_enter(region, 0)) {
-			ret = -REGIONFS_RETRY;
-			continue;
-		}
-		ret = generic_file_read_iter(iocb, to);
-		regionfs_region_exit(region, 0);
-		if (ret == -REGIONFS_RETRY)
-			ret = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_INTERRUPTIBLE) ?: -REGIONFS_RETRY;
-	} while (ret == -REGIONFS_RETRY);
-	return ret;
+		ret = regionfs_read_once(iocb, to, region);
+		if (ret > 0)
+			done += ret;
+	} while (ret == -REGIONFS_RETRY ||
+		 (ret > 0 && iov_iter_count(to) && iocb->ki_pos < i_size_read(file_inode(iocb->ki_filp))));
+	return done ?: ret;
 }
 
 static ssize_t regionfs_read_iter(struct kiocb *iocb, struct iov_iter *to)

@@ -74,7 +74,8 @@ static int regionfs_setattr(struct regionfs_idmap *idmap, struct dentry *dentry,
 	}
 	setattr_copy(idmap, inode, attr);
 	mark_inode_dirty(inode);
-	regionfs_event(region->inst, region, REGIONFS_EVENT_CHANGED);
+	if (attr->ia_valid & (ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_ATIME_SET | ATTR_MTIME_SET))
+		regionfs_event(region->inst, region, REGIONFS_EVENT_CHANGED);
 	return 0;
 }
 

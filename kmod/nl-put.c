@@ -94,15 +94,13 @@ static int regionfs_put_source(struct sk_buff *skb, struct regionfs_region *regi
 
 static int regionfs_put_inode(struct sk_buff *skb, struct regionfs_region *region, struct inode *inode)
 {
-	u32 writers = atomic_read(&region->open_writers) + (mapping_writably_mapped(inode->i_mapping) ? 1 : 0);
-
 	if (regionfs_put_u64(skb, REGIONFS_A_SIZE, i_size_read(inode)) ||
 	    nla_put_u32(skb, REGIONFS_A_MODE, inode->i_mode & 07777) ||
 	    nla_put_u32(skb, REGIONFS_A_UID, from_kuid(&init_user_ns, inode->i_uid)) ||
 	    nla_put_u32(skb, REGIONFS_A_GID, from_kgid(&init_user_ns, inode->i_gid)) ||
 	    nla_put_u32(skb, REGIONFS_A_NLINK, inode->i_nlink) ||
 	    nla_put_s64(skb, REGIONFS_A_MTIME, regionfs_inode_mtime_ns(inode), REGIONFS_A_PAD) ||
-	    nla_put_u32(skb, REGIONFS_A_WRITERS, writers))
+	    nla_put_u32(skb, REGIONFS_A_WRITERS, atomic_read(&region->open_writers)))
 		return -EMSGSIZE;
 	return regionfs_put_stats(skb, region->stats, 0, inode->i_mapping->nrpages, regionfs_dirty_bytes(region));
 }

@@ -20,8 +20,8 @@ static bool regionfs_past(unsigned long deadline)
 	return deadline && time_after_eq(jiffies, deadline);
 }
 
-/* Is there an unanswered WRITE, DISCARD or RESIZE with an id up to @last, that still counts? */
-static bool regionfs_unanswered(struct regionfs_region *region, u64 last)
+/* Is there an unanswered WRITE, DISCARD or RESIZE in these pages with an id up to @last, that still counts? */
+static bool regionfs_unanswered(struct regionfs_region *region, pgoff_t first, pgoff_t end, u64 last)
 {
 	struct regionfs_request *req;
 	bool found = false;
@@ -30,7 +30,7 @@ static bool regionfs_unanswered(struct regionfs_region *region, u64 last)
 	list_for_each_entry(req, &region->ordered, in_region) {
 		if (req->id > last)
 			break;
-		if (!req->detached) {
+		if (!req->detached && req->rb_first <= end && req->rb_last >= first) {
 			found = true;
 			break;
 		}
@@ -39,7 +39,7 @@ static bool regionfs_unanswered(struct regionfs_region *region, u64 last)
 	return found;
 }
 
-static int regionfs_wait_answers(struct regionfs_region *region, unsigned long deadline)
+static int regionfs_wait_answers(struct regionfs_region *region, loff_t start, loff_t end, unsigned long deadline)
 {
 	u64 last;
 	long left;
@@ -47,7 +47,8 @@ static int regionfs_wait_answers(struct regionfs_region *region, unsigned long d
 	spin_lock(&region->inst->lock);
 	last = region->inst->last_request;
 	spin_unlock(&region->inst->lock);
-	left = wait_event_killable_timeout(region->wait, !regionfs_unanswered(region, last), regionfs_time_left(deadline));
+	left = wait_event_killable_timeout(region->wait, !regionfs_unanswered(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT, last),
+					   regionfs_time_left(deadline));
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -EBUSY;
@@ -96,7 +97,7 @@ static int regionfs_flush_once(struct regionfs_region *region, struct address_sp
 	err = filemap_fdatawrite_range(mapping, start, end);
 	if (err)
 		return err;
-	return regionfs_wait_answers(region, deadline);
+	return regionfs_wait_answers(region, start, end, deadline);
 }
 
 /*

@@ -7,6 +7,7 @@ static struct detach d;
 int main(void)
 {
 	struct stat st;
+	pid_t syncer;
 
 	tap_start(300);
 	detach_begin(&d, 1, 1);
@@ -15,7 +16,12 @@ int main(void)
 	is(stat(d.path, &st) ?: st.st_size, DETACH_AT + DETACH_LEN, "the size is the new one");
 	is(reap(d.bystander, SOON), APP_SHORT, "the bystander is behind the end now");
 	is(fh_at(d.e.fh, d.place)->state, FH_HELD, "the READ is still held");
+	syncer = app_start(d.path, APP_FSYNC, 0, 0, 0);
+	ok(wait_asleep(syncer, SOON), "fsync waits for the RESIZE");
+	is(fh_seen(d.e.fh, d.from, REGIONFS_OP_RESIZE, d.id, 0, 0, NULL), 0,
+	   "which is not handed out while a READ behind the new end is");
 	detach_release(&d, DETACH_AT + DETACH_LEN, DETACH_SIZE);
+	is(reap(syncer, SOON), 0, "then it is answered");
 	is(reap(d.reader, SOON), 0, "the reader before the end gets its bytes");
 	is(truncate(d.path, DETACH_SIZE), 0, "the file can grow again");
 	ok(detach_reads(&d, 0, DETACH_AT + DETACH_LEN, 1), "the kept bytes are right");

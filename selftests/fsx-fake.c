@@ -71,6 +71,7 @@ int main(int argc, char **argv)
 		tap_skip_all("fsx is not built");
 	env_start(&e, "fsx");
 	must(env_takeback(&e, 300) == 0);
+	e.fh->queues = 4;		/* from the first restart on */
 	pid = start_fsx("calm", count, seed);
 	is(reap(pid, count * 1000 + SOON), 0, "%ld operations, seed %ld", count, seed);
 	pid = start_fsx("troubled", count, seed + 1);

@@ -8,6 +8,7 @@
  * on a full tmpfs a store into the mapping would be a SIGBUS, this is an ENOSPC. Both are a
  * memory copy, so they are done at once; what may take long (punch, truncate) is not.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #include <linux/magic.h>
 
 #include "backend.h"
+#include "backends/memory.h"
 #include "pages.h"
 #include "units.h"
 
@@ -121,6 +123,23 @@ static int memory_mount(const char *dir)
 	else if (here.st_dev == above.st_dev)
 		mount("regionfs-memory", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=80%,nr_inodes=0");
 	pthread_mutex_unlock(&one);
+	return err;
+}
+
+int memory_unmount(const char *dir)
+{
+	DIR *stream = opendir(dir);
+	struct dirent *entry;
+	int err = 0;
+
+	if (!stream)
+		return errno == ENOENT ? 0 : -errno;
+	while (!err && (entry = readdir(stream)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			err = -ENOTEMPTY;
+	closedir(stream);
+	if (!err && umount2(dir, UMOUNT_NOFOLLOW) && errno != EINVAL)
+		err = -errno;
 	return err;
 }
 
@@ -266,6 +285,9 @@ static struct mapping *memory_grow(struct memory *memory, uint64_t end)
 		free(larger);
 		return NULL;
 	}
+	/* a store is not locked in memory, as all else is */
+	munlock(larger->addr, len);
+	madvise(larger->addr, len, MADV_DONTDUMP);
 	larger->len = len;
 	larger->smaller = map;
 	atomic_store(&memory->map, larger);

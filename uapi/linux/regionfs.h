@@ -115,12 +115,13 @@ struct regionfs_attach {
 /*
  * What is asked of the helper. Every operation is acknowledged by COMMIT and is handed to the next helper
  * when this one dies before that. The kernel orders: no two of WRITE, DISCARD, RESIZE that overlap are in
- * the helper's hands at once, nor a READ with one of them that it overlaps; all else may be answered in any order.
+ * the helper's hands at once, and no READ is handed over while one of them that it overlaps is; all else may be answered
+ * in any order. (A READ that was handed over first may be overtaken: then its bytes are no longer wanted.)
  * Every operation may be repeated after a helper's death, and must be harmless when repeated.
  *
  * READ     length bytes from offset; the range lies within the region's size as the kernel knows it. Bytes
  *          that were never written read zero.
- * WRITE    length bytes at offset. An answer of 0 says that later READs, also by the next helper, see them.
+ * WRITE    length bytes at offset; past its size it makes the region grow. An answer of 0 says that later READs, also by the next helper, see them.
  * SYNC     answer 0 when every WRITE, DISCARD and RESIZE of the region that was answered before is durable, as the
  *          region's policy defines it.
  * DISCARD  the range reads zero afterwards; its room may be given back.
@@ -278,8 +279,8 @@ enum regionfs_attr {
 	REGIONFS_A_STATS,		/* nest of REGIONFS_STAT_*, each u64 */
 	REGIONFS_A_ATTACHED,		/* u32: attach generation of the helper, 0 when there is none */
 	REGIONFS_A_PID,			/* u32: the helper's, in the caller's pid namespace */
-	REGIONFS_A_OPENS,		/* u32: open files */
-	REGIONFS_A_WRITERS,		/* u32: of these, writable; plus writable shared mappings */
+	REGIONFS_A_OPENS,		/* u32: open files; one that only a mapping holds counts on */
+	REGIONFS_A_WRITERS,		/* u32: of these, writable */
 	REGIONFS_A_GENERATION,		/* u32: region generation */
 	REGIONFS_A_MOUNTS,		/* u32: mounts of the instance */
 	REGIONFS_A_REGIONS,		/* u64: regions in the instance */
