@@ -73,7 +73,7 @@ static int usage(const struct mounting *mounting, FILE *to)
 		fprintf(to, "Usage: %s NAME DIR [-sfnv] [-N NAMESPACE] [-o OPTION,...]\n"
 			"Mounts instance NAME of regionfs; mostly called by mount(8).\n"
 			"Options of its own: source=URI, state=DIR, queues=N, depth=N,\n"
-			"drain=TIME, helper=PATH (none: start no regiond); all others as mount(8)\n"
+			"drain=TIME, helper=PATH (none: the instance is there); all others as mount(8)\n"
 			"has them.\n",
 			mounting->program);
 	return to == stderr ? EXIT_USAGE : 0;
@@ -180,6 +180,8 @@ static const char *why_not(const struct mounting *mounting, int err)
 {
 	switch (err) {
 	case ENOENT:
+		return access(mounting->dir, F_OK) ? "it is no directory" :
+						     "there is no instance of this name";
 	case ENOTDIR:
 		return "it is no directory";
 	case ENODEV:

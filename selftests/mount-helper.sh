@@ -56,6 +56,9 @@ is "$(stat -c %s "$work/mh/a")" 4194304 'and the regions are there'
 ok 'more bytes are dirtied' dd if=/dev/zero of="$work/mh/a" bs=64k count=1 conv=notrunc
 ok 'the helper is killed with them' kill_helper mh
 is "$(code within 20 regionctl instance stop mh)" 4 'an instance that is mounted is not stopped'
+ok 'one more mount needs no helper' within 30 mount -t regionfs -o helper=none mh "$work/two"
+is_mounted "$work/two" 'when told so'
+ok 'and is unmounted' within 30 umount "$work/two"
 ok 'umount does not hang' within 20 umount "$work/mh"
 says 'is not running' 'and says that nothing was drained'
 is_not_mounted "$work/mh" 'it is unmounted all the same'
@@ -75,8 +78,6 @@ says frobnicate 'is named'
 is_not_mounted "$work/two" 'nothing was mounted'
 is "$(regionctl instance ls --json | jq '[.instances[] | select(.name == "mh-x")] | length')" 0 'and no instance is left'
 fails 'a name that is a path' mount -t regionfs ../x "$work/two"
-ok 'no helper at all, as asked' within 30 mount -t regionfs -o helper=none mh-n "$work/two"
-instances+=(mh-n)
-is_mounted "$work/two" 'is mounted'
-ok 'and unmounted' within 30 umount "$work/two"
+fails 'an instance that is not there, and nobody to make it' within 30 mount -t regionfs -o helper=none mh-n "$work/two"
+says 'there is no instance' 'is told'
 done_testing
