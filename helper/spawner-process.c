@@ -68,9 +68,11 @@ static void become_command(const char *command, char **env, int stdio, int outpu
 	int null = open("/dev/null", O_RDWR);
 	sigset_t none;
 
+	/* what is ignored here, or where regiond was started, is none of the command's business */
+	for (int number = 1; number < 32; number++)
+		signal(number, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
 	setsid();
 	dup2(stdio >= 0 ? stdio : null, 0);
 	dup2(stdio >= 0 ? stdio : null, 1);
@@ -80,7 +82,17 @@ static void become_command(const char *command, char **env, int stdio, int outpu
 	_exit(127);
 }
 
-/* Our environment and the strings after the command. */
+static bool is_set(const char *entry, const char *more, const char *end)
+{
+	size_t len = strcspn(entry, "=") + 1;
+
+	for (; more < end; more += strlen(more) + 1)
+		if (!strncmp(entry, more, len))
+			return true;
+	return false;
+}
+
+/* Our environment, and the strings after the command in place of what they name. */
 static char **make_env(char *more, const char *end)
 {
 	size_t n = 0, at = 0;
@@ -94,10 +106,11 @@ static char **make_env(char *more, const char *end)
 	if (!env)
 		return NULL;
 	at = 0;
-	/* the first of two is the one that counts */
+	for (size_t i = 0; i < n; i++)
+		if (!is_set(environ[i], more, end))
+			env[at++] = environ[i];
 	for (char *text = more; text < end; text += strlen(text) + 1)
 		env[at++] = text;
-	memcpy(env + at, environ, n * sizeof(*env));
 	return env;
 }
 
@@ -265,6 +278,8 @@ static void drop_files(int sock)
 {
 	int null = open("/dev/null", O_RDWR);
 
+	/* it may be one of the first three itself, where those were closed */
+	sock = fcntl(sock, F_DUPFD, 4);
 	for (int fd = 0; fd < 3; fd++)
 		dup2(null, fd);
 	sock_fd = dup2(sock, 3);
