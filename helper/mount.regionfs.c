@@ -272,7 +272,8 @@ static void show_progress(void *context, const char *key, const json_t *value)
 	json_int_t total = json_integer_value(json_object_get(value, "total"));
 
 	if (!strcmp(key, "progress"))
-		regionfs_progress_update(context, (uint64_t)done, (uint64_t)total, "bytes",
+		regionfs_progress_update(context, (uint64_t)done, (uint64_t)total,
+					 json_string_value(json_object_get(value, "unit")),
 					 regionfs_progress_now());
 }
 
