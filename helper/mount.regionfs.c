@@ -100,23 +100,31 @@ static int load_module(const struct mounting *mounting)
 	return EXIT_SYSTEM;
 }
 
-static bool helper_runs(const struct mounting *mounting)
+/* Asks it something that has neither arguments nor an answer. */
+static int call_helper(struct mounting *mounting, const char *command)
 {
 	struct regionfs_client client;
 	json_t *result = NULL;
-	bool runs = !regionfs_client_open(&client, mounting->instance) &&
-		    !regionfs_client_call(&client, "ping", NULL, &result);
+	int err = regionfs_client_open(&client, mounting->instance);
 
+	if (!err)
+		err = regionfs_client_call(&client, command, NULL, &result);
+	snprintf(mounting->message, sizeof(mounting->message), "%s", client.message);
 	json_decref(result);
 	regionfs_client_close(&client);
-	return runs;
+	return err;
+}
+
+static bool helper_runs(struct mounting *mounting)
+{
+	return !call_helper(mounting, "ping");
 }
 
 /*
  * Another mount of the same instance may have started it at the same time: then ours is refused,
  * and theirs is fine.
  */
-static bool helper_appears(const struct mounting *mounting)
+static bool helper_appears(struct mounting *mounting)
 {
 	for (int i = 0; i < 20; i++) {
 		if (helper_runs(mounting))
@@ -135,13 +143,8 @@ static int start_helper(struct mounting *mounting)
 		.limit_ms = REGIONFS_START_LIMIT_MS,
 	};
 
-	if (helper_runs(mounting)) {
-		if (mounting->options.nr_args)
-			say(mounting, "regiond of instance '%s' is running already: '%s' and the "
-			    "like take effect when it is started anew", mounting->instance,
-			    mounting->options.args[0] + 2);
+	if (helper_runs(mounting))
 		return 0;
-	}
 	if (!regionfs_start(&start)) {
 		mounting->started = true;
 		if (mounting->verbose)
@@ -159,19 +162,31 @@ static int start_helper(struct mounting *mounting)
  * The mount did not come about: what was started for it goes again, unless it has something to
  * keep.
  */
-static void undo_helper(const struct mounting *mounting)
+static void undo_helper(struct mounting *mounting)
 {
-	struct regionfs_client client;
-	json_t *result = NULL;
-
-	if (!mounting->started)
-		return;
-	if (!regionfs_client_open(&client, mounting->instance) &&
-	    regionfs_client_call(&client, "instance.stop", NULL, &result))
+	if (mounting->started && call_helper(mounting, "instance.stop"))
 		say(mounting, "instance '%s' is left running: %s", mounting->instance,
-		    client.message);
-	json_decref(result);
-	regionfs_client_close(&client);
+		    mounting->message);
+}
+
+/*
+ * One that outlived its instance (a mount with "release" has ended), or is about to end, is no
+ * use.
+ */
+static int replace_helper(struct mounting *mounting)
+{
+	call_helper(mounting, "detach");
+	for (int i = 0; i < 100 && helper_runs(mounting); i++)
+		usleep(100000);
+	return start_helper(mounting);
+}
+
+static void tell_late_options(const struct mounting *mounting)
+{
+	if (!mounting->started && mounting->options.nr_args)
+		say(mounting, "regiond of instance '%s' was running already: '%s' and the "
+		    "like take effect when it is started anew", mounting->instance,
+		    mounting->options.args[0] + 2);
 }
 
 /* ---- mount ---- */
@@ -197,15 +212,27 @@ static const char *why_not(const struct mounting *mounting, int err)
 	}
 }
 
-static int do_mount(struct mounting *mounting)
+/* 0 or an errno. */
+static int try_mount(const struct mounting *mounting)
+{
+	if (mounting->fake || !mount(mounting->instance, mounting->dir, "regionfs",
+				     mounting->options.flags, mounting->options.data))
+		return 0;
+	return errno;
+}
+
+static int do_mount(struct mounting *mounting, bool may_start)
 {
 	const char *data = mounting->options.data;
+	int err = try_mount(mounting);
 
-	if (mounting->fake || !mount(mounting->instance, mounting->dir, "regionfs",
-				     mounting->options.flags, data))
+	if (err == ENOENT && may_start && !mounting->started && !access(mounting->dir, F_OK) &&
+	    !replace_helper(mounting))
+		err = try_mount(mounting);
+	if (!err)
 		return 0;
 	say(mounting, "cannot mount instance '%s' on %s%s%s: %s", mounting->instance, mounting->dir,
-	    *data ? " with options " : "", data, why_not(mounting, errno));
+	    *data ? " with options " : "", data, why_not(mounting, err));
 	return EXIT_MOUNT;
 }
 
@@ -229,21 +256,22 @@ static void record_drain(const struct mounting *mounting)
 static int run_mount(struct mounting *mounting)
 {
 	bool fresh = !mounting->fake && !(mounting->options.flags & MS_REMOUNT);
-	int code;
+	bool may_start = fresh && !mounting->options.no_helper;
+	int code = fresh ? load_module(mounting) : 0;
 
-	if (fresh) {
-		code = load_module(mounting);
-		if (!code && !mounting->options.no_helper)
-			code = start_helper(mounting);
-		if (code)
-			return code;
-	}
-	code = do_mount(mounting);
+	if (!code && may_start)
+		code = start_helper(mounting);
 	if (code)
+		return code;
+	code = do_mount(mounting, may_start);
+	if (code) {
 		undo_helper(mounting);
-	else
-		record_drain(mounting);
-	return code;
+		return code;
+	}
+	if (may_start)
+		tell_late_options(mounting);
+	record_drain(mounting);
+	return 0;
 }
 
 /* ---- umount ---- */

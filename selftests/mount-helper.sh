@@ -30,7 +30,7 @@ fails 'it is read-only, as asked' sh -c "echo x > $work/two/b"
 ok 'a remount changes that' mount -o remount,rw "$work/two"
 ok 'now it can be written' sh -c "echo x > $work/two/b"
 ok 'options for a running helper are told to be late' mount -t regionfs -o queues=1 mh "$work/other"
-says 'is running already' 'in a sentence'
+says 'was running already' 'in a sentence'
 ok 'all but one are unmounted' umount "$work/two" "$work/other"
 
 # ---- unmounting writes what is dirty
@@ -67,6 +67,17 @@ is "$(regionctl instance stat mh --json | jq .mounts)" 0 'and tells about it'
 is "$(code within 60 regionctl instance stop mh --timeout 1s)" 4 'what is dirty keeps it from being stopped'
 ok 'unless it is given up' within 60 regionctl instance stop mh --discard
 is "$(code regionctl instance stat mh)" 3 'then it is gone'
+
+# ---- release
+
+ok 'a mount that ends its instance' within 60 mount -t regionfs -o "state=$state,release" mh "$work/mh"
+ok 'is written to' sh -c "echo x > $work/mh/x"
+ok 'and unmounted' within 60 umount "$work/mh"
+is "$(regionctl instance ls --json | jq '.instances | length')" 0 'the instance has ended'
+ok 'the next mount makes it anew' within 60 mount -t regionfs -o "state=$state,source=file:$work/files/" mh "$work/mh"
+is "$(cat "$work/mh/x")" x 'with its regions'
+ok 'and is unmounted' within 60 umount "$work/mh"
+ok 'and stopped' within 60 regionctl instance stop mh
 
 # ---- refusals
 
