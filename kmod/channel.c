@@ -171,6 +171,7 @@ static int regionfs_hand_fault_in(struct regionfs_tag *tag, u64 len)
 
 /* inst->lock held on entry and return; copies with the lock dropped. */
 static int regionfs_hand_busy(struct regionfs_tag *tag, struct regionfs_request *req)
+	__must_hold(&tag->chan->inst->lock)
 {
 	struct regionfs_instance *inst = tag->chan->inst;
 	int err;
@@ -180,7 +181,7 @@ static int regionfs_hand_busy(struct regionfs_tag *tag, struct regionfs_request 
 	err = regionfs_hand_copy(tag, req);
 	spin_lock(&inst->lock);
 	WRITE_ONCE(req->busy, false);
-	if (waitqueue_active(&inst->busy_wait))
+	if (wq_has_sleeper(&inst->busy_wait))
 		wake_up_all(&inst->busy_wait);
 	return err;
 }
@@ -255,7 +256,7 @@ static void regionfs_tag_work(struct io_uring_cmd *cmd, unsigned int issue_flags
 		io_uring_cmd_done(cmd, err, 0, issue_flags);
 }
 
-void regionfs_dispatch_unlock(struct regionfs_instance *inst)
+void regionfs_dispatch_unlock(struct regionfs_instance *inst) __releases(&inst->lock)
 {
 	struct io_uring_cmd *cmds[16];
 	unsigned int i, n;
@@ -288,6 +289,7 @@ static int regionfs_commit_check(struct regionfs_tag *tag, u32 cookie)
 
 /* inst->lock held on entry and return. Copies a READ's bytes in; -EFAULT when it has to be tried again. */
 static int regionfs_commit_copy(struct regionfs_instance *inst, struct regionfs_request *req, u64 addr)
+	__must_hold(&inst->lock)
 {
 	int err;
 
@@ -296,13 +298,13 @@ static int regionfs_commit_copy(struct regionfs_instance *inst, struct regionfs_
 	err = regionfs_payload_from_user(req, addr);
 	spin_lock(&inst->lock);
 	WRITE_ONCE(req->busy, false);
-	if (waitqueue_active(&inst->busy_wait))
+	if (wq_has_sleeper(&inst->busy_wait))
 		wake_up_all(&inst->busy_wait);
 	return err;
 }
 
 /* inst->lock held; released. The helper has answered @tag's request with @error. */
-static void regionfs_commit_end(struct regionfs_tag *tag, int error)
+static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(&tag->chan->inst->lock)
 {
 	struct regionfs_instance *inst = tag->chan->inst;
 	struct regionfs_request *req = tag->req;
@@ -476,7 +478,7 @@ static void regionfs_abort_parked(struct list_head *parked)
 /* The helper is gone, or going: once. */
 static void regionfs_channel_abort(struct regionfs_channel *chan)
 {
-	struct regionfs_instance *inst = smp_load_acquire(&chan->inst);
+	struct regionfs_instance *inst = smp_load_acquire(&chan->inst);	/* pairs with regionfs_attach_publish() */
 	LIST_HEAD(parked);
 	LIST_HEAD(victims);
 	u32 i;
@@ -560,7 +562,7 @@ static int regionfs_attach_publish(struct regionfs_channel *chan, struct regionf
 		chan->attach_gen = ++inst->attach_gen;
 		inst->max_request = chan->max_request;
 		inst->chan = chan;
-		smp_store_release(&chan->inst, inst);
+		smp_store_release(&chan->inst, inst);	/* after all that the commands read */
 	}
 	spin_unlock(&inst->lock);
 	if (err) {
@@ -667,7 +669,7 @@ static int regionfs_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags
 	regionfs_read_cmd(cmd, &c);
 	if (cmd->cmd_op == REGIONFS_IO_ATTACH)
 		return regionfs_attach(chan, c.addr);
-	inst = smp_load_acquire(&chan->inst);
+	inst = smp_load_acquire(&chan->inst);	/* pairs with regionfs_attach_publish() */
 	if (!inst)
 		return -ENOTCONN;
 	switch (cmd->cmd_op) {
@@ -705,6 +707,7 @@ static int regionfs_device_flush(struct file *file, fl_owner_t id)
 {
 	struct regionfs_channel *chan = file->private_data;
 
+	/* pairs with regionfs_attach_publish() */
 	if (smp_load_acquire(&chan->inst) && chan->tgid == task_tgid(current))
 		regionfs_channel_abort(chan);
 	return 0;

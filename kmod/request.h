@@ -113,7 +113,7 @@ void regionfs_order_del(struct regionfs_request *req);
 bool regionfs_order_closed(struct regionfs_region *region, pgoff_t first, pgoff_t last);
 
 /* channel.c: pairs pending requests with parked tags; called with inst->lock held, returns with it released. */
-void regionfs_dispatch_unlock(struct regionfs_instance *inst);
+void regionfs_dispatch_unlock(struct regionfs_instance *inst) __releases(&inst->lock);
 
 /* payload.c */
 int regionfs_payload_to_user(struct regionfs_request *req, u64 addr);

@@ -179,7 +179,7 @@ static int regionfs_freeze_run(struct regionfs_region *region, struct inode *ino
 static void regionfs_region_open_gate(struct regionfs_region *region, int bit)
 {
 	clear_bit(bit, &region->flags);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic();		/* the flag before the look for waiters */
 	wake_up_all(&region->inst->wait);
 }
 
@@ -306,7 +306,7 @@ int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
 	if (!on) {
 		regionfs_region_open_gate(region, REGIONFS_R_READ_ONLY);
 	} else if (!test_and_set_bit(REGIONFS_R_READ_ONLY, &region->flags)) {
-		smp_mb__after_atomic();
+		smp_mb__after_atomic();	/* the flag before the look for waiters */
 		wake_up_all(&region->inst->wait);
 		unmap_mapping_range(inode->i_mapping, 0, 0, 0);
 		filemap_flush(inode->i_mapping);
@@ -335,7 +335,7 @@ int regionfs_region_moved(struct regionfs_region *region, u64 epoch, u64 *lost)
 	spin_unlock(&region->meta_lock);
 	if (!err) {
 		set_bit(REGIONFS_R_MOVED, &region->flags);
-		smp_mb__after_atomic();
+		smp_mb__after_atomic();	/* the flag before the look for waiters */
 		wake_up_all(&region->inst->wait);
 		*lost = regionfs_drop_all(region);
 		regionfs_event(region->inst, region, REGIONFS_EVENT_MOVED);
