@@ -2,29 +2,51 @@
 /* pages: a bit for each page, in a flat map that the kernel fills with zero pages as it is touched. */
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "pages.h"
 
-/* A map for 4 TiB takes 128 MiB of address space, and 4 KiB of memory for each 128 MiB that are used. */
-#define PAGES_MAX (1ULL << (42 - PAGES_SHIFT))
-#define MAP_BYTES (PAGES_MAX / 8)
+/*
+ * 4 KiB of map are for 128 MiB of file. It can't grow under those who use it, so it begins large: that costs address
+ * space alone.
+ */
+#define MAP_MIN (2ULL << 20)
+#define MAP_MAX (1ULL << 30)
 
 struct pages {
-	_Atomic uint64_t word[PAGES_MAX / 64];
+	size_t bytes;
+	uint64_t nr;		/* pages that it has bits for */
+	_Atomic uint64_t *word;
 };
 
-struct pages *pages_new(void)
+struct pages *pages_new(uint64_t size)
 {
-	void *map = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct pages *pages = malloc(sizeof(*pages));
+	void *map;
 
-	return map == MAP_FAILED ? NULL : map;
+	if (!pages)
+		return NULL;
+	pages->bytes = MAP_MIN;
+	while (pages->bytes < MAP_MAX && pages->bytes / 4 < size >> (PAGES_SHIFT + 3))
+		pages->bytes *= 2;
+	map = mmap(NULL, pages->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED) {
+		free(pages);
+		return NULL;
+	}
+	munlock(map, pages->bytes);
+	pages->nr = (uint64_t)pages->bytes * 8;
+	pages->word = map;
+	return pages;
 }
 
 void pages_free(struct pages *pages)
 {
-	if (pages)
-		munmap(pages, MAP_BYTES);
+	if (!pages)
+		return;
+	munmap((void *)pages->word, pages->bytes);
+	free(pages);
 }
 
 /* The bits of page .. end - 1 that are in page's word. */
@@ -46,7 +68,7 @@ void pages_set(struct pages *pages, uint64_t offset, uint64_t length)
 {
 	uint64_t end = page_end(offset, length);
 
-	for (uint64_t page = offset >> PAGES_SHIFT; page < end && page < PAGES_MAX; page = (page | 63) + 1) {
+	for (uint64_t page = offset >> PAGES_SHIFT; page < end && page < pages->nr; page = (page | 63) + 1) {
 		uint64_t mask = word_mask(page, end);
 
 		/* mostly set already, and then the cache line stays shared */
@@ -57,10 +79,10 @@ void pages_set(struct pages *pages, uint64_t offset, uint64_t length)
 
 void pages_clear(struct pages *pages, uint64_t offset, uint64_t length)
 {
-	uint64_t end = length > UINT64_MAX - offset ? PAGES_MAX : (offset + length) >> PAGES_SHIFT;
+	uint64_t end = length > UINT64_MAX - offset ? pages->nr : (offset + length) >> PAGES_SHIFT;
 
-	if (end > PAGES_MAX)
-		end = PAGES_MAX;
+	if (end > pages->nr)
+		end = pages->nr;
 	for (uint64_t page = page_end(offset, 0); page < end; page = (page | 63) + 1) {
 		uint64_t mask = word_mask(page, end);
 
@@ -75,7 +97,7 @@ enum pages_state pages_test(const struct pages *pages, uint64_t offset, uint64_t
 	uint64_t end = page_end(offset, length);
 	bool some = false, all = true;
 
-	if (end > PAGES_MAX)
+	if (end > pages->nr)
 		return PAGES_SOME;
 	for (uint64_t page = offset >> PAGES_SHIFT; page < end; page = (page | 63) + 1) {
 		uint64_t mask = word_mask(page, end);

@@ -17,8 +17,8 @@ enum pages_state {
 	PAGES_ALL,
 };
 
-/* NULL: out of address space. Bits are clear. */
-struct pages *pages_new(void);
+/* A map for a file of size bytes, and for a good deal more: what lies beyond is told apart no longer. NULL: no memory. */
+struct pages *pages_new(uint64_t size);
 void pages_free(struct pages *pages);
 /* Every page that the bytes touch. */
 void pages_set(struct pages *pages, uint64_t offset, uint64_t length);

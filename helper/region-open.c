@@ -15,6 +15,10 @@
 #define RETRY_FIRST_MS	100
 #define RETRY_MOST_MS	5000
 #define FAILED_PAUSE_NS	1000000000ULL
+#ifndef OPEN_MAX	/* tests build with a few */
+#define OPEN_MAX	4096
+#endif
+#define CLOSE_TRIES	64
 
 struct region_job {
 	struct region *region;
@@ -144,6 +148,45 @@ static void job_failed(struct region_job *job, int error, const char *why)
 
 /* ---- opening ---- */
 
+/*
+ * Open backends are bounded: past that, the one that was opened longest ago and has not been used since it was looked
+ * at last is closed. Those that peers use stay.
+ */
+static void close_one(struct regions *regions)
+{
+	for (int i = 0; i < CLOSE_TRIES && !list_empty(&regions->open); i++) {
+		struct region *region = list_entry(regions->open.next, struct region, open);
+		bool idle = !atomic_load(&region->in_flight) && !region->export && !region->handover;
+
+		list_del(&region->open);
+		list_add(&regions->open, &region->open);
+		if (atomic_exchange(&region->used, false) || !idle || atomic_load(&region->state) != REGION_READY)
+			continue;
+		atomic_store(&region->state, REGION_CLOSING);
+		region_advance(region);
+		return;
+	}
+}
+
+static void note_open(struct region *region)
+{
+	struct regions *regions = region->regiond->regions;
+
+	list_add(&regions->open, &region->open);
+	if (++regions->nr_open > OPEN_MAX)
+		close_one(regions);
+}
+
+static struct backend *take_backend(struct region *region)
+{
+	struct backend *backend = region->backend;
+
+	region->backend = NULL;
+	list_del(&region->open);
+	region->regiond->regions->nr_open--;
+	return backend;
+}
+
 static void job_ready(struct region_job *job)
 {
 	struct region *region = region_get(job->region);
@@ -154,6 +197,7 @@ static void job_ready(struct region_job *job)
 	region->tries = 0;
 	region->give_up_at = 0;
 	job_free(job);
+	note_open(region);
 	pthread_mutex_lock(&region->lock);
 	atomic_store(&region->state, REGION_READY);
 	pthread_mutex_unlock(&region->lock);
@@ -262,7 +306,7 @@ static void region_answered(struct netlink_call *call, int error, const char *wh
 		job_open(job);
 }
 
-/* The kernel knows best, also where something is known already: an event may be on its way. */
+/* Nobody has told of it yet: the event that does is on its way, or was lost. */
 static void job_ask(struct region_job *job)
 {
 	job->call.cmd = REGIONFS_CMD_REGION_GET;
@@ -283,8 +327,8 @@ static void start_open(struct region *region)
 	}
 	job->region = region_get(region);
 	region->job = job;
-	/* a region that is to be destroyed is unknown to the kernel */
-	if (region->destroy)
+	/* the source is changed by us alone; and a region that is to be destroyed is unknown to the kernel */
+	if (region->destroy || region->mirrored)
 		job_open(job);
 	else
 		job_ask(job);
@@ -392,12 +436,12 @@ static void backend_is_closed(void *arg)
 
 static void advance_closing(struct region *region)
 {
-	struct backend *backend = region->backend;
+	struct backend *backend;
 
-	if (atomic_load(&region->in_flight) || !backend)
-		return;
 	/* once: a kick in the meantime finds no backend to close */
-	region->backend = NULL;
+	if (atomic_load(&region->in_flight) || !region->backend)
+		return;
+	backend = take_backend(region);
 	if (region->destroy)
 		destroy_bytes(region, backend);
 	else
@@ -503,7 +547,6 @@ static void shutdown_closed(void *arg)
 void region_shutdown(struct region *region, void (*closed)(struct region *region, void *arg), void *arg)
 {
 	struct shutdown *shutdown = malloc(sizeof(*shutdown));
-	struct backend *backend = region->backend;
 
 	if (!shutdown || atomic_load(&region->state) != REGION_READY || atomic_load(&region->in_flight)) {
 		free(shutdown);
@@ -512,8 +555,7 @@ void region_shutdown(struct region *region, void (*closed)(struct region *region
 	}
 	*shutdown = (struct shutdown){ region, closed, arg };
 	atomic_store(&region->state, REGION_GONE);
-	region->backend = NULL;
-	backend_close(backend, shutdown_closed, shutdown);
+	backend_close(take_backend(region), shutdown_closed, shutdown);
 }
 
 /* ---- everything that the kernel has ---- */

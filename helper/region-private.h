@@ -16,6 +16,8 @@ struct regions {
 	struct list *bucket;
 	size_t nr_buckets;		/* a power of two */
 	size_t nr_regions;
+	struct list open;		/* that have a backend; main loop only */
+	size_t nr_open;
 };
 
 /* Finds or makes it; with a reference. NULL: out of memory. Any thread. */

@@ -93,6 +93,7 @@ static struct region *region_new(struct regions *regions, uint64_t id)
 	pthread_mutex_init(&region->lock, NULL);
 	list_init(&region->waiting);
 	list_init(&region->openers);
+	list_init(&region->open);
 	region->kick.run = region_kicked;
 	return region;
 }
@@ -270,6 +271,8 @@ static void request_start(struct region *region, struct backend_req *req)
 	while (!request_enter(region))
 		if (request_wait(region, req))
 			return;
+	if (!atomic_load_explicit(&region->used, memory_order_relaxed))
+		atomic_store_explicit(&region->used, true, memory_order_relaxed);
 	req->then = req->done;
 	req->done = req->op == BACKEND_SYNC ? sync_done : request_done;
 	backend_submit(region->backend, req);
@@ -517,6 +520,7 @@ int regions_open(struct regions **out, struct regiond *regiond)
 		return -ENOMEM;
 	}
 	regions->regiond = regiond;
+	list_init(&regions->open);
 	pthread_rwlock_init(&regions->lock, NULL);
 	*out = regions;
 	return 0;

@@ -56,6 +56,8 @@ struct region {
 	atomic_uint users;		/* requests and other holders; region_get, region_put */
 	atomic_uint in_flight;		/* requests in the backend */
 	struct list hash;
+	struct list open;
+	atomic_bool used;		/* since close_one() looked */
 	pthread_mutex_t lock;		/* of waiting */
 	struct list waiting;		/* struct backend_req, until READY or FAILED */
 	struct list openers;		/* region_open() */

@@ -390,8 +390,8 @@ static int make_run_dir(void)
 	/* /run/regionfs for all, NAME for us */
 	slash = strrchr(config.run_dir, '/');
 	*slash = '\0';
-	if (*config.run_dir)
-		mkdir(config.run_dir, 0755);
+	if (*config.run_dir && !mkdir(config.run_dir, 0755) && chmod(config.run_dir, 0755))
+		log_warning("%s: %s", config.run_dir, strerror(errno));
 	*slash = '/';
 	if (mkdir(config.run_dir, 0700) && errno != EEXIST) {
 		fail(-errno, "%s: %s", config.run_dir, strerror(errno));

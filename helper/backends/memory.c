@@ -109,10 +109,13 @@ static char *memory_child(const struct uri *base, const char *name)
 static int memory_mount(const char *dir)
 {
 	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	static atomic_bool mounted;
 	struct stat here, above;
 	char parent[4096];
 	int err = 0;
 
+	if (atomic_load(&mounted))
+		return 0;
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return -errno;
 	if (snprintf(parent, sizeof(parent), "%s/..", dir) >= (int)sizeof(parent))
@@ -123,6 +126,7 @@ static int memory_mount(const char *dir)
 	else if (here.st_dev == above.st_dev)
 		mount("regionfs-memory", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=80%,nr_inodes=0");
 	pthread_mutex_unlock(&one);
+	atomic_store(&mounted, !err);
 	return err;
 }
 
@@ -174,15 +178,16 @@ static int memory_open_file(struct memory *memory, const struct backend_open *op
 	struct stat st;
 	int err = 0;
 
-	memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CLOEXEC);
-	if (memory->fd < 0 && errno == ENOENT && open->create) {
-		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (open->create) {
+		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (memory->fd >= 0)
 			err = memory_create(memory, open);
 	}
+	if (memory->fd < 0)
+		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CLOEXEC);
 	if (memory->fd < 0 || err || fstat(memory->fd, &st))
 		return err ? err : -errno;
-	memory->present = pages_new();
+	memory->present = pages_new((uint64_t)st.st_size);
 	memory_scan(memory, (uint64_t)st.st_size);
 	atomic_store(&memory->size, (uint64_t)st.st_size);
 	return 0;
