@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* loop: the reactor: turns of the ring, timers, and tasks from other threads. */
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -20,6 +21,7 @@ struct loop {
 	_Atomic(struct loop_task *) tasks;
 	atomic_bool sleeping;
 	atomic_bool stopped;
+	atomic_uint posting;		/* threads that are in loop_post() or loop_stop() */
 	int wake_fd;
 	uint64_t wake_count;
 	struct loop_op wake;
@@ -156,11 +158,13 @@ void loop_post(struct loop *loop, struct loop_task *task)
 {
 	struct loop_task *first = atomic_load(&loop->tasks);
 
+	atomic_fetch_add(&loop->posting, 1);
 	do
 		task->next = first;
 	while (!atomic_compare_exchange_weak(&loop->tasks, &first, task));
 	if (atomic_exchange(&loop->sleeping, false))
 		wake_loop(loop);
+	atomic_fetch_sub(&loop->posting, 1);
 }
 
 static void run_tasks(struct loop *loop)
@@ -190,8 +194,10 @@ static void woken(struct loop_op *op, int res)
 
 void loop_stop(struct loop *loop)
 {
+	atomic_fetch_add(&loop->posting, 1);
 	atomic_store(&loop->stopped, true);
 	wake_loop(loop);
+	atomic_fetch_sub(&loop->posting, 1);
 }
 
 /* Says that it sleeps before it looks for tasks a last time, so that none is missed. */
@@ -246,6 +252,9 @@ int loop_open(struct loop **out, unsigned int entries)
 
 void loop_close(struct loop *loop)
 {
+	/* whoever posted the last task may still be about to wake us */
+	while (atomic_load(&loop->posting))
+		sched_yield();
 	uring_close(loop->uring);
 	close(loop->wake_fd);
 	free(loop->heap);
