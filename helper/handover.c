@@ -114,3 +114,59 @@ void handover_ask(struct handover_ask *ask, struct region *region)
 {
 	netlink_call(region->regiond->netlink, &ask->call);
 }
+
+/* ---- removing what is locked ---- */
+
+struct removal {
+	struct region *region;
+	unsigned int step;
+	void (*done)(void *arg, int error, const char *why);
+	void *arg;
+};
+
+static const uint8_t removal_steps[] = { REGIONFS_CMD_MOVED, REGIONFS_CMD_UNLOCK, REGIONFS_CMD_REGION_DEL };
+
+static void removal_end(struct removal *removal, int error, const char *why)
+{
+	removal->done(removal->arg, error, why);
+	region_put(removal->region);
+	free(removal);
+}
+
+/* Only the last step's error counts: an earlier helper may have got as far as any of them. */
+static void removal_next(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct removal *removal = arg;
+	struct handover_ask *ask;
+	uint8_t cmd;
+
+	if (removal->step == sizeof(removal_steps)) {
+		removal_end(removal, error, why);
+		return;
+	}
+	cmd = removal_steps[removal->step++];
+	ask = handover_ask_new(removal->region, cmd, removal_next, removal);
+	if (!ask) {
+		removal_end(removal, -ENOMEM, "out of memory");
+		return;
+	}
+	if (cmd == REGIONFS_CMD_MOVED)
+		netlink_set(&ask->call.attrs, EPOCH, epoch, removal->region->info.epoch + 1);
+	if (cmd == REGIONFS_CMD_REGION_DEL)
+		netlink_flag(&ask->call.attrs, DISCARD);
+	handover_ask(ask, removal->region);
+}
+
+void handover_remove(struct region *region, void (*done)(void *arg, int error, const char *why), void *arg)
+{
+	struct removal *removal = calloc(1, sizeof(*removal));
+
+	if (!removal) {
+		done(arg, -ENOMEM, "out of memory");
+		return;
+	}
+	removal->region = region_get(region);
+	removal->done = done;
+	removal->arg = arg;
+	removal_next(removal, 0, "", NULL);
+}

@@ -72,4 +72,10 @@ struct handover_ask *handover_ask_new(struct region *region, uint8_t cmd,
 						   const struct netlink_attrs *got), void *arg);
 void handover_ask(struct handover_ask *ask, struct region *region);
 
+/*
+ * Removes a region that is locked: it is made to have moved, so that who waits for it gets an error and never
+ * a byte, then unlocked and unlinked. done(arg, error, why), from within only when there is no memory.
+ */
+void handover_remove(struct region *region, void (*done)(void *arg, int error, const char *why), void *arg);
+
 #endif

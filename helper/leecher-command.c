@@ -105,6 +105,7 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher->path);
 	free(leecher->local);
 	free(leecher->from);
+	free(leecher->source);
 	free(leecher->resume);
 	free(leecher->reply);
 	free(leecher->ranges);
@@ -122,6 +123,15 @@ void leecher_answer_finalize(struct leecher *leecher, int error)
 		control_fail(call, error, "%s", leecher->why);
 	else
 		control_ok(call, leecher_show(&leecher->handover));
+}
+
+/* Who wants to leave hears that it has begun, or why it could not. */
+void leecher_begun(struct leecher *leecher)
+{
+	if (!leecher->detach || !leecher->call)
+		return;
+	control_ok(leecher->call, leecher_show(&leecher->handover));
+	leecher->call = NULL;
 }
 
 static void unlink_map(const struct leecher *leecher)
@@ -168,7 +178,7 @@ struct ending {
 	int error;
 };
 
-static void deleted(void *arg, int error, const char *why, const struct netlink_attrs *got)
+static void deleted(void *arg, int error, const char *why)
 {
 	struct ending *ending = arg;
 
@@ -183,7 +193,6 @@ void leecher_ended(struct leecher *leecher, int error)
 {
 	struct region *region = leecher->handover.region;
 	struct ending *ending = calloc(1, sizeof(*ending));
-	struct handover_ask *ask = NULL;
 
 	if (leecher->state == LEECHER_FAILED) {
 		free(ending);
@@ -196,17 +205,14 @@ void leecher_ended(struct leecher *leecher, int error)
 	leecher->leech = NULL;
 	if (!*leecher->why)
 		snprintf(leecher->why, sizeof(leecher->why), "%s", strerror(-error));
-	if (region && ending)
-		ask = handover_ask_new(region, REGIONFS_CMD_REGION_DEL, deleted, ending);
-	if (!ask) {
+	if (!region || !ending) {
 		free(ending);
 		finish(leecher, error);
 		return;
 	}
 	ending->leecher = leecher;
 	ending->error = error;
-	netlink_flag(&ask->call.attrs, DISCARD);
-	handover_ask(ask, region);
+	handover_remove(region, deleted, ending);
 }
 
 /* ---- success ---- */
@@ -286,8 +292,9 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	struct region *region = NULL;
 
 	if (!error) {
-		attrs.path = leecher->path;
-		attrs.have |= NETLINK_BIT(REGIONFS_A_PATH);
+		/* The answer holds the id alone. */
+		netlink_set(&attrs, PATH, path, leecher->path);
+		netlink_set(&attrs, SOURCE, source, leecher->source);
 		region_update(leecher->regiond->regions, &attrs);
 		region = region_find(leecher->regiond->regions, attrs.region);
 	}
@@ -303,26 +310,27 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	region_open(region, opened, leecher);
 }
 
-static int make_source(struct leecher *leecher, char *source, size_t len)
+static int make_source(struct leecher *leecher)
 {
 	char *local = uri_encode(leecher->local), *from = uri_encode(leecher->from);
 	int n = -1;
 
 	if (local && from)
-		n = snprintf(source, len, "leech:%s?local=%s&from=%s%s", leecher->token, local, from,
+		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s", leecher->token, local, from,
 			     backend_owned(leecher->local) ? "&owned" : "");
 	free(local);
 	free(from);
-	return n < 0 ? -ENOMEM : (size_t)n >= len ? -ENAMETOOLONG : 0;
+	if (n < 0)
+		leecher->source = NULL;
+	return n < 0 ? -ENOMEM : n > REGIONFS_SOURCE_MAX ? -ENAMETOOLONG : 0;
 }
 
 /* Made locked and empty: its size and mode come with TRACK. */
 static int add_region(struct leecher *leecher)
 {
-	static char source[REGIONFS_SOURCE_MAX + 1];	/* lives until netlink_call() has copied it */
 	struct region nobody = { .regiond = leecher->regiond };
 	struct handover_ask *ask;
-	int ret = make_source(leecher, source, sizeof(source));
+	int ret = make_source(leecher);
 
 	if (ret)
 		return ret;
@@ -331,7 +339,7 @@ static int add_region(struct leecher *leecher)
 		return -ENOMEM;
 	ask->call.attrs.have = 0;
 	netlink_set(&ask->call.attrs, PATH, path, leecher->path);
-	netlink_set(&ask->call.attrs, SOURCE, source, source);
+	netlink_set(&ask->call.attrs, SOURCE, source, leecher->source);
 	netlink_set(&ask->call.attrs, MODE, mode, 0600);
 	netlink_set(&ask->call.attrs, FLAGS, flags, REGIONFS_REGION_LOCKED);
 	netlink_set(&ask->call.attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_LOCKED);
@@ -476,9 +484,8 @@ void leecher_run(struct control_call *call)
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
 		unlink_map(leecher);
 		leecher_free(leecher);
-	} else if (detach) {
-		control_ok(call, leecher_show(&leecher->handover));
 	} else {
 		leecher->call = call;
+		leecher->detach = detach;
 	}
 }

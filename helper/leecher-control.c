@@ -45,7 +45,7 @@ void leecher_abort(struct control_call *call, struct region *region)
 
 /* ---- what an earlier helper has left ---- */
 
-static void cleaned(void *arg, int error, const char *why, const struct netlink_attrs *got)
+static void cleaned(void *arg, int error, const char *why)
 {
 	if (error)
 		control_fail(arg, error, "%s", why);
@@ -77,7 +77,6 @@ static int left_state(struct region *region, enum chunkmap_state *state)
 void leecher_clean(struct control_call *call, struct region *region)
 {
 	enum chunkmap_state state = CHUNKMAP_PULLING;
-	struct handover_ask *ask;
 
 	if (!region->info.source || strncmp(region->info.source, "leech:", 6)) {
 		control_fail(call, -EINVAL, "%s is not being migrated", region->info.path);
@@ -88,11 +87,5 @@ void leecher_clean(struct control_call *call, struct region *region)
 		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", region->info.path);
 		return;
 	}
-	ask = handover_ask_new(region, REGIONFS_CMD_REGION_DEL, cleaned, call);
-	if (!ask) {
-		control_fail(call, -ENOMEM, "out of memory");
-		return;
-	}
-	netlink_flag(&ask->call.attrs, DISCARD);
-	handover_ask(ask, region);
+	handover_remove(region, cleaned, call);
 }

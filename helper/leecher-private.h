@@ -28,8 +28,9 @@ struct leecher {
 	struct control_call *aborting;	/* "abort" */
 	struct leech *leech;
 	struct leech_watch watch;
-	char *path, *local, *from, *resume;
+	char *path, *local, *from, *source, *resume;
 	char token[33];
+	bool detach;			/* "leech" is answered once pulling has begun */
 	bool manual;			/* finalize when told to only */
 	bool wanted;			/* told to */
 	bool asking;			/* a message is under way */
@@ -75,6 +76,7 @@ void leecher_own(struct leecher *leecher);
 
 /* leecher-command.c */
 void leecher_ended(struct leecher *leecher, int error);
+void leecher_begun(struct leecher *leecher);
 void leecher_answer_finalize(struct leecher *leecher, int error);
 
 #endif

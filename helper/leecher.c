@@ -165,6 +165,7 @@ static void sized(void *arg, int error)
 	}
 	leecher->state = LEECHER_PULLING;
 	leecher->watch.settled = settled;
+	leecher_begun(leecher);
 	leech_pull(leecher->leech, true);
 }
 

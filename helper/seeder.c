@@ -181,6 +181,27 @@ void seeder_finalize(struct seeder *seeder)
 /* ---- OWNED ---- */
 
 
+static void unfrozen(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct region *region = arg;
+
+	if (error)
+		log_warning("%s stays frozen after its move: %s", region->info.path, why);
+	region_put(region);
+}
+
+/* Having moved keeps everybody out; a frozen one could not be removed. */
+static void unfreeze(struct seeder *seeder)
+{
+	struct region *region = region_of(seeder);
+	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_THAW, unfrozen, region);
+
+	if (ask) {
+		region_get(region);
+		handover_ask(ask, region);
+	}
+}
+
 static void kernel_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct seeder *seeder = arg;
@@ -197,6 +218,8 @@ static void kernel_moved(void *arg, int error, const char *why, const struct net
 	seeder->finalizing = NULL;
 	if (req)
 		serve_reply(req, 0, NULL, 0);
+	if (!error)
+		unfreeze(seeder);
 }
 
 void seeder_moved(struct seeder *seeder, struct serve_req *req)
