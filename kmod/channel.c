@@ -239,6 +239,8 @@ static int regionfs_tag_hand(struct regionfs_tag *tag)
 	}
 	regionfs_dispatch_unlock(inst);
 	regionfs_detach_finish(&victims);
+	if (err == -ECANCELED)
+		regionfs_request_purge(inst);
 	return err;
 }
 
@@ -273,6 +275,28 @@ void regionfs_dispatch_unlock(struct regionfs_instance *inst) __releases(&inst->
 		if (n == ARRAY_SIZE(cmds))
 			spin_lock(&inst->lock);
 	} while (n == ARRAY_SIZE(cmds));
+}
+
+/* inst->lock held. What a dead helper's tag leaves behind; its parked command is collected in @parked. */
+static void regionfs_abort_tag(struct regionfs_tag *tag, struct list_head *parked, struct list_head *victims)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	struct regionfs_request *req = tag->req;
+
+	if (tag->state == REGIONFS_T_PARKED) {
+		tag->state = REGIONFS_T_IDLE;
+		list_move_tail(&tag->parked, parked);
+	} else if (tag->state == REGIONFS_T_SENT && !req->busy) {
+		tag->state = REGIONFS_T_IDLE;
+		tag->req = NULL;
+		if (regionfs_op_has_payload(req->op)) {
+			regionfs_detach_locked(req, victims);
+			regionfs_request_forget(inst, req);
+			regionfs_request_put(req);
+		} else {
+			regionfs_request_requeue(inst, req);
+		}
+	}
 }
 
 /* inst->lock held. Is @tag's request what the helper says it answers? */
@@ -341,6 +365,22 @@ static int regionfs_commit_error(s16 error)
 	return error < 0 && error > -MAX_ERRNO && error != -REGIONFS_RETRY && error > -512 ? error : -EIO;
 }
 
+/*
+ * inst->lock held; released. The channel died while the answer was being copied, and its abort left the tag to us: what it would
+ * have done.
+ */
+static void regionfs_commit_dead(struct regionfs_tag *tag) __releases(&tag->chan->inst->lock)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+	LIST_HEAD(victims);
+	LIST_HEAD(parked);
+
+	regionfs_abort_tag(tag, &parked, &victims);	/* SENT or IDLE, so nothing is parked */
+	regionfs_dispatch_unlock(inst);
+	regionfs_detach_finish(&victims);
+	regionfs_request_purge(inst);
+}
+
 static int regionfs_commit(struct regionfs_tag *tag, u64 addr, u32 cookie, s16 error)
 {
 	struct regionfs_instance *inst = tag->chan->inst;
@@ -353,6 +393,10 @@ static int regionfs_commit(struct regionfs_tag *tag, u64 addr, u32 cookie, s16 e
 	for (;;) {
 		spin_lock(&inst->lock);
 		err = regionfs_commit_check(tag, cookie);
+		if (err == -ECANCELED && regionfs_tag_queue(tag)->owner == current) {
+			regionfs_commit_dead(tag);
+			return err;
+		}
 		if (err) {
 			spin_unlock(&inst->lock);
 			return err;
@@ -428,28 +472,6 @@ static int regionfs_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (parked)
 		io_uring_cmd_done(cmd, -ECANCELED, 0, issue_flags);
 	return 0;
-}
-
-/* inst->lock held. What a dead helper's tag leaves behind; its parked command is collected in @parked. */
-static void regionfs_abort_tag(struct regionfs_tag *tag, struct list_head *parked, struct list_head *victims)
-{
-	struct regionfs_instance *inst = tag->chan->inst;
-	struct regionfs_request *req = tag->req;
-
-	if (tag->state == REGIONFS_T_PARKED) {
-		tag->state = REGIONFS_T_IDLE;
-		list_move_tail(&tag->parked, parked);
-	} else if (tag->state == REGIONFS_T_SENT && !req->busy) {
-		tag->state = REGIONFS_T_IDLE;
-		tag->req = NULL;
-		if (regionfs_op_has_payload(req->op)) {
-			regionfs_detach_locked(req, victims);
-			regionfs_request_forget(inst, req);
-			regionfs_request_put(req);
-		} else {
-			regionfs_request_requeue(inst, req);
-		}
-	}
 }
 
 /* inst->lock held. What was not sent yet must not keep folios locked either. */
@@ -556,7 +578,7 @@ static int regionfs_attach_publish(struct regionfs_channel *chan, struct regionf
 
 	chan->tgid = get_pid(task_tgid(current));
 	spin_lock(&inst->lock);
-	if (inst->chan) {
+	if (inst->chan || inst->dying || inst->gone) {
 		err = -EBUSY;
 	} else {
 		chan->attach_gen = ++inst->attach_gen;

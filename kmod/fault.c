@@ -62,7 +62,8 @@ static void regionfs_fault_readahead(struct vm_fault *vmf)
 
 /*
  * Waits for a page that is being read, interruptibly, where filemap_fault() would only be killable. True when the
- * fault lock was dropped.
+ * fault lock was dropped. The folio's own wait queue is not for modules; ours is woken when a request or a STORE ends, and the
+ * time-out is for folios that are unlocked by the page cache itself.
  */
 static bool regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, struct folio *folio)
 {
@@ -72,7 +73,7 @@ static bool regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *r
 		return false;
 	file = get_file(vmf->vma->vm_file);
 	regionfs_release_fault_lock(vmf);
-	wait_event_freezable(region->wait, !folio_test_locked(folio));
+	wait_event_freezable_timeout(region->wait, !folio_test_locked(folio), HZ / 20);
 	fput(file);
 	return true;
 }

@@ -37,8 +37,12 @@ static void regionfs_read_fail(struct regionfs_region *region, struct folio *fol
 static int regionfs_read_add(struct regionfs_builder *b, struct folio *folio)
 {
 	size_t size = folio_size(folio), at;
-	struct regionfs_part *part = size > b->max ? regionfs_part_new(b->region, folio, b->max) : NULL;
+	struct regionfs_part *part = NULL;
 
+	if (size > b->max) {
+		regionfs_builder_flush(b);	/* it may hold the last part of the reserve */
+		part = regionfs_part_new(b->region, folio, b->max);
+	}
 	for (at = 0; at < size; at += b->max) {
 		if (!regionfs_builder_add(b, folio, at, min_t(size_t, size - at, b->max), part))
 			continue;

@@ -15,7 +15,8 @@
 
 DEFINE_MUTEX(regionfs_instances_lock);
 static LIST_HEAD(regionfs_instances);
-struct workqueue_struct *regionfs_wq;
+struct workqueue_struct *regionfs_wq;		/* short works, on which others depend */
+struct workqueue_struct *regionfs_op_wq;	/* those that wait */
 
 struct regionfs_instance *regionfs_instance_get(struct regionfs_instance *inst)
 {
@@ -112,6 +113,7 @@ static struct regionfs_instance *regionfs_instance_alloc(struct net *net, const 
 		return NULL;
 	}
 	refcount_set(&inst->refs, 1);
+	INIT_LIST_HEAD(&inst->node);
 	strscpy(inst->name, name, sizeof(inst->name));
 	inst->net = net;
 	inst->id = get_random_u64();
@@ -227,6 +229,20 @@ unsigned int regionfs_instance_mounts(struct regionfs_instance *inst)
 	return mounts;
 }
 
+/*
+ * May a mount that has just taken a superblock reference stay? Called with it, so that a stop that comes later sees the
+ * mount. Not when a stop or the last unmount was faster.
+ */
+bool regionfs_instance_mountable(struct regionfs_instance *inst)
+{
+	bool yes;
+
+	mutex_lock(&regionfs_instances_lock);
+	yes = !list_empty(&inst->node) && !inst->stopping && (inst->mnt || inst->release);
+	mutex_unlock(&regionfs_instances_lock);
+	return yes;
+}
+
 /* The instance is to end with its last mount, of which the caller holds one. */
 void regionfs_instance_release_mount(struct regionfs_instance *inst)
 {
@@ -306,7 +322,9 @@ int regionfs_instance_stop(struct regionfs_instance *inst, bool helper_calls, bo
 		*lost = regionfs_instance_dirty(inst);
 	}
 	mutex_lock(&regionfs_instances_lock);
-	if (*lost && !discard) {
+	if (!inst->mnt) {
+		*why = "the instance is already ending";
+	} else if (*lost && !discard) {
 		*why = "bytes are dirty and could not be written: start the helper, or discard them";
 	} else if (atomic_read(&inst->sb->s_active) > 1) {
 		*why = "the instance was mounted meanwhile";
@@ -315,7 +333,7 @@ int regionfs_instance_stop(struct regionfs_instance *inst, bool helper_calls, bo
 		mnt = inst->mnt;
 		inst->mnt = NULL;
 	}
-	inst->stopping = mnt;
+	inst->stopping = mnt;	/* for good, or not at all */
 	mutex_unlock(&regionfs_instances_lock);
 	if (!mnt)
 		return err ?: -EBUSY;
@@ -326,12 +344,15 @@ int regionfs_instance_stop(struct regionfs_instance *inst, bool helper_calls, bo
 /* From ->kill_sb, after the inodes are gone: the name is free again. Drops the superblock's reference. */
 void regionfs_instance_gone(struct regionfs_instance *inst)
 {
-	regionfs_event(inst, NULL, REGIONFS_EVENT_INSTANCE_GONE);
-	mutex_lock(&regionfs_instances_lock);
-	inst->sb = NULL;
-	list_del_init(&inst->node);
-	mutex_unlock(&regionfs_instances_lock);
+	if (!list_empty(&inst->node)) {	/* else its own mount failed, with the mutex held */
+		regionfs_event(inst, NULL, REGIONFS_EVENT_INSTANCE_GONE);
+		mutex_lock(&regionfs_instances_lock);
+		list_del_init(&inst->node);
+		mutex_unlock(&regionfs_instances_lock);
+	}
+	WRITE_ONCE(inst->net, &init_net);	/* a helper that is still attached may outlive the other */
 	spin_lock(&inst->lock);
+	inst->sb = NULL;
 	inst->gone = true;
 	spin_unlock(&inst->lock);
 	regionfs_request_purge(inst);
@@ -353,7 +374,7 @@ int regionfs_instance_set_ratio(struct regionfs_instance *inst, u32 percent)
 }
 
 /* See the top. */
-static void __net_exit regionfs_net_exit(struct net *net)
+static void __net_exit regionfs_net_pre_exit(struct net *net)
 {
 	struct regionfs_instance *inst;
 	char tail[20];
@@ -367,14 +388,14 @@ static void __net_exit regionfs_net_exit(struct net *net)
 			inst->name[REGIONFS_NAME_MAX - strlen(tail)] = '\0';
 			strlcat(inst->name, tail, sizeof(inst->name));
 		}
-		inst->net = &init_net;
+		WRITE_ONCE(inst->net, &init_net);
 		pr_info("regionfs: instance %s moved to the initial network namespace, as its own is gone\n", inst->name);
 	}
 	mutex_unlock(&regionfs_instances_lock);
 }
 
 static struct pernet_operations regionfs_net_ops = {
-	.exit = regionfs_net_exit,
+	.pre_exit = regionfs_net_pre_exit,	/* before the grace period that regionfs_event() relies on */
 };
 
 int __init regionfs_instances_init(void)
@@ -384,14 +405,19 @@ int __init regionfs_instances_init(void)
 	regionfs_wq = alloc_workqueue("regionfs", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!regionfs_wq)
 		return -ENOMEM;
-	err = register_pernet_subsys(&regionfs_net_ops);
-	if (err)
-		destroy_workqueue(regionfs_wq);
+	regionfs_op_wq = alloc_workqueue("regionfs-op", WQ_UNBOUND, 0);
+	err = regionfs_op_wq ? register_pernet_subsys(&regionfs_net_ops) : -ENOMEM;
+	if (!err)
+		return 0;
+	if (regionfs_op_wq)
+		destroy_workqueue(regionfs_op_wq);
+	destroy_workqueue(regionfs_wq);
 	return err;
 }
 
 void regionfs_instances_exit(void)
 {
 	unregister_pernet_subsys(&regionfs_net_ops);
+	destroy_workqueue(regionfs_op_wq);
 	destroy_workqueue(regionfs_wq);
 }

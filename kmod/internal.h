@@ -109,12 +109,13 @@ struct regionfs_instance *regionfs_instance_open(struct net *net, const char *na
 struct regionfs_instance *regionfs_instance_next(struct net *net, u64 after);
 int regionfs_instance_stop(struct regionfs_instance *inst, bool helper_calls, bool discard, unsigned long deadline,
 			   u64 *lost, const char **why);
+bool regionfs_instance_mountable(struct regionfs_instance *inst);
 void regionfs_instance_release_mount(struct regionfs_instance *inst);
 u64 regionfs_instance_dirty(struct regionfs_instance *inst);
 unsigned int regionfs_instance_mounts(struct regionfs_instance *inst);
 void regionfs_instance_gone(struct regionfs_instance *inst);
 int regionfs_instance_set_ratio(struct regionfs_instance *inst, u32 percent);
-extern struct workqueue_struct *regionfs_wq;
+extern struct workqueue_struct *regionfs_wq, *regionfs_op_wq;
 int regionfs_instances_init(void);
 void regionfs_instances_exit(void);
 
@@ -148,6 +149,7 @@ ssize_t regionfs_direct_write(struct kiocb *iocb, struct iov_iter *from);
 
 /* truncate.c */
 int regionfs_truncate(struct inode *inode, loff_t size);
+void regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size);
 long regionfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline);
 u64 regionfs_drop_all(struct regionfs_region *region);

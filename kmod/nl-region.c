@@ -224,24 +224,6 @@ static int regionfs_nl_set_owner(struct regionfs_region *region, struct genl_inf
 	return err ? regionfs_nl_refuse(info, err, "a region's epoch never goes down") : 0;
 }
 
-/* The source has this size already. */
-static void regionfs_nl_set_size(struct regionfs_region *region, struct inode *inode, u64 size)
-{
-	inode_lock(inode);
-	filemap_invalidate_lock(inode->i_mapping);
-	atomic64_add(size - i_size_read(inode), &region->inst->bytes);
-	if (size < i_size_read(inode)) {
-		regionfs_detach_range(region, round_down(size, PAGE_SIZE), U64_MAX);
-		truncate_setsize(inode, size);
-		regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
-	} else {
-		i_size_write(inode, size);
-	}
-	regionfs_changed_all(region);
-	filemap_invalidate_unlock(inode->i_mapping);
-	inode_unlock(inode);
-}
-
 static int regionfs_nl_set_inode(struct regionfs_nl *nl)
 {
 	struct genl_info *info = nl->info;
@@ -253,7 +235,7 @@ static int regionfs_nl_set_inode(struct regionfs_nl *nl)
 	if (info->attrs[REGIONFS_A_SIZE] && nla_get_u64(info->attrs[REGIONFS_A_SIZE]) > inode->i_sb->s_maxbytes)
 		err = regionfs_nl_refuse(info, -EFBIG, "the size is larger than a file can be");
 	else if (info->attrs[REGIONFS_A_SIZE])
-		regionfs_nl_set_size(nl->region, inode, nla_get_u64(info->attrs[REGIONFS_A_SIZE]));
+		regionfs_set_size(nl->region, inode, nla_get_u64(info->attrs[REGIONFS_A_SIZE]));
 	if (!err && info->attrs[REGIONFS_A_MODE]) {
 		inode_lock(inode);
 		inode->i_mode = S_IFREG | nla_get_u32(info->attrs[REGIONFS_A_MODE]);

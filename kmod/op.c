@@ -153,7 +153,7 @@ int regionfs_nl_op(struct sk_buff *skb, struct genl_info *info)
 		goto end;
 	}
 	regionfs_op_init(op, &nl);
-	queue_work(regionfs_wq, &op->work);
+	queue_work(regionfs_op_wq, &op->work);
 end:
 	regionfs_nl_end(&nl);
 	return err;

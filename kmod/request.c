@@ -281,7 +281,7 @@ bool regionfs_request_retry(struct regionfs_instance *inst, struct regionfs_requ
 	regionfs_request_requeue(inst, req);
 	req->not_before = (jiffies + HZ) | 1;
 	inst->nr_delayed++;
-	mod_delayed_work(regionfs_wq, &inst->takeback, HZ);
+	queue_delayed_work(regionfs_wq, &inst->takeback, HZ);
 	return true;
 }
 

@@ -84,6 +84,7 @@ static long regionfs_region_patience(struct regionfs_region *region)
 int regionfs_region_wait(struct regionfs_region *region, unsigned int want, unsigned int task_state)
 {
 	struct regionfs_instance *inst = region->inst;
+	struct regionfs_channel *chan;
 	long left;
 	int err;
 
@@ -91,7 +92,9 @@ int regionfs_region_wait(struct regionfs_region *region, unsigned int want, unsi
 		left = want & REGIONFS_WANT_HELPER ? regionfs_region_patience(region) : MAX_SCHEDULE_TIMEOUT;
 		if (!left)
 			return -EIO;
-		left = regionfs_wait_gate(inst, regionfs_region_may(region, want) != -EAGAIN, task_state, left);
+		chan = READ_ONCE(inst->chan);	/* when it goes, the patience is another */
+		left = regionfs_wait_gate(inst, regionfs_region_may(region, want) != -EAGAIN ||
+					  READ_ONCE(inst->chan) != chan, task_state, left);
 		if (left < 0)
 			return left;
 	}

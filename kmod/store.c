@@ -95,6 +95,8 @@ static int regionfs_store_enter(struct regionfs_region *region, struct address_s
 		folio_mark_uptodate(folio);
 	}
 	folio_unlock(folio);
+	if (wq_has_sleeper(&region->wait))
+		wake_up_all(&region->wait);
 unlock:
 	filemap_invalidate_unlock_shared(mapping);
 	return err;

@@ -135,7 +135,8 @@ static int regionfs_test_super(struct super_block *sb, struct fs_context *fc)
 	return sb->s_fs_info == fc->s_fs_info;
 }
 
-static int regionfs_get_super(struct fs_context *fc, struct regionfs_instance *inst)
+/* Only the instance's own mount makes a superblock; the others find it, or come too late. */
+static int regionfs_get_super(struct fs_context *fc, struct regionfs_instance *inst, bool internal)
 {
 	struct super_block *sb;
 	int err = 0;
@@ -147,7 +148,9 @@ static int regionfs_get_super(struct fs_context *fc, struct regionfs_instance *i
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
 	if (!sb->s_root)
-		err = regionfs_fill_super(sb);
+		err = internal ? regionfs_fill_super(sb) : -EBUSY;
+	else if (!regionfs_instance_mountable(inst))
+		err = -EBUSY;
 	if (err) {
 		deactivate_locked_super(sb);
 		return err;
@@ -163,7 +166,7 @@ static int regionfs_get_tree(struct fs_context *fc)
 	int err;
 
 	if (ctx->inst)
-		return regionfs_get_super(fc, ctx->inst);
+		return regionfs_get_super(fc, ctx->inst, true);
 	if (!fc->source || !*fc->source || strchr(fc->source, '/'))
 		return invalf(fc, "name an instance: mount -t regionfs NAME DIR");
 	if (fc->user_ns != &init_user_ns)
@@ -173,7 +176,7 @@ static int regionfs_get_tree(struct fs_context *fc)
 		errorf(fc, "there is no instance %s in this network namespace: start regiond, or use mount.regionfs", fc->source);
 	if (IS_ERR(inst))
 		return PTR_ERR(inst);
-	err = regionfs_get_super(fc, inst);
+	err = regionfs_get_super(fc, inst, false);
 	if (!err && ctx->release)
 		regionfs_instance_release_mount(inst);
 	regionfs_instance_put(inst);

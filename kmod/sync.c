@@ -62,7 +62,8 @@ static int regionfs_wait_helper(struct regionfs_region *region, unsigned long de
 
 	if (!deadline)
 		return regionfs_region_wait(region, REGIONFS_WANT_HELPER | REGIONFS_WANT_INTERNAL, TASK_KILLABLE);
-	left = wait_event_killable_timeout(inst->wait, READ_ONCE(inst->chan), regionfs_time_left(deadline));
+	left = wait_event_killable_timeout(inst->wait, READ_ONCE(inst->chan) && !READ_ONCE(region->closing),
+					   regionfs_time_left(deadline));
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -EBUSY;

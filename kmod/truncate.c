@@ -86,6 +86,21 @@ int regionfs_truncate(struct inode *inode, loff_t size)
 	return err;
 }
 
+/* The source has this size already: the file takes it, and no RESIZE is sent. */
+void regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size)
+{
+	inode_lock(inode);
+	regionfs_close(region, round_down(min(size, i_size_read(inode)), PAGE_SIZE), U64_MAX);
+	filemap_invalidate_lock(inode->i_mapping);
+	atomic64_add(size - i_size_read(inode), &region->inst->bytes);
+	truncate_setsize(inode, size);
+	regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
+	regionfs_changed_all(region);
+	filemap_invalidate_unlock(inode->i_mapping);
+	regionfs_reopen(region);
+	inode_unlock(inode);
+}
+
 /* Inode lock held; whole pages, of which the last may reach over the end of the file. */
 static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 {

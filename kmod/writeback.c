@@ -69,6 +69,7 @@ static void regionfs_write_runs(struct regionfs_builder *b, struct folio *folio,
 	size_t at = 0;
 
 	if (n > 1) {
+		regionfs_builder_flush(b);	/* it may hold the last part of the reserve */
 		part = mempool_alloc(b->region->inst->parts, GFP_NOFS);
 		atomic_set(&part->left, n);
 		part->error = 0;
@@ -102,12 +103,12 @@ static void regionfs_write_folio(struct regionfs_builder *b, struct folio *folio
 }
 
 /*
- * The flusher leaves pages alone that the helper has not let go of: it would write them for ever, since they are taken back
- * each time. fsync tries, and waits.
+ * The flusher, sync(2)'s too, leaves pages alone that the helper has not let go of: it would write them for ever, since
+ * they are taken back each time. fsync and freeze try, and wait.
  */
-static bool regionfs_write_closed(struct regionfs_region *region, struct folio *folio)
+static bool regionfs_write_closed(struct regionfs_region *region, struct folio *folio, struct writeback_control *wbc)
 {
-	return READ_ONCE(region->nr_shells) && current->flags & PF_KTHREAD &&
+	return READ_ONCE(region->nr_shells) && (wbc->sync_mode == WB_SYNC_NONE || wbc->for_sync) &&
 	       regionfs_order_closed(region, folio->index, folio_next_index(folio) - 1);
 }
 
@@ -124,7 +125,7 @@ static bool regionfs_write_start(struct regionfs_builder *b, struct address_spac
 		if (folio_wait_writeback_killable(folio))
 			return false;
 	}
-	if (regionfs_write_closed(b->region, folio)) {
+	if (regionfs_write_closed(b->region, folio, wbc)) {
 		wbc->pages_skipped++;
 		return false;
 	}
@@ -180,13 +181,24 @@ static int regionfs_write_range(struct regionfs_builder *b, struct address_space
 	return err;
 }
 
+/* A flush that found nothing to do because it could not do it must look again. */
+static void regionfs_write_missed(struct regionfs_region *region)
+{
+	spin_lock(&region->inst->lock);
+	region->takeback_seq++;
+	spin_unlock(&region->inst->lock);
+}
+
 /* Background write-back rests while there is no helper, and for a moment after an error. */
 static bool regionfs_write_later(struct regionfs_region *region, struct writeback_control *wbc)
 {
 	unsigned long after = READ_ONCE(region->retry_after);
 
-	if (!READ_ONCE(region->inst->chan) || READ_ONCE(region->closing))
+	if (!READ_ONCE(region->inst->chan) || READ_ONCE(region->closing)) {
+		if (wbc->sync_mode == WB_SYNC_ALL)
+			regionfs_write_missed(region);
 		return true;
+	}
 	return wbc->sync_mode == WB_SYNC_NONE && after && time_before(jiffies, after);
 }
 
