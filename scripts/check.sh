@@ -65,7 +65,8 @@ selftests() {
 
 # For prove: shows a kept log, and ends as the test did
 if [ "${1:-}" = --replay ]; then
-	cat "$2"
+	# one test that bails out must not end prove
+	sed 's/^Bail out!/# bailed out:/' "$2"
 	rc=$(sed -n 's/^# exit status: //p' "$2" | tail -1)
 	# 4 is kselftest's "skipped", which the plan says as well
 	[ "${rc:-1}" -eq 4 ] && exit 0
