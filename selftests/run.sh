@@ -75,6 +75,9 @@ stuck() {
 	done
 }
 
+# Run-time directories outlive their instances; the next test is to see none of them
+forget_instances() { [ -z "${REGIONFS_VM:-}" ] || rm -rf /run/regionfs/*; }
+
 # splat MARK: whether the kernel's log shows one since
 splat() {
 	local log
@@ -99,6 +102,7 @@ run_program() {
 		stuck "$test" && echo '# it cannot be killed' && rc=99
 	fi
 	leftovers && rc=1
+	forget_instances
 	splat "$mark" && rc=1
 	return $rc
 }
