@@ -184,13 +184,12 @@ static struct regionfs_instance *regionfs_instance_create(struct net *net, const
 	if (!inst)
 		return ERR_PTR(-ENOMEM);
 	mnt = regionfs_super_mount(inst);
-	if (IS_ERR(mnt)) {
-		regionfs_instance_put(inst);
-		return ERR_CAST(mnt);
+	if (!IS_ERR(mnt)) {
+		inst->mnt = mnt;
+		list_add_tail(&inst->node, &regionfs_instances);
 	}
-	inst->mnt = mnt;
-	list_add_tail(&inst->node, &regionfs_instances);
-	return inst;
+	regionfs_instance_put(inst);	/* the superblock has one, if there is a superblock */
+	return IS_ERR(mnt) ? ERR_CAST(mnt) : inst;
 }
 
 /* Finds or, with @create, makes one. -ENOENT, -EEXIST (with @exclusive), -EBUSY (it is being stopped), -EINVAL, -ENOMEM. */
