@@ -76,7 +76,13 @@ stuck() {
 }
 
 # Run-time directories outlive their instances; the next test is to see none of them
-forget_instances() { [ -z "${REGIONFS_VM:-}" ] || rm -rf /run/regionfs/*; }
+forget_instances() {
+	[ -n "${REGIONFS_VM:-}" ] || return
+	{
+		umount -l /run/regionfs/*/memory
+		rm -rf /run/regionfs/*
+	} 2> /dev/null
+}
 
 # splat MARK: whether the kernel's log shows one since
 splat() {
