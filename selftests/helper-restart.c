@@ -103,8 +103,9 @@ static void under_mapping(char *map, int fd)
 	bool good = true;
 
 	for (int round = 0; round < 5; round++) {
-		pattern_fill(map, SIZE / 2, 0, 100 + round);
+		/* first the rule: the flusher may be faster than sync_file_range */
 		fh_rule(e.fh, REGIONFS_OP_WRITE, id, 0, 0, FH_DIE, 0, 1);
+		pattern_fill(map, SIZE / 2, 0, 100 + round);
 		sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 		good &= !fh_wait_dead(e.fh, SOON);
 		fh_clear(e.fh);
