@@ -39,7 +39,7 @@ steps_are_whole() {
 
 # move FROM FROM-NS FROM-IP FROM-MNT TO TO-MNT: moves the region with the program
 move() {
-	local from=$1 ip=$3 to=$5 to_mnt=$6 seeder
+	local from=$1 ip=$3 from_mnt=$4 to=$5 to_mnt=$6 seeder grown
 	rm -f "$work/suspended"
 	on "$from" seed db --listen "$ip:7001" "${tls[@]}" --suspend "$work/suspend" --json \
 		> "$work/seed.$from" 2> "$work/seed.err" & seeder=$!
@@ -48,6 +48,10 @@ move() {
 	ok "$to has pulled all of it once" wait_for 60 is_settled "$to"
 	timeout 1 head -c 1 "$to_mnt/db"
 	is $? 124 "nobody on $to can read it yet"
+	# The file grows behind the counters, from within a chunk into another
+	openssl rand 70001 > "$work/tail"
+	must dd if="$work/tail" of="$from_mnt/db" bs=4k oflag=append conv=notrunc
+	grown=$(stat -c %s "$from_mnt/db")
 	counters "$to_mnt/db" check > "$work/waited" 2>&1 & waiting=$!
 	ok "$to finalizes" on "$to" finalize db --json
 	cp "$work/said" "$work/final.$to"
@@ -57,6 +61,8 @@ move() {
 	wait $seeder
 	is $? 0 'with success'
 	ok "$to is complete" wait_for 30 state_is "$to" db complete
+	is "$(stat -c %s "$to_mnt/db")" "$grown" 'its size is the one that it had'
+	ok 'what was appended is there' cmp "$work/tail" <(tail -c 70001 "$to_mnt/db")
 	note "downtime $(jq .downtime "$work/final.$to") ms, dirty $(jq .dirty_bytes "$work/final.$to"), seeder sent $(jq .bytes "$work/seed.$from")"
 }
 

@@ -19,7 +19,12 @@ static void size_done(struct leech *leech, int error)
 static void resized(struct backend_req *req, int error)
 {
 	struct leech *leech = container_of(req, struct leech, resize);
+	uint64_t old = chunkmap_size(leech->map);
+	uint32_t chunk = chunkmap_chunk(leech->map);
 
+	/* The last chunk was fetched as far as it was known to go; the other side may have more of it. */
+	if (leech->new_size > old && old % chunk)
+		chunkmap_set(leech->map, old / chunk, old / chunk + 1, false);
 	if (!error)
 		error = chunkmap_resize(leech->map, leech->new_size);
 	if (!error)

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "dial.h"
 #include "export.h"
 #include "listener.h"
+#include "spawner.h"
 #include "tap.h"
 #include "target.h"
 
@@ -337,7 +339,10 @@ static void test_random(const char *what, const struct listener_options *options
 	char source[256];
 
 	source_of(source, sizeof(source), export, scheme, uri_options);
-	if (!strncmp(options->listen, "unix:", 5))
+	if (!strcmp(scheme, "peer+exec"))
+		snprintf(source, sizeof(source), "peer+exec:exec socat STDIO UNIX-CONNECT:%s?region=dir/db",
+			 options->listen + 5);
+	else if (!strncmp(options->listen, "unix:", 5))
 		snprintf(source, sizeof(source), "peer+%s?region=dir/db", options->listen);
 	backend = client_open(source, (struct who){ .instance = 1, .generation = 1 });
 	if (!tap_ok(backend != NULL, "%s: opens", what))
@@ -515,14 +520,25 @@ static const char *write_key(const char *name, char *path, size_t len, char digi
 	return path;
 }
 
+static void test_exec(const struct listener_options *local)
+{
+	if (system("command -v socat > /dev/null"))
+		tap_skip("a command's stdin and stdout", "no socat");
+	else
+		test_random("exec", local, "peer+exec", "");
+}
+
 int main(void)
 {
+	struct spawner *spawner;
 	struct listener_options tls = { .listen = "127.0.0.1:0", .tls_psk = key_file };
 	struct listener_options local;
 	char command[64], listen[64];
 
-	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
+	if (!mkdtemp(dir) || spawner_fork(&spawner) || loop_open(&loop, 0) || server_open(&server, loop) ||
+	    spawner_start(spawner, loop))
 		return 99;
+	dial_set_spawner(spawner);
 	array.target.ops = &array_ops;
 	list_init(&array.held);
 	write_key("right", key_file, sizeof(key_file), '0');
@@ -532,6 +548,7 @@ int main(void)
 	test_random("clear text", &plain, "peer+plain", "");
 	test_random("TLS", &tls, "peer", "?credential=right&connections=3");
 	test_random("UNIX", &local, "peer+unix", "");
+	test_exec(&local);
 	test_writers();
 	test_read_only();
 	test_keys();

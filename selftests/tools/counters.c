@@ -3,6 +3,8 @@
  * counters: a program with its state in a mapped file, to be moved while it runs. Each step adds one to some counters all over
  * the file, then to the count of steps in its first page, and then says the step's number on its output.
  *
+ * The first page also says how many pages there are counters in, so that the file may grow behind them.
+ *
  *   counters FILE PAGES-A-STEP PAUSE-MS	goes on from where the file says; SIGTERM ends it after a step
  *   counters FILE check			prints the number of steps, and fails if a counter does not agree with it
  */
@@ -102,7 +104,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (!strcmp(argv[2], "check"))
-		return check(map, (uint64_t)st.st_size / PAGE);
-	return run(map, (uint64_t)st.st_size / PAGE, (unsigned int)atoi(argv[2]),
+		return check(map, counter(map, 0)[2]);
+	if (!counter(map, 0)[2])
+		counter(map, 0)[2] = (uint64_t)st.st_size / PAGE;
+	return run(map, counter(map, 0)[2], (unsigned int)atoi(argv[2]),
 		   argc > 3 ? (unsigned int)atoi(argv[3]) : 0);
 }
