@@ -13,6 +13,7 @@ tell() { printf '  %s\n' "$@"; }
 die() { echo "demo: $*" >&2; exit 1; }
 mib() { awk -v b="$1" 'BEGIN { printf "%.2f MiB", b / 1048576 }'; }
 on() { local name=$1 command=$2; shift 2; regionctl "$command" --instance "$name" "$@"; }
+# shellcheck disable=SC2016 # awk's, not the shell's
 sent_by() { nsenter "--net=/run/netns/$1" awk '/wire:/ { print $10 }' /proc/net/dev; }
 state_of() { on "$1" stat shop.db --json | jq -r '.handover.state // "none"'; }
 
