@@ -46,4 +46,7 @@ struct regionfs_channel {
 	bool dead;			/* inst->lock */
 };
 
+/* attach.c */
+int regionfs_attach(struct regionfs_channel *chan, u64 addr);
+
 #endif /* REGIONFS_CHANNEL_H */

@@ -58,7 +58,11 @@ static inline struct folio *regionfs_get_cached_folio(struct address_space *mapp
 	return IS_ERR_OR_NULL(folio) ? NULL : folio;
 }
 
-static inline struct folio *regionfs_get_folio(struct address_space *mapping, pgoff_t index, int fgp,
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define fgf_t int
+#endif
+
+static inline struct folio *regionfs_get_folio(struct address_space *mapping, pgoff_t index, fgf_t fgp,
 					       gfp_t gfp)
 {
 	struct folio *folio = __filemap_get_folio(mapping, index, fgp, gfp);
@@ -142,8 +146,10 @@ static inline void regionfs_fillattr(struct regionfs_idmap *idmap, u32 mask, str
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #define regionfs_filemap_splice_read filemap_splice_read
+#define REGIONFS_SPLICE_BY_READ false
 #else
 #define regionfs_filemap_splice_read generic_file_splice_read
+#define REGIONFS_SPLICE_BY_READ true	/* ->read_iter waits and counts itself in */
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)

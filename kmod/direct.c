@@ -194,18 +194,22 @@ static int regionfs_direct_invalidate(struct regionfs_region *region, loff_t pos
 	return err == -EBUSY ? -REGIONFS_RETRY : err;
 }
 
-static void regionfs_direct_written(struct inode *inode, loff_t pos, ssize_t done)
+/*
+ * The whole range leaves the page cache, done or not: of a batch that failed in its middle, or whose program was killed, the later
+ * parts may have been written, or may be written yet; what is read from now on is ordered after them.
+ */
+static void regionfs_direct_written(struct inode *inode, loff_t pos, size_t count, ssize_t done)
 {
 	struct address_space *mapping = inode->i_mapping;
 	struct regionfs_region *region = regionfs_region_of(inode);
 	loff_t size = i_size_read(inode);
 
-	if (pos + done > size) {
+	if (done && pos + done > size) {
 		atomic64_add(pos + done - size, &region->inst->bytes);
 		i_size_write(inode, pos + done);
 	}
 	if (mapping->nrpages &&
-	    invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT, (pos + done - 1) >> PAGE_SHIFT))
+	    invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT, (pos + count - 1) >> PAGE_SHIFT))
 		mapping_set_error(mapping, -EIO);	/* someone maps and dirties what was just written around him */
 }
 
@@ -215,6 +219,7 @@ static ssize_t regionfs_direct_write_locked(struct kiocb *iocb, struct iov_iter 
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct regionfs_region *region = regionfs_region_of(inode);
 	loff_t pos;
+	size_t count;
 	ssize_t done;
 
 	*err = generic_write_checks(iocb, from);
@@ -228,17 +233,18 @@ static ssize_t regionfs_direct_write_locked(struct kiocb *iocb, struct iov_iter 
 		*err = regionfs_direct_invalidate(region, pos, iov_iter_count(from));
 	if (*err)
 		return 0;
+	count = iov_iter_count(from);
 	done = regionfs_direct_run(region, REGIONFS_OP_WRITE, pos, from, err);
-	if (done)
-		regionfs_direct_written(inode, pos, done);
+	regionfs_direct_written(inode, pos, count, done);
 	iocb->ki_pos += done;
 	return done;
 }
 
 static ssize_t regionfs_direct_write_once(struct kiocb *iocb, struct iov_iter *from, struct regionfs_region *region, int *err)
 {
-	pgoff_t first = iocb->ki_pos >> PAGE_SHIFT, last = (iocb->ki_pos + iov_iter_count(from)) >> PAGE_SHIFT;
 	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t pos = iocb->ki_flags & IOCB_APPEND ? i_size_read(inode) : iocb->ki_pos;
+	pgoff_t first = pos >> PAGE_SHIFT, last = (pos + iov_iter_count(from)) >> PAGE_SHIFT;
 	ssize_t done = 0;
 
 	*err = regionfs_region_wait(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_HELPER, TASK_KILLABLE);

@@ -125,6 +125,15 @@ void regionfs_dirty_destroy(struct regionfs_region *region)
 	xa_destroy(&region->dirty);
 }
 
+/* Only ever up: two answers may come here in either order. */
+static void regionfs_raise(u64 *at, u64 seq)
+{
+	u64 old = READ_ONCE(*at);
+
+	while (old < seq && !try_cmpxchg(at, &old, seq))
+		;
+}
+
 /* The source has changed here: a WRITE was acknowledged, or may have been. */
 void regionfs_changed(struct regionfs_region *region, u64 pos, u64 len)
 {
@@ -135,15 +144,15 @@ void regionfs_changed(struct regionfs_region *region, u64 pos, u64 len)
 		struct regionfs_dirty *block = regionfs_dirty_block(region, index);
 
 		if (block)
-			WRITE_ONCE(block->changed, seq);
+			regionfs_raise(&block->changed, seq);
 		else
-			WRITE_ONCE(region->changed_all, seq);
+			regionfs_raise(&region->changed_all, seq);
 	}
 }
 
 void regionfs_changed_all(struct regionfs_region *region)
 {
-	WRITE_ONCE(region->changed_all, atomic64_inc_return(&region->change_seq));
+	regionfs_raise(&region->changed_all, atomic64_inc_return(&region->change_seq));
 }
 
 u64 regionfs_change_token(struct regionfs_region *region)

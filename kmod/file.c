@@ -84,6 +84,8 @@ static ssize_t regionfs_splice_read(struct file *in, loff_t *pos, struct pipe_in
 
 	if (regionfs_region_is_helper(region))
 		return -EDEADLK;
+	if (REGIONFS_SPLICE_BY_READ)
+		return regionfs_filemap_splice_read(in, pos, pipe, len, flags);
 	do {
 		ret = regionfs_region_enter(region, 0);
 		if (!ret) {

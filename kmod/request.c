@@ -241,6 +241,8 @@ void regionfs_request_end(struct regionfs_request *req, int error)
 		regionfs_stat_add(region, REGIONFS_STAT_ERRORS, 1);
 	if (!error && req->op != REGIONFS_OP_READ && req->op != REGIONFS_OP_SYNC)
 		set_bit(REGIONFS_R_UNSYNCED, &region->flags);
+	if (!error && (req->op == REGIONFS_OP_DISCARD || req->op == REGIONFS_OP_RESIZE))
+		regionfs_changed_all(region);	/* what was pulled before it was done is old */
 	regionfs_payload_finish(req, error);
 	req->error = error;
 	complete_all(&req->done);

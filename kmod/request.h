@@ -110,6 +110,7 @@ static inline bool regionfs_op_has_payload(u8 op)
 /* order.c, all under inst->lock */
 bool regionfs_order_add(struct regionfs_request *req);
 void regionfs_order_del(struct regionfs_request *req);
+bool regionfs_order_pending(struct regionfs_region *region, pgoff_t first, pgoff_t last);
 bool regionfs_order_closed(struct regionfs_region *region, pgoff_t first, pgoff_t last);
 
 /* channel.c: pairs pending requests with parked tags; called with inst->lock held, returns with it released. */

@@ -282,7 +282,8 @@ int regionfs_region_unlock(struct regionfs_region *region, const struct regionfs
 	if (!regionfs_region_test(region, REGIONFS_R_LOCKED))
 		return 0;
 	for (i = 0; i < nr; i++) {
-		loff_t end = ranges[i].length ? ranges[i].offset + ranges[i].length : LLONG_MAX;
+		u64 left = LLONG_MAX - min_t(u64, ranges[i].offset, LLONG_MAX);
+		loff_t end = ranges[i].length && ranges[i].length < left ? ranges[i].offset + ranges[i].length : LLONG_MAX;
 
 		err = regionfs_invalidate(region, ranges[i].offset, end, true, jiffies + HZ);
 		if (err)

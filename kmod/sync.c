@@ -6,6 +6,7 @@
  * requests, and begins again when one of them left its bytes dirty.
  */
 #include <linux/pagemap.h>
+#include <linux/pagevec.h>
 #include <linux/writeback.h>
 #include <linux/sched/signal.h>
 #include "request.h"
@@ -85,6 +86,28 @@ static bool regionfs_mapping_busy(struct regionfs_region *region, struct address
 	       !list_empty_careful(&region->ordered);
 }
 
+/*
+ * Someone else's write-back may have folios in hand that it has cleaned and not sent yet: no request tells of them, only their
+ * write-back flag. Killable, and no longer than the take-back limit for each.
+ */
+static int regionfs_wait_unsent(struct address_space *mapping, pgoff_t index, pgoff_t end)
+{
+	struct folio_batch batch;
+	unsigned int i;
+	int err = 0;
+
+	folio_batch_init(&batch);
+	while (!err && index <= end &&
+	       filemap_get_folios_tag(mapping, &index, end, PAGECACHE_TAG_WRITEBACK, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch) && !err; i++)
+			err = folio_wait_writeback_killable(batch.folios[i]);
+		folio_batch_release(&batch);
+		if (index == ULONG_MAX)
+			break;
+	}
+	return err;
+}
+
 static int regionfs_flush_once(struct regionfs_region *region, struct address_space *mapping, loff_t start, loff_t end,
 			       unsigned long deadline)
 {
@@ -96,6 +119,8 @@ static int regionfs_flush_once(struct regionfs_region *region, struct address_sp
 			return err;
 	}
 	err = filemap_fdatawrite_range(mapping, start, end);
+	if (!err)
+		err = regionfs_wait_unsent(mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
 	if (err)
 		return err;
 	return regionfs_wait_answers(region, start, end, deadline);

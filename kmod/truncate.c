@@ -233,7 +233,7 @@ int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end
 
 	if (!inode)
 		return -ENOENT;
-	if (start >= end) {
+	if (start < 0 || start >= end) {
 		regionfs_region_iput(region, inode);
 		return -EINVAL;
 	}

@@ -74,7 +74,7 @@ static bool regionfs_write_prepare(struct folio *folio, loff_t pos, size_t len, 
 
 	if (folio_test_uptodate(folio) || (!from && len >= fsize))
 		return true;
-	if (folio_pos(folio) < size || folio_test_large(folio))
+	if (folio_pos(folio) < size)
 		return false;
 	folio_zero_segments(folio, 0, from, from + len, fsize);
 	return true;
@@ -200,7 +200,7 @@ static int regionfs_write_fill(struct kiocb *iocb, struct iov_iter *iter, struct
 	*len -= fault_in_iov_iter_readable(iter, *len);
 	if (!*len)
 		return -EFAULT;
-	if (again && round_down(pos, PAGE_SIZE) < i_size_read(inode))
+	if (again)
 		return regionfs_fill_page(iocb->ki_filp, region, pos >> PAGE_SHIFT);
 	return regionfs_write_edges(iocb->ki_filp, region, pos, *len);
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/* ATTACH: an open /dev/regionfs becomes one helper's side of an instance. */
+#include <linux/nsproxy.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "channel.h"
+
+static int regionfs_attach_check(const struct regionfs_attach *a)
+{
+	if (a->size != sizeof(*a) || a->abi != REGIONFS_ABI)
+		return -EPROTO;
+	if (a->flags & ~REGIONFS_ATTACH_CREATE)
+		return -EOPNOTSUPP;
+	if (memchr_inv(a->reserved, 0, sizeof(a->reserved)) || a->name[sizeof(a->name) - 1] || !a->name[0])
+		return -EINVAL;
+	if (!a->nr_queues || a->nr_queues > REGIONFS_QUEUES_MAX || !a->depth || a->depth > REGIONFS_DEPTH_MAX)
+		return -EINVAL;
+	if (!a->desc_addr || a->desc_addr % sizeof(struct regionfs_io_desc))
+		return -EINVAL;
+	if (a->max_request && (a->max_request < REGIONFS_REQUEST_MIN || a->max_request > REGIONFS_REQUEST_MAX ||
+			       !is_power_of_2(a->max_request)))
+		return -EINVAL;
+	return 0;
+}
+
+static int regionfs_attach_tags(struct regionfs_channel *chan, const struct regionfs_attach *a)
+{
+	u32 i, nr = (u32)a->nr_queues * a->depth;
+
+	chan->queues = kvcalloc(a->nr_queues, sizeof(*chan->queues), GFP_KERNEL_ACCOUNT);
+	chan->tags = kvcalloc(nr, sizeof(*chan->tags), GFP_KERNEL_ACCOUNT);
+	if (!chan->queues || !chan->tags) {
+		kvfree(chan->queues);
+		kvfree(chan->tags);
+		return -ENOMEM;
+	}
+	for (i = 0; i < a->nr_queues; i++)
+		INIT_LIST_HEAD(&chan->queues[i].parked);
+	for (i = 0; i < nr; i++) {
+		chan->tags[i].chan = chan;
+		chan->tags[i].index = i;
+		INIT_LIST_HEAD(&chan->tags[i].parked);
+	}
+	chan->nr_queues = a->nr_queues;
+	chan->depth = a->depth;
+	chan->desc_addr = a->desc_addr;
+	chan->max_request = a->max_request ?: REGIONFS_REQUEST_DEFAULT;
+	chan->features = (a->features & (REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE)) | REGIONFS_F_RECOVER;
+	return 0;
+}
+
+static int regionfs_attach_publish(struct regionfs_channel *chan, struct regionfs_instance *inst)
+{
+	int err = 0;
+
+	chan->tgid = get_pid(task_tgid(current));
+	spin_lock(&inst->lock);
+	if (inst->chan || inst->dying || inst->gone) {
+		err = -EBUSY;
+	} else {
+		chan->attach_gen = ++inst->attach_gen;
+		inst->max_request = chan->max_request;
+		inst->chan = chan;
+		smp_store_release(&chan->inst, inst);	/* after all that the commands read */
+	}
+	spin_unlock(&inst->lock);
+	if (err) {
+		put_pid(chan->tgid);
+		return err;
+	}
+	wake_up_all(&inst->wait);
+	regionfs_event(inst, NULL, REGIONFS_EVENT_ATTACHED);
+	queue_work(regionfs_wq, &inst->kick);
+	return 0;
+}
+
+static int regionfs_attach_do(struct regionfs_channel *chan, struct regionfs_attach *a)
+{
+	struct regionfs_instance *inst;
+	int err;
+
+	inst = regionfs_instance_open(current->nsproxy->net_ns, a->name, a->flags & REGIONFS_ATTACH_CREATE, false);
+	if (IS_ERR(inst))
+		return PTR_ERR(inst);
+	err = regionfs_attach_tags(chan, a);
+	if (err)
+		goto put;
+	err = regionfs_attach_publish(chan, inst);
+	if (err)
+		goto free;
+	a->features = chan->features;
+	a->max_request = chan->max_request;
+	a->attach_gen = chan->attach_gen;
+	a->instance_id = inst->id;
+	return 0;
+free:
+	kvfree(chan->queues);
+	kvfree(chan->tags);
+	chan->queues = NULL;
+	chan->tags = NULL;
+put:
+	regionfs_instance_put(inst);
+	return err;
+}
+
+/* Binds an open device to an instance, once. See the contract for errors. */
+int regionfs_attach(struct regionfs_channel *chan, u64 addr)
+{
+	struct regionfs_attach a;
+	int err;
+
+	if (copy_from_user(&a, u64_to_user_ptr(addr), sizeof(a)))
+		return -EFAULT;
+	err = regionfs_attach_check(&a);
+	if (err)
+		return err;
+	mutex_lock(&chan->attach_lock);
+	err = chan->inst ? -EISCONN : regionfs_attach_do(chan, &a);
+	mutex_unlock(&chan->attach_lock);
+	if (!err && copy_to_user(u64_to_user_ptr(addr), &a, sizeof(a)))
+		return -EFAULT;
+	return err;
+}
