@@ -85,6 +85,19 @@ static struct io_uring_cmd *regionfs_pair(struct regionfs_instance *inst)
 	return tag->cmd;
 }
 
+/* inst->lock held, not busy. What a dead helper had in hand: what has folios gives them back, the rest is for the next one. */
+static void regionfs_request_reclaim(struct regionfs_instance *inst, struct regionfs_request *req,
+				     struct list_head *victims)
+{
+	if (!regionfs_op_has_payload(req->op)) {
+		regionfs_request_requeue(inst, req);
+		return;
+	}
+	regionfs_detach_locked(req, victims);
+	regionfs_request_forget(inst, req);
+	regionfs_request_put(req);
+}
+
 /* inst->lock held. Nobody but its owner ends a command that is HANDING, so the lock can be dropped. */
 static bool regionfs_tag_dead(struct regionfs_tag *tag, struct list_head *victims)
 {
@@ -96,15 +109,8 @@ static bool regionfs_tag_dead(struct regionfs_tag *tag, struct list_head *victim
 	tag->state = REGIONFS_T_IDLE;
 	tag->cmd = NULL;
 	tag->req = NULL;
-	if (!req)
-		return true;
-	if (regionfs_op_has_payload(req->op)) {
-		regionfs_detach_locked(req, victims);
-		regionfs_request_forget(inst, req);
-		regionfs_request_put(req);
-	} else {
-		regionfs_request_requeue(inst, req);
-	}
+	if (req)
+		regionfs_request_reclaim(inst, req, victims);
 	return true;
 }
 
@@ -169,6 +175,14 @@ static int regionfs_hand_fault_in(struct regionfs_tag *tag, u64 len)
 	return 0;
 }
 
+/* inst->lock held. Detachers, who look at busy without it, go on. */
+static void regionfs_copy_end(struct regionfs_instance *inst, struct regionfs_request *req)
+{
+	WRITE_ONCE(req->busy, false);
+	if (wq_has_sleeper(&inst->busy_wait))
+		wake_up_all(&inst->busy_wait);
+}
+
 /* inst->lock held on entry and return; copies with the lock dropped. */
 static int regionfs_hand_busy(struct regionfs_tag *tag, struct regionfs_request *req)
 	__must_hold(&tag->chan->inst->lock)
@@ -180,9 +194,7 @@ static int regionfs_hand_busy(struct regionfs_tag *tag, struct regionfs_request 
 	spin_unlock(&inst->lock);
 	err = regionfs_hand_copy(tag, req);
 	spin_lock(&inst->lock);
-	WRITE_ONCE(req->busy, false);
-	if (wq_has_sleeper(&inst->busy_wait))
-		wake_up_all(&inst->busy_wait);
+	regionfs_copy_end(inst, req);
 	return err;
 }
 
@@ -289,13 +301,7 @@ static void regionfs_abort_tag(struct regionfs_tag *tag, struct list_head *parke
 	} else if (tag->state == REGIONFS_T_SENT && !req->busy) {
 		tag->state = REGIONFS_T_IDLE;
 		tag->req = NULL;
-		if (regionfs_op_has_payload(req->op)) {
-			regionfs_detach_locked(req, victims);
-			regionfs_request_forget(inst, req);
-			regionfs_request_put(req);
-		} else {
-			regionfs_request_requeue(inst, req);
-		}
+		regionfs_request_reclaim(inst, req, victims);
 	}
 }
 
@@ -321,9 +327,7 @@ static int regionfs_commit_copy(struct regionfs_instance *inst, struct regionfs_
 	spin_unlock(&inst->lock);
 	err = regionfs_payload_from_user(req, addr);
 	spin_lock(&inst->lock);
-	WRITE_ONCE(req->busy, false);
-	if (wq_has_sleeper(&inst->busy_wait))
-		wake_up_all(&inst->busy_wait);
+	regionfs_copy_end(inst, req);
 	return err;
 }
 
