@@ -15,7 +15,7 @@ static bool regionfs_dirty_folio(struct address_space *mapping, struct folio *fo
 
 	if (unlikely(region && regionfs_region_test(region, REGIONFS_R_FROZEN)) &&
 	    !test_and_set_bit(REGIONFS_R_LATE_DIRTY, &region->flags))
-		regionfs_event(region->inst, region, REGIONFS_EVENT_LATE_DIRTY);
+		queue_work(regionfs_wq, &region->inst->late);	/* a page table may be locked here */
 	return filemap_dirty_folio(mapping, folio);
 }
 

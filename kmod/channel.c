@@ -145,7 +145,7 @@ static void regionfs_describe(struct regionfs_request *req, struct regionfs_io_d
 
 	*desc = (struct regionfs_io_desc){
 		.id = req->id, .region = region->id, .offset = req->pos, .length = req->len, .arg = req->arg,
-		.epoch = READ_ONCE(region->epoch), .region_gen = READ_ONCE(region->gen),
+		.epoch = req->epoch, .region_gen = READ_ONCE(region->gen),
 		.attach_gen = req->attach_gen, .op = req->op, .flags = req->flags,
 	};
 }
@@ -349,6 +349,8 @@ static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(
 		regionfs_region_put(region);
 		return;
 	}
+	if (!error && req->op != REGIONFS_OP_READ && req->op != REGIONFS_OP_SYNC)
+		atomic64_inc(&req->region->answered);	/* before anyone can see that it is off the lists */
 	regionfs_request_forget(inst, req);
 	regionfs_dispatch_unlock(inst);
 	if (!shell) {

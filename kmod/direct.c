@@ -56,16 +56,15 @@ static ssize_t regionfs_direct_pages(struct regionfs_request *req, struct iov_it
 	return added;
 }
 
-/* The next request, not submitted yet: at most @max bytes. */
-static struct regionfs_request *regionfs_direct_request(struct regionfs_region *region, u8 op, loff_t pos,
-							struct iov_iter *iter, size_t max)
+/* The next request, with a part of the program's memory and no place yet: at most @max bytes. */
+static struct regionfs_request *regionfs_direct_request(struct regionfs_region *region, u8 op, struct iov_iter *iter,
+							size_t max)
 {
 	struct regionfs_request *req = regionfs_request_alloc(region, op, GFP_KERNEL);
 	ssize_t n = 0;
 
 	if (!req)
 		return ERR_PTR(-ENOMEM);
-	req->pos = pos;
 	req->flags = REGIONFS_REQ_DIRECT | REGIONFS_REQ_DEMAND;
 	req->dirty_pages = op == REGIONFS_OP_READ && user_backed_iter(iter);
 	max = min(max, iov_iter_count(iter));
@@ -80,8 +79,8 @@ static struct regionfs_request *regionfs_direct_request(struct regionfs_region *
 	return ERR_PTR(n ?: -ENOMEM);
 }
 
-/* Submits up to a batch. Bytes submitted, or an error when there are none. */
-static ssize_t regionfs_direct_submit(struct regionfs_direct *d, u8 op, loff_t pos, struct iov_iter *iter)
+/* Pins the memory of up to a batch. Call it without any lock: the pages may be a region's own. Bytes, or an error when none. */
+static ssize_t regionfs_direct_prepare(struct regionfs_direct *d, u8 op, struct iov_iter *iter)
 {
 	u32 max = READ_ONCE(d->region->inst->max_request);
 	struct regionfs_request *req;
@@ -89,14 +88,23 @@ static ssize_t regionfs_direct_submit(struct regionfs_direct *d, u8 op, loff_t p
 
 	d->nr = 0;
 	while (iov_iter_count(iter) && d->nr < REGIONFS_DIRECT_BATCH) {
-		req = regionfs_direct_request(d->region, op, pos + sum, iter, max);
+		req = regionfs_direct_request(d->region, op, iter, max);
 		if (IS_ERR(req))
 			return sum ?: PTR_ERR(req);
 		sum += req->len;
-		d->reqs[d->nr++] = regionfs_request_get(req);
-		regionfs_request_submit(req);
+		d->reqs[d->nr++] = req;
 	}
 	return sum;
+}
+
+/* Gives a prepared batch up. */
+static void regionfs_direct_drop(struct regionfs_direct *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->nr; i++)
+		regionfs_request_end(d->reqs[i], -REGIONFS_RETRY);
+	d->nr = 0;
 }
 
 /* Waits for a batch. Bytes done from its start on; *@err is why no more. */
@@ -117,24 +125,17 @@ static ssize_t regionfs_direct_wait(struct regionfs_direct *d, int *err)
 	return done;
 }
 
-/* Moves all of @iter, or until an error; -REGIONFS_RETRY when the helper went away in the middle. */
-static ssize_t regionfs_direct_run(struct regionfs_region *region, u8 op, loff_t pos, struct iov_iter *iter, int *err)
+/* Sends a prepared batch to @pos. Bytes done from its start on; *@err is why no more, -REGIONFS_RETRY if the helper went away. */
+static ssize_t regionfs_direct_run(struct regionfs_direct *d, loff_t pos, int *err)
 {
-	struct regionfs_direct d = { .region = region };
-	ssize_t sum = 0, sent, done;
+	unsigned int i;
 
-	*err = 0;
-	while (iov_iter_count(iter) && !*err) {
-		sent = regionfs_direct_submit(&d, op, pos + sum, iter);
-		if (sent < 0) {
-			*err = sent;
-			break;
-		}
-		done = regionfs_direct_wait(&d, err);
-		iov_iter_revert(iter, sent - done);
-		sum += done;
+	for (i = 0; i < d->nr; i++) {
+		d->reqs[i]->pos = pos;
+		pos += d->reqs[i]->len;
+		regionfs_request_submit(regionfs_request_get(d->reqs[i]));
 	}
-	return sum;
+	return regionfs_direct_wait(d, err);
 }
 
 static bool regionfs_direct_aligned(loff_t pos, size_t count)
@@ -142,20 +143,30 @@ static bool regionfs_direct_aligned(loff_t pos, size_t count)
 	return !((pos | count) & (REGIONFS_DIRECT_ALIGN - 1));
 }
 
-/* One attempt: dirty pages of the range are written, then it is read. */
+/* One batch: dirty pages of the range are written, then it is read. Bytes read; *@err is why no more. */
 static ssize_t regionfs_direct_read_once(struct regionfs_region *region, loff_t pos, struct iov_iter *to, int *err)
 {
-	ssize_t done = 0;
+	struct regionfs_direct d = { .region = region };
+	ssize_t sent, done = 0;
 
 	*err = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_KILLABLE);
 	if (!*err)
 		*err = regionfs_flush(region, pos, pos + iov_iter_count(to) - 1, 0);
-	if (!*err)
-		*err = regionfs_region_enter(region, 0);
 	if (*err)
 		return 0;
-	done = regionfs_direct_run(region, REGIONFS_OP_READ, pos, to, err);
-	regionfs_region_exit(region, 0);
+	sent = regionfs_direct_prepare(&d, REGIONFS_OP_READ, to);
+	if (sent < 0) {
+		*err = sent;
+		return 0;
+	}
+	*err = regionfs_region_enter(region, 0);
+	if (!*err) {
+		done = regionfs_direct_run(&d, pos, err);
+		regionfs_region_exit(region, 0);
+	} else {
+		regionfs_direct_drop(&d);
+	}
+	iov_iter_revert(to, sent - done);
 	return done;
 }
 
@@ -178,7 +189,7 @@ ssize_t regionfs_direct_read(struct kiocb *iocb, struct iov_iter *to)
 		n = regionfs_direct_read_once(region, iocb->ki_pos, to, &err);
 		iocb->ki_pos += n;
 		done += n;
-	} while (done < cut && (!err || err == -REGIONFS_RETRY || err == -EAGAIN));
+	} while (done < cut && ((!err && n) || err == -REGIONFS_RETRY || err == -EAGAIN));
 	iov_iter_reexpand(to, count - done);
 	return done ?: err;
 }
@@ -196,7 +207,8 @@ static int regionfs_direct_invalidate(struct regionfs_region *region, loff_t pos
 
 /*
  * The whole range leaves the page cache, done or not: of a batch that failed in its middle, or whose program was killed, the later
- * parts may have been written, or may be written yet; what is read from now on is ordered after them.
+ * parts may have been written, or may be written yet; what is read from now on is ordered after them. Where such parts lie past
+ * the end of the file, the source is cut there, after them: else they would show when the file grows.
  */
 static void regionfs_direct_written(struct inode *inode, loff_t pos, size_t count, ssize_t done)
 {
@@ -208,59 +220,94 @@ static void regionfs_direct_written(struct inode *inode, loff_t pos, size_t coun
 		atomic64_add(pos + done - size, &region->inst->bytes);
 		i_size_write(inode, pos + done);
 	}
+	if (done < count && pos + count > i_size_read(inode))
+		mapping_set_error(mapping, regionfs_cut_source(region, i_size_read(inode)));
 	if (mapping->nrpages &&
 	    invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT, (pos + count - 1) >> PAGE_SHIFT))
 		mapping_set_error(mapping, -EIO);	/* someone maps and dirties what was just written around him */
 }
 
-/* Inode lock held, counted in as a writer. Bytes written; *@err says why no more. */
-static ssize_t regionfs_direct_write_locked(struct kiocb *iocb, struct iov_iter *from, int *err)
+/* Inode lock held: may @count bytes be written, and where? The file's limits may say that it is @count bytes, and no more. */
+static int regionfs_direct_checks(struct kiocb *iocb, loff_t *count)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct regionfs_region *region = regionfs_region_of(inode);
-	loff_t pos;
-	size_t count;
+	int err = generic_write_checks_count(iocb, count);
+
+	if (err || !*count)
+		return err;
+	if (!regionfs_direct_aligned(iocb->ki_pos, *count))
+		return -EINVAL;
+	err = file_modified(iocb->ki_filp);
+	if (!err && iocb->ki_pos > i_size_read(inode))
+		err = regionfs_zero_tail(inode, i_size_read(inode));
+	return err ?: regionfs_direct_invalidate(regionfs_region_of(inode), iocb->ki_pos, *count);
+}
+
+/* Inode lock held, counted in as a writer; takes over the batch of @sent bytes. Bytes written; *@err says why no more. */
+static ssize_t regionfs_direct_write_locked(struct kiocb *iocb, struct regionfs_direct *d, size_t sent, loff_t *limit,
+					    int *err)
+{
 	ssize_t done;
 
-	*err = generic_write_checks(iocb, from);
-	if (*err <= 0)
+	*limit = sent;
+	*err = regionfs_direct_checks(iocb, limit);
+	if (!*err && *limit < sent)
+		*err = -REGIONFS_RETRY;
+	if (*err) {
+		regionfs_direct_drop(d);
 		return 0;
-	pos = iocb->ki_pos;
-	*err = regionfs_direct_aligned(pos, iov_iter_count(from)) ? file_modified(iocb->ki_filp) : -EINVAL;
-	if (!*err && pos > i_size_read(inode))
-		*err = regionfs_zero_tail(inode, i_size_read(inode));
-	if (!*err)
-		*err = regionfs_direct_invalidate(region, pos, iov_iter_count(from));
-	if (*err)
-		return 0;
-	count = iov_iter_count(from);
-	done = regionfs_direct_run(region, REGIONFS_OP_WRITE, pos, from, err);
-	regionfs_direct_written(inode, pos, count, done);
+	}
+	done = regionfs_direct_run(d, iocb->ki_pos, err);
+	regionfs_direct_written(file_inode(iocb->ki_filp), iocb->ki_pos, sent, done);
 	iocb->ki_pos += done;
+	return done;
+}
+
+/* Takes over the batch; see above. */
+static ssize_t regionfs_direct_write_batch(struct kiocb *iocb, struct regionfs_direct *d, size_t sent, loff_t *limit, int *err)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t done = 0;
+
+	*limit = sent;
+	*err = down_write_killable(&inode->i_rwsem);
+	if (*err) {
+		regionfs_direct_drop(d);
+		return 0;
+	}
+	*err = regionfs_region_enter(d->region, REGIONFS_WANT_WRITE);
+	if (!*err) {
+		done = regionfs_direct_write_locked(iocb, d, sent, limit, err);
+		regionfs_region_exit(d->region, REGIONFS_WANT_WRITE);
+	} else {
+		regionfs_direct_drop(d);
+	}
+	inode_unlock(inode);
 	return done;
 }
 
 static ssize_t regionfs_direct_write_once(struct kiocb *iocb, struct iov_iter *from, struct regionfs_region *region, int *err)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	loff_t pos = iocb->ki_flags & IOCB_APPEND ? i_size_read(inode) : iocb->ki_pos;
+	loff_t pos = iocb->ki_flags & IOCB_APPEND ? i_size_read(inode) : iocb->ki_pos, limit;
 	pgoff_t first = pos >> PAGE_SHIFT, last = (pos + iov_iter_count(from)) >> PAGE_SHIFT;
-	ssize_t done = 0;
+	struct regionfs_direct d = { .region = region };
+	ssize_t sent, done;
 
 	*err = regionfs_region_wait(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_HELPER, TASK_KILLABLE);
 	if (!*err)	/* an earlier attempt that was taken back keeps its range until it is answered */
 		*err = wait_event_killable(region->wait, !regionfs_order_closed(region, first, last));
 	if (*err)
 		return 0;
-	*err = down_write_killable(&inode->i_rwsem);
-	if (*err)
+	sent = regionfs_direct_prepare(&d, REGIONFS_OP_WRITE, from);
+	if (sent < 0) {
+		*err = sent;
 		return 0;
-	*err = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
-	if (!*err) {
-		done = regionfs_direct_write_locked(iocb, from, err);
-		regionfs_region_exit(region, REGIONFS_WANT_WRITE);
 	}
-	inode_unlock(inode);
+	done = regionfs_direct_write_batch(iocb, &d, sent, &limit, err);
+	iov_iter_revert(from, sent - done);
+	if (limit < sent)	/* of the file, or of what the program may write */
+		iov_iter_truncate(from, limit);
 	return done;
 }
 

@@ -61,39 +61,39 @@ static void regionfs_fault_readahead(struct vm_fault *vmf)
 }
 
 /*
- * Waits for a page that is being read, interruptibly, where filemap_fault() would only be killable. True when the
- * fault lock was dropped. The folio's own wait queue is not for modules; ours is woken when a request or a STORE ends, and the
- * time-out is for folios that are unlocked by the page cache itself.
+ * Waits for a page that is being read, interruptibly, where filemap_fault() would only be killable; drops the fault lock, and the
+ * folio's reference. Not counted in as a reader: a lock or a hand-over need not wait for it. The folio's own wait
+ * queue is not for modules; ours is woken when a request or a STORE ends, and the time-out is for folios that are unlocked by
+ * the page cache itself.
  */
-static bool regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, struct folio *folio)
+static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, struct folio *folio)
 {
-	struct file *file;
+	struct file *file = get_file(vmf->vma->vm_file);
 
-	if (!(vmf->flags & FAULT_FLAG_INTERRUPTIBLE) || !regionfs_fault_may_drop(vmf) || !folio_test_locked(folio))
-		return false;
-	file = get_file(vmf->vma->vm_file);
 	regionfs_release_fault_lock(vmf);
 	wait_event_freezable_timeout(region->wait, !folio_test_locked(folio), HZ / 20);
+	folio_put(folio);
 	fput(file);
-	return true;
+	return VM_FAULT_RETRY;
 }
 
-/* Brings the page in, as far as that goes without errors. True when the fault lock was dropped. */
-static bool regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *region)
+/* Starts to bring the page in. Its folio, counted, when there is something to wait for and that may be done without locks. */
+static struct folio *regionfs_fault_fill(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct folio *folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
-	bool dropped;
 
 	if (!folio) {
 		regionfs_fault_readahead(vmf);
 		folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
 	}
 	if (!folio)
-		return false;
-	dropped = !folio_test_uptodate(folio) && regionfs_fault_await(vmf, region, folio);
+		return NULL;
+	if (!folio_test_uptodate(folio) && folio_test_locked(folio) && vmf->flags & FAULT_FLAG_INTERRUPTIBLE &&
+	    regionfs_fault_may_drop(vmf))
+		return folio;
 	folio_put(folio);
-	return dropped;
+	return NULL;
 }
 
 static unsigned int regionfs_fault_want(const struct vm_fault *vmf)
@@ -109,13 +109,15 @@ static vm_fault_t regionfs_fault_refused(struct vm_fault *vmf, struct regionfs_r
 	return VM_FAULT_SIGBUS;
 }
 
-static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region)
+/* Counted in as a reader. *@await: a folio to wait for when that is over. */
+static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region, struct folio **await)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	u64 seq = READ_ONCE(region->retry_seq);
 	vm_fault_t ret;
 
-	if (regionfs_fault_fill(vmf, region))
+	*await = regionfs_fault_fill(vmf);
+	if (*await)
 		return VM_FAULT_RETRY;
 	ret = filemap_fault(vmf);
 	if (!(ret & VM_FAULT_SIGBUS) || vmf->pgoff >= DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE))
@@ -134,10 +136,10 @@ static bool regionfs_fault_cached(struct vm_fault *vmf)
 	return yes;
 }
 
-static vm_fault_t regionfs_fault(struct vm_fault *vmf)
+static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_region *region)
 {
-	struct regionfs_region *region = regionfs_region_of(file_inode(vmf->vma->vm_file));
 	unsigned int want = regionfs_fault_want(vmf);
+	struct folio *await;
 	vm_fault_t ret;
 	int err;
 
@@ -156,8 +158,18 @@ static vm_fault_t regionfs_fault(struct vm_fault *vmf)
 	err = regionfs_region_enter(region, 0);
 	if (err)
 		return regionfs_fault_refused(vmf, region, err);
-	ret = regionfs_fault_do(vmf, region);
+	ret = regionfs_fault_do(vmf, region, &await);
 	regionfs_region_exit(region, 0);
+	return await ? regionfs_fault_await(vmf, region, await) : ret;
+}
+
+/* Once the fault lock is dropped, only our reference keeps the region: the file may have been unmapped and closed meanwhile. */
+static vm_fault_t regionfs_fault(struct vm_fault *vmf)
+{
+	struct regionfs_region *region = regionfs_region_get(regionfs_region_of(file_inode(vmf->vma->vm_file)));
+	vm_fault_t ret = regionfs_fault_try(vmf, region);
+
+	regionfs_region_put(region);
 	return ret;
 }
 
@@ -188,7 +200,8 @@ static vm_fault_t regionfs_mkwrite_locked(struct vm_fault *vmf, struct regionfs_
 	else
 		regionfs_dirty_set(region, vmf->pgoff, 1);
 	filemap_dirty_folio(mapping, folio);
-	return VM_FAULT_LOCKED;
+	smp_mb();	/* dirty before the look at the flag: pairs with regionfs_region_set_read_only() */
+	return regionfs_region_test(region, REGIONFS_R_READ_ONLY) ? VM_FAULT_SIGBUS : VM_FAULT_LOCKED;
 }
 
 /*

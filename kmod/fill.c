@@ -9,6 +9,7 @@
  */
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include "request.h"
 
 static struct regionfs_part *regionfs_part_new(struct regionfs_region *region, struct folio *folio, u32 max)
@@ -84,38 +85,35 @@ void regionfs_readahead(struct readahead_control *rac)
 	regionfs_builder_flush(&b);
 }
 
-/* Parts are few and rare here: only folios larger than a request need more than one. */
-static int regionfs_read_parts(struct regionfs_builder *b, struct folio *folio)
-{
-	int err;
+/* Requests that the largest folio, of 1 MiB, can take: it has a piece in each. */
+#define REGIONFS_READ_PARTS	(SZ_1M / REGIONFS_REQUEST_MIN)
 
-	folio_get(folio);
-	err = regionfs_read_add(b, folio);
-	regionfs_builder_flush(b);
-	if (err)
-		return err;
-	err = folio_wait_locked_killable(folio);
-	if (err)
-		return err;
-	return folio_test_uptodate(folio) ? 0 : AOP_TRUNCATED_PAGE;
+/* Waits for all of them, or until killed. An error that the helper gave comes before "look again". */
+static int regionfs_read_wait(struct regionfs_request **reqs, u32 nr)
+{
+	int err = 0, e;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		e = err == -EINTR ? err : regionfs_request_wait(reqs[i]);
+		if (!err || err == -REGIONFS_RETRY)
+			err = e ?: err;
+		regionfs_request_put(reqs[i]);
+	}
+	return err == -REGIONFS_RETRY ? AOP_TRUNCATED_PAGE : err;
 }
 
 static int regionfs_read_one(struct regionfs_builder *b, struct folio *folio)
 {
-	struct regionfs_request *req;
-	int err;
+	struct regionfs_request *reqs[REGIONFS_READ_PARTS];
+	int err, e;
 
-	if (folio_size(folio) > b->max)
-		return regionfs_read_parts(b, folio);
+	b->watch = reqs;
 	folio_get(folio);
 	err = regionfs_read_add(b, folio);
-	if (err)
-		return err;
-	req = regionfs_request_get(b->req);
 	regionfs_builder_flush(b);
-	err = regionfs_request_wait(req);
-	regionfs_request_put(req);
-	return err == -REGIONFS_RETRY ? AOP_TRUNCATED_PAGE : err;
+	e = regionfs_read_wait(reqs, b->nr_watch);
+	return err ?: e;
 }
 
 int regionfs_read_folio(struct file *file, struct folio *folio)

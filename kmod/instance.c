@@ -39,6 +39,7 @@ static void regionfs_instance_free_work(struct work_struct *work)
 
 	cancel_delayed_work_sync(&inst->takeback);
 	cancel_work_sync(&inst->kick);
+	cancel_work_sync(&inst->late);
 	regionfs_instance_free(inst);
 }
 
@@ -98,6 +99,20 @@ static void regionfs_kick_work(struct work_struct *work)
 	}
 }
 
+static void regionfs_late_work(struct work_struct *work)
+{
+	struct regionfs_instance *inst = container_of(work, struct regionfs_instance, late);
+	struct regionfs_region *region;
+	unsigned long id = 0;
+
+	for (; (region = regionfs_region_next(inst, &id)); id++) {
+		if (regionfs_region_test(region, REGIONFS_R_LATE_DIRTY) &&
+		    !test_and_set_bit(REGIONFS_R_LATE_TOLD, &region->flags))
+			regionfs_event(inst, region, REGIONFS_EVENT_LATE_DIRTY);
+		regionfs_region_put(region);
+	}
+}
+
 static struct regionfs_instance *regionfs_instance_alloc(struct net *net, const char *name)
 {
 	struct regionfs_instance *inst = kzalloc(sizeof(*inst), GFP_KERNEL);
@@ -124,6 +139,7 @@ static struct regionfs_instance *regionfs_instance_alloc(struct net *net, const 
 	init_waitqueue_head(&inst->busy_wait);
 	INIT_DELAYED_WORK(&inst->takeback, regionfs_takeback_work);
 	INIT_WORK(&inst->kick, regionfs_kick_work);
+	INIT_WORK(&inst->late, regionfs_late_work);
 	INIT_WORK(&inst->free, regionfs_instance_free_work);
 	xa_init(&inst->regions);
 	inst->lost_at = jiffies;
@@ -279,7 +295,8 @@ static int regionfs_instance_flush(struct regionfs_instance *inst, unsigned long
 	if (!READ_ONCE(inst->chan))
 		return -EBUSY;
 	for (; !err && (region = regionfs_region_next(inst, &id)); id++) {
-		err = regionfs_sync(region, deadline);
+		if (!regionfs_region_test(region, REGIONFS_R_MOVED))
+			err = regionfs_sync(region, deadline);
 		regionfs_region_put(region);
 	}
 	return err == -ENOENT ? 0 : err;

@@ -83,6 +83,7 @@ struct regionfs_instance {
 	wait_queue_head_t busy_wait;	/* a copy between folios and the helper's memory has ended */
 	struct delayed_work takeback;	/* runs while there is something outstanding */
 	struct work_struct kick;	/* write-back, soon after an attach */
+	struct work_struct late;	/* tells of pages that were dirtied while frozen */
 	struct work_struct free;
 
 	struct xarray regions;		/* id -> region; its own lock */
@@ -149,7 +150,8 @@ ssize_t regionfs_direct_write(struct kiocb *iocb, struct iov_iter *from);
 
 /* truncate.c */
 int regionfs_truncate(struct inode *inode, loff_t size);
-void regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size);
+int regionfs_cut_source(struct regionfs_region *region, loff_t size);
+int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size);
 long regionfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline);
 u64 regionfs_drop_all(struct regionfs_region *region);

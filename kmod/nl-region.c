@@ -29,6 +29,14 @@ static int regionfs_nl_flags(struct genl_info *info, u32 allowed, u32 *flags, u3
 	return 0;
 }
 
+/* (u32)-1 is no one's. */
+static int regionfs_nl_owner(struct genl_info *info)
+{
+	if (regionfs_nl_u32(info, REGIONFS_A_UID, 0) == U32_MAX || regionfs_nl_u32(info, REGIONFS_A_GID, 0) == U32_MAX)
+		return regionfs_nl_refuse(info, -EINVAL, "4294967295 is not a user or group");
+	return 0;
+}
+
 /* lookup_one_len() checks the parts; here, that there are parts. */
 static int regionfs_nl_path(struct genl_info *info, const char **path)
 {
@@ -118,6 +126,8 @@ int regionfs_nl_region_add(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		return err;
 	err = regionfs_nl_path(info, &path);
+	if (!err)
+		err = regionfs_nl_owner(info);
 	if (!err)
 		err = regionfs_nl_flags(info, REGIONFS_NL_ADD_FLAGS, &flags, &mask);
 	if (!err && size > nl.sb->s_maxbytes)
@@ -224,6 +234,29 @@ static int regionfs_nl_set_owner(struct regionfs_region *region, struct genl_inf
 	return err ? regionfs_nl_refuse(info, err, "a region's epoch never goes down") : 0;
 }
 
+static int regionfs_nl_set_size(struct regionfs_nl *nl, struct inode *inode, u64 size)
+{
+	int err;
+
+	if (size > inode->i_sb->s_maxbytes)
+		return regionfs_nl_refuse(nl->info, -EFBIG, "the size is larger than a file can be");
+	err = regionfs_set_size(nl->region, inode, size);
+	return err ? regionfs_nl_refuse(nl->info, err, "the region's last page is dirty: write it back first") : 0;
+}
+
+/* Mode and owner. */
+static void regionfs_nl_set_perm(struct genl_info *info, struct inode *inode)
+{
+	inode_lock(inode);
+	if (info->attrs[REGIONFS_A_MODE])
+		inode->i_mode = S_IFREG | nla_get_u32(info->attrs[REGIONFS_A_MODE]);
+	if (info->attrs[REGIONFS_A_UID])
+		inode->i_uid = make_kuid(&init_user_ns, nla_get_u32(info->attrs[REGIONFS_A_UID]));
+	if (info->attrs[REGIONFS_A_GID])
+		inode->i_gid = make_kgid(&init_user_ns, nla_get_u32(info->attrs[REGIONFS_A_GID]));
+	inode_unlock(inode);
+}
+
 static int regionfs_nl_set_inode(struct regionfs_nl *nl)
 {
 	struct genl_info *info = nl->info;
@@ -232,15 +265,10 @@ static int regionfs_nl_set_inode(struct regionfs_nl *nl)
 
 	if (!inode)
 		return -ENOENT;
-	if (info->attrs[REGIONFS_A_SIZE] && nla_get_u64(info->attrs[REGIONFS_A_SIZE]) > inode->i_sb->s_maxbytes)
-		err = regionfs_nl_refuse(info, -EFBIG, "the size is larger than a file can be");
-	else if (info->attrs[REGIONFS_A_SIZE])
-		regionfs_set_size(nl->region, inode, nla_get_u64(info->attrs[REGIONFS_A_SIZE]));
-	if (!err && info->attrs[REGIONFS_A_MODE]) {
-		inode_lock(inode);
-		inode->i_mode = S_IFREG | nla_get_u32(info->attrs[REGIONFS_A_MODE]);
-		inode_unlock(inode);
-	}
+	if (info->attrs[REGIONFS_A_SIZE])
+		err = regionfs_nl_set_size(nl, inode, nla_get_u64(info->attrs[REGIONFS_A_SIZE]));
+	if (!err)
+		regionfs_nl_set_perm(info, inode);
 	regionfs_region_iput(nl->region, inode);
 	return err;
 }
@@ -275,7 +303,9 @@ int regionfs_nl_region_set(struct sk_buff *skb, struct genl_info *info)
 
 	if (err)
 		return err;
-	err = regionfs_nl_flags(info, REGIONFS_NL_SET_FLAGS, &flags, &mask);
+	err = regionfs_nl_owner(info);
+	if (!err)
+		err = regionfs_nl_flags(info, REGIONFS_NL_SET_FLAGS, &flags, &mask);
 	if (!err)
 		err = regionfs_nl_set(&nl, flags, mask);
 	/* Draining is the caller's: WRITEBACK, when it wants to know. */

@@ -18,7 +18,7 @@ enum {
 	REGIONFS_R_DEFAULT_SOURCE,
 	REGIONFS_R_OP_RUNNING = 16,	/* a freeze or lock is on its way */
 	REGIONFS_R_LATE_DIRTY,		/* told of a page dirtied while frozen */
-	REGIONFS_R_UNSYNCED,		/* something was acknowledged since the last SYNC */
+	REGIONFS_R_LATE_TOLD,		/* and the event is on its way, by inst->late */
 };
 
 /*
@@ -58,6 +58,8 @@ struct regionfs_region {
 	unsigned int closing;		/* inst->lock: a truncate or the like detaches everything new */
 	u64 retry_seq;			/* inst->lock: grows when a read was sent away with REGIONFS_RETRY */
 	u64 takeback_seq;		/* inst->lock: grows when written bytes become dirty again */
+	atomic64_t answered;		/* grows with each change that the helper has answered */
+	atomic64_t synced;		/* up to which of these a SYNC was answered; never more than ->answered */
 	unsigned long retry_after;	/* jiffies; background write-back rests until then after an error; 0: not */
 	wait_queue_head_t wait;		/* a request ended, the last reader or writer left */
 

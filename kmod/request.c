@@ -87,12 +87,16 @@ static bool regionfs_request_ordered(const struct regionfs_request *req)
 	return req->op != REGIONFS_OP_READ && req->op != REGIONFS_OP_SYNC;
 }
 
-/* inst->lock held. May it be sent at all? What has folios must not wait for a helper that is not there. */
+/*
+ * inst->lock held. May it be sent at all? What has folios must not wait for a helper that is not there; what has moved is
+ * another host's to write.
+ */
 static bool regionfs_request_refused(struct regionfs_request *req)
 {
 	struct regionfs_region *region = req->region;
 
-	return regionfs_op_has_payload(req->op) && (!region->inst->chan || region->closing);
+	return regionfs_op_has_payload(req->op) &&
+	       (!region->inst->chan || region->closing || regionfs_region_test(region, REGIONFS_R_MOVED));
 }
 
 static void regionfs_request_count(struct regionfs_request *req)
@@ -126,6 +130,7 @@ static void regionfs_request_enlist(struct regionfs_request *req)
 	struct regionfs_instance *inst = region->inst;
 
 	req->id = ++inst->last_request;
+	req->epoch = READ_ONCE(region->epoch);
 	req->started = jiffies;
 	inst->nr_outstanding++;
 	if (regionfs_op_has_payload(req->op)) {
@@ -239,8 +244,6 @@ void regionfs_request_end(struct regionfs_request *req, int error)
 	trace_regionfs_request_end(req, error, false);
 	if (error && error != -REGIONFS_RETRY)
 		regionfs_stat_add(region, REGIONFS_STAT_ERRORS, 1);
-	if (!error && req->op != REGIONFS_OP_READ && req->op != REGIONFS_OP_SYNC)
-		set_bit(REGIONFS_R_UNSYNCED, &region->flags);
 	if (!error && (req->op == REGIONFS_OP_DISCARD || req->op == REGIONFS_OP_RESIZE))
 		regionfs_changed_all(region);	/* what was pulled before it was done is old */
 	regionfs_payload_finish(req, error);
@@ -472,6 +475,8 @@ int regionfs_builder_add(struct regionfs_builder *b, struct folio *folio, size_t
 		return -ENOMEM;
 	b->req->pos = pos;
 	b->req->flags = b->flags;
+	if (b->watch)
+		b->watch[b->nr_watch++] = regionfs_request_get(b->req);
 	return regionfs_request_add(b->req, folio_page(folio, 0), offset, len, part);
 }
 

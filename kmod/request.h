@@ -58,6 +58,7 @@ struct regionfs_request {
 	u64 id;				/* 0 until submitted */
 	u64 pos, len;			/* bytes */
 	u64 arg;
+	u64 epoch;			/* the region's when it was submitted */
 	unsigned long started;		/* jiffies */
 	unsigned long not_before;	/* jiffies, 0: at once; a failed DISCARD or RESIZE is tried again later */
 	u8 op;				/* enum regionfs_op */
@@ -130,6 +131,8 @@ struct regionfs_builder {
 	u8 op;
 	u16 flags;
 	gfp_t gfp;
+	struct regionfs_request **watch;	/* NULL, or where each request is noted, counted, for a caller that waits for it */
+	u32 nr_watch;
 };
 
 int regionfs_builder_add(struct regionfs_builder *b, struct folio *folio, size_t offset, size_t len,

@@ -8,6 +8,7 @@
  */
 #include <linux/pagemap.h>
 #include <linux/pagevec.h>
+#include <linux/rmap.h>
 #include <linux/sched/signal.h>
 #include <linux/freezer.h>
 #include "request.h"
@@ -216,6 +217,7 @@ int regionfs_region_freeze(struct regionfs_region *region, unsigned long deadlin
 	if (err)
 		return err;
 	clear_bit(REGIONFS_R_LATE_DIRTY, &region->flags);
+	clear_bit(REGIONFS_R_LATE_TOLD, &region->flags);
 	if (test_and_set_bit(REGIONFS_R_FROZEN, &region->flags)) {
 		regionfs_op_end(region, inode);
 		return 0;
@@ -298,12 +300,40 @@ int regionfs_region_unlock(struct regionfs_region *region, const struct regionfs
 }
 
 /*
+ * Takes write permission from every mapping of a dirty page, also from one that is being given it now: who gives it holds the
+ * folio lock, and has dirtied the folio before he looked at the flag (see regionfs_mkwrite_locked()). -EINTR.
+ */
+static int regionfs_revoke_mappings(struct address_space *mapping)
+{
+	struct folio_batch batch;
+	pgoff_t index = 0;
+	unsigned int i;
+	int err = 0;
+
+	unmap_mapping_range(mapping, 0, 0, 0);
+	folio_batch_init(&batch);
+	while (!err && filemap_get_folios_tag(mapping, &index, ULONG_MAX, PAGECACHE_TAG_DIRTY, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch) && !err; i++) {
+			err = folio_lock_killable(batch.folios[i]);
+			if (err)
+				break;
+			folio_mkclean(batch.folios[i]);	/* it stays dirty */
+			folio_unlock(batch.folios[i]);
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return err;
+}
+
+/*
  * Revokes write access for everyone at once, and starts writing what is dirty; or gives it back. A writer that is copying
- * now may finish, and is not waited for.
+ * now may finish, and is not waited for. -EINTR: it is set, but a mapping may have kept its permission.
  */
 int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
 {
 	struct inode *inode = regionfs_region_inode(region);
+	int err = 0;
 
 	if (!inode)
 		return -ENOENT;
@@ -312,38 +342,46 @@ int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
 	} else if (!test_and_set_bit(REGIONFS_R_READ_ONLY, &region->flags)) {
 		smp_mb__after_atomic();	/* the flag before the look for waiters */
 		wake_up_all(&region->inst->wait);
-		unmap_mapping_range(inode->i_mapping, 0, 0, 0);
+		err = regionfs_revoke_mappings(inode->i_mapping);
 		filemap_flush(inode->i_mapping);
 	}
 	regionfs_region_iput(region, inode);
 	regionfs_event(region->inst, region, REGIONFS_EVENT_CHANGED);
-	return 0;
+	return err;
+}
+
+/*
+ * No request with bytes is sent from here on, those that are on their way are taken back, and whoever was writing comes out; who
+ * does not within a second writes to pages that nobody will ever see or send.
+ */
+static void regionfs_moved_bar(struct regionfs_region *region)
+{
+	set_bit(REGIONFS_R_MOVED, &region->flags);
+	smp_mb__after_atomic();	/* the flag before the look for waiters */
+	wake_up_all(&region->inst->wait);
+	regionfs_detach_range(region, 0, U64_MAX);
+	regionfs_region_drain(region, &region->writers, jiffies + HZ);
 }
 
 /*
  * The region lives elsewhere: nobody reads or writes it here again. *@lost: dirty bytes dropped by it. -EINVAL unless
- * @epoch is newer than the region's.
+ * @epoch is newer than the region's. The epoch is raised last, so that no WRITE of the old owner's carries the new one.
  */
 int regionfs_region_moved(struct regionfs_region *region, u64 epoch, u64 *lost)
 {
-	struct inode *inode = regionfs_region_inode(region);
-	int err = 0;
+	struct inode *inode;
 
+	if (epoch <= READ_ONCE(region->epoch))
+		return -EINVAL;
+	inode = regionfs_region_inode(region);
 	if (!inode)
 		return -ENOENT;
+	regionfs_moved_bar(region);
+	*lost = regionfs_drop_all(region);
 	spin_lock(&region->meta_lock);
-	if (epoch > region->epoch)
-		region->epoch = epoch;
-	else
-		err = -EINVAL;
+	region->epoch = max(region->epoch, epoch);
 	spin_unlock(&region->meta_lock);
-	if (!err) {
-		set_bit(REGIONFS_R_MOVED, &region->flags);
-		smp_mb__after_atomic();	/* the flag before the look for waiters */
-		wake_up_all(&region->inst->wait);
-		*lost = regionfs_drop_all(region);
-		regionfs_event(region->inst, region, REGIONFS_EVENT_MOVED);
-	}
+	regionfs_event(region->inst, region, REGIONFS_EVENT_MOVED);
 	regionfs_region_iput(region, inode);
-	return err;
+	return 0;
 }

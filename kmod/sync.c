@@ -144,6 +144,8 @@ int regionfs_flush(struct regionfs_region *region, loff_t start, loff_t end, uns
 		err = regionfs_flush_once(region, inode->i_mapping, start, end, deadline);
 		if (!err && fatal_signal_pending(current))
 			err = -EINTR;
+		if (!err && seq != regionfs_takebacks(region) && regionfs_region_test(region, REGIONFS_R_MOVED))
+			err = -ESTALE;	/* nobody takes its bytes any more */
 		if (!err && seq != regionfs_takebacks(region) && regionfs_past(deadline))
 			err = -EBUSY;
 	} while (!err && seq != regionfs_takebacks(region));
@@ -151,9 +153,25 @@ int regionfs_flush(struct regionfs_region *region, loff_t start, loff_t end, uns
 	return err;
 }
 
+/* Not "nothing was answered since some SYNC was sent": that one may be unanswered yet. */
+static bool regionfs_unsynced(struct regionfs_region *region)
+{
+	return atomic64_read(&region->synced) != atomic64_read(&region->answered);
+}
+
+/* Only ever up: two SYNCs may be answered in either order. */
+static void regionfs_synced(struct regionfs_region *region, s64 answered)
+{
+	s64 old = atomic64_read(&region->synced);
+
+	while (old < answered && !atomic64_try_cmpxchg(&region->synced, &old, answered))
+		;
+}
+
 /* What was answered before is durable when this returns 0. */
 static int regionfs_send_sync(struct regionfs_region *region, unsigned long deadline)
 {
+	s64 answered = atomic64_read(&region->answered);
 	struct regionfs_request *req;
 	int err = regionfs_wait_helper(region, deadline);
 
@@ -162,15 +180,14 @@ static int regionfs_send_sync(struct regionfs_region *region, unsigned long dead
 	req = regionfs_request_alloc(region, REGIONFS_OP_SYNC, GFP_KERNEL);
 	if (!req)
 		return -ENOMEM;
-	clear_bit(REGIONFS_R_UNSYNCED, &region->flags);
 	regionfs_request_get(req);
 	regionfs_request_submit(req);
 	if (!deadline && READ_ONCE(region->timeout_ms))
 		deadline = jiffies + msecs_to_jiffies(region->timeout_ms);
 	err = regionfs_request_wait_until(req, deadline);
 	regionfs_request_put(req);
-	if (err)
-		set_bit(REGIONFS_R_UNSYNCED, &region->flags);
+	if (!err)
+		regionfs_synced(region, answered);
 	return err;
 }
 
@@ -188,7 +205,7 @@ int regionfs_sync(struct regionfs_region *region, unsigned long deadline)
 	err = regionfs_flush(region, 0, LLONG_MAX, deadline);
 	if (!err)
 		err = errseq_check(&inode->i_mapping->wb_err, since);
-	if (!err && regionfs_region_test(region, REGIONFS_R_UNSYNCED))
+	if (!err && regionfs_unsynced(region))
 		err = regionfs_send_sync(region, deadline);
 	regionfs_region_iput(region, inode);
 	return err;
@@ -222,7 +239,7 @@ static int regionfs_sync_one(struct regionfs_region *region, unsigned long deadl
 	if (!inode)
 		return 0;
 	if (!regionfs_region_test(region, REGIONFS_R_MOVED) &&
-	    (regionfs_mapping_busy(region, inode->i_mapping) || regionfs_region_test(region, REGIONFS_R_UNSYNCED)))
+	    (regionfs_mapping_busy(region, inode->i_mapping) || regionfs_unsynced(region)))
 		err = regionfs_sync(region, deadline);
 	if (err == -EBUSY) {	/* given up: the bytes stay dirty, and every open file is told once */
 		err = -EIO;

@@ -60,6 +60,12 @@ static int regionfs_send_resize(struct regionfs_region *region, u64 old, u64 siz
 	return merged ? 0 : regionfs_request_meta(region, REGIONFS_OP_RESIZE, min(old, size), size, min(old, size));
 }
 
+/* Inode lock held. What the source may have past @size, where the file ends, goes, after all WRITEs sent so far. -ENOMEM. */
+int regionfs_cut_source(struct regionfs_region *region, loff_t size)
+{
+	return regionfs_send_resize(region, size, size);
+}
+
 /* Inode lock held. Never waits for the helper. -ENOMEM, -EINTR: nothing was changed. */
 int regionfs_truncate(struct inode *inode, loff_t size)
 {
@@ -86,19 +92,40 @@ int regionfs_truncate(struct inode *inode, loff_t size)
 	return err;
 }
 
-/* The source has this size already: the file takes it, and no RESIZE is sent. */
-void regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size)
+/*
+ * The source has grown, and may have bytes where the cached last page has zeroes: the page goes. -EBUSY when it is dirty, since
+ * written whole it would lay its zeroes over them.
+ */
+static int regionfs_drop_tail(struct inode *inode, loff_t old)
 {
+	pgoff_t last = old >> PAGE_SHIFT;
+
+	return offset_in_page(old) ? invalidate_inode_pages2_range(inode->i_mapping, last, last) : 0;
+}
+
+/* The source has this size already: the file takes it, and no RESIZE is sent. -EBUSY: what lies at its end is dirty. */
+int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int err = 0;
+	loff_t old;
+
 	inode_lock(inode);
-	regionfs_close(region, round_down(min(size, i_size_read(inode)), PAGE_SIZE), U64_MAX);
-	filemap_invalidate_lock(inode->i_mapping);
-	atomic64_add(size - i_size_read(inode), &region->inst->bytes);
-	truncate_setsize(inode, size);
-	regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
-	regionfs_changed_all(region);
-	filemap_invalidate_unlock(inode->i_mapping);
+	old = i_size_read(inode);
+	regionfs_close(region, round_down(min(size, old), PAGE_SIZE), U64_MAX);
+	filemap_invalidate_lock(mapping);
+	if (size > old)
+		err = regionfs_drop_tail(inode, old);
+	if (!err) {
+		atomic64_add(size - old, &region->inst->bytes);
+		truncate_setsize(inode, size);
+		regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
+		regionfs_changed_all(region);
+	}
+	filemap_invalidate_unlock(mapping);
 	regionfs_reopen(region);
 	inode_unlock(inode);
+	return err;
 }
 
 /* Inode lock held; whole pages, of which the last may reach over the end of the file. */

@@ -213,7 +213,8 @@ static int regionfs_write_gap(struct kiocb *iocb, struct inode *inode)
 	return iocb->ki_pos > size ? regionfs_zero_tail(inode, size) : 0;
 }
 
-static ssize_t regionfs_write_once(struct kiocb *iocb, struct iov_iter *iter, struct regionfs_region *region)
+/* *@allowed: how many bytes may be written here, where that is less than there are. */
+static ssize_t regionfs_write_once(struct kiocb *iocb, struct iov_iter *iter, struct regionfs_region *region, size_t *allowed)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
@@ -224,6 +225,8 @@ static ssize_t regionfs_write_once(struct kiocb *iocb, struct iov_iter *iter, st
 	if (ret)
 		goto unlock;
 	ret = generic_write_checks(iocb, iter);
+	if (ret > 0)
+		*allowed = ret;
 	if (ret > 0)
 		ret = file_modified(iocb->ki_filp) ?: regionfs_write_gap(iocb, inode) ?: 1;
 	if (ret > 0)
@@ -237,7 +240,7 @@ unlock:
 /* One round: wait, fill, write what can be written at once. */
 static ssize_t regionfs_write_round(struct kiocb *iocb, struct iov_iter *iter, struct regionfs_region *region, bool again)
 {
-	size_t count = iov_iter_count(iter), len;
+	size_t count = iov_iter_count(iter), len, allowed;
 	ssize_t ret;
 
 	ret = regionfs_region_wait(region, REGIONFS_WANT_WRITE, TASK_INTERRUPTIBLE);
@@ -246,16 +249,18 @@ static ssize_t regionfs_write_round(struct kiocb *iocb, struct iov_iter *iter, s
 	if (ret)
 		return ret;
 	iov_iter_truncate(iter, len);
-	ret = regionfs_write_once(iocb, iter, region);
+	allowed = len;
+	ret = regionfs_write_once(iocb, iter, region, &allowed);
+	if (allowed < len)
+		count = allowed;	/* no round tries again what the first was told: one signal is enough */
 	iov_iter_reexpand(iter, count - max_t(ssize_t, ret, 0));
 	return ret;
 }
 
 static ssize_t regionfs_write_buffered(struct kiocb *iocb, struct iov_iter *iter, struct regionfs_region *region)
 {
-	ssize_t done = 0, ret;
+	ssize_t done = 0, ret = 0;
 
-	ret = 0;
 	do {
 		ret = regionfs_write_round(iocb, iter, region, ret == -REGIONFS_RETRY);
 		if (ret > 0)
@@ -310,20 +315,52 @@ int regionfs_zero_tail(struct inode *inode, loff_t size)
 	return 0;
 }
 
-/* Writes zeroes to [@pos, @end), within one page and within the file. */
+static ssize_t regionfs_zero_locked(struct file *file, loff_t pos, loff_t end)
+{
+	struct inode *inode = file_inode(file);
+	struct kvec vec = { page_address(ZERO_PAGE(0)) };
+	struct iov_iter iter;
+	int err;
+
+	end = min(end, i_size_read(inode));
+	if (pos >= end)
+		return 0;
+	vec.iov_len = end - pos;
+	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, end - pos);
+	err = file_modified(file);
+	return err ?: regionfs_write_step(inode, pos, end - pos, &iter);
+}
+
+static ssize_t regionfs_zero_once(struct file *file, struct regionfs_region *region, loff_t pos, loff_t end)
+{
+	struct inode *inode = file_inode(file);
+	ssize_t ret;
+
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	ret = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
+	if (!ret) {
+		ret = regionfs_zero_locked(file, pos, end);
+		regionfs_region_exit(region, REGIONFS_WANT_WRITE);
+	}
+	inode_unlock(inode);
+	return ret;
+}
+
+/* Writes zeroes to [@pos, @end), within one page, as far as the file reaches then: it never grows by it. */
 int regionfs_zero_bytes(struct file *file, loff_t pos, loff_t end)
 {
-	struct kvec vec = { page_address(ZERO_PAGE(0)), end - pos };
-	struct iov_iter iter;
-	struct kiocb iocb;
+	struct regionfs_region *region = regionfs_region_of(file_inode(file));
 	ssize_t ret;
 
 	if (pos >= end)
 		return 0;
-	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, end - pos);
-	init_sync_kiocb(&iocb, file);
-	iocb.ki_flags &= ~(IOCB_APPEND | IOCB_DIRECT | IOCB_NOWAIT);
-	iocb.ki_pos = pos;
-	ret = regionfs_write_buffered(&iocb, &iter, regionfs_region_of(file_inode(file)));
+	do {
+		ret = regionfs_region_wait(region, REGIONFS_WANT_WRITE, TASK_INTERRUPTIBLE);
+		if (!ret)
+			ret = regionfs_fill_page(file, region, pos >> PAGE_SHIFT);
+		if (!ret)
+			ret = regionfs_zero_once(file, region, pos, end);
+	} while (ret == -REGIONFS_RETRY || ret == -EAGAIN);
 	return ret < 0 ? ret : 0;
 }
