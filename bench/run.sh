@@ -8,7 +8,8 @@
 #   --size MIB      of the file (default 256)
 #   --pages N       that random touches (default 1000); scatter a quarter of it
 #   --seed N        of the order of pages (default 1; grows by one each round)
-#   --peers LIST    default "tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs"; also fuse-mt, nbd-1, uffd-4k-process
+#   --peers LIST    default "tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also fuse-mt, nbd-1,
+#                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory
 #   --measures LIST default "random scatter lone seq" (see bench-touch --help)
 #   --bin DIR       where bench-touch and memfs are (default ../build/bench)
 #   --icount        the clock counts instructions: judge by the limits for that
@@ -19,7 +20,7 @@
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rounds=5 size=256 pages=1000 seed=1 bin=$here/../build/bench clock=wall gate=0
-peers='tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs'
+peers='tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
 measures='random scatter lone seq'
 
 say() { echo "run.sh: $*" >&2; }
@@ -155,21 +156,24 @@ down_uffd-4k() { :; }
 down_uffd-64k() { :; }
 down_uffd-1m() { :; }
 
-# ---- regionfs: as a user would mount it
+# ---- regionfs: as a user would mount it; and with its helper asked for each miss, which is what other sources cost
 
-up_regionfs() {
-	local dir=$work/regionfs
+regionfs_up() {
+	local name=$1 dir=$work/$1 options=source=memory:${2:+,$2}
 	grep -qw regionfs /proc/filesystems || missing "kernel module" || return
 	type mount.regionfs regiond > /dev/null 2>&1 || missing "regiond or mount.regionfs on PATH" || return
 	mkdir "$dir"
-	mount.regionfs bench "$dir" -o source=memory: > "$work/regionfs.log" 2>&1 ||
-		{ reason="mount.regionfs: $(tail -1 "$work/regionfs.log")"; return 1; }
+	mount.regionfs "$name" "$dir" -o "$options" > "$work/$name.log" 2>&1 ||
+		{ reason="mount.regionfs: $(tail -1 "$work/$name.log")"; return 1; }
 	fill "$dir/data" || return
-	target[regionfs]=$dir/data
-	settings regionfs "mount.regionfs -o source=memory:"
+	target[$name]=$dir/data
+	settings "$name" "mount.regionfs -o $options"
 }
 
+up_regionfs() { regionfs_up regionfs; }
 down_regionfs() { umount "$work/regionfs"; }
+up_regionfs-asked() { regionfs_up regionfs-asked local-read=no; }
+down_regionfs-asked() { umount "$work/regionfs-asked"; }
 
 # ---- the run
 

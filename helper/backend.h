@@ -84,6 +84,7 @@ struct backend_caps {
 	bool read_only;		/* the source can't be written: WRITE gives -EROFS */
 	bool any_addr;		/* READs may be answered with an address of the backend's own (BACKEND_ANY_ADDR) */
 	bool local;		/* lives on this host: there is nothing to hand over to another one */
+	int local_fd;			/* a file on a tmpfs that is the source, byte for byte, for the kernel to read itself; -1: none */
 	enum backend_fence fence;
 	enum backend_durability durability;
 };

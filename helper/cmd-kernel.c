@@ -22,6 +22,7 @@ static void put_stats(json_t *to, const uint64_t *values)
 		{ REGIONFS_STAT_SYNCS, "syncs" },
 		{ REGIONFS_STAT_DISCARDS, "discards" },
 		{ REGIONFS_STAT_STORED_BYTES, "stored_bytes" },
+		{ REGIONFS_STAT_LOCAL_BYTES, "local_bytes" },
 		{ REGIONFS_STAT_ERRORS, "errors" },
 		{ REGIONFS_STAT_TAKEN_BACK, "taken_back" },
 		{ REGIONFS_STAT_LATE_COMMITS, "late_commits" },

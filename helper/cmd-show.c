@@ -53,6 +53,7 @@ const struct show_field show_stats_fields[] = {
 	{ SHOW_NUMBER, "syncs", "syncs" },
 	{ SHOW_NUMBER, "discards", "discards" },
 	{ SHOW_SIZE, "stored_bytes", "stored ahead" },
+	{ SHOW_SIZE, "local_bytes", "read by the kernel" },
 	{ SHOW_NUMBER, "errors", "errors" },
 	{ SHOW_NUMBER, "taken_back", "taken back" },
 	{ SHOW_NUMBER, "late_commits", "late answers" },

@@ -18,7 +18,7 @@
 
 enum config_option {
 	OPT_INSTANCE, OPT_SOURCE, OPT_STATE, OPT_RUN, OPT_CONFIG, OPT_CREDENTIALS, OPT_QUEUES, OPT_DEPTH, OPT_MAX_REQUEST,
-	OPT_CHUNK, OPT_TAKEBACK, OPT_DIRTY_RATIO, OPT_ALLOW_GROUP, OPT_READY_FD, OPT_FOREGROUND, OPT_VERBOSE, OPT_HELP,
+	OPT_CHUNK, OPT_TAKEBACK, OPT_DIRTY_RATIO, OPT_LOCAL_READ, OPT_ALLOW_GROUP, OPT_READY_FD, OPT_FOREGROUND, OPT_VERBOSE, OPT_HELP,
 	OPT_VERSION, NR_OPTIONS,
 };
 
@@ -35,6 +35,7 @@ static const struct option options[] = {
 	{ "chunk", required_argument, NULL, OPT_CHUNK },
 	{ "takeback", required_argument, NULL, OPT_TAKEBACK },
 	{ "dirty-ratio", required_argument, NULL, OPT_DIRTY_RATIO },
+	{ "local-read", required_argument, NULL, OPT_LOCAL_READ },
 	{ "allow-group", required_argument, NULL, OPT_ALLOW_GROUP },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
@@ -62,6 +63,7 @@ const char *config_usage(void)
 	       "  --chunk SIZE          for new sources that have chunks\n"
 	       "  --takeback TIME       after which the kernel takes back what is not answered (default: 10s)\n"
 	       "  --dirty-ratio PERCENT of the dirty limit for this instance (default: 20)\n"
+	       "  --local-read YES|NO   the kernel reads memory regions itself (default: yes)\n"
 	       "  --allow-group GROUP   may use the read-only commands of the control socket\n"
 	       "  --ready-fd N          a byte is written there when all is up\n"
 	       "  --foreground          don't go to the background\n"
@@ -193,6 +195,8 @@ static int take_option(struct config *config, enum config_option option, const c
 		return take_string(&config->file, value);
 	case OPT_CREDENTIALS:
 		return *value == '/' ? take_string(&config->credentials, value) : -EINVAL;
+	case OPT_LOCAL_READ:
+		return take_bool(&config->local_read, value);
 	case OPT_QUEUES:
 		return take_number(&config->queues, 1, REGIONFS_QUEUES_MAX, value);
 	case OPT_DEPTH:
@@ -234,7 +238,7 @@ int config_parse(struct config *config, int argc, char **argv, char *why, size_t
 	int option, err;
 
 	memset(config, 0, sizeof(*config));
-	*config = (struct config){ .queues = 2, .depth = 16, .ready_fd = -1 };
+	*config = (struct config){ .queues = 2, .depth = 16, .local_read = true, .ready_fd = -1 };
 	*why = '\0';
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {

@@ -48,6 +48,7 @@ struct config {
 	uint32_t chunk;		/* for new sources that have chunks; 0: their choice */
 	uint32_t takeback;	/* ms; 0: the kernel's */
 	uint32_t dirty_ratio;	/* percent; 0: the kernel's */
+	bool local_read;	/* the kernel may read memory regions itself */
 	bool have_group;
 	gid_t allow_group;
 	bool foreground;

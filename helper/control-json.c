@@ -118,6 +118,7 @@ json_t *json_stats(const uint64_t *stats)
 		[REGIONFS_STAT_OUTSTANDING] = "outstanding",
 		[REGIONFS_STAT_CACHED_PAGES] = "cached_pages",
 		[REGIONFS_STAT_DIRTY_BYTES] = "dirty_bytes",
+		[REGIONFS_STAT_LOCAL_BYTES] = "local_bytes",
 	};
 	json_t *json = json_object();
 

@@ -30,7 +30,7 @@
  *                                            -> {REGION}
  * ls R      path?                            -> {regions: [REGION...]} sorted by path; path: those at or below it
  * stat R    region                           -> {REGION, stats: {reads, read_bytes, demand_reads, writes, write_bytes, syncs,
- *                                               discards, stored_bytes, errors, taken_back, late_commits,
+ *                                               discards, stored_bytes, local_bytes, errors, taken_back, late_commits,
  *                                               outstanding, cached_pages, dirty_bytes}, backend: {BACKEND} or null}
  * rm        region discard? purge?           -> {}   discard: with dirty bytes too; purge: deletes the backing bytes
  * sync D    region? timeout?                 -> {}   writes what is dirty and makes it durable; no region: all. timeout: ms

@@ -199,6 +199,11 @@ uint32_t device_max_request(const struct device *device)
 	return device->attach.max_request;
 }
 
+uint64_t device_features(const struct device *device)
+{
+	return device->attach.features;
+}
+
 int device_command(struct device *device, struct loop *loop, struct loop_op *op, uint32_t cmd_op,
 		   const struct regionfs_io_cmd *cmd)
 {

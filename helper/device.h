@@ -28,6 +28,7 @@ int device_open(struct device **device, struct loop *loop, const struct device_o
 uint64_t device_instance_id(const struct device *device);
 uint32_t device_attach_gen(const struct device *device);
 uint32_t device_max_request(const struct device *device);
+uint64_t device_features(const struct device *device);
 /* The threads, and so the requests, start. broken(arg, error) when the channel fails later. */
 int device_start(struct device *device, struct regions *regions, void (*broken)(void *arg, int error));
 /* Answers what it holds (for a while), then lets go. stopped(arg) on loop; the device is freed. */

@@ -42,7 +42,7 @@ static const char *const ignored_options[] = {
 /* Handed to regiond as --NAME=VALUE when it is started. */
 static const char *const helper_options[] = {
 	"source", "state", "config", "credentials", "queues", "depth", "max-request", "chunk",
-	"takeback", "dirty-ratio", "allow-group",
+	"takeback", "dirty-ratio", "local-read", "allow-group",
 };
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -198,6 +198,7 @@ static void job_ready(struct region_job *job)
 	region->give_up_at = 0;
 	job_free(job);
 	note_open(region);
+	region_tell_local(region);
 	pthread_mutex_lock(&region->lock);
 	atomic_store(&region->state, REGION_READY);
 	pthread_mutex_unlock(&region->lock);

@@ -32,6 +32,8 @@ void region_kick(struct region *region);
 void region_kicked(struct loop_task *task);
 /* Main loop: does what the state and those who wait ask for. */
 void region_advance(struct region *region);
+/* Main loop, with a backend that has just been opened: the kernel may read its file itself, or may not any more. region-local.c */
+void region_tell_local(struct region *region);
 /* The size, where requests have changed it. */
 void region_mirror_size(struct region *region);
 /* To the state directory. */

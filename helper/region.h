@@ -71,6 +71,7 @@ struct region {
 	_Atomic uint64_t size;		/* as WRITE and RESIZE have made it; info.size follows */
 	atomic_bool size_changed;
 	struct loop_timer size_timer;
+	bool local_told;		/* the kernel knows a file of its bytes */
 	bool stale_source;		/* the source changed while the backend was being opened */
 	struct region_job *job;
 	struct loop_timer retry;

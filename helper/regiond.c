@@ -250,7 +250,7 @@ static int device_attach(void)
 		.queues = config.queues,
 		.depth = config.depth,
 		.max_request = config.max_request,
-		.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER,
+		.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER | REGIONFS_F_LOCAL_STORE,
 	};
 	int err = device_open(&regiond.device, regiond.loop, &options, is_attached, NULL);
 

@@ -529,6 +529,7 @@ static void regionfs_channel_abort(struct regionfs_channel *chan)
 		regionfs_abort_unsent(inst, &victims);
 	}
 	spin_unlock(&inst->lock);
+	regionfs_local_drop_all(inst, chan->attach_gen);
 	regionfs_abort_parked(&parked);
 	regionfs_detach_finish(&victims);
 	regionfs_request_purge(inst);
@@ -597,6 +598,8 @@ static int regionfs_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags
 			return -EOPNOTSUPP;
 		return cmd->cmd_op == REGIONFS_IO_STORE ? regionfs_store(inst, c.addr, chan->max_request) :
 							  regionfs_token(inst, c.addr);
+	case REGIONFS_IO_LOCAL:
+		return chan->features & REGIONFS_F_LOCAL_STORE ? regionfs_local(chan, c.addr) : -EOPNOTSUPP;
 	default:
 		return -EOPNOTSUPP;
 	}

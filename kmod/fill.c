@@ -79,9 +79,12 @@ void regionfs_readahead(struct readahead_control *rac)
 	if (regionfs_region_may(region, REGIONFS_WANT_HELPER))
 		return;
 	b = regionfs_read_builder(region, inode, regionfs_readahead_flags(rac));
-	while ((folio = __readahead_folio(rac)))
-		if (regionfs_read_add(&b, folio))
+	while ((folio = __readahead_folio(rac))) {
+		if (regionfs_local_read(region, folio, b.size))
+			folio_put(folio);
+		else if (regionfs_read_add(&b, folio))
 			break;
+	}
 	regionfs_builder_flush(&b);
 }
 
@@ -125,7 +128,7 @@ int regionfs_read_folio(struct file *file, struct folio *folio)
 
 	if (!err) {
 		b = regionfs_read_builder(region, inode, REGIONFS_REQ_DEMAND);
-		return regionfs_read_one(&b, folio);
+		return regionfs_local_read(region, folio, b.size) ? 0 : regionfs_read_one(&b, folio);
 	}
 	if (err == -EAGAIN) {
 		spin_lock(&region->inst->lock);

@@ -135,6 +135,7 @@ static struct regionfs_instance *regionfs_instance_alloc(struct net *net, const 
 	spin_lock_init(&inst->lock);
 	INIT_LIST_HEAD(&inst->pending);
 	INIT_LIST_HEAD(&inst->outstanding);
+	INIT_LIST_HEAD(&inst->locals);
 	init_waitqueue_head(&inst->wait);
 	init_waitqueue_head(&inst->busy_wait);
 	INIT_DELAYED_WORK(&inst->takeback, regionfs_takeback_work);

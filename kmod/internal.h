@@ -76,6 +76,7 @@ struct regionfs_instance {
 	u64 last_request;		/* lock: id given last */
 	struct list_head pending;	/* lock: queued requests, by id */
 	struct list_head outstanding;	/* lock: every request that holds folios or pages, by age */
+	struct list_head locals;	/* lock: regions that are read from a file; see local.c */
 	unsigned int nr_outstanding;	/* lock */
 	unsigned int nr_delayed;	/* lock: pending ones that must not be sent yet */
 
@@ -171,6 +172,12 @@ int regionfs_channel_init(void);
 void regionfs_channel_exit(void);
 int regionfs_store(struct regionfs_instance *inst, u64 addr, u32 max_request);
 int regionfs_token(struct regionfs_instance *inst, u64 addr);
+
+/* local.c */
+int regionfs_local(struct regionfs_channel *chan, u64 addr);
+bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size);
+void regionfs_local_drop(struct regionfs_region *region);
+void regionfs_local_drop_all(struct regionfs_instance *inst, u32 gen);
 
 /* netlink.c */
 int regionfs_netlink_init(void);

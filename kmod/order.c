@@ -72,15 +72,11 @@ void regionfs_order_del(struct regionfs_request *req)
 	}
 }
 
-/* Is something on its way that changes one of these pages at the source? Takes inst->lock. */
+/* Is something on its way that changes one of these pages at the source? */
 bool regionfs_order_pending(struct regionfs_region *region, pgoff_t first, pgoff_t last)
 {
-	bool pending;
-
-	spin_lock(&region->inst->lock);
-	pending = regionfs_range_iter_first(&region->ranges, first, last);
-	spin_unlock(&region->inst->lock);
-	return pending;
+	lockdep_assert_held(&region->inst->lock);
+	return regionfs_range_iter_first(&region->ranges, first, last);
 }
 
 /* Is one of these pages in a WRITE that was taken back and is not answered yet? Takes inst->lock. */

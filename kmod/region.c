@@ -20,6 +20,7 @@ struct regionfs_region *regionfs_region_alloc(struct regionfs_instance *inst, co
 	INIT_LIST_HEAD(&region->reads);
 	INIT_LIST_HEAD(&region->ordered);
 	INIT_LIST_HEAD(&region->blocked);
+	INIT_LIST_HEAD(&region->local_node);
 	region->ranges = RB_ROOT_CACHED;
 	init_waitqueue_head(&region->wait);
 	xa_init(&region->dirty);
@@ -60,6 +61,7 @@ void regionfs_region_unpublish(struct regionfs_region *region)
 	spin_lock(&inst->lock);
 	region->inode = NULL;
 	spin_unlock(&inst->lock);
+	regionfs_local_drop(region);
 }
 
 struct regionfs_region *regionfs_region_get(struct regionfs_region *region)
@@ -155,6 +157,8 @@ int regionfs_region_set_source(struct regionfs_region *region, const char *sourc
 	old = region->source;
 	region->source = new;
 	spin_unlock(&region->meta_lock);
+	if (strcmp(old, new))
+		regionfs_local_drop(region);
 	if (*new)
 		clear_bit(REGIONFS_R_DEFAULT_SOURCE, &region->flags);
 	kfree(old);

@@ -63,6 +63,10 @@ struct regionfs_region {
 	unsigned long retry_after;	/* jiffies; background write-back rests until then after an error; 0: not */
 	wait_queue_head_t wait;		/* a request ended, the last reader or writer left */
 
+	struct file *local;		/* inst->lock; counted; see local.c */
+	u32 local_gen;			/* inst->lock: the attach generation of the helper that named it */
+	struct list_head local_node;	/* inst->lock: inst->locals while there is one */
+
 	struct xarray dirty;		/* see dirty.c */
 	atomic64_t change_seq;
 	u64 changed_all;		/* see dirty.c */

@@ -108,7 +108,7 @@ static inline bool regionfs_op_has_payload(u8 op)
 	return op == REGIONFS_OP_READ || op == REGIONFS_OP_WRITE;
 }
 
-/* order.c, all under inst->lock */
+/* order.c, all under inst->lock, but for the last, which takes it */
 bool regionfs_order_add(struct regionfs_request *req);
 void regionfs_order_del(struct regionfs_request *req);
 bool regionfs_order_pending(struct regionfs_region *region, pgoff_t first, pgoff_t last);

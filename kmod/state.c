@@ -359,6 +359,7 @@ static void regionfs_moved_bar(struct regionfs_region *region)
 	set_bit(REGIONFS_R_MOVED, &region->flags);
 	smp_mb__after_atomic();	/* the flag before the look for waiters */
 	wake_up_all(&region->inst->wait);
+	regionfs_local_drop(region);
 	regionfs_detach_range(region, 0, U64_MAX);
 	regionfs_region_drain(region, &region->writers, jiffies + HZ);
 }

@@ -69,7 +69,12 @@ static int regionfs_store_copy(struct folio *folio, const struct regionfs_store 
 
 static bool regionfs_store_stale(struct regionfs_region *region, pgoff_t index, size_t pages, u64 token)
 {
-	return regionfs_order_pending(region, index, index + pages - 1) || regionfs_changed_since(region, index, token) ||
+	bool pending;
+
+	spin_lock(&region->inst->lock);
+	pending = regionfs_order_pending(region, index, index + pages - 1);
+	spin_unlock(&region->inst->lock);
+	return pending || regionfs_changed_since(region, index, token) ||
 	       regionfs_changed_since(region, index + pages - 1, token);
 }
 

@@ -8,7 +8,8 @@
 
 static struct env e;
 static uint64_t id;
-static char path[128];
+static char path[128], all[4 * MiB];
+static int fd;
 
 static void retriable(enum app_what how, uint64_t offset, int want)
 {
@@ -40,6 +41,27 @@ static void answers(void)
 	fh_clear(e.fh);
 }
 
+/* A folio that takes several requests: an error of one of them is told, and is not tried again for ever. */
+static void in_parts(void)
+{
+	uint64_t at = 3 * MiB + 256 * KiB;
+
+	fh_stop(e.fh);
+	e.fh->request = 64 * KiB;
+	must(fh_start(e.fh) == 0);
+	must(posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL) == 0);
+	env_evict(fd);
+	fh_rule(e.fh, REGIONFS_OP_READ, id, at, 4096, FH_ERROR, -EIO, -1);
+	app_run(path, APP_READ, 0, 4 * MiB, 1);	/* comes there with folios that have grown, and is short */
+	is(app_run(path, APP_READ, at, 64 * KiB, 1), EIO, "a failed READ of a part of a folio: read");
+	is(app_run(path, APP_MAP_READ, at, 64 * KiB, 1), APP_SIGBUS, "a load gets SIGBUS");
+	fh_clear(e.fh);
+	is(app_run(path, APP_READ, 0, 4 * MiB, 1), 0, "then all is good");
+	fh_stop(e.fh);
+	e.fh->request = FH_REQUEST;
+	must(fh_start(e.fh) == 0);
+}
+
 static void timeout(void)
 {
 	env_ask(&e, REGIONFS_CMD_REGION_SET, id);
@@ -59,12 +81,20 @@ int main(void)
 	env_start(&e, "errors");
 	id = env_filled(&e, "r", 4 * MiB, 1);
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
+	fd = env_path_fd(&e, "r", O_RDWR);
 	retriable(APP_READ, 0, EIO);
 	retriable(APP_MAP_READ, 256 * KiB, APP_SIGBUS);
 	retriable(APP_DIRECT_READ, 512 * KiB, EIO);
 	retriable(APP_SENDFILE, 768 * KiB, EIO);
 	edge();
 	answers();
+	must(fsync(fd) == 0);
+	pattern_fill(all, sizeof(all), 0, 1);
+	fh_pwrite(e.fh, id, all, sizeof(all), 0);
+	env_evict(fd);
+	in_parts();
+	env_evict(fd);
 	timeout();
+	close(fd);
 	return tap_done();
 }

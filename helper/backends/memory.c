@@ -179,12 +179,12 @@ static int memory_open_file(struct memory *memory, const struct backend_open *op
 	int err = 0;
 
 	if (open->create) {
-		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOATIME, 0600);
 		if (memory->fd >= 0)
 			err = memory_create(memory, open);
 	}
 	if (memory->fd < 0)
-		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CLOEXEC);
+		memory->fd = openat(AT_FDCWD, memory->path, O_RDWR | O_CLOEXEC | O_NOATIME);
 	if (memory->fd < 0 || err || fstat(memory->fd, &st))
 		return err ? err : -errno;
 	memory->present = pages_new((uint64_t)st.st_size);
@@ -248,6 +248,7 @@ static void memory_opened(struct loop_work *work, int res)
 	caps->size = atomic_load(&memory->size);
 	caps->any_addr = true;
 	caps->local = true;
+	caps->local_fd = memory->fd;
 	caps->fence = FENCE_PROCESS;
 	caps->durability = DURABLE_NEVER;
 	backend_opened(&memory->backend, 0);

@@ -336,6 +336,12 @@ static void on_order(struct child *k)
 		chan_sqe(&k->c, o.what == FH_O_STORE ? REGIONFS_IO_STORE : REGIONFS_IO_TOKEN, &cmd,
 			 UD_ORDER);
 		break;
+	case FH_O_LOCAL:
+		k->order = o;
+		k->order.local.fd = *o.path ? open(o.path, O_RDONLY) : -1;
+		cmd.addr = (uintptr_t)&k->order.local;
+		chan_sqe(&k->c, REGIONFS_IO_LOCAL, &cmd, UD_ORDER);
+		break;
 	case FH_O_TOUCH:
 		reply(k, &o, touch(o.path, o.arg));
 		break;
@@ -359,6 +365,8 @@ static void on_cqe(struct child *k, uint64_t user_data, int res)
 		on_order(k);
 		watch_sock(k);
 	} else if (user_data == UD_ORDER) {
+		if (k->order.what == FH_O_LOCAL && k->order.local.fd >= 0)
+			close(k->order.local.fd);	/* the kernel has its own reference */
 		reply(k, &k->order, res);
 	} else {
 		tag_done(k, user_data, res);
@@ -394,8 +402,8 @@ static int fh_attach(struct child *k)
 
 	if (ret)
 		return ret;
-	k->c.at.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER;
-	k->c.at.max_request = FH_REQUEST;
+	k->c.at.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER | REGIONFS_F_LOCAL_STORE;
+	k->c.at.max_request = k->h->request;
 	ret = chan_attach(&k->c, k->h->instance, k->h->queues, FH_DEPTH);
 	s->attach_gen = k->c.at.attach_gen;
 	s->features = k->c.at.features;

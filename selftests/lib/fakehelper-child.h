@@ -5,7 +5,7 @@
 
 #include "fakehelper.h"
 
-enum fh_what { FH_O_QUIT, FH_O_RELEASE, FH_O_RELEASE_ALL, FH_O_TOKEN, FH_O_STORE, FH_O_TOUCH };
+enum fh_what { FH_O_QUIT, FH_O_RELEASE, FH_O_RELEASE_ALL, FH_O_TOKEN, FH_O_STORE, FH_O_LOCAL, FH_O_TOUCH };
 
 /* An order, and its answer. */
 struct fh_order {
@@ -15,6 +15,7 @@ struct fh_order {
 	int64_t result;
 	struct regionfs_token token;
 	struct regionfs_store store;
+	struct regionfs_local local;
 	char path[256];
 };
 

@@ -39,6 +39,7 @@ struct fh *fh_new(const char *instance)
 	h->buf = shared_map(FH_TAGS_MAX * (size_t)FH_REQUEST);
 	h->store_buf = shared_map(FH_REQUEST);
 	h->queues = 1;
+	h->request = FH_REQUEST;
 	h->sock = -1;
 	if (!h->s || !h->buf || !h->store_buf || !mkdtemp(h->dir)) {
 		free(h);
@@ -287,6 +288,17 @@ long fh_store(struct fh *h, uint64_t region, uint64_t offset, uint32_t length, u
 		},
 	};
 
+	return fh_order(h, &o);
+}
+
+long fh_local(struct fh *h, uint64_t region, uint64_t epoch, const char *path)
+{
+	struct fh_order o = { .what = FH_O_LOCAL, .local = { .region = region, .epoch = epoch } };
+
+	if (path)
+		snprintf(o.path, sizeof(o.path), "%s", path);
+	else
+		snprintf(o.path, sizeof(o.path), "%s/%llu", h->dir, (unsigned long long)region);
 	return fh_order(h, &o);
 }
 

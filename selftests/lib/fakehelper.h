@@ -72,6 +72,7 @@ struct fh {
 	char *buf;		/* the tags' buffers, shared: FH_REQUEST each */
 	char *store_buf;	/* what fh_store() puts, shared: FH_REQUEST */
 	unsigned int queues;
+	uint32_t request;	/* the largest that it asks for; FH_REQUEST at first */
 	pid_t pid;		/* 0: none is running */
 	int sock;
 	uint16_t life;
@@ -107,6 +108,8 @@ long fh_token(struct fh *h, uint64_t region, uint64_t *token);
 /* STORE of h->store_buf; bytes stored or -errno. */
 long fh_store(struct fh *h, uint64_t region, uint64_t offset, uint32_t length, uint64_t token,
 	      uint64_t epoch);
+/* LOCAL: the region's bytes are in the file at path; NULL: in its backing file; "": no longer in a file. 0 or -errno. */
+long fh_local(struct fh *h, uint64_t region, uint64_t epoch, const char *path);
 /* The helper itself reads ('r'), writes ('w'), maps ('m') or fsyncs ('f') a path: 0, -errno, or -EFAULT for SIGBUS. */
 long fh_touch(struct fh *h, const char *path, char what);
 

@@ -50,7 +50,10 @@
 #define REGIONFS_F_STORE	(1ULL << 1)
 /* Requests are queued again when a helper dies, fenced by the attach generation. Always granted. */
 #define REGIONFS_F_RECOVER	(1ULL << 2)
-/* Kept for later: the kernel reads a local store's file itself, guided by the helper's chunk map. */
+/*
+ * REGIONFS_IO_LOCAL works: the kernel reads a file that holds a region's bytes itself, without asking. (A later feature will
+ * add a chunk map, for files that do not have all bytes yet.)
+ */
 #define REGIONFS_F_LOCAL_STORE	(1ULL << 16)
 /* Kept for later: ranges are downgraded or invalidated because another host wants them. */
 #define REGIONFS_F_COHERENT	(1ULL << 17)
@@ -79,6 +82,7 @@
  *          all were there already, or memory was short), or -ESTALE when the token is too old for a part
  *          of the range (that part and what follows was not stored).
  * TOKEN    addr points to a struct regionfs_token: fills in the token for STORE.
+ * LOCAL    addr points to a struct regionfs_local: the region's bytes are in a file of this host.
  */
 struct regionfs_io_cmd {
 	__u64 addr;
@@ -111,6 +115,7 @@ struct regionfs_attach {
 #define REGIONFS_IO_COMMIT		_IOWR('R', 0x04, struct regionfs_io_cmd)
 #define REGIONFS_IO_STORE		_IOWR('R', 0x05, struct regionfs_io_cmd)
 #define REGIONFS_IO_TOKEN		_IOWR('R', 0x06, struct regionfs_io_cmd)
+#define REGIONFS_IO_LOCAL		_IOWR('R', 0x07, struct regionfs_io_cmd)
 
 /*
  * What is asked of the helper. Every operation is acknowledged by COMMIT and is handed to the next helper
@@ -178,6 +183,22 @@ struct regionfs_store {
 	__u64 epoch;		/* must be the region's */
 	__u32 length;		/* page-aligned, or up to the region's size; at most max_request */
 	__u32 flags;		/* must be 0 */
+};
+
+/*
+ * The file fd of the caller's holds, at any time from now on, what a READ of the region would be answered with, at the same offsets
+ * (past its end: zeroes). The kernel may then read it itself and send no READ, though it still may send one; it never reads
+ * pages so that a WRITE, DISCARD or RESIZE is on its way for. That ends with fd -1, with another file, with the channel, when
+ * the region's source is set to another or the region has moved. The descriptor may be closed afterwards.
+ * -EBADF: not a regular file that is open for reading. -EOPNOTSUPP: not on a tmpfs, or an unknown flag. -ESTALE: the epoch is not the
+ * region's.
+ */
+struct regionfs_local {
+	__u64 region;
+	__u64 epoch;
+	__s32 fd;
+	__u32 flags;			/* must be 0 */
+	__u64 reserved[2];
 };
 
 /* -------------------------------------------------------------- control plane --------------------------------------------------------------- */
@@ -347,6 +368,7 @@ enum regionfs_stat {
 	REGIONFS_STAT_OUTSTANDING,	/* G: requests queued or in the helper's hands */
 	REGIONFS_STAT_CACHED_PAGES,	/* G: region only */
 	REGIONFS_STAT_DIRTY_BYTES,	/* G: at least; region only */
+	REGIONFS_STAT_LOCAL_BYTES,	/* read by the kernel from a LOCAL file */
 	__REGIONFS_STAT_MAX,
 };
 
@@ -365,6 +387,7 @@ __regionfs_size_check(struct regionfs_attach, 144);
 __regionfs_size_check(struct regionfs_io_desc, 64);
 __regionfs_size_check(struct regionfs_token, 24);
 __regionfs_size_check(struct regionfs_store, 48);
+__regionfs_size_check(struct regionfs_local, 40);
 __regionfs_size_check(struct regionfs_range, 16);
 
 #endif /* _UAPI_LINUX_REGIONFS_H */

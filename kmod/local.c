@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * LOCAL: the bytes of a region stand whole in a file on a tmpfs of this host, which the kernel reads itself instead of
+ * asking the helper. It saves two switches between tasks for each miss, and one of two copies in the helper's cache.
+ *
+ * What is read so is what a READ would have been answered with, because
+ *
+ *  - nothing that changes the page at the source is on its way when it is read (else a READ is sent, and takes its
+ *    place in the order), and nothing can set out meanwhile that does not drop or wait for the folio, which is locked, and the
+ *    invalidate_lock, which is shared: WRITEs come from folios that are uptodate; direct WRITEs drop the range afterwards; punch and
+ *    truncate take the invalidate_lock;
+ *  - the helper says that the file is the source, and the word ends with the helper, with its source, and with the ownership.
+ *
+ * Only tmpfs, since a fault must not wait, unkillably, for another file system that may depend on anything.
+ *
+ * Lifetime: region->local has a reference of its own, under inst->lock; a reader takes another. Whoever replaces it puts it.
+ */
+#include <linux/bvec.h>
+#include <linux/file.h>
+#include <linux/magic.h>
+#include <linux/pagemap.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+#include "channel.h"
+
+/* inst->lock held. Returns the file that was there, whose reference is now the caller's. */
+static struct file *regionfs_local_swap(struct regionfs_region *region, struct file *file)
+{
+	struct file *old = region->local;
+
+	region->local = file;
+	region->local_gen = region->inst->attach_gen;
+	if (file)
+		list_move(&region->local_node, &region->inst->locals);
+	else
+		list_del_init(&region->local_node);
+	return old;
+}
+
+/* The helper is asked again from here on. */
+void regionfs_local_drop(struct regionfs_region *region)
+{
+	struct file *old;
+
+	spin_lock(&region->inst->lock);
+	old = regionfs_local_swap(region, NULL);
+	spin_unlock(&region->inst->lock);
+	if (old)
+		fput(old);
+}
+
+/* inst->lock held. The oldest file that the helper of attach generation @gen has named: its successor's stand before it. */
+static struct file *regionfs_local_oldest(struct regionfs_instance *inst, u32 gen)
+{
+	struct regionfs_region *region;
+
+	if (list_empty(&inst->locals))
+		return NULL;
+	region = list_last_entry(&inst->locals, struct regionfs_region, local_node);
+	return region->local_gen == gen ? regionfs_local_swap(region, NULL) : NULL;
+}
+
+/* The helper of attach generation @gen is gone. */
+void regionfs_local_drop_all(struct regionfs_instance *inst, u32 gen)
+{
+	struct file *old;
+
+	do {
+		spin_lock(&inst->lock);
+		old = regionfs_local_oldest(inst, gen);
+		spin_unlock(&inst->lock);
+		if (old)
+			fput(old);
+	} while (old);
+}
+
+static int regionfs_local_check(const struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	if (!S_ISREG(inode->i_mode) || !(file->f_mode & FMODE_READ))
+		return -EBADF;
+	return inode->i_sb->s_magic == TMPFS_MAGIC ? 0 : -EOPNOTSUPP;
+}
+
+/* inst->lock held. May @chan's helper say where the region's bytes are? */
+static int regionfs_local_allowed(struct regionfs_channel *chan, struct regionfs_region *region,
+				  const struct regionfs_local *l)
+{
+	if (chan->dead || region->inst->chan != chan)
+		return -ECANCELED;
+	if (regionfs_region_test(region, REGIONFS_R_MOVED) || l->epoch != READ_ONCE(region->epoch))
+		return -ESTALE;
+	return region->inode ? 0 : -ENOENT;
+}
+
+/* Takes over the reference to @file, which may be NULL. */
+static int regionfs_local_set(struct regionfs_channel *chan, struct regionfs_region *region,
+			      const struct regionfs_local *l, struct file *file)
+{
+	struct file *put = file;
+	int err;
+
+	spin_lock(&region->inst->lock);
+	err = regionfs_local_allowed(chan, region, l);
+	if (!err)
+		put = regionfs_local_swap(region, file);
+	spin_unlock(&region->inst->lock);
+	if (put)
+		fput(put);
+	return err;
+}
+
+/* By the helper's thread, whose descriptor it names. See the contract for errors. */
+int regionfs_local(struct regionfs_channel *chan, u64 addr)
+{
+	struct regionfs_region *region;
+	struct file *file = NULL;
+	struct regionfs_local l;
+	int err = 0;
+
+	if (copy_from_user(&l, u64_to_user_ptr(addr), sizeof(l)))
+		return -EFAULT;
+	if (l.flags)
+		return -EOPNOTSUPP;
+	if (l.reserved[0] || l.reserved[1] || l.fd < -1)
+		return -EINVAL;
+	if (l.fd >= 0)
+		file = fget(l.fd);
+	if (l.fd >= 0 && !file)
+		return -EBADF;
+	if (file)
+		err = regionfs_local_check(file);
+	region = err ? NULL : regionfs_region_find(chan->inst, l.region);
+	if (region) {
+		err = regionfs_local_set(chan, region, &l, file);
+		regionfs_region_put(region);
+		return err;
+	}
+	if (file)
+		fput(file);
+	return err ?: -ENOENT;
+}
+
+/* The file to read these pages from, counted; NULL when the helper has to be asked. */
+static struct file *regionfs_local_get(struct regionfs_region *region, pgoff_t first, pgoff_t last)
+{
+	struct regionfs_instance *inst = region->inst;
+	struct file *file = NULL;
+
+	if (!READ_ONCE(region->local))
+		return NULL;
+	spin_lock(&inst->lock);
+	if (region->local && region->local_gen == inst->attach_gen && !regionfs_order_pending(region, first, last))
+		file = get_file(region->local);
+	spin_unlock(&inst->lock);
+	return file;
+}
+
+/* Where the file ends before the region does, the region is zero. */
+static int regionfs_local_copy(struct file *file, struct folio *folio, loff_t size)
+{
+	loff_t pos = folio_pos(folio);
+	size_t len = pos < size ? min_t(loff_t, folio_size(folio), size - pos) : 0;
+	struct bio_vec bv = { .bv_page = folio_page(folio, 0), .bv_len = len };
+	struct iov_iter iter;
+	ssize_t n = 1;
+
+	iov_iter_bvec(&iter, ITER_DEST, &bv, 1, len);
+	while (iov_iter_count(&iter) && n > 0)
+		n = vfs_iter_read(file, &iter, &pos, 0);
+	if (n < 0)
+		return n;
+	len -= iov_iter_count(&iter);
+	if (len < folio_size(folio))
+		folio_zero_range(folio, len, folio_size(folio) - len);
+	return 0;
+}
+
+/*
+ * Fills a locked folio that is not uptodate, and unlocks it; @size is where the region ends. False: nothing was done, ask the
+ * helper (who, if the file can't be read, will say why). The caller keeps its reference.
+ */
+bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size)
+{
+	struct file *file = regionfs_local_get(region, folio->index, folio_next_index(folio) - 1);
+	int err;
+
+	if (!file)
+		return false;
+	err = regionfs_local_copy(file, folio, size);
+	fput(file);
+	if (err)
+		return false;
+	regionfs_stat_add(region, REGIONFS_STAT_LOCAL_BYTES, folio_size(folio));
+	flush_dcache_folio(folio);
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	if (wq_has_sleeper(&region->wait))
+		wake_up_all(&region->wait);
+	return true;
+}
