@@ -79,7 +79,7 @@ function row(measure, peer,	value, fuse) {
 
 # tmpfs is the limit and not a peer; userfaultfd with copies of 1 MiB has no 4 KiB fault to compare with
 function judged(name, measure) {
-	return name != "tmpfs" && name != "regionfs" && have(measure, name) && name !~ /^uffd-1m/
+	return name != "tmpfs" && name !~ /^regionfs/ && have(measure, name) && name !~ /^uffd-1m/
 }
 
 function best(measure, sign,	i, value) {
@@ -125,6 +125,15 @@ function judge_random(	ratio, limit, i) {
 		ratio = of("random", "regionfs") / of("random", peer[i])
 		verdict(ratio < 1, sprintf("random: %.3fx %s, wanted below 1x", ratio, peer[i]))
 	}
+}
+
+# What it costs where the helper answers each miss
+function note_asked(	i) {
+	if (have("seq", "regionfs-asked") && best("seq", 1))
+		printf "  %-6s seq, helper asked: %.2fx the best peer (%s)\n", "note", of("seq", "regionfs-asked") / best_value, best_peer
+	for (i = 1; i <= peers && have("random", "regionfs-asked"); i++)
+		if (judged(peer[i], "random"))
+			printf "  %-6s random, helper asked: %.3fx %s\n", "note", of("random", "regionfs-asked") / of("random", peer[i]), peer[i]
 }
 
 /"clock":/ {
@@ -175,5 +184,6 @@ END {
 	print ""
 	judge_seq()
 	judge_random()
+	note_asked()
 	exit gate && missed ? 1 : 0
 }
