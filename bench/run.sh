@@ -229,6 +229,10 @@ run() {
 
 [ "$(id -u)" -eq 0 ] || die "needs root: it mounts file systems"
 cp "$bin/bench-touch" "$bin/memfs" "$work" || die "$bin holds no bench-touch and memfs: run make"
+for program in regiond regionctl mount.regionfs; do
+	! found=$(command -v $program) || cp "$found" "$work"
+done
+PATH=$work:$PATH
 trap 'exit 130' INT TERM
 trap down EXIT
 run

@@ -17,8 +17,10 @@
  */
 #include <linux/bvec.h>
 #include <linux/file.h>
+#include <linux/highmem.h>
 #include <linux/magic.h>
 #include <linux/pagemap.h>
+#include <linux/pagevec.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include "channel.h"
@@ -157,23 +159,72 @@ static struct file *regionfs_local_get(struct regionfs_region *region, pgoff_t f
 	return file;
 }
 
-/* Where the file ends before the region does, the region is zero. */
-static int regionfs_local_copy(struct file *file, struct folio *folio, loff_t size)
+/* Copies @from, a folio of the file's, to where @done bytes of @to are there; up to @len in all. Bytes copied. */
+static size_t regionfs_local_copy_folio(struct folio *to, size_t done, size_t len, struct folio *from)
 {
-	loff_t pos = folio_pos(folio);
-	size_t len = pos < size ? min_t(loff_t, folio_size(folio), size - pos) : 0;
-	struct bio_vec bv = { .bv_page = folio_page(folio, 0), .bv_len = len };
+	size_t at = folio_pos(to) + done - folio_pos(from), end = min(len, done + folio_size(from) - at), begin = done, n;
+
+	for (; done < end; done += n, at += n) {
+		n = min_t(size_t, end - done, PAGE_SIZE);
+		memcpy_page(folio_page(to, done >> PAGE_SHIFT), 0, folio_page(from, at >> PAGE_SHIFT), 0, n);
+	}
+	return done - begin;
+}
+
+static bool regionfs_local_usable(struct folio *from)
+{
+	return folio_test_uptodate(from) && !folio_test_hwpoison(from) && !folio_test_has_hwpoisoned(from);
+}
+
+/*
+ * Copies from the file's page cache, which on a tmpfs is the file, for as far as that goes: up to a hole, a page that is swapped out or one
+ * that is not in order. Bytes copied. It saves tmpfs's own work for each page.
+ */
+static size_t regionfs_local_cached(struct address_space *file, struct folio *folio, size_t len)
+{
+	pgoff_t index = folio->index, end = index + (len - 1) / PAGE_SIZE;
+	struct folio_batch batch;
+	size_t done = 0;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (done < len && filemap_get_folios_contig(file, &index, end, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch) && regionfs_local_usable(batch.folios[i]); i++)
+			done += regionfs_local_copy_folio(folio, done, len, batch.folios[i]);
+		if (i < folio_batch_count(&batch))
+			len = done;
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return done;
+}
+
+/* What is not in its page cache is read by the file's own ->read_iter. Bytes from @done on; 0 at its end. */
+static ssize_t regionfs_local_read_iter(struct file *file, struct folio *folio, size_t done, size_t len)
+{
+	struct bio_vec bv = { .bv_page = folio_page(folio, 0), .bv_offset = done, .bv_len = len - done };
+	loff_t pos = folio_pos(folio) + done;
 	struct iov_iter iter;
 	ssize_t n = 1;
 
-	iov_iter_bvec(&iter, ITER_DEST, &bv, 1, len);
+	iov_iter_bvec(&iter, ITER_DEST, &bv, 1, len - done);
 	while (iov_iter_count(&iter) && n > 0)
 		n = vfs_iter_read(file, &iter, &pos, 0);
+	return n < 0 ? n : len - done - iov_iter_count(&iter);
+}
+
+/* Where the file ends before the region does, the region is zero. */
+static int regionfs_local_copy(struct file *file, struct folio *folio, loff_t size)
+{
+	size_t len = folio_pos(folio) < size ? min_t(loff_t, folio_size(folio), size - folio_pos(folio)) : 0;
+	size_t done = len ? regionfs_local_cached(file->f_mapping, folio, len) : 0;
+	ssize_t n = done < len ? regionfs_local_read_iter(file, folio, done, len) : 0;
+
 	if (n < 0)
 		return n;
-	len -= iov_iter_count(&iter);
-	if (len < folio_size(folio))
-		folio_zero_range(folio, len, folio_size(folio) - len);
+	done += n;
+	if (done < folio_size(folio))
+		folio_zero_range(folio, done, folio_size(folio) - done);
 	return 0;
 }
 
