@@ -18,6 +18,7 @@
 #include "trace.h"
 
 #define REGIONFS_COPY_TRIES 16
+#define REGIONFS_URGENT_RUN 15	/* urgent requests in a row, while others wait */
 
 static struct regionfs_tag **regionfs_cmd_tag(struct io_uring_cmd *cmd)
 {
@@ -44,7 +45,7 @@ static struct regionfs_tag *regionfs_parked_tag(struct regionfs_channel *chan)
 }
 
 /* inst->lock held. The oldest that may be sent now. */
-static struct regionfs_request *regionfs_next_pending(struct regionfs_instance *inst)
+static struct regionfs_request *regionfs_first_pending(struct regionfs_instance *inst)
 {
 	struct regionfs_request *req;
 
@@ -54,10 +55,25 @@ static struct regionfs_request *regionfs_next_pending(struct regionfs_instance *
 	return NULL;
 }
 
-/* inst->lock held. It becomes @tag's. */
+/*
+ * inst->lock held. A program that waits does not wait for write-back and readahead; but these get their turn now and then, however
+ * many programs wait.
+ */
+static struct regionfs_request *regionfs_next_queued(struct regionfs_instance *inst)
+{
+	struct regionfs_request *urgent = list_first_entry_or_null(&inst->urgent, struct regionfs_request, queue), *req;
+
+	if (urgent && inst->urgent_run++ < REGIONFS_URGENT_RUN)
+		return urgent;
+	inst->urgent_run = 0;
+	req = regionfs_first_pending(inst);
+	return req ?: urgent;
+}
+
+/* inst->lock held. It becomes @tag's. The take-back limit is for the helper: time spent in the queue does not count. */
 static bool regionfs_tag_take(struct regionfs_instance *inst, struct regionfs_tag *tag)
 {
-	struct regionfs_request *req = regionfs_next_pending(inst);
+	struct regionfs_request *req = regionfs_next_queued(inst);
 
 	if (!req)
 		return false;
@@ -66,6 +82,9 @@ static bool regionfs_tag_take(struct regionfs_instance *inst, struct regionfs_ta
 		inst->nr_delayed--;
 	req->not_before = 0;
 	req->state = REGIONFS_S_HANDING;
+	req->started = jiffies;
+	if (!list_empty(&req->in_inst))
+		list_move_tail(&req->in_inst, &inst->outstanding);
 	req->attach_gen = tag->chan->attach_gen;
 	tag->req = req;
 	tag->state = REGIONFS_T_HANDING;
@@ -76,7 +95,7 @@ static struct io_uring_cmd *regionfs_pair(struct regionfs_instance *inst)
 {
 	struct regionfs_tag *tag;
 
-	if (!inst->chan || list_empty(&inst->pending))
+	if (!inst->chan || (list_empty(&inst->pending) && list_empty(&inst->urgent)))
 		return NULL;
 	tag = regionfs_parked_tag(inst->chan);
 	if (!tag || !regionfs_tag_take(inst, tag))

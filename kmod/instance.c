@@ -133,6 +133,7 @@ static struct regionfs_instance *regionfs_instance_alloc(struct net *net, const 
 	inst->net = net;
 	inst->id = get_random_u64();
 	spin_lock_init(&inst->lock);
+	INIT_LIST_HEAD(&inst->urgent);
 	INIT_LIST_HEAD(&inst->pending);
 	INIT_LIST_HEAD(&inst->outstanding);
 	INIT_LIST_HEAD(&inst->locals);

@@ -74,8 +74,10 @@ struct regionfs_instance {
 	unsigned long lost_at;		/* lock: jiffies, since when there is no helper */
 	u32 attach_gen;			/* lock: grows with each attach */
 	u64 last_request;		/* lock: id given last */
-	struct list_head pending;	/* lock: queued requests, by id */
-	struct list_head outstanding;	/* lock: every request that holds folios or pages, by age */
+	struct list_head urgent;	/* lock: queued requests for which a program waits, by id; these go first */
+	unsigned int urgent_run;	/* lock: how many of these went in a row */
+	struct list_head pending;	/* lock: the other queued requests, by id */
+	struct list_head outstanding;	/* lock: every request that holds folios or pages, by ->started */
 	struct list_head locals;	/* lock: regions that are read from a file; see local.c */
 	unsigned int nr_outstanding;	/* lock */
 	unsigned int nr_delayed;	/* lock: pending ones that must not be sent yet */

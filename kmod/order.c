@@ -67,8 +67,7 @@ void regionfs_order_del(struct regionfs_request *req)
 	list_for_each_entry_safe(next, tmp, &region->blocked, queue) {
 		if (regionfs_order_conflicts(next))
 			continue;
-		next->state = REGIONFS_S_QUEUED;
-		list_move_tail(&next->queue, &region->inst->pending);
+		regionfs_request_queue(next);
 	}
 }
 

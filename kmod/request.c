@@ -123,6 +123,21 @@ static void regionfs_request_count(struct regionfs_request *req)
 	}
 }
 
+/* inst->lock held. Where it waits to be handed over. */
+static struct list_head *regionfs_request_list(struct regionfs_request *req)
+{
+	struct regionfs_instance *inst = req->region->inst;
+
+	return req->flags & REGIONFS_REQ_DEMAND ? &inst->urgent : &inst->pending;
+}
+
+/* inst->lock held. Nothing that is older stands in its way, or not any more. */
+void regionfs_request_queue(struct regionfs_request *req)
+{
+	req->state = REGIONFS_S_QUEUED;
+	list_move_tail(&req->queue, regionfs_request_list(req));
+}
+
 /* inst->lock held. */
 static void regionfs_request_enlist(struct regionfs_request *req)
 {
@@ -145,8 +160,7 @@ static void regionfs_request_enlist(struct regionfs_request *req)
 	if (req->op == REGIONFS_OP_DISCARD || req->op == REGIONFS_OP_RESIZE)
 		region->nr_meta++;
 	if (regionfs_order_add(req)) {
-		req->state = REGIONFS_S_QUEUED;
-		list_add_tail(&req->queue, &inst->pending);
+		regionfs_request_queue(req);
 	} else {
 		req->state = REGIONFS_S_BLOCKED;
 		list_add_tail(&req->queue, &region->blocked);
@@ -260,14 +274,16 @@ void regionfs_request_forget(struct regionfs_instance *inst, struct regionfs_req
 	regionfs_request_unlist(req);
 }
 
-/* inst->lock held. Back into the queue, in the order of ids; for what has no folios. */
+/* inst->lock held. Back into its queue, in the order of ids. */
 void regionfs_request_requeue(struct regionfs_instance *inst, struct regionfs_request *req)
 {
+	struct list_head *list = regionfs_request_list(req);
 	struct regionfs_request *at;
 
+	lockdep_assert_held(&inst->lock);
 	req->state = REGIONFS_S_QUEUED;
 	req->flags |= REGIONFS_REQ_REPEATED;
-	list_for_each_entry(at, &inst->pending, queue)
+	list_for_each_entry(at, list, queue)
 		if (at->id > req->id)
 			break;
 	list_add_tail(&req->queue, &at->queue);
@@ -388,6 +404,13 @@ void regionfs_detach_reads(struct regionfs_region *region)
 	regionfs_detach(region, 0, U64_MAX, false);
 }
 
+static struct regionfs_request *regionfs_first_queued(struct regionfs_instance *inst)
+{
+	struct list_head *list = list_empty(&inst->urgent) ? &inst->pending : &inst->urgent;
+
+	return list_first_entry_or_null(list, struct regionfs_request, queue);
+}
+
 /* When the instance is gone, nobody will ever take what is queued. */
 void regionfs_request_purge(struct regionfs_instance *inst)
 {
@@ -395,7 +418,7 @@ void regionfs_request_purge(struct regionfs_instance *inst)
 
 	for (;;) {
 		spin_lock(&inst->lock);
-		req = inst->gone ? list_first_entry_or_null(&inst->pending, struct regionfs_request, queue) : NULL;
+		req = inst->gone ? regionfs_first_queued(inst) : NULL;
 		if (req)
 			regionfs_request_forget(inst, req);
 		spin_unlock(&inst->lock);

@@ -6,7 +6,7 @@
  *
  *   NEW -> BLOCKED -> QUEUED -> HANDING -> SENT -> DONE
  *
- * BLOCKED behind an older request of an overlapping range; QUEUED on inst->pending; HANDING: a tag was chosen, the
+ * BLOCKED behind an older request of an overlapping range; QUEUED on inst->urgent or ->pending; HANDING: a tag was chosen, the
  * helper's thread is about to copy; SENT: in the helper's hands. While busy, folios are being copied from
  * or to; that never sleeps, so whoever wants to detach waits for it.
  *
@@ -46,7 +46,7 @@ struct regionfs_seg {
 #define REGIONFS_INLINE_SEGS 4
 
 struct regionfs_request {
-	struct list_head queue;		/* inst->pending or region->blocked */
+	struct list_head queue;		/* inst->urgent, inst->pending or region->blocked */
 	struct list_head in_region;	/* region->reads or ->ordered */
 	struct list_head in_inst;	/* inst->outstanding */
 	struct list_head victim;	/* private list of a detacher */
@@ -59,7 +59,7 @@ struct regionfs_request {
 	u64 pos, len;			/* bytes */
 	u64 arg;
 	u64 epoch;			/* the region's when it was submitted */
-	unsigned long started;		/* jiffies */
+	unsigned long started;		/* jiffies: submitted, then handed over */
 	unsigned long not_before;	/* jiffies, 0: at once; a failed DISCARD or RESIZE is tried again later */
 	u8 op;				/* enum regionfs_op */
 	u8 state;			/* enum regionfs_request_state */
@@ -90,6 +90,7 @@ int regionfs_request_wait(struct regionfs_request *req);
 int regionfs_request_wait_until(struct regionfs_request *req, unsigned long deadline);
 int regionfs_request_meta(struct regionfs_region *region, u8 op, u64 pos, u64 len, u64 arg);
 void regionfs_request_end(struct regionfs_request *req, int error);
+void regionfs_request_queue(struct regionfs_request *req);
 void regionfs_request_forget(struct regionfs_instance *inst, struct regionfs_request *req);
 void regionfs_request_requeue(struct regionfs_instance *inst, struct regionfs_request *req);
 bool regionfs_request_retry(struct regionfs_instance *inst, struct regionfs_request *req, int error);
