@@ -114,6 +114,7 @@ static int attack_netlink(void *arg)
 /* Memory that the kernel may write to when an address is right. */
 static char *arena;
 #define ARENA	(4 * MiB)
+static int memory_fd;
 
 static uint64_t odd_address(void)
 {
@@ -137,7 +138,7 @@ static uint64_t random_struct(void)
 	char *p = arena + below(16) * 4096;
 	struct regionfs_store *s = (void *)p;
 
-	switch (below(4)) {
+	switch (below(5)) {
 	case 0:
 		random_attach((void *)p);
 		break;
@@ -150,6 +151,12 @@ static uint64_t random_struct(void)
 		break;
 	case 2:
 		return odd_address();
+	case 3:	/* any descriptor that there is: the device, a ring, a pipe; or a file on a tmpfs */
+		*(struct regionfs_local *)p = (struct regionfs_local){
+			.region = below(10), .epoch = below(2), .fd = below(3) ? memory_fd : (int)below(20) - 1,
+			.flags = below(8) ? 0 : next(),
+		};
+		break;
 	default:
 		for (int i = 0; i < 64; i++)
 			p[i] = next();
@@ -161,9 +168,9 @@ static void random_command(struct chan *c)
 {
 	static const uint32_t ops[] = {
 		REGIONFS_IO_ATTACH, REGIONFS_IO_FETCH, REGIONFS_IO_COMMIT_AND_FETCH,
-		REGIONFS_IO_COMMIT, REGIONFS_IO_STORE, REGIONFS_IO_TOKEN,
+		REGIONFS_IO_COMMIT, REGIONFS_IO_STORE, REGIONFS_IO_TOKEN, REGIONFS_IO_LOCAL,
 	};
-	uint32_t op = below(16) ? ops[below(6)] : next();
+	uint32_t op = below(16) ? ops[below(7)] : next();
 	struct regionfs_io_desc *desc = (void *)arena;
 	uint16_t tag = below(8) ? below(16) : next();
 	struct regionfs_io_cmd cmd = {
@@ -234,6 +241,9 @@ static int attack_uring(void *arg)
 	alarm(60);
 	signal(SIGCHLD, SIG_IGN);
 	arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory_fd = memfd_create("hostile", 0);
+	if (memory_fd < 0 || ftruncate(memory_fd, below(MiB)))
+		return 1;
 	for (int i = 0; i < 20; i++)
 		one_ring();
 	return 0;

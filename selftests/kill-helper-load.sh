@@ -26,7 +26,7 @@ one_of_them_ended() {
 	return 1
 }
 
-start_instance load
+start_instance load source=memory:,local-read=no	# so that reads are in flight, too
 load=()
 for ((i = 0; i < files; i++)); do
 	fsx -n 0 -l 4194304 -s $((seed * 100 + i)) -f "$work/expected.$i" "$mnt/$i" > "$work/fsx.$i" 2>&1 &
