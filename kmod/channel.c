@@ -368,13 +368,16 @@ static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(
 		regionfs_region_put(region);
 		return;
 	}
+	if (error && !shell && req->op == REGIONFS_OP_RESIZE) {
+		spin_unlock(&inst->lock);	/* it is on no tag and not pending: nobody else ends it */
+		regionfs_region_error(req->region, error);
+		spin_lock(&inst->lock);
+	}
 	if (!error && req->op != REGIONFS_OP_READ && req->op != REGIONFS_OP_SYNC)
 		atomic64_inc(&req->region->answered);	/* before anyone can see that it is off the lists */
 	regionfs_request_forget(inst, req);
 	regionfs_dispatch_unlock(inst);
 	if (!shell) {
-		if (error && req->op == REGIONFS_OP_RESIZE)
-			regionfs_region_error(req->region, error);
 		regionfs_request_end(req, error);
 		return;
 	}
@@ -408,6 +411,20 @@ static void regionfs_commit_dead(struct regionfs_tag *tag) __releases(&tag->chan
 	regionfs_request_purge(inst);
 }
 
+/* The answer is nowhere. The tag keeps its request, unless the channel died while the copy kept its abort away. */
+static int regionfs_commit_fault(struct regionfs_tag *tag)
+{
+	struct regionfs_instance *inst = tag->chan->inst;
+
+	spin_lock(&inst->lock);
+	if (tag->chan->dead) {
+		regionfs_commit_dead(tag);
+		return -ECANCELED;
+	}
+	spin_unlock(&inst->lock);
+	return -EFAULT;
+}
+
 static int regionfs_commit(struct regionfs_tag *tag, u64 addr, u32 cookie, s16 error)
 {
 	struct regionfs_instance *inst = tag->chan->inst;
@@ -435,7 +452,7 @@ static int regionfs_commit(struct regionfs_tag *tag, u64 addr, u32 cookie, s16 e
 			break;
 		spin_unlock(&inst->lock);
 		if (++tries > REGIONFS_COPY_TRIES || fault_in_readable(u64_to_user_ptr(addr), len))
-			return -EFAULT;
+			return regionfs_commit_fault(tag);
 	}
 	regionfs_commit_end(tag, regionfs_commit_error(error));
 	return 0;

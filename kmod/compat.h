@@ -50,6 +50,15 @@ static inline const void *regionfs_uring_payload(struct io_uring_cmd *cmd)
 #define regionfs_nop_idmap (&init_user_ns)
 #endif
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#define regionfs_fd_file(f) fd_file(f)
+#else
+#define regionfs_fd_file(f) ((f).file)
+#endif
+
+/* For dentry_open(): fanotify neither hears of nor decides on what is read. */
+#define REGIONFS_O_NONOTIFY __FMODE_NONOTIFY
+
 /* NULL when there is none. */
 static inline struct folio *regionfs_get_cached_folio(struct address_space *mapping, pgoff_t index)
 {

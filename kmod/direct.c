@@ -31,6 +31,16 @@ static void regionfs_direct_unpin(struct page **pages, unsigned int nr, bool pin
 	}
 }
 
+/*
+ * A READ's pages are dirty before it begins, as block devices have it: when it ends, in the helper's thread, which must not wait for a
+ * page lock, there is then most often nothing to do (see payload.c).
+ */
+static void regionfs_direct_dirty(struct regionfs_request *req, struct page **pages, unsigned int nr)
+{
+	while (req->dirty_pages && nr--)
+		set_page_dirty_lock(pages[nr]);
+}
+
 /* Adds up to @max bytes of the program's memory. Bytes added, 0 when there is no room, or an error. */
 static ssize_t regionfs_direct_pages(struct regionfs_request *req, struct iov_iter *iter, size_t max)
 {
@@ -51,6 +61,7 @@ static ssize_t regionfs_direct_pages(struct regionfs_request *req, struct iov_it
 		added += len;
 		offset = 0;
 	}
+	regionfs_direct_dirty(req, pages, i);
 	regionfs_direct_unpin(pages + i, nr - i, req->pinned);
 	iov_iter_revert(iter, got - added);
 	return added;
@@ -151,7 +162,7 @@ static ssize_t regionfs_direct_read_once(struct regionfs_region *region, loff_t 
 
 	*err = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_KILLABLE);
 	if (!*err)
-		*err = regionfs_flush(region, pos, pos + iov_iter_count(to) - 1, 0);
+		*err = regionfs_write_out(region, pos, pos + iov_iter_count(to) - 1, 0);
 	if (*err)
 		return 0;
 	sent = regionfs_direct_prepare(&d, REGIONFS_OP_READ, to);
@@ -198,7 +209,7 @@ ssize_t regionfs_direct_read(struct kiocb *iocb, struct iov_iter *to)
 static int regionfs_direct_invalidate(struct regionfs_region *region, loff_t pos, size_t count)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(region->inst->takeback_ms)) + 1;
-	int err = regionfs_flush(region, pos, pos + count - 1, deadline);
+	int err = regionfs_write_out(region, pos, pos + count - 1, deadline);
 
 	if (!err)
 		err = regionfs_invalidate(region, pos, pos + count, false, deadline);
@@ -232,9 +243,14 @@ static int regionfs_direct_checks(struct kiocb *iocb, loff_t *count)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	int err = generic_write_checks_count(iocb, count);
+	ssize_t fits;
 
 	if (err || !*count)
 		return err;
+	fits = regionfs_write_fits(inode, iocb->ki_pos, *count);
+	if (fits < 0)
+		return fits;
+	*count = fits;
 	if (!regionfs_direct_aligned(iocb->ki_pos, *count))
 		return -EINVAL;
 	err = file_modified(iocb->ki_filp);
@@ -320,7 +336,7 @@ ssize_t regionfs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	do {
 		n = regionfs_direct_write_once(iocb, from, region, &err);
 		done += n;
-	} while (iov_iter_count(from) && !fatal_signal_pending(current) &&
+	} while (iov_iter_count(from) && !fatal_signal_pending(current) && !(done && regionfs_write_at_limit(iocb)) &&
 		 (err == -REGIONFS_RETRY || err == -EAGAIN || (!err && n)));
 	if (err == -REGIONFS_RETRY || err == -EAGAIN)
 		err = -EINTR;

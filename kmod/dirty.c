@@ -92,7 +92,16 @@ void regionfs_dirty_clear(struct regionfs_region *region, pgoff_t index, pgoff_t
 	}
 }
 
-/* Copies @folio's bits to the front of @bits; all of its pages when none is set. A folio never crosses a block. */
+/* Is a bit of @folio's set? A folio never crosses a block. */
+bool regionfs_dirty_any(struct regionfs_region *region, struct folio *folio)
+{
+	struct regionfs_dirty *block = regionfs_dirty_block(region, folio->index);
+	unsigned long base = folio->index & (REGIONFS_BLOCK_PAGES - 1), end = base + folio_nr_pages(folio);
+
+	return block && find_next_bit(block->bits, end, base) < end;
+}
+
+/* Copies @folio's bits to the front of @bits; all of its pages when none is set. */
 void regionfs_dirty_copy(struct regionfs_region *region, struct folio *folio, unsigned long *bits)
 {
 	struct regionfs_dirty *block = regionfs_dirty_block(region, folio->index);

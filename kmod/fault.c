@@ -14,9 +14,17 @@
 #include "request.h"
 #include "trace.h"
 
+/* The kernel's own accesses have the flag as well, but are not ended by a signal: they would come again at once, for ever. */
+static bool regionfs_fault_interruptible(const struct vm_fault *vmf)
+{
+	const unsigned int both = FAULT_FLAG_INTERRUPTIBLE | FAULT_FLAG_USER;
+
+	return (vmf->flags & both) == both;
+}
+
 static unsigned int regionfs_fault_state(const struct vm_fault *vmf)
 {
-	return vmf->flags & FAULT_FLAG_INTERRUPTIBLE ? TASK_INTERRUPTIBLE | TASK_FREEZABLE : TASK_KILLABLE;
+	return regionfs_fault_interruptible(vmf) ? TASK_INTERRUPTIBLE | TASK_FREEZABLE : TASK_KILLABLE;
 }
 
 static bool regionfs_fault_may_drop(const struct vm_fault *vmf)
@@ -89,7 +97,7 @@ static struct folio *regionfs_fault_fill(struct vm_fault *vmf)
 	}
 	if (!folio)
 		return NULL;
-	if (!folio_test_uptodate(folio) && folio_test_locked(folio) && vmf->flags & FAULT_FLAG_INTERRUPTIBLE &&
+	if (!folio_test_uptodate(folio) && folio_test_locked(folio) && regionfs_fault_interruptible(vmf) &&
 	    regionfs_fault_may_drop(vmf))
 		return folio;
 	folio_put(folio);

@@ -9,7 +9,6 @@
  */
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
-#include <linux/sizes.h>
 #include "request.h"
 
 static struct regionfs_part *regionfs_part_new(struct regionfs_region *region, struct folio *folio, u32 max)
@@ -88,8 +87,8 @@ void regionfs_readahead(struct readahead_control *rac)
 	regionfs_builder_flush(&b);
 }
 
-/* Requests that the largest folio, of 1 MiB, can take: it has a piece in each. */
-#define REGIONFS_READ_PARTS	(SZ_1M / REGIONFS_REQUEST_MIN)
+/* Requests that the largest folio can take: it has a piece in each. */
+#define REGIONFS_READ_PARTS	((REGIONFS_BLOCK_PAGES << PAGE_SHIFT) / REGIONFS_REQUEST_MIN)
 
 /* Waits for all of them, or until killed. An error that the helper gave comes before "look again". */
 static int regionfs_read_wait(struct regionfs_request **reqs, u32 nr)
@@ -111,6 +110,10 @@ static int regionfs_read_one(struct regionfs_builder *b, struct folio *folio)
 	struct regionfs_request *reqs[REGIONFS_READ_PARTS];
 	int err, e;
 
+	if (WARN_ON_ONCE(DIV_ROUND_UP(folio_size(folio), b->max) > ARRAY_SIZE(reqs))) {
+		folio_unlock(folio);
+		return -EIO;
+	}
 	b->watch = reqs;
 	folio_get(folio);
 	err = regionfs_read_add(b, folio);

@@ -40,6 +40,7 @@ static void regionfs_instance_free_work(struct work_struct *work)
 	cancel_delayed_work_sync(&inst->takeback);
 	cancel_work_sync(&inst->kick);
 	cancel_work_sync(&inst->late);
+	cancel_work_sync(&inst->redirty);	/* its list is empty: what stands there holds the instance */
 	regionfs_instance_free(inst);
 }
 
@@ -73,12 +74,20 @@ void regionfs_instance_unpin(struct regionfs_instance *inst)
 		wake_up_all(&inst->wait);
 }
 
-/* From ->kill_sb: waits for the pins, which are held no longer than their operations' deadlines. */
+/* From ->kill_sb: waits for the pins; operations that wait for something give up. */
 void regionfs_instance_dying(struct regionfs_instance *inst)
 {
+	struct regionfs_region *region;
+	unsigned long id = 0;
+
 	spin_lock(&inst->lock);
 	inst->dying = true;
 	spin_unlock(&inst->lock);
+	wake_up_all(&inst->wait);
+	for (; (region = regionfs_region_next(inst, &id)); id++) {
+		wake_up_all(&region->wait);
+		regionfs_region_put(region);
+	}
 	wait_event(inst->wait, !READ_ONCE(inst->pins));
 }
 
@@ -107,6 +116,8 @@ static void regionfs_late_work(struct work_struct *work)
 
 	for (; (region = regionfs_region_next(inst, &id)); id++) {
 		if (regionfs_region_test(region, REGIONFS_R_LATE_DIRTY) &&
+		    regionfs_region_test(region, REGIONFS_R_FROZEN) &&
+		    !regionfs_region_test(region, REGIONFS_R_OP_RUNNING) &&
 		    !test_and_set_bit(REGIONFS_R_LATE_TOLD, &region->flags))
 			regionfs_event(inst, region, REGIONFS_EVENT_LATE_DIRTY);
 		regionfs_region_put(region);
@@ -137,11 +148,13 @@ static struct regionfs_instance *regionfs_instance_alloc(struct net *net, const 
 	INIT_LIST_HEAD(&inst->pending);
 	INIT_LIST_HEAD(&inst->outstanding);
 	INIT_LIST_HEAD(&inst->locals);
+	INIT_LIST_HEAD(&inst->redirty_list);
 	init_waitqueue_head(&inst->wait);
 	init_waitqueue_head(&inst->busy_wait);
 	INIT_DELAYED_WORK(&inst->takeback, regionfs_takeback_work);
 	INIT_WORK(&inst->kick, regionfs_kick_work);
 	INIT_WORK(&inst->late, regionfs_late_work);
+	INIT_WORK(&inst->redirty, regionfs_redirty_work);
 	INIT_WORK(&inst->free, regionfs_instance_free_work);
 	xa_init(&inst->regions);
 	inst->lost_at = jiffies;

@@ -63,7 +63,7 @@ struct regionfs_instance {
 	struct super_block *sb;		/* constant once visible; NULL when it is gone */
 	struct vfsmount *mnt;		/* regionfs_instances_lock: the internal mount */
 	bool stopping;			/* regionfs_instances_lock */
-	bool dying;			/* lock: no new pins */
+	bool dying;			/* lock: no new pins, and who has one gives up */
 	unsigned int pins;		/* lock: who uses the superblock without a file of it */
 	bool gone;			/* lock: the superblock is; what cannot be sent is ended */
 	bool discard;			/* set before the superblock is shut down: drop what is dirty */
@@ -86,6 +86,8 @@ struct regionfs_instance {
 	wait_queue_head_t busy_wait;	/* a copy between folios and the helper's memory has ended */
 	struct delayed_work takeback;	/* runs while there is something outstanding */
 	struct work_struct kick;	/* write-back, soon after an attach */
+	struct list_head redirty_list;	/* lock: direct READs that are done, but for their pages to be dirtied */
+	struct work_struct redirty;
 	struct work_struct late;	/* tells of pages that were dirtied while frozen */
 	struct work_struct free;
 
@@ -145,6 +147,8 @@ extern const struct vm_operations_struct regionfs_vm_ops;
 int regionfs_read_folio(struct file *file, struct folio *folio);
 void regionfs_readahead(struct readahead_control *rac);
 int regionfs_fill_page(struct file *file, struct regionfs_region *region, pgoff_t index);
+ssize_t regionfs_write_fits(struct inode *inode, loff_t pos, size_t count);
+bool regionfs_write_at_limit(struct kiocb *iocb);
 ssize_t regionfs_write_iter(struct kiocb *iocb, struct iov_iter *from);
 int regionfs_zero_tail(struct inode *inode, loff_t size);
 int regionfs_zero_bytes(struct file *file, loff_t pos, loff_t end);
@@ -162,6 +166,7 @@ u64 regionfs_drop_all(struct regionfs_region *region);
 /* writeback.c, sync.c */
 int regionfs_writepages(struct address_space *mapping, struct writeback_control *wbc);
 int regionfs_flush(struct regionfs_region *region, loff_t start, loff_t end, unsigned long deadline);
+int regionfs_write_out(struct regionfs_region *region, loff_t start, loff_t end, unsigned long deadline);
 int regionfs_sync(struct regionfs_region *region, unsigned long deadline);
 int regionfs_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 int regionfs_sync_fs(struct super_block *sb, int wait);

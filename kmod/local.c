@@ -11,11 +11,13 @@
  *    truncate take the invalidate_lock;
  *  - the helper says that the file is the source, and the word ends with the helper, with its source, and with the ownership.
  *
- * Only tmpfs, since a fault must not wait, unkillably, for another file system that may depend on anything.
+ * Only tmpfs, since a fault must not wait, unkillably, for another file system that may depend on anything. Where the machine
+ * swaps, a page of the file may have to come from there, as any memory of a program may.
  *
  * Lifetime: region->local has a reference of its own, under inst->lock; a reader takes another. Whoever replaces it puts it.
  */
 #include <linux/bvec.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
 #include <linux/magic.h>
@@ -51,7 +53,7 @@ void regionfs_local_drop(struct regionfs_region *region)
 		fput(old);
 }
 
-/* inst->lock held. The oldest file that the helper of attach generation @gen has named: its successor's stand before it. */
+/* inst->lock held. The oldest file that a helper up to attach generation @gen has named: those of later ones stand before it. */
 static struct file *regionfs_local_oldest(struct regionfs_instance *inst, u32 gen)
 {
 	struct regionfs_region *region;
@@ -59,7 +61,7 @@ static struct file *regionfs_local_oldest(struct regionfs_instance *inst, u32 ge
 	if (list_empty(&inst->locals))
 		return NULL;
 	region = list_last_entry(&inst->locals, struct regionfs_region, local_node);
-	return region->local_gen == gen ? regionfs_local_swap(region, NULL) : NULL;
+	return (s32)(region->local_gen - gen) <= 0 ? regionfs_local_swap(region, NULL) : NULL;
 }
 
 /* The helper of attach generation @gen is gone. */
@@ -76,13 +78,26 @@ void regionfs_local_drop_all(struct regionfs_instance *inst, u32 gen)
 	} while (old);
 }
 
-static int regionfs_local_check(const struct file *file)
+/*
+ * The file that the caller has open as @fd, opened again for us: nobody is notified of our reads, or asked for leave, since a
+ * fault must not wait for that. -EBADF, -EOPNOTSUPP and what opening gives.
+ */
+static struct file *regionfs_local_open(int fd)
 {
-	const struct inode *inode = file_inode(file);
+	struct fd f = fdget(fd);
+	struct file *file;
 
-	if (!S_ISREG(inode->i_mode) || !(file->f_mode & FMODE_READ))
-		return -EBADF;
-	return inode->i_sb->s_magic == TMPFS_MAGIC ? 0 : -EOPNOTSUPP;
+	if (!regionfs_fd_file(f))
+		return ERR_PTR(-EBADF);
+	if (!S_ISREG(file_inode(regionfs_fd_file(f))->i_mode) || !(regionfs_fd_file(f)->f_mode & FMODE_READ))
+		file = ERR_PTR(-EBADF);
+	else if (file_inode(regionfs_fd_file(f))->i_sb->s_magic != TMPFS_MAGIC)
+		file = ERR_PTR(-EOPNOTSUPP);
+	else
+		file = dentry_open(&regionfs_fd_file(f)->f_path, O_RDONLY | O_LARGEFILE | O_NOATIME | REGIONFS_O_NONOTIFY,
+				   current_cred());
+	fdput(f);
+	return file;
 }
 
 /* inst->lock held. May @chan's helper say where the region's bytes are? */
@@ -119,7 +134,7 @@ int regionfs_local(struct regionfs_channel *chan, u64 addr)
 	struct regionfs_region *region;
 	struct file *file = NULL;
 	struct regionfs_local l;
-	int err = 0;
+	int err;
 
 	if (copy_from_user(&l, u64_to_user_ptr(addr), sizeof(l)))
 		return -EFAULT;
@@ -128,20 +143,18 @@ int regionfs_local(struct regionfs_channel *chan, u64 addr)
 	if (l.reserved[0] || l.reserved[1] || l.fd < -1)
 		return -EINVAL;
 	if (l.fd >= 0)
-		file = fget(l.fd);
-	if (l.fd >= 0 && !file)
-		return -EBADF;
-	if (file)
-		err = regionfs_local_check(file);
-	region = err ? NULL : regionfs_region_find(chan->inst, l.region);
-	if (region) {
-		err = regionfs_local_set(chan, region, &l, file);
-		regionfs_region_put(region);
-		return err;
+		file = regionfs_local_open(l.fd);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	region = regionfs_region_find(chan->inst, l.region);
+	if (!region) {
+		if (file)
+			fput(file);
+		return -ENOENT;
 	}
-	if (file)
-		fput(file);
-	return err ?: -ENOENT;
+	err = regionfs_local_set(chan, region, &l, file);
+	regionfs_region_put(region);
+	return err;
 }
 
 /* The file to read these pages from, counted; NULL when the helper has to be asked. */
@@ -153,7 +166,8 @@ static struct file *regionfs_local_get(struct regionfs_region *region, pgoff_t f
 	if (!READ_ONCE(region->local))
 		return NULL;
 	spin_lock(&inst->lock);
-	if (region->local && region->local_gen == inst->attach_gen && !regionfs_order_pending(region, first, last))
+	if (region->local && inst->chan && region->local_gen == inst->attach_gen &&
+	    !regionfs_order_pending(region, first, last))
 		file = get_file(region->local);
 	spin_unlock(&inst->lock);
 	return file;
@@ -199,10 +213,11 @@ static size_t regionfs_local_cached(struct address_space *file, struct folio *fo
 	return done;
 }
 
-/* What is not in its page cache is read by the file's own ->read_iter. Bytes from @done on; 0 at its end. */
+/* What is not in its page cache is read by the file's own ->read_iter, as the helper would read it. Bytes from @done on; 0 at its end. */
 static ssize_t regionfs_local_read_iter(struct file *file, struct folio *folio, size_t done, size_t len)
 {
 	struct bio_vec bv = { .bv_page = folio_page(folio, 0), .bv_offset = done, .bv_len = len - done };
+	const struct cred *cred = override_creds(file->f_cred);
 	loff_t pos = folio_pos(folio) + done;
 	struct iov_iter iter;
 	ssize_t n = 1;
@@ -210,6 +225,7 @@ static ssize_t regionfs_local_read_iter(struct file *file, struct folio *folio, 
 	iov_iter_bvec(&iter, ITER_DEST, &bv, 1, len - done);
 	while (iov_iter_count(&iter) && n > 0)
 		n = vfs_iter_read(file, &iter, &pos, 0);
+	revert_creds(cred);
 	return n < 0 ? n : len - done - iov_iter_count(&iter);
 }
 

@@ -34,7 +34,7 @@ static int regionfs_op_writeback(struct regionfs_long_op *op)
 
 	if (op->sync)
 		return regionfs_sync(op->region, op->deadline);
-	return regionfs_flush(op->region, op->offset, end == LLONG_MAX ? end : end - 1, op->deadline);
+	return regionfs_write_out(op->region, op->offset, end == LLONG_MAX ? end : end - 1, op->deadline);
 }
 
 static int regionfs_op_run(struct regionfs_long_op *op)
@@ -64,6 +64,10 @@ static const char *regionfs_op_why(const struct regionfs_long_op *op, int err)
 	switch (err) {
 	case -EBUSY:
 		return "it was not done within the deadline";
+	case -ECANCELED:
+		return "it was undone before it was done";
+	case -ENODEV:
+		return "the instance is ending";
 	case -ENOENT:
 		return "the region is gone";
 	case -EINVAL:

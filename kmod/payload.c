@@ -108,6 +108,8 @@ static void regionfs_finish_write(struct regionfs_region *region, struct folio *
 {
 	if (error)
 		filemap_dirty_folio(folio->mapping, folio);
+	if (error == -REGIONFS_RETRY)
+		atomic64_inc(&region->takeback_seq);	/* before who waits for the end of write-back goes on */
 	folio_end_writeback(folio);
 	folio_put(folio);
 }
@@ -126,20 +128,65 @@ static bool regionfs_finish_part(struct regionfs_region *region, struct regionfs
 	return true;
 }
 
-static void regionfs_finish_direct(struct regionfs_request *req, int error)
+static void regionfs_direct_release(struct regionfs_request *req)
 {
 	u32 i;
 
 	for (i = 0; i < req->nr_segs; i++) {
-		struct page *page = req->segs[i].page;
-
-		if (req->dirty_pages && !error)
-			set_page_dirty_lock(page);
 		if (req->pinned)
-			unpin_user_page(page);
+			unpin_user_page(req->segs[i].page);
 		else
-			put_page(page);
+			put_page(req->segs[i].page);
 	}
+	req->nr_segs = 0;
+}
+
+/* Pages that were cleaned while the READ was on its way. */
+void regionfs_redirty_work(struct work_struct *work)
+{
+	struct regionfs_instance *inst = container_of(work, struct regionfs_instance, redirty);
+	struct regionfs_request *req;
+	u32 i;
+
+	for (;;) {
+		spin_lock(&inst->lock);
+		req = list_first_entry_or_null(&inst->redirty_list, struct regionfs_request, queue);
+		if (req)
+			list_del_init(&req->queue);
+		spin_unlock(&inst->lock);
+		if (!req)
+			return;
+		for (i = 0; i < req->nr_segs; i++)
+			set_page_dirty_lock(req->segs[i].page);
+		regionfs_direct_release(req);
+		regionfs_request_put(req);
+	}
+}
+
+static bool regionfs_direct_cleaned(const struct regionfs_request *req)
+{
+	u32 i;
+
+	for (i = 0; i < req->nr_segs; i++)
+		if (!PageDirty(req->segs[i].page))
+			return true;
+	return false;
+}
+
+/* In the helper's thread: who holds the lock of a page may wait for the helper, so dirtying is left to a work. */
+static void regionfs_finish_direct(struct regionfs_request *req, int error)
+{
+	struct regionfs_instance *inst = req->region->inst;
+
+	if (error || !req->dirty_pages || !regionfs_direct_cleaned(req)) {
+		regionfs_direct_release(req);
+		return;
+	}
+	regionfs_request_get(req);
+	spin_lock(&inst->lock);
+	list_add_tail(&req->queue, &inst->redirty_list);
+	spin_unlock(&inst->lock);
+	queue_work(regionfs_op_wq, &inst->redirty);
 }
 
 /* Which pages a WRITE that failed leaves dirty: set before any of its folios ends write-back. */
@@ -169,7 +216,6 @@ void regionfs_payload_finish(struct regionfs_request *req, int error)
 		regionfs_finish_direct(req, error);
 		if (req->op == REGIONFS_OP_WRITE)
 			regionfs_changed(region, req->pos, req->len);
-		req->nr_segs = 0;
 		return;
 	}
 	if (req->op == REGIONFS_OP_WRITE)

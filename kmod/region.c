@@ -150,16 +150,18 @@ void regionfs_region_error(struct regionfs_region *region, int error)
 int regionfs_region_set_source(struct regionfs_region *region, const char *source)
 {
 	char *new = kstrdup(source, GFP_KERNEL_ACCOUNT), *old;
+	bool other;
 
 	if (!new)
 		return -ENOMEM;
 	spin_lock(&region->meta_lock);
 	old = region->source;
-	region->source = new;
+	other = strcmp(old, new);
+	region->source = new;	/* from here on anyone's to free */
 	spin_unlock(&region->meta_lock);
-	if (strcmp(old, new))
+	if (other)
 		regionfs_local_drop(region);
-	if (*new)
+	if (*source)
 		clear_bit(REGIONFS_R_DEFAULT_SOURCE, &region->flags);
 	kfree(old);
 	return 0;

@@ -57,7 +57,7 @@ struct regionfs_region {
 	unsigned int nr_shells;		/* inst->lock: WRITEs taken back, and not answered yet */
 	unsigned int closing;		/* inst->lock: a truncate or the like detaches everything new */
 	u64 retry_seq;			/* inst->lock: grows when a read was sent away with REGIONFS_RETRY */
-	u64 takeback_seq;		/* inst->lock: grows when written bytes become dirty again */
+	atomic64_t takeback_seq;	/* grows when written bytes are to become dirty again, and once they are */
 	atomic64_t answered;		/* grows with each change that the helper has answered */
 	atomic64_t synced;		/* up to which of these a SYNC was answered; never more than ->answered */
 	unsigned long retry_after;	/* jiffies; background write-back rests until then after an error; 0: not */
@@ -128,6 +128,7 @@ int regionfs_dirty_reserve(struct regionfs_region *region, pgoff_t index, unsign
 void regionfs_dirty_set(struct regionfs_region *region, pgoff_t index, unsigned long nr);
 void regionfs_dirty_clear(struct regionfs_region *region, pgoff_t index, pgoff_t end);
 void regionfs_dirty_copy(struct regionfs_region *region, struct folio *folio, unsigned long *bits);
+bool regionfs_dirty_any(struct regionfs_region *region, struct folio *folio);
 unsigned long regionfs_dirty_count(struct regionfs_region *region, struct folio *folio);
 void regionfs_dirty_destroy(struct regionfs_region *region);
 void regionfs_changed(struct regionfs_region *region, u64 pos, u64 len);

@@ -11,16 +11,18 @@
 
 static struct kmem_cache *regionfs_request_cache;
 
-/* NULL when memory is short; but WRITEs come from the instance's reserve, and never fail. */
+/*
+ * NULL, but not for write-back (a WRITE with GFP_NOFS), which has a reserve; direct WRITEs must not empty it, since they hold
+ * several before they send one.
+ */
 struct regionfs_request *regionfs_request_alloc(struct regionfs_region *region, u8 op, gfp_t gfp)
 {
 	struct regionfs_request *req;
 
-	if (op == REGIONFS_OP_WRITE)
+	if (op == REGIONFS_OP_WRITE && !(gfp & __GFP_FS))
 		req = mempool_alloc(region->inst->requests, gfp);
 	else
 		req = kmem_cache_alloc(regionfs_request_cache, gfp | __GFP_NOWARN);
-
 	if (!req)
 		return NULL;
 	memset(req, 0, sizeof(*req));
@@ -88,15 +90,17 @@ static bool regionfs_request_ordered(const struct regionfs_request *req)
 }
 
 /*
- * inst->lock held. May it be sent at all? What has folios must not wait for a helper that is not there; what has moved is
- * another host's to write.
+ * inst->lock held. 0 when it may be sent. What has folios must not wait for a helper that is not there; what has moved is another
+ * host's to change.
  */
-static bool regionfs_request_refused(struct regionfs_request *req)
+static int regionfs_request_refused(struct regionfs_request *req)
 {
 	struct regionfs_region *region = req->region;
+	bool moved = regionfs_region_test(region, REGIONFS_R_MOVED);
 
-	return regionfs_op_has_payload(req->op) &&
-	       (!region->inst->chan || region->closing || regionfs_region_test(region, REGIONFS_R_MOVED));
+	if (regionfs_op_has_payload(req->op))
+		return !region->inst->chan || region->closing || moved ? -REGIONFS_RETRY : 0;
+	return moved && regionfs_op_is_meta(req->op) ? -ESTALE : 0;
 }
 
 static void regionfs_request_count(struct regionfs_request *req)
@@ -157,7 +161,7 @@ static void regionfs_request_enlist(struct regionfs_request *req)
 		list_add_tail(&req->in_region, &region->reads);
 	else if (regionfs_request_ordered(req))
 		list_add_tail(&req->in_region, &region->ordered);
-	if (req->op == REGIONFS_OP_DISCARD || req->op == REGIONFS_OP_RESIZE)
+	if (regionfs_op_is_meta(req->op))
 		region->nr_meta++;
 	if (regionfs_order_add(req)) {
 		regionfs_request_queue(req);
@@ -169,18 +173,20 @@ static void regionfs_request_enlist(struct regionfs_request *req)
 
 /*
  * Hands the caller's reference to the machinery. What has folios is ended at once with -REGIONFS_RETRY when there is
- * no helper, or the region is closing.
+ * no helper, or the region is closing; DISCARD and RESIZE with -ESTALE when it has moved.
  */
 void regionfs_request_submit(struct regionfs_request *req)
 {
 	struct regionfs_instance *inst = req->region->inst;
+	int err;
 
 	spin_lock(&inst->lock);
-	if (regionfs_request_refused(req)) {
+	err = regionfs_request_refused(req);
+	if (err) {
 		if (req->op == REGIONFS_OP_WRITE)
-			req->region->takeback_seq++;
+			atomic64_inc(&req->region->takeback_seq);
 		spin_unlock(&inst->lock);
-		regionfs_request_end(req, -REGIONFS_RETRY);
+		regionfs_request_end(req, err);
 		return;
 	}
 	regionfs_request_enlist(req);
@@ -197,17 +203,18 @@ int regionfs_request_wait(struct regionfs_request *req)
 	return req->error;
 }
 
-/* As above, until @deadline (jiffies, 0: none): -EBUSY when it has passed. */
+/* As above, until @deadline (jiffies, 0: none): -EBUSY when it has passed; -ENODEV when the instance ends. */
 int regionfs_request_wait_until(struct regionfs_request *req, unsigned long deadline)
 {
-	long left;
+	struct regionfs_instance *inst = req->region->inst;
+	long left = deadline ? max_t(long, deadline - jiffies, 1) : MAX_SCHEDULE_TIMEOUT;
 
-	if (!deadline)
-		return regionfs_request_wait(req);
-	left = wait_for_completion_killable_timeout(&req->done, max_t(long, deadline - jiffies, 1));
+	left = wait_event_killable_timeout(req->region->wait, completion_done(&req->done) || READ_ONCE(inst->dying), left);
 	if (left < 0)
 		return -EINTR;
-	return left ? req->error : -EBUSY;
+	if (!left)
+		return -EBUSY;
+	return try_wait_for_completion(&req->done) ? req->error : -ENODEV;
 }
 
 /* Submits a request without bytes; never waits for the helper. -ENOMEM. */
@@ -242,7 +249,7 @@ static void regionfs_request_unlist(struct regionfs_request *req)
 	list_del_init(&req->in_region);
 	list_del_init(&req->in_inst);
 	region->inst->nr_outstanding--;
-	if (req->op == REGIONFS_OP_DISCARD || req->op == REGIONFS_OP_RESIZE)
+	if (regionfs_op_is_meta(req->op))
 		region->nr_meta--;
 	regionfs_order_del(req);
 }
@@ -258,7 +265,7 @@ void regionfs_request_end(struct regionfs_request *req, int error)
 	trace_regionfs_request_end(req, error, false);
 	if (error && error != -REGIONFS_RETRY)
 		regionfs_stat_add(region, REGIONFS_STAT_ERRORS, 1);
-	if (!error && (req->op == REGIONFS_OP_DISCARD || req->op == REGIONFS_OP_RESIZE))
+	if (!error && regionfs_op_is_meta(req->op))
 		regionfs_changed_all(region);	/* what was pulled before it was done is old */
 	regionfs_payload_finish(req, error);
 	req->error = error;
@@ -295,6 +302,8 @@ void regionfs_request_requeue(struct regionfs_instance *inst, struct regionfs_re
  */
 bool regionfs_request_retry(struct regionfs_instance *inst, struct regionfs_request *req, int error)
 {
+	if (regionfs_region_test(req->region, REGIONFS_R_MOVED))
+		return false;
 	if (req->op != REGIONFS_OP_DISCARD &&
 	    (req->op != REGIONFS_OP_RESIZE ||
 	     (error != -EIO && error != -EAGAIN && error != -ENOSPC && error != -ETIMEDOUT && error != -ENOMEM)))
@@ -318,7 +327,7 @@ void regionfs_detach_locked(struct regionfs_request *req, struct list_head *vict
 		return;
 	req->detached = true;
 	if (req->op == REGIONFS_OP_WRITE)
-		region->takeback_seq++;
+		atomic64_inc(&region->takeback_seq);
 	list_del_init(&req->in_inst);
 	refcount_inc(&req->refs);
 	list_add_tail(&req->victim, victims);
@@ -409,6 +418,54 @@ static struct regionfs_request *regionfs_first_queued(struct regionfs_instance *
 	struct list_head *list = list_empty(&inst->urgent) ? &inst->pending : &inst->urgent;
 
 	return list_first_entry_or_null(list, struct regionfs_request, queue);
+}
+
+/* inst->lock held. */
+static bool regionfs_request_unsent(const struct regionfs_request *req)
+{
+	return req->state == REGIONFS_S_BLOCKED || req->state == REGIONFS_S_QUEUED;
+}
+
+static struct regionfs_request *regionfs_first_unsent(struct regionfs_region *region)
+{
+	struct regionfs_request *req;
+
+	list_for_each_entry(req, &region->ordered, in_region)
+		if (regionfs_op_is_meta(req->op) && regionfs_request_unsent(req))
+			return req;
+	return NULL;
+}
+
+/* The region has moved: what of its DISCARDs and RESIZEs no helper has seen yet is not to be done any more. */
+void regionfs_request_drop_meta(struct regionfs_region *region)
+{
+	struct regionfs_instance *inst = region->inst;
+	struct regionfs_request *req;
+
+	do {
+		spin_lock(&inst->lock);
+		req = regionfs_first_unsent(region);
+		if (req)
+			regionfs_request_forget(inst, req);
+		regionfs_dispatch_unlock(inst);
+		if (req)
+			regionfs_request_end(req, -ESTALE);
+	} while (req);
+}
+
+/* Nobody waits for it any more: unless the helper has it, it is not to be sent. For what has no folios. */
+void regionfs_request_abandon(struct regionfs_request *req)
+{
+	struct regionfs_instance *inst = req->region->inst;
+	bool unsent;
+
+	spin_lock(&inst->lock);
+	unsent = regionfs_request_unsent(req);
+	if (unsent)
+		regionfs_request_forget(inst, req);
+	regionfs_dispatch_unlock(inst);
+	if (unsent)
+		regionfs_request_end(req, -ECANCELED);
 }
 
 /* When the instance is gone, nobody will ever take what is queued. */

@@ -98,6 +98,8 @@ void regionfs_detach_range(struct regionfs_region *region, u64 start, u64 end);
 void regionfs_detach_reads(struct regionfs_region *region);
 void regionfs_detach_locked(struct regionfs_request *req, struct list_head *victims);
 void regionfs_detach_finish(struct list_head *victims);
+void regionfs_request_drop_meta(struct regionfs_region *region);
+void regionfs_request_abandon(struct regionfs_request *req);
 void regionfs_request_purge(struct regionfs_instance *inst);
 void regionfs_takeback_work(struct work_struct *work);
 mempool_t *regionfs_request_pool(void);
@@ -107,6 +109,11 @@ void regionfs_request_exit(void);
 static inline bool regionfs_op_has_payload(u8 op)
 {
 	return op == REGIONFS_OP_READ || op == REGIONFS_OP_WRITE;
+}
+
+static inline bool regionfs_op_is_meta(u8 op)
+{
+	return op == REGIONFS_OP_DISCARD || op == REGIONFS_OP_RESIZE;
 }
 
 /* order.c, all under inst->lock, but for the last, which takes it */
@@ -121,6 +128,7 @@ void regionfs_dispatch_unlock(struct regionfs_instance *inst) __releases(&inst->
 /* payload.c */
 int regionfs_payload_to_user(struct regionfs_request *req, u64 addr);
 int regionfs_payload_from_user(struct regionfs_request *req, u64 addr);
+void regionfs_redirty_work(struct work_struct *work);
 void regionfs_payload_finish(struct regionfs_request *req, int error);
 
 /* fill.c and writeback.c share this: collects neighbouring pieces into requests. */

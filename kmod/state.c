@@ -25,11 +25,13 @@ static unsigned long regionfs_region_barred(unsigned int want)
 	return flags;
 }
 
-/* 0, -EAGAIN: wait; -ESTALE: moved; -EROFS: revoked. */
+/* 0, -EAGAIN: wait; -ESTALE: moved; -EROFS: revoked; -ENODEV: the instance ends. */
 int regionfs_region_may(struct regionfs_region *region, unsigned int want)
 {
 	unsigned long flags = READ_ONCE(region->flags) & regionfs_region_barred(want);
 
+	if (unlikely(READ_ONCE(region->inst->dying)))
+		return -ENODEV;
 	if (likely(!flags))
 		return (want & REGIONFS_WANT_HELPER) && (!READ_ONCE(region->inst->chan) || READ_ONCE(region->closing)) ?
 		       -EAGAIN : 0;
@@ -149,11 +151,10 @@ static u64 regionfs_region_pinned(struct address_space *mapping, u64 *first)
 	return count;
 }
 
+/* Until no page is pinned; an unpin tells nobody, so it is looked for. */
 static int regionfs_freeze_pinned(struct regionfs_region *region, struct inode *inode, unsigned long deadline, bool force,
 				  u64 *pinned, u64 *first)
 {
-	int err;
-
 	for (;;) {
 		*pinned = regionfs_region_pinned(inode->i_mapping, first);
 		if (!*pinned || force)
@@ -161,22 +162,37 @@ static int regionfs_freeze_pinned(struct regionfs_region *region, struct inode *
 		if (time_after_eq(jiffies, deadline))
 			return -EBUSY;
 		if (schedule_timeout_killable(HZ / 50) && fatal_signal_pending(current))
-			return -EINTR;	/* an unpin tells nobody */
-		err = regionfs_sync(region, deadline);
-		if (err)
-			return err;
+			return -EINTR;
 	}
+}
+
+/* All that is dirty is written; true in *@again when something was dirtied since this began: by a pin that was let go after that. */
+static int regionfs_freeze_sync(struct regionfs_region *region, struct address_space *mapping, unsigned long deadline,
+				bool *again)
+{
+	int err;
+
+	clear_bit(REGIONFS_R_LATE_DIRTY, &region->flags);
+	smp_mb__after_atomic();		/* the flag before the look for dirty pages */
+	err = regionfs_sync(region, deadline);
+	*again = regionfs_region_test(region, REGIONFS_R_LATE_DIRTY) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+		 mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+	if (!err && *again && time_after_eq(jiffies, deadline))
+		return -EBUSY;
+	return err;
 }
 
 static int regionfs_freeze_run(struct regionfs_region *region, struct inode *inode, unsigned long deadline, bool force,
 			       u64 *pinned, u64 *first)
 {
 	int err = regionfs_region_drain(region, &region->writers, deadline);
+	bool again = true;
 
-	if (!err)
-		err = regionfs_sync(region, deadline);
-	if (!err)
+	while (!err && again) {
 		err = regionfs_freeze_pinned(region, inode, deadline, force, pinned, first);
+		if (!err)
+			err = regionfs_freeze_sync(region, inode->i_mapping, deadline, &again);
+	}
 	return err;
 }
 
@@ -199,9 +215,24 @@ static int regionfs_op_begin(struct regionfs_region *region, struct inode **inod
 	return 0;
 }
 
+/* On an error all is as it was before; so it is when someone has undone it in the middle: -ECANCELED. */
+static int regionfs_op_settle(struct regionfs_region *region, int bit, int err, enum regionfs_event event)
+{
+	if (!err && !regionfs_region_test(region, bit))
+		err = -ECANCELED;
+	if (err)
+		regionfs_region_open_gate(region, bit);
+	else
+		regionfs_event(region->inst, region, event);
+	return err;
+}
+
 static void regionfs_op_end(struct regionfs_region *region, struct inode *inode)
 {
 	clear_bit_unlock(REGIONFS_R_OP_RUNNING, &region->flags);
+	smp_mb__after_atomic();		/* pairs with regionfs_late_work(), which passes over what is being frozen */
+	if (regionfs_region_test(region, REGIONFS_R_LATE_DIRTY))
+		queue_work(regionfs_wq, &region->inst->late);
 	regionfs_region_iput(region, inode);
 }
 
@@ -216,17 +247,13 @@ int regionfs_region_freeze(struct regionfs_region *region, unsigned long deadlin
 
 	if (err)
 		return err;
-	clear_bit(REGIONFS_R_LATE_DIRTY, &region->flags);
 	clear_bit(REGIONFS_R_LATE_TOLD, &region->flags);
 	if (test_and_set_bit(REGIONFS_R_FROZEN, &region->flags)) {
 		regionfs_op_end(region, inode);
 		return 0;
 	}
 	err = regionfs_freeze_run(region, inode, deadline, force, pinned, first);
-	if (err)
-		regionfs_region_open_gate(region, REGIONFS_R_FROZEN);
-	else
-		regionfs_event(region->inst, region, REGIONFS_EVENT_FROZEN);
+	err = regionfs_op_settle(region, REGIONFS_R_FROZEN, err, REGIONFS_EVENT_FROZEN);
 	regionfs_op_end(region, inode);
 	return err;
 }
@@ -267,10 +294,7 @@ int regionfs_region_lock(struct regionfs_region *region, unsigned long deadline)
 		return 0;
 	}
 	err = regionfs_lock_run(region, inode, deadline);
-	if (err)
-		regionfs_region_open_gate(region, REGIONFS_R_LOCKED);
-	else
-		regionfs_event(region->inst, region, REGIONFS_EVENT_LOCKED);
+	err = regionfs_op_settle(region, REGIONFS_R_LOCKED, err, REGIONFS_EVENT_LOCKED);
 	regionfs_op_end(region, inode);
 	return err;
 }
@@ -328,7 +352,7 @@ static int regionfs_revoke_mappings(struct address_space *mapping)
 
 /*
  * Revokes write access for everyone at once, and starts writing what is dirty; or gives it back. A writer that is copying
- * now may finish, and is not waited for. -EINTR: it is set, but a mapping may have kept its permission.
+ * now may finish, and is not waited for. -EINTR: it is set, but a mapping may have kept its permission: set it again.
  */
 int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
 {
@@ -339,7 +363,8 @@ int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
 		return -ENOENT;
 	if (!on) {
 		regionfs_region_open_gate(region, REGIONFS_R_READ_ONLY);
-	} else if (!test_and_set_bit(REGIONFS_R_READ_ONLY, &region->flags)) {
+	} else {
+		set_bit(REGIONFS_R_READ_ONLY, &region->flags);
 		smp_mb__after_atomic();	/* the flag before the look for waiters */
 		wake_up_all(&region->inst->wait);
 		err = regionfs_revoke_mappings(inode->i_mapping);
@@ -360,6 +385,7 @@ static void regionfs_moved_bar(struct regionfs_region *region)
 	smp_mb__after_atomic();	/* the flag before the look for waiters */
 	wake_up_all(&region->inst->wait);
 	regionfs_local_drop(region);
+	regionfs_request_drop_meta(region);
 	regionfs_detach_range(region, 0, U64_MAX);
 	regionfs_region_drain(region, &region->writers, jiffies + HZ);
 }

@@ -48,10 +48,13 @@ static int regionfs_wait_answers(struct regionfs_region *region, loff_t start, l
 	spin_lock(&region->inst->lock);
 	last = region->inst->last_request;
 	spin_unlock(&region->inst->lock);
-	left = wait_event_killable_timeout(region->wait, !regionfs_unanswered(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT, last),
+	left = wait_event_killable_timeout(region->wait, READ_ONCE(region->inst->dying) ||
+					   !regionfs_unanswered(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT, last),
 					   regionfs_time_left(deadline));
 	if (left < 0)
 		return -EINTR;
+	if (READ_ONCE(region->inst->dying))
+		return -ENODEV;
 	return left ? 0 : -EBUSY;
 }
 
@@ -63,21 +66,18 @@ static int regionfs_wait_helper(struct regionfs_region *region, unsigned long de
 
 	if (!deadline)
 		return regionfs_region_wait(region, REGIONFS_WANT_HELPER | REGIONFS_WANT_INTERNAL, TASK_KILLABLE);
-	left = wait_event_killable_timeout(inst->wait, READ_ONCE(inst->chan) && !READ_ONCE(region->closing),
-					   regionfs_time_left(deadline));
+	left = wait_event_killable_timeout(inst->wait, (READ_ONCE(inst->chan) && !READ_ONCE(region->closing)) ||
+					   READ_ONCE(inst->dying), regionfs_time_left(deadline));
 	if (left < 0)
 		return -EINTR;
+	if (READ_ONCE(inst->dying))
+		return -ENODEV;
 	return left ? 0 : -EBUSY;
 }
 
 static u64 regionfs_takebacks(struct regionfs_region *region)
 {
-	u64 seq;
-
-	spin_lock(&region->inst->lock);
-	seq = region->takeback_seq;
-	spin_unlock(&region->inst->lock);
-	return seq;
+	return atomic64_read(&region->takeback_seq);
 }
 
 static bool regionfs_mapping_busy(struct regionfs_region *region, struct address_space *mapping)
@@ -168,6 +168,14 @@ static void regionfs_synced(struct regionfs_region *region, s64 answered)
 		;
 }
 
+/* When an access that begins now has waited for long enough; 0: never. */
+static unsigned long regionfs_timeout(struct regionfs_region *region)
+{
+	u32 ms = READ_ONCE(region->timeout_ms);
+
+	return ms ? (jiffies + msecs_to_jiffies(ms)) ?: 1 : 0;
+}
+
 /* What was answered before is durable when this returns 0. */
 static int regionfs_send_sync(struct regionfs_region *region, unsigned long deadline)
 {
@@ -182,32 +190,41 @@ static int regionfs_send_sync(struct regionfs_region *region, unsigned long dead
 		return -ENOMEM;
 	regionfs_request_get(req);
 	regionfs_request_submit(req);
-	if (!deadline && READ_ONCE(region->timeout_ms))
-		deadline = jiffies + msecs_to_jiffies(region->timeout_ms);
-	err = regionfs_request_wait_until(req, deadline);
-	regionfs_request_put(req);
-	if (!err)
+	err = regionfs_request_wait_until(req, deadline ?: regionfs_timeout(region));
+	if (err == -EBUSY && !deadline)
+		err = -EIO;		/* past the region's own time-out, as with every other access */
+	if (err)
+		regionfs_request_abandon(req);
+	else
 		regionfs_synced(region, answered);
+	regionfs_request_put(req);
 	return err;
 }
 
-/* Everything written and durable: for freeze and the like, so an error of any write is returned. */
-int regionfs_sync(struct regionfs_region *region, unsigned long deadline)
+/* As regionfs_flush(), and an error that any write of the region meets meanwhile is returned. */
+int regionfs_write_out(struct regionfs_region *region, loff_t start, loff_t end, unsigned long deadline)
 {
 	struct inode *inode = regionfs_region_inode(region);
-	errseq_t since;
+	errseq_t since = 0;
 	int err;
 
 	if (!inode)
 		return -ENOENT;
-	since = READ_ONCE(inode->i_mapping->wb_err);
-	errseq_check_and_advance(&inode->i_mapping->wb_err, &since);	/* so that a new error is seen as one */
-	err = regionfs_flush(region, 0, LLONG_MAX, deadline);
+	errseq_check_and_advance(&inode->i_mapping->wb_err, &since);	/* what there is is seen, so that a new error is another */
+	err = regionfs_flush(region, start, end, deadline);
 	if (!err)
-		err = errseq_check(&inode->i_mapping->wb_err, since);
+		err = errseq_check_and_advance(&inode->i_mapping->wb_err, &since);
+	regionfs_region_iput(region, inode);
+	return err;
+}
+
+/* Everything written and durable: for freeze and the like. */
+int regionfs_sync(struct regionfs_region *region, unsigned long deadline)
+{
+	int err = regionfs_write_out(region, 0, LLONG_MAX, deadline);
+
 	if (!err && regionfs_unsynced(region))
 		err = regionfs_send_sync(region, deadline);
-	regionfs_region_iput(region, inode);
 	return err;
 }
 

@@ -190,11 +190,9 @@ static int regionfs_fallocate_locked(struct file *file, int mode, loff_t start, 
 	loff_t size = i_size_read(inode);
 	int err = file_modified(file);
 
-	if (!err && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))) {
-		loff_t last = end >= size ? round_up(size, PAGE_SIZE) : round_down(end, PAGE_SIZE);
-
-		err = regionfs_punch_pages(inode, round_up(start, PAGE_SIZE), min_t(loff_t, last, round_up(end, PAGE_SIZE)));
-	}
+	if (!err && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) && start < size)
+		err = regionfs_punch_pages(inode, round_up(start, PAGE_SIZE),
+					   end >= size ? round_up(size, PAGE_SIZE) : round_down(end, PAGE_SIZE));
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
 		err = inode_newsize_ok(inode, end);
 		if (!err && regionfs_region_test(regionfs_region_of(inode), REGIONFS_R_FIXED_SIZE))
@@ -231,21 +229,95 @@ long regionfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	return err;
 }
 
-/* invalidate_lock held, region closed: folios of the range are locked by nobody for long. */
+/* Locked. Forgets what is dirty of a folio within the range; the rest of it stays dirty, if it is. */
+static void regionfs_discard_in(struct regionfs_region *region, struct folio *folio, pgoff_t first, pgoff_t last)
+{
+	unmap_mapping_range(folio->mapping, folio_pos(folio), folio_size(folio), 0);	/* what was stored has its bit now */
+	regionfs_dirty_clear(region, max(folio->index, first), min(folio_next_index(folio) - 1, last) + 1);
+	if (!regionfs_dirty_any(region, folio))
+		folio_cancel_dirty(folio);
+}
+
+/*
+ * The folio at @index leaves the page cache whole when it reaches out of the range: cut, it would keep zeroes where the
+ * source has bytes. -EBUSY: what is dirty of it out of the range has to be written first.
+ */
+static int regionfs_discard_edge(struct regionfs_region *region, struct address_space *mapping, pgoff_t index,
+				 pgoff_t first, pgoff_t last)
+{
+	struct folio *folio = regionfs_get_cached_folio(mapping, index);
+	pgoff_t from, to;
+	int err;
+
+	if (!folio)
+		return 0;
+	err = folio_lock_killable(folio);
+	if (err)
+		goto put;
+	from = folio->index;
+	to = folio_next_index(folio) - 1;
+	if (folio->mapping != mapping) {
+		err = -EBUSY;
+	} else if (from < first || to > last) {
+		err = folio_wait_writeback_killable(folio);
+		if (!err)
+			regionfs_discard_in(region, folio, first, last);
+	}
+	folio_unlock(folio);
+put:
+	folio_put(folio);
+	if (err || (from >= first && to <= last))
+		return err;
+	return invalidate_inode_pages2_range(mapping, from, to);
+}
+
+/* Drops the range, dirty or not; -EBUSY as above. */
+static int regionfs_discard_closed(struct regionfs_region *region, struct inode *inode, pgoff_t first, pgoff_t last)
+{
+	int err = regionfs_discard_edge(region, inode->i_mapping, first, first, last);
+
+	if (!err && last != ULONG_MAX)
+		err = regionfs_discard_edge(region, inode->i_mapping, last, first, last);
+	if (err)
+		return err;
+	truncate_pagecache_range(inode, (loff_t)first << PAGE_SHIFT,
+				 last == ULONG_MAX ? -1 : ((loff_t)(last + 1) << PAGE_SHIFT) - 1);
+	regionfs_dirty_clear(region, first, last == ULONG_MAX ? ULONG_MAX : last + 1);
+	return 0;
+}
+
+/* Region closed: folios of the range are locked by nobody for long. A writer makes no folio while we discard. */
 static int regionfs_invalidate_closed(struct regionfs_region *region, struct inode *inode, loff_t start, loff_t end,
 				      bool discard)
 {
 	pgoff_t first = start >> PAGE_SHIFT, last = end == LLONG_MAX ? ULONG_MAX : (end - 1) >> PAGE_SHIFT;
-	int err = 0;
+	int err = discard ? down_write_killable(&inode->i_rwsem) : 0;
 
-	if (discard) {
-		truncate_pagecache_range(inode, (loff_t)first << PAGE_SHIFT,
-					 last == ULONG_MAX ? -1 : ((loff_t)(last + 1) << PAGE_SHIFT) - 1);
-		regionfs_dirty_clear(region, first, last == ULONG_MAX ? ULONG_MAX : last + 1);
-	} else {
+	if (err)
+		return err;
+	filemap_invalidate_lock(inode->i_mapping);
+	if (discard)
+		err = regionfs_discard_closed(region, inode, first, last);
+	else
 		err = invalidate_inode_pages2_range(inode->i_mapping, first, last);
-	}
 	regionfs_changed_all(region);
+	filemap_invalidate_unlock(inode->i_mapping);
+	if (discard)
+		inode_unlock(inode);
+	return err;
+}
+
+/* What has to be written before the range can be dropped: all of it, or with @discard what its first and last folio have beside it. */
+static int regionfs_invalidate_write(struct regionfs_region *region, loff_t start, loff_t end, bool discard,
+				     unsigned long deadline)
+{
+	int err;
+
+	if (!discard)
+		return regionfs_write_out(region, start, end == LLONG_MAX ? end : end - 1, deadline);
+	err = regionfs_write_out(region, start, start, deadline);
+	if (!err && end != LLONG_MAX)
+		err = regionfs_write_out(region, end - 1, end - 1, deadline);
 	return err;
 }
 
@@ -264,17 +336,18 @@ int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end
 		regionfs_region_iput(region, inode);
 		return -EINVAL;
 	}
-	do {
-		if (!discard)
-			err = regionfs_flush(region, start, end == LLONG_MAX ? end : end - 1, deadline);
-		if (err)
-			break;
+	if (!discard)
+		err = regionfs_invalidate_write(region, start, end, discard, deadline);
+	while (!err) {
 		regionfs_close(region, start, end);
-		filemap_invalidate_lock(inode->i_mapping);
 		err = regionfs_invalidate_closed(region, inode, start, end, discard);
-		filemap_invalidate_unlock(inode->i_mapping);
 		regionfs_reopen(region);
-	} while (err == -EBUSY && !fatal_signal_pending(current) && time_before(jiffies, deadline));
+		if (err != -EBUSY || time_after_eq(jiffies, deadline))
+			break;
+		if (schedule_timeout_killable(1) && fatal_signal_pending(current))	/* a reference that goes tells nobody */
+			break;
+		err = regionfs_invalidate_write(region, start, end, discard, deadline);
+	}
 	regionfs_region_iput(region, inode);
 	return err;
 }

@@ -205,6 +205,34 @@ static int regionfs_write_fill(struct kiocb *iocb, struct iov_iter *iter, struct
 	return regionfs_write_edges(iocb->ki_filp, region, pos, *len);
 }
 
+/* How many of @count bytes at @pos may be written where the size cannot change; -EPERM: none. Inode lock held. */
+ssize_t regionfs_write_fits(struct inode *inode, loff_t pos, size_t count)
+{
+	loff_t size = i_size_read(inode);
+
+	if (!regionfs_region_test(regionfs_region_of(inode), REGIONFS_R_FIXED_SIZE) || pos + count <= size)
+		return count;
+	return pos < size ? size - pos : -EPERM;
+}
+
+/* After a part was written: would the next byte be the first too many, and cost the program a signal? */
+bool regionfs_write_at_limit(struct kiocb *iocb)
+{
+	return iocb->ki_pos >= min_t(u64, rlimit(RLIMIT_FSIZE), file_inode(iocb->ki_filp)->i_sb->s_maxbytes);
+}
+
+/* generic_write_checks(), and those of our own. */
+static ssize_t regionfs_write_checks(struct kiocb *iocb, struct iov_iter *iter)
+{
+	ssize_t ret = generic_write_checks(iocb, iter);
+
+	if (ret > 0)
+		ret = regionfs_write_fits(file_inode(iocb->ki_filp), iocb->ki_pos, ret);
+	if (ret > 0)
+		iov_iter_truncate(iter, ret);
+	return ret;
+}
+
 /* What lies between the old end of the file and a write beyond it reads zero. */
 static int regionfs_write_gap(struct kiocb *iocb, struct inode *inode)
 {
@@ -224,7 +252,7 @@ static ssize_t regionfs_write_once(struct kiocb *iocb, struct iov_iter *iter, st
 	ret = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
 	if (ret)
 		goto unlock;
-	ret = generic_write_checks(iocb, iter);
+	ret = regionfs_write_checks(iocb, iter);
 	if (ret > 0)
 		*allowed = ret;
 	if (ret > 0)
@@ -267,7 +295,7 @@ static ssize_t regionfs_write_buffered(struct kiocb *iocb, struct iov_iter *iter
 			done += ret;
 		if (ret > 0 || ret == -EAGAIN)
 			balance_dirty_pages_ratelimited(iocb->ki_filp->f_mapping);
-		if (fatal_signal_pending(current))
+		if (fatal_signal_pending(current) || (done && regionfs_write_at_limit(iocb)))
 			break;
 	} while (iov_iter_count(iter) && (ret > 0 || ret == -REGIONFS_RETRY || ret == -EAGAIN));
 	if (ret == -EAGAIN || ret == -REGIONFS_RETRY)

@@ -181,14 +181,6 @@ static int regionfs_write_range(struct regionfs_builder *b, struct address_space
 	return err;
 }
 
-/* A flush that found nothing to do because it could not do it must look again. */
-static void regionfs_write_missed(struct regionfs_region *region)
-{
-	spin_lock(&region->inst->lock);
-	region->takeback_seq++;
-	spin_unlock(&region->inst->lock);
-}
-
 /* Background write-back rests while there is no helper, and for a moment after an error. */
 static bool regionfs_write_later(struct regionfs_region *region, struct writeback_control *wbc)
 {
@@ -196,7 +188,7 @@ static bool regionfs_write_later(struct regionfs_region *region, struct writebac
 
 	if (!READ_ONCE(region->inst->chan) || READ_ONCE(region->closing)) {
 		if (wbc->sync_mode == WB_SYNC_ALL)
-			regionfs_write_missed(region);
+			atomic64_inc(&region->takeback_seq);	/* the flush found nothing to do since it could not: again */
 		return true;
 	}
 	return wbc->sync_mode == WB_SYNC_NONE && after && time_before(jiffies, after);

@@ -23,6 +23,24 @@ static uint64_t epoch_of(int op, uint32_t from)
 	return place < 0 ? 0 : fh_at(e.fh, place)->desc.epoch;
 }
 
+/* What a region that has moved still had queued is not done any more. */
+static void moved(void)
+{
+	uint64_t other = env_filled(&e, "other", 64 * KiB, 1);
+	uint32_t from;
+
+	fh_kill(e.fh);
+	is(truncate(env_path(&e, "r"), 16 * KiB), 0, "a truncate without a helper");
+	env_ask(&e, REGIONFS_CMD_MOVED, id);
+	nlq_u64(&e.q, REGIONFS_A_EPOCH, 9);
+	is(env_call(&e), 0, "then the region moves");
+	from = fh_mark(e.fh);
+	must(fh_start(e.fh) == 0);
+	is(app_run(env_path(&e, "other"), APP_READ, 0, 4096, 1), 0, "the next helper works");
+	is(fh_seen(e.fh, from, FH_ANY, id, 0, 0, NULL), 0, "and hears nothing of the region that has moved");
+	ok(fh_seen(e.fh, from, FH_ANY, other, 0, 0, NULL) > 0, "only of the other");
+}
+
 int main(void)
 {
 	uint32_t from;
@@ -40,5 +58,6 @@ int main(void)
 	is(app_run(env_path(&e, "r"), APP_READ, 0, 4096, 1), 0, "a read");
 	is(epoch_of(REGIONFS_OP_READ, from), 5, "a new request carries the new one");
 	is(set_epoch(4), -EINVAL, "an older epoch is refused");
+	moved();
 	return tap_done();
 }

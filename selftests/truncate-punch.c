@@ -108,6 +108,11 @@ static void holes(void)
 	must(msync(p, MiB, MS_SYNC) == 0);
 	drop_caches();
 	is(p[150000], 'z', "a store into the hole is kept");
+	is(punch(8192 + 7, INT64_MAX - 8192 - 7), 0, "a punch as far as offsets go");
+	is(fsync(fd), 0, "fsync");
+	drop_caches();
+	ok(reads(8192 + 7, SIZE - 8192 - 7, 0), "empties all to the end");
+	ok(reads(0, 8192 + 7, 5), "and nothing before");
 	is(p[150001], 0, "and no more than that");
 	munmap(p, MiB);
 	is(punch(SIZE + 4096, 4096), 0, "punch behind the end");
