@@ -1,14 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /* regionctl instance stop: end an instance, with its regiond or after it. */
 #include <errno.h>
+#include <limits.h>
+#include <unistd.h>
 
 #include "cmd-kernel.h"
+#include "run-dir.h"
 #include "units.h"
 
 static void take_discarded(void *context, const struct netlink_attrs *attrs)
 {
 	if (netlink_has(attrs, COUNT))
 		*(uint64_t *)context = attrs->count;
+}
+
+/* What a regiond that was killed has left. One that serves an instance of this name elsewhere has it locked. */
+static void clear_run_dir(const char *name)
+{
+	char path[PATH_MAX];
+	int lock;
+
+	snprintf(path, sizeof(path), "%s/%s", regionfs_client_run_dir(), name);
+	if (access(path, F_OK))
+		return;
+	lock = run_dir_take(path);
+	if (lock >= 0)
+		run_dir_clear(path, lock);
 }
 
 /* No regiond: nobody can write what is dirty, so the kernel refuses unless it may drop it. */
@@ -32,6 +49,7 @@ static int by_kernel(struct cmd_context *ctx, const char *name, json_t **result)
 	err = kernel_call(&call);
 	if (err)
 		return cmd_fail(ctx, err, "%s", call.why);
+	clear_run_dir(name);
 	*result = json_pack("{s:I}", "discarded", (json_int_t)discarded);
 	return CMD_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "control-json.h"
 #include "control-kernel.h"
+#include "instance.h"
 #include "log.h"
 #include "regiond.h"
 #include "version.h"
@@ -69,9 +70,11 @@ static void stop_done(struct control_ask *ask)
 	regiond_stop(regiond);
 }
 
+/* Where its answer was lost it may have happened all the same. */
 static void stop_refused(struct control_ask *ask)
 {
 	ask->control->regiond->instance_ending = false;
+	instance_check(ask->control->regiond, NULL);
 }
 
 static void run_stop(struct control_call *call)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control-kernel.h"
+#include "instance.h"
 #include "region.h"
 #include "regiond.h"
 
@@ -44,6 +45,7 @@ static void ask_done(struct netlink_call *call, int error, const char *why)
 
 	if (error && ask->undo)
 		ask->undo(ask);
+	instance_suspect(ask->control->regiond, error);
 	if (error)
 		control_fail(ask->control, error, "%s", *why ? why : strerror(-error));
 	else if (ask->then)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "events.h"
+#include "instance.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -56,6 +56,7 @@ static void refresh_done(struct netlink_call *call, int error, const char *why)
 	bool again = region->refresh_again;
 
 	free(this);
+	instance_suspect(region->regiond, error);
 	region->refreshing = false;
 	region->refresh_again = false;
 	/* gone before anything was known of it; else its DESTROY is on the way, and ends it */
@@ -102,9 +103,10 @@ static void changed(struct regiond *regiond, const struct netlink_attrs *attrs)
 	region_put(region);
 }
 
+/* Not by its name: that may be another's by now. */
 static bool is_ours(const struct regiond *regiond, const struct netlink_attrs *attrs)
 {
-	return !netlink_has(attrs, INSTANCE) || !strcmp(attrs->instance, regiond->config->name);
+	return netlink_has(attrs, INSTANCE_ID) && attrs->instance_id == regiond->instance_id;
 }
 
 void events_take(void *arg, const struct netlink_attrs *attrs)
@@ -112,6 +114,8 @@ void events_take(void *arg, const struct netlink_attrs *attrs)
 	struct regiond *regiond = arg;
 
 	tell(attrs);
+	if (netlink_has(attrs, EVENT) && !netlink_has(attrs, REGION))
+		instance_event(regiond, attrs);
 	/* until the regions were restored, the mirror is an older life's: what happens now is seen by the dump */
 	if (!regiond->mirror_ready || !netlink_has(attrs, EVENT) || !netlink_has(attrs, REGION) || !is_ours(regiond, attrs))
 		return;
@@ -128,12 +132,16 @@ void events_take(void *arg, const struct netlink_attrs *attrs)
 	}
 }
 
-void events_gap(void *arg)
+static void list_again(struct regiond *regiond)
 {
-	struct regiond *regiond = arg;
-
-	log_warning("events of the kernel were lost: the regions are listed again");
-	tell(NULL);
 	if (regiond->mirror_ready)
 		regions_dump(regiond->regions, NULL, NULL);
+}
+
+/* What was lost may have been the end of the instance; the regions of another one of its name are none of ours. */
+void events_gap(void *arg)
+{
+	log_warning("events of the kernel were lost: the regions are listed again");
+	tell(NULL);
+	instance_check(arg, list_again);
 }

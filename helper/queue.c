@@ -195,7 +195,8 @@ static void tag_ready(struct loop_op *op, int res)
 		tag_park(tag, REGIONFS_IO_COMMIT_AND_FETCH, 0, -EIO);
 		return;
 	}
-	if (res != -ECANCELED && res)
+	/* -ECANCELED: it was sent home, which is meant only while draining */
+	if (res)
 		queue_break(queue, res);
 	queue_settle(queue);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "instance.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -301,6 +302,7 @@ static void region_answered(struct netlink_call *call, int error, const char *wh
 {
 	struct region_job *job = container_of(call, struct region_job, call);
 
+	instance_suspect(job->region->regiond, error);
 	if (error)
 		job_failed(job, error, *why ? why : "the kernel doesn't know this region");
 	else
@@ -579,6 +581,7 @@ static void dump_done(struct netlink_call *call, int error, const char *why)
 
 	if (error)
 		log_warning("the kernel's regions could not be listed: %s", *why ? why : strerror(-error));
+	instance_suspect(dump->regions->regiond, error);
 	if (dump->done)
 		dump->done(dump->arg, error);
 	free(dump);

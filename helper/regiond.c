@@ -19,18 +19,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backends/memory.h"
 #include "config.h"
 #include "control.h"
 #include "daemon.h"
 #include "device.h"
 #include "dial.h"
 #include "events.h"
+#include "instance.h"
 #include "log.h"
 #include "netlink.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "restore.h"
+#include "run-dir.h"
 #include "spawner.h"
 #include "state-record.h"
 #include "state.h"
@@ -40,8 +41,8 @@
 #define PR_SET_IO_FLUSHER 57
 #endif
 
-#define STATE_TRIES	200
-#define STATE_PAUSE_US	100000
+#define LOCK_TRIES	200
+#define LOCK_PAUSE_US	100000
 #define CLOSE_LIMIT_MS	5000
 #define FLUSH_PAUSE_MS	10
 #define FLUSH_PAUSES	100
@@ -64,6 +65,7 @@ static struct {
 	bool done;
 } end;
 
+static int run_dir = -1;	/* the lock of it */
 static int exit_status;
 static bool serving;
 
@@ -169,12 +171,27 @@ static void signal_came(struct loop_op *op, int res)
 
 /* ---- the start, step by step ---- */
 
+void regiond_broken(struct regiond *self, int error)
+{
+	fail(error, "the channel to the kernel broke: %s", strerror(-error));
+	regiond_stop(self);
+}
+
+/* Whoever waits for us to be ready must not be told that we are. */
+void regiond_gone(struct regiond *self)
+{
+	if (serving)
+		log_info("instance %s has ended", config.name);
+	else
+		fail(-ENODEV, "instance %s was ended while regiond started", config.name);
+	self->instance_ending = true;
+	regiond_stop(self);
+}
+
 static void device_broken(void *arg, int error)
 {
-	if (regiond.stopping || regiond.instance_ending)
-		return;
-	fail(error, "the channel to the kernel broke: %s", strerror(-error));
-	regiond_stop(&regiond);
+	if (!regiond.stopping && !regiond.instance_ending)
+		instance_broken(&regiond, error);
 }
 
 static int control_start(void)
@@ -240,6 +257,7 @@ static void is_attached(void *arg, int error, const char *why)
 	regiond.instance_id = device_instance_id(regiond.device);
 	regiond.attach_gen = device_attach_gen(regiond.device);
 	set_instance();
+	instance_watch(&regiond);
 	restore_start(&regiond, is_restored);
 }
 
@@ -299,10 +317,10 @@ static int state_take(void)
 	char why[512];
 	int err = -EBUSY;
 
-	for (int i = 0; i < STATE_TRIES && err == -EBUSY; i++) {
+	for (int i = 0; i < LOCK_TRIES && err == -EBUSY; i++) {
 		err = state_open(&regiond.state, config.state_dir, why, sizeof(why));
 		if (err == -EBUSY)
-			usleep(STATE_PAUSE_US);
+			usleep(LOCK_PAUSE_US);
 	}
 	if (err) {
 		fail(err, "%s", why);
@@ -383,35 +401,22 @@ static void become_helper(void)
 		log_warning("can't lock memory: %s", strerror(errno));
 }
 
-static int make_run_dir(void)
+/* A helper that was killed just now may still have it. */
+static int run_dir_wait(void)
 {
-	char *slash;
-
-	/* /run/regionfs for all, NAME for us */
-	slash = strrchr(config.run_dir, '/');
-	*slash = '\0';
-	if (*config.run_dir && !mkdir(config.run_dir, 0755) && chmod(config.run_dir, 0755))
-		log_warning("%s: %s", config.run_dir, strerror(errno));
-	*slash = '/';
-	if (mkdir(config.run_dir, 0700) && errno != EEXIST) {
-		fail(-errno, "%s: %s", config.run_dir, strerror(errno));
-		return -EIO;
+	run_dir = -EBUSY;
+	for (int i = 0; i < LOCK_TRIES && run_dir == -EBUSY; i++) {
+		run_dir = run_dir_take(config.run_dir);
+		if (run_dir == -EBUSY)
+			usleep(LOCK_PAUSE_US);
 	}
-	if (config.have_group && (chown(config.run_dir, 0, config.allow_group) || chmod(config.run_dir, 0750)))
+	if (run_dir < 0) {
+		fail(run_dir, "%s%s", config.run_dir, run_dir == -EBUSY ? " is in use by another regiond" : " can't be made");
+		return run_dir;
+	}
+	if (config.have_group && (fchown(run_dir, 0, config.allow_group) || fchmod(run_dir, 0750)))
 		log_warning("%s can't be opened to its group: %s", config.run_dir, strerror(errno));
 	return 0;
-}
-
-/* The instance has ended: if no region's bytes are left here, nothing is. */
-static void remove_run_dir(void)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/memory", config.run_dir);
-	if (memory_unmount(path))
-		return;
-	rmdir(path);
-	rmdir(config.run_dir);
 }
 
 static int start(void)
@@ -424,7 +429,7 @@ static int start(void)
 	}
 	block_signals();
 	become_helper();
-	err = make_run_dir();
+	err = run_dir_wait();
 	if (!err)
 		err = state_take();
 	if (!err)
@@ -475,6 +480,6 @@ int main(int argc, char **argv)
 	spawner_close(regiond.spawner);
 	state_close(regiond.state);
 	if (regiond.instance_ending)
-		remove_run_dir();
+		run_dir_clear(config.run_dir, run_dir);
 	return exit_status;
 }

@@ -29,11 +29,15 @@ struct regiond {
 	uint32_t attach_gen;
 	void *server;			/* the peer server's listeners */
 	bool mirror_ready;		/* the state directory is of this life of the instance */
-	bool instance_ending;		/* instance.stop: the device's end is expected */
+	bool instance_ending;		/* or ended: the device's end is expected */
 	bool stopping;
 };
 
 /* Orderly end of this process, leaving the kernel's regions in place. */
 void regiond_stop(struct regiond *regiond);
+/* The kernel has ended the instance: so does this process, in order. */
+void regiond_gone(struct regiond *regiond);
+/* The channel to the kernel can't be used any more, though the instance is there. */
+void regiond_broken(struct regiond *regiond, int error);
 
 #endif

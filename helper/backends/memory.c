@@ -8,7 +8,6 @@
  * on a full tmpfs a store into the mapping would be a SIGBUS, this is an ENOSPC. Both are a
  * memory copy, so they are done at once; what may take long (punch, truncate) is not.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,7 +23,6 @@
 #include <linux/magic.h>
 
 #include "backend.h"
-#include "backends/memory.h"
 #include "pages.h"
 #include "units.h"
 
@@ -104,7 +102,7 @@ static char *memory_child(const struct uri *base, const char *name)
 
 /*
  * A tmpfs of our own, since that of /run is small; the first helper mounts it, instance stop unmounts it. Where
- * that isn't allowed (tests) the directory is taken as it is.
+ * that isn't allowed (tests) the directory is taken as it is; with any other failure it is not, as the next mount would hide it.
  */
 static int memory_mount(const char *dir)
 {
@@ -123,27 +121,11 @@ static int memory_mount(const char *dir)
 	pthread_mutex_lock(&one);
 	if (stat(dir, &here) || stat(parent, &above))
 		err = -errno;
-	else if (here.st_dev == above.st_dev)
-		mount("regionfs-memory", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=80%,nr_inodes=0");
+	else if (here.st_dev == above.st_dev && mount("regionfs-memory", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+						      "mode=0700,size=80%,nr_inodes=0") && errno != EPERM)
+		err = -errno;
 	pthread_mutex_unlock(&one);
 	atomic_store(&mounted, !err);
-	return err;
-}
-
-int memory_unmount(const char *dir)
-{
-	DIR *stream = opendir(dir);
-	struct dirent *entry;
-	int err = 0;
-
-	if (!stream)
-		return errno == ENOENT ? 0 : -errno;
-	while (!err && (entry = readdir(stream)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			err = -ENOTEMPTY;
-	closedir(stream);
-	if (!err && umount2(dir, UMOUNT_NOFOLLOW) && errno != EINVAL)
-		err = -errno;
 	return err;
 }
 
