@@ -263,10 +263,9 @@ static int read_some(struct regionfs_client *client)
 	return 0;
 }
 
-/* One line as JSON; what came behind it stays in the buffer. */
-static int read_line(struct regionfs_client *client, json_t **line)
+/* Its length, newline and all, in *length. */
+static int read_line(struct regionfs_client *client, size_t *length)
 {
-	size_t length;
 	char *end;
 	int err;
 
@@ -277,15 +276,47 @@ static int read_line(struct regionfs_client *client, json_t **line)
 		if (err)
 			return err;
 	}
-	length = (size_t)(end - client->buffer) + 1;
-	*line = json_loadb(client->buffer, length, JSON_REJECT_DUPLICATES, NULL);
+	*length = (size_t)(end - client->buffer) + 1;
+	return 0;
+}
+
+/* What came behind the line stays in the buffer. */
+static void drop_line(struct regionfs_client *client, size_t length)
+{
 	memmove(client->buffer, client->buffer + length, client->used - length);
 	client->used -= length;
 	client->scanned = 0;
+}
+
+static int parse_line(struct regionfs_client *client, json_t **line)
+{
+	size_t length;
+	int err = read_line(client, &length);
+
+	if (err)
+		return err;
+	*line = json_loadb(client->buffer, length, JSON_REJECT_DUPLICATES, NULL);
+	drop_line(client, length);
 	if (json_is_object(*line))
 		return 0;
 	json_decref(*line);
 	return fail(client, -EPROTO, "regiond's answer is not understood: is it another version?");
+}
+
+/* {"ok":VALUE} as regiond writes it: 1, and client->text is VALUE; 0 for other lines, which are left there. */
+static int take_text(struct regionfs_client *client)
+{
+	static const char head[] = "{\"ok\":";
+	size_t length, skip = sizeof(head) - 1;
+	int err = read_line(client, &length);
+
+	if (err)
+		return err;
+	if (length < skip + 2 || memcmp(client->buffer, head, skip) || client->buffer[length - 2] != '}')
+		return 0;
+	*client->text = strndup(client->buffer + skip, length - skip - 2);
+	drop_line(client, length);
+	return *client->text ? 1 : fail(client, -ENOMEM, "out of memory");
 }
 
 static int fail_answer(struct regionfs_client *client, const json_t *error)
@@ -318,7 +349,11 @@ int regionfs_client_call(struct regionfs_client *client, const char *command, js
 	*result = NULL;
 	err = send_request(client, command, args);
 	while (!err) {
-		err = read_line(client, &line);
+		err = client->text ? take_text(client) : 0;
+		if (err == 1)
+			return 0;
+		if (!err)
+			err = parse_line(client, &line);
 		if (err)
 			break;
 		ok = json_object_get(line, "ok");

@@ -24,6 +24,8 @@ struct regionfs_client {
 	/* Every line before the last: key is "progress" or "event". May be NULL. */
 	void (*line)(void *context, const char *key, const json_t *value);
 	void *context;
+	/* Not NULL: a result may be left there as text, for the caller to free, and is not taken apart then. */
+	char **text;
 	char message[REGIONFS_CLIENT_MESSAGE];	/* a sentence, after a failure */
 };
 
@@ -56,7 +58,7 @@ void regionfs_client_close(struct regionfs_client *client);
 
 /*
  * Sends the request and waits for its answer; args is borrowed and may be NULL. 0: *result is the
- * value of "ok", the caller drops it. Else a negative errno, the helper's own where it answered,
+ * value of "ok", the caller drops it; NULL where that is in client->text. Else a negative errno, the helper's own where it answered,
  * and client->message. -EINTR: stop_fd became readable; the helper may go on with what was asked.
  */
 int regionfs_client_call(struct regionfs_client *client, const char *command, json_t *args,

@@ -16,6 +16,7 @@ struct call {
 	struct regionfs_progress progress;
 	char label[256];
 	void (*line)(struct cmd_context *ctx, const json_t *value);
+	char **text;
 };
 
 static int exit_code(int err)
@@ -135,10 +136,8 @@ static int connect_instance(struct cmd_context *ctx, struct regionfs_client *cli
 	return exit_code(err);
 }
 
-int cmd_call_lines(struct cmd_context *ctx, const char *command,
-		   void (*line)(struct cmd_context *ctx, const json_t *value), json_t **result)
+static int make_call(struct cmd_context *ctx, struct call call, const char *command, json_t **result)
 {
-	struct call call = { .ctx = ctx, .line = line };
 	struct regionfs_client client;
 	int err, code;
 
@@ -151,6 +150,7 @@ int cmd_call_lines(struct cmd_context *ctx, const char *command,
 	client.stop_fd = cmd_stop_fd();
 	client.line = take_line;
 	client.context = &call;
+	client.text = call.text;
 	err = regionfs_client_call(&client, command, ctx->args, result);
 	regionfs_progress_end(&call.progress);
 	if (err == -EINTR && client.interrupted)
@@ -159,6 +159,26 @@ int cmd_call_lines(struct cmd_context *ctx, const char *command,
 		code = cmd_fail(ctx, err, "%s", client.message);
 	close(client.stop_fd);
 	regionfs_client_close(&client);
+	return code;
+}
+
+int cmd_call_lines(struct cmd_context *ctx, const char *command,
+		   void (*line)(struct cmd_context *ctx, const json_t *value), json_t **result)
+{
+	return make_call(ctx, (struct call){ .ctx = ctx, .line = line }, command, result);
+}
+
+int cmd_call_text(struct cmd_context *ctx, const char *command, char **text)
+{
+	json_t *result = NULL;
+	int code;
+
+	*text = NULL;
+	code = make_call(ctx, (struct call){ .ctx = ctx, .text = text }, command, &result);
+	/* not as regiond writes it, but JSON all the same */
+	if (!code && !*text)
+		*text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
+	json_decref(result);
 	return code;
 }
 

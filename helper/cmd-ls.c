@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* regionctl ls: the regions of an instance. */
+#include <stdlib.h>
+
 #include "cmd.h"
 
 static const struct show_field columns[] = {
@@ -13,30 +15,54 @@ static const struct show_field columns[] = {
 	{ SHOW_END, NULL, NULL },
 };
 
-static void show_names(const json_t *regions)
+static void show_names(const json_t *rows)
 {
-	const json_t *region;
+	const json_t *row;
 	size_t i;
 
-	json_array_foreach(regions, i, region)
-		puts(json_string_value(json_object_get(region, "path")) ?: "?");
+	json_array_foreach(rows, i, row)
+		puts(json_string_value(json_array_get(row, 0)) ?: "?");
+}
+
+static int run_json(struct cmd_context *ctx)
+{
+	char *text;
+	int code = cmd_call_text(ctx, "ls", &text);
+
+	if (!code && text)
+		show_json_text(text);
+	free(text);
+	return code;
+}
+
+/* The keys of the columns, for regiond. */
+static json_t *wanted_fields(bool names)
+{
+	char keys[256] = "path";
+	size_t used = 4;
+
+	for (size_t i = 1; !names && columns[i].kind != SHOW_END; i++)
+		used += (size_t)snprintf(keys + used, sizeof(keys) - used, " %s", columns[i].key);
+	return json_string(keys);
 }
 
 static int run(struct cmd_context *ctx)
 {
 	bool names = cmd_take_flag(ctx, "names");
+	const json_t *rows;
 	json_t *result;
-	const json_t *regions;
-	int code = cmd_call(ctx, "ls", &result);
+	int code;
 
+	if (ctx->json)
+		return run_json(ctx);
+	json_object_set_new(ctx->args, "fields", wanted_fields(names));
+	code = cmd_call(ctx, "ls", &result);
 	if (code)
 		return code;
-	regions = json_object_get(result, "regions");
-	if (ctx->json)
-		show_json(result, true);
-	else if (names)
-		show_names(regions);
-	else if (show_table(regions, columns))
+	rows = json_object_get(result, "rows");
+	if (names)
+		show_names(rows);
+	else if (show_table(rows, columns))
 		code = CMD_FAILED;
 	json_decref(result);
 	return code;

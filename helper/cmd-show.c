@@ -114,11 +114,8 @@ static const char *format_number(json_int_t number, enum show_kind kind, char *t
 	}
 }
 
-const char *show_value(const json_t *object, const struct show_field *field,
-		       char text[SHOW_TEXT_MAX])
+static const char *show_as(const json_t *value, enum show_kind kind, char text[SHOW_TEXT_MAX])
 {
-	const json_t *value = json_object_get(object, field->key);
-
 	text[0] = '\0';
 	if (json_is_array(value))
 		return format_list(value, text, SHOW_TEXT_MAX);
@@ -129,8 +126,14 @@ const char *show_value(const json_t *object, const struct show_field *field,
 	else if (json_is_real(value))
 		snprintf(text, SHOW_TEXT_MAX, "%g", json_real_value(value));
 	else if (json_is_integer(value))
-		return format_number(json_integer_value(value), field->kind, text, SHOW_TEXT_MAX);
+		return format_number(json_integer_value(value), kind, text, SHOW_TEXT_MAX);
 	return text;
+}
+
+const char *show_value(const json_t *object, const struct show_field *field,
+		       char text[SHOW_TEXT_MAX])
+{
+	return show_as(json_object_get(object, field->key), field->kind, text);
 }
 
 static int widest_label(const struct show_field *fields)
@@ -174,24 +177,79 @@ static struct regionfs_table *new_table(const struct show_field *fields, const c
 	return regionfs_table_new(headings);
 }
 
+static int fill_table(struct regionfs_table *table, const json_t *array, const struct show_field *fields)
+{
+	char text[SHOW_TEXT_MAX];
+	const json_t *row, *value;
+	int err = 0;
+	size_t i, f;
+
+	json_array_foreach(array, i, row)
+		for (f = 0; !err && fields[f].kind != SHOW_END; f++) {
+			value = json_is_array(row) ? json_array_get(row, f) : json_object_get(row, fields[f].key);
+			err = regionfs_table_cell(table, show_as(value, fields[f].kind, text));
+		}
+	return err;
+}
+
 int show_table(const json_t *array, const struct show_field *fields)
 {
 	const char *headings[32];
 	struct regionfs_table *table = new_table(fields, headings);
-	char text[SHOW_TEXT_MAX];
-	const json_t *row;
-	int err = table ? 0 : -ENOMEM;
-	size_t i, f;
+	int err = table ? fill_table(table, array, fields) : -ENOMEM;
 
-	json_array_foreach(array, i, row)
-		for (f = 0; !err && headings[f]; f++)
-			err = regionfs_table_cell(table, show_value(row, &fields[f], text));
 	if (!err)
 		regionfs_table_print(table, stdout);
 	else
 		fputs("regionctl: out of memory\n", stderr);
 	regionfs_table_free(table);
 	return err;
+}
+
+static void new_line(int depth)
+{
+	putchar_unlocked('\n');
+	while (depth-- > 0)
+		fwrite_unlocked("  ", 1, 2, stdout);
+}
+
+/* From its first quote to behind its last. */
+static const char *show_string(const char *text)
+{
+	const char *end = text + 1;
+
+	for (; *end && *end != '"'; end++)
+		end += *end == '\\' && end[1];
+	end += *end == '"';
+	fwrite_unlocked(text, 1, (size_t)(end - text), stdout);
+	return end;
+}
+
+static const char *show_mark(const char *text, int *depth)
+{
+	bool empty = (*text == '{' && text[1] == '}') || (*text == '[' && text[1] == ']');
+
+	if (*text == '}' || *text == ']')
+		new_line(--*depth);
+	putchar_unlocked(*text);
+	if (empty)
+		putchar_unlocked(text[1]);
+	else if (*text == '{' || *text == '[')
+		new_line(++*depth);
+	else if (*text == ',')
+		new_line(*depth);
+	else if (*text == ':')
+		putchar_unlocked(' ');
+	return text + 1 + empty;
+}
+
+void show_json_text(const char *text)
+{
+	int depth = 0;
+
+	while (*text)
+		text = *text == '"' ? show_string(text) : show_mark(text, &depth);
+	putchar('\n');
 }
 
 void show_json(const json_t *value, bool indent)

@@ -123,6 +123,8 @@ int cmd_call(struct cmd_context *ctx, const char *command, json_t **result);
 /* The same, given a handler for lines that are not progress ("event"). */
 int cmd_call_lines(struct cmd_context *ctx, const char *command,
 		   void (*line)(struct cmd_context *ctx, const json_t *value), json_t **result);
+/* The result as JSON text, which the caller frees: for large ones, that would take long to be taken apart. */
+int cmd_call_text(struct cmd_context *ctx, const char *command, char **text);
 /* For commands that have nothing to tell when they succeed: {} with --json, else nothing. */
 int cmd_call_quiet(struct cmd_context *ctx, const char *command);
 /*
@@ -164,10 +166,12 @@ const char *show_value(const json_t *object, const struct show_field *field,
 		       char text[SHOW_TEXT_MAX]);
 /* "label: value", one a line, of those that are there. */
 void show_fields(const json_t *object, const struct show_field *fields, const char *title);
-/* A table with a row for each object of the array. -ENOMEM has been reported. */
+/* A table with a row for each object of the array, or each array of values, one for each field. -ENOMEM has been reported. */
 int show_table(const json_t *array, const struct show_field *fields);
 /* The value as JSON and a newline. */
 void show_json(const json_t *value, bool indent);
+/* The same for JSON text, indented. */
+void show_json_text(const char *text);
 /* --json: the result; else its fields. Drops result; returns CMD_OK. */
 int show_result(const struct cmd_context *ctx, json_t *result, const struct show_field *fields);
 

@@ -9,9 +9,11 @@
 
 #include "config.h"
 #include "control-private.h"
+#include "instance.h"
 #include "netlink.h"
 #include "region.h"
 #include "regiond.h"
+#include "text.h"
 #include "units.h"
 
 /* ---- answers ---- */
@@ -49,6 +51,17 @@ void control_ok(struct control_call *call, json_t *result)
 	call_end(call);
 }
 
+void control_ok_text(struct control_call *call, struct text *line)
+{
+	if (line->failed) {
+		control_fail(call, -ENOMEM, "out of memory");
+	} else {
+		control_put_text(call->client, line->data, line->len);
+		call_end(call);
+	}
+	text_free(line);
+}
+
 void control_fail(struct control_call *call, int error, const char *fmt, ...)
 {
 	char text[1024];
@@ -64,20 +77,15 @@ void control_fail(struct control_call *call, int error, const char *fmt, ...)
 }
 
 /* Paths need not be UTF-8, JSON strings must. */
-json_t *control_text(const char *text)
+json_t *control_text(const char *string)
 {
-	json_t *string = json_string(text);
-	char *copy;
+	struct text text = { .len = 0 };
+	json_t *json;
 
-	if (string)
-		return string;
-	copy = strdup(text);
-	for (char *c = copy; c && *c; c++)
-		if ((unsigned char)*c >= 0x80)
-			*c = '?';
-	string = json_string(copy ? copy : "?");
-	free(copy);
-	return string;
+	text_json(&text, string);
+	json = text.failed ? NULL : json_loadb(text.data, text.len, JSON_DECODE_ANY, NULL);
+	text_free(&text);
+	return json ? json : json_string("?");
 }
 
 json_t *control_id(uint64_t id)
@@ -177,8 +185,6 @@ int control_bool(struct control_call *call, const char *key, bool *value)
 struct resolve {
 	struct netlink_call call;
 	struct control_call *control;
-	const char *path;		/* in the call's args; NULL: by id */
-	bool listed;			/* all regions were asked for */
 };
 
 /* "#ID", else a path below the mount. */
@@ -192,27 +198,11 @@ static bool parse_id(const char *name, uint64_t *id)
 	return !*end;
 }
 
-static void resolve_end(struct resolve *resolve, int error, const char *why)
-{
-	struct control_call *control = resolve->control;
-
-	free(resolve);
-	/* not being there is the handler's to judge */
-	if (error && error != -ENOENT)
-		control_fail(control, error, "%s", *why ? why : strerror(-error));
-	else
-		control->cmd->run(control);
-}
-
 static void resolve_item(struct netlink_call *call, const struct netlink_attrs *attrs)
 {
-	struct resolve *resolve = container_of(call, struct resolve, call);
-	struct control_call *control = resolve->control;
-	struct region *region;
+	struct control_call *control = container_of(call, struct resolve, call)->control;
+	struct region *region = region_update(control->regiond->regions, attrs);
 
-	if (resolve->path && (!netlink_has(attrs, PATH) || strcmp(attrs->path, resolve->path)))
-		return;
-	region = region_update(control->regiond->regions, attrs);
 	if (!region || control->region)
 		return;
 	control->region = region_get(region);
@@ -223,60 +213,52 @@ static void resolve_item(struct netlink_call *call, const struct netlink_attrs *
 	control->mtime = attrs->mtime;
 }
 
-static void resolve_send(struct resolve *resolve, uint64_t id);
-
-/* What was known of the path was not true any more: then all of them are looked through. */
 static void resolve_done(struct netlink_call *call, int error, const char *why)
 {
 	struct resolve *resolve = container_of(call, struct resolve, call);
+	struct control_call *control = resolve->control;
 
-	if (resolve->path && !resolve->listed && !resolve->control->region && (!error || error == -ENOENT))
-		resolve_send(resolve, 0);
+	free(resolve);
+	instance_suspect(control->regiond, error);
+	/* not being there is the handler's to judge */
+	if (error && error != -ENOENT)
+		control_fail(control, error, "%s", *why ? why : strerror(-error));
 	else
-		resolve_end(resolve, error, why);
+		control->cmd->run(control);
 }
 
-/* id 0: ask for all. */
-static void resolve_send(struct resolve *resolve, uint64_t id)
+static void resolve_send(struct control_call *control, const char *name)
 {
-	memset(&resolve->call, 0, sizeof(resolve->call));
+	struct resolve *resolve = calloc(1, sizeof(*resolve));
+	uint64_t id;
+
+	if (!resolve) {
+		control_fail(control, -ENOMEM, "out of memory");
+		return;
+	}
+	resolve->control = control;
 	resolve->call.cmd = REGIONFS_CMD_REGION_GET;
-	resolve->call.dump = resolve->listed = !id;
-	if (id)
+	if (parse_id(name, &id))
 		netlink_set(&resolve->call.attrs, REGION, region, id);
+	else
+		netlink_set(&resolve->call.attrs, PATH, path, name + (*name == '/'));
 	resolve->call.item = resolve_item;
 	resolve->call.done = resolve_done;
-	netlink_call(resolve->control->regiond->netlink, &resolve->call);
+	netlink_call(control->regiond->netlink, &resolve->call);
 }
 
 /* The kernel is asked about the region first: an event that tells of it may still be on its way. */
 void control_resolve(struct control_call *call)
 {
 	const char *name = NULL;
-	struct resolve *resolve;
-	struct region *known;
-	uint64_t id = 0;
 
 	if (control_string(call, "region", &name))
 		return;
-	if (!name) {
+	/* what can't be the name of any region is not there either */
+	if (!name || strlen(name) > REGIONFS_PATH_MAX)
 		call->cmd->run(call);
-		return;
-	}
-	resolve = calloc(1, sizeof(*resolve));
-	if (!resolve) {
-		control_fail(call, -ENOMEM, "out of memory");
-		return;
-	}
-	resolve->control = call;
-	if (!parse_id(name, &id)) {
-		resolve->path = name + (*name == '/');
-		known = region_find_path(call->regiond->regions, resolve->path);
-		id = known ? known->info.id : 0;
-		if (known)
-			region_put(known);
-	}
-	resolve_send(resolve, id);
+	else
+		resolve_send(call, name);
 }
 
 struct region *control_region(struct control_call *call)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* control-json: see control-json.h. */
+#include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "backend.h"
@@ -12,6 +15,7 @@
 #include "netlink.h"
 #include "region.h"
 #include "regiond.h"
+#include "text.h"
 #include "version.h"
 
 static void set(json_t *object, const char *key, json_t *value)
@@ -19,20 +23,21 @@ static void set(json_t *object, const char *key, json_t *value)
 	json_object_set_new(object, key, value);
 }
 
+static const struct { uint32_t bit; const char *name; } flag_names[] = {
+	{ REGIONFS_REGION_READ_ONLY, "read-only" },
+	{ REGIONFS_REGION_FIXED_SIZE, "fixed-size" },
+	{ REGIONFS_REGION_FROZEN, "frozen" },
+	{ REGIONFS_REGION_LOCKED, "locked" },
+	{ REGIONFS_REGION_MOVED, "moved" },
+};
+
 static json_t *json_flags(uint32_t flags)
 {
-	static const struct { uint32_t bit; const char *name; } names[] = {
-		{ REGIONFS_REGION_READ_ONLY, "read-only" },
-		{ REGIONFS_REGION_FIXED_SIZE, "fixed-size" },
-		{ REGIONFS_REGION_FROZEN, "frozen" },
-		{ REGIONFS_REGION_LOCKED, "locked" },
-		{ REGIONFS_REGION_MOVED, "moved" },
-	};
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (flags & names[i].bit)
-			json_array_append_new(array, json_string(names[i].name));
+	for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
+		if (flags & flag_names[i].bit)
+			json_array_append_new(array, json_string(flag_names[i].name));
 	return array;
 }
 
@@ -50,32 +55,175 @@ static const char *state_name(enum region_state state)
 	return names[state];
 }
 
-json_t *json_region(struct regiond *regiond, const struct netlink_attrs *attrs)
+/* ---- a region, as text: far faster than by objects, which counts where there are ten thousand ---- */
+
+enum kind { ID, U32, I64, STRING, FLAGS, STATE, ERROR };
+
+static const struct region_field {
+	const char *name;
+	uint8_t kind;
+	uint16_t offset;	/* in struct netlink_attrs */
+} region_fields[] = {
+#define FIELD(name, kind) { #name, kind, offsetof(struct netlink_attrs, name) }
+	{ "id", ID, offsetof(struct netlink_attrs, region) },
+	FIELD(path, STRING),
+	FIELD(source, STRING),
+	FIELD(size, ID),
+	FIELD(mode, U32),
+	FIELD(uid, U32),
+	FIELD(gid, U32),
+	FIELD(epoch, ID),
+	FIELD(lineage, ID),
+	FIELD(flags, FLAGS),
+	FIELD(timeout, U32),
+	FIELD(opens, U32),
+	FIELD(writers, U32),
+	FIELD(nlink, U32),
+	FIELD(mtime, I64),
+	{ "state", STATE, 0 },
+	{ "error", ERROR, 0 },
+#undef FIELD
+};
+
+#define NR_FIELDS (sizeof(region_fields) / sizeof(region_fields[0]))
+
+int json_fields_parse(struct json_fields *fields, const char *names, char bad[32])
+{
+	size_t len, i;
+
+	for (fields->n = 0; *names; names += len) {
+		names += strspn(names, " ");
+		len = strcspn(names, " ");
+		for (i = 0; len && i < NR_FIELDS; i++)
+			if (!strncmp(region_fields[i].name, names, len) && !region_fields[i].name[len])
+				break;
+		if (i == NR_FIELDS || fields->n == JSON_FIELDS_MAX) {
+			snprintf(bad, 32, "%.*s", (int)len, names);
+			return -EINVAL;
+		}
+		if (len)
+			fields->field[fields->n++] = (uint8_t)i;
+	}
+	return 0;
+}
+
+/* As control_id() has it. */
+static void add_id(struct text *text, uint64_t id)
+{
+	char hex[32];
+
+	if (id <= INT64_MAX) {
+		text_number(text, id);
+		return;
+	}
+	snprintf(hex, sizeof(hex), "\"0x%" PRIx64 "\"", id);
+	text_string(text, hex);
+}
+
+static void add_signed(struct text *text, int64_t number)
+{
+	if (number < 0)
+		text_add(text, "-", 1);
+	text_number(text, number < 0 ? -(uint64_t)number : (uint64_t)number);
+}
+
+static void add_flags(struct text *text, uint32_t flags)
+{
+	bool first = true;
+
+	text_add(text, "[", 1);
+	for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++) {
+		if (!(flags & flag_names[i].bit))
+			continue;
+		text_string(text, first ? "\"" : ",\"");
+		text_string(text, flag_names[i].name);
+		text_add(text, "\"", 1);
+		first = false;
+	}
+	text_add(text, "]", 1);
+}
+
+static void add_field(struct text *text, const struct region_field *field, const struct netlink_attrs *attrs,
+		      const struct region *region)
+{
+	const char *at = (const char *)attrs + field->offset, *string;
+
+	switch (field->kind) {
+	case ID:
+		add_id(text, *(const uint64_t *)at);
+		break;
+	case U32:
+		text_number(text, *(const uint32_t *)at);
+		break;
+	case I64:
+		add_signed(text, *(const int64_t *)at);
+		break;
+	case STRING:
+		string = *(const char *const *)at;
+		text_json(text, string ? string : "");
+		break;
+	case FLAGS:
+		add_flags(text, attrs->flags);
+		break;
+	case STATE:
+		text_json(text, state_name(region ? atomic_load(&region->state) : REGION_NEW));
+		break;
+	case ERROR:
+		if (region && region->error)
+			text_json(text, region->why);
+		else
+			text_string(text, "null");
+		break;
+	}
+}
+
+static void add_array(struct text *text, const struct netlink_attrs *attrs, const struct region *region,
+		      const struct json_fields *fields)
+{
+	for (unsigned int i = 0; i < fields->n; i++) {
+		text_add(text, i ? "," : "[", 1);
+		add_field(text, &region_fields[fields->field[i]], attrs, region);
+	}
+	text_string(text, fields->n ? "]" : "[]");
+}
+
+static void add_object(struct text *text, const struct netlink_attrs *attrs, const struct region *region)
+{
+	for (size_t i = 0; i < NR_FIELDS; i++) {
+		const struct region_field *field = &region_fields[i];
+
+		if (field->kind == ERROR && !(region && region->error))
+			continue;
+		text_string(text, i ? ",\"" : "{\"");
+		text_string(text, field->name);
+		text_add(text, "\":", 2);
+		add_field(text, field, attrs, region);
+	}
+	text_add(text, "}", 1);
+}
+
+void json_region_text(struct text *text, struct regiond *regiond, const struct netlink_attrs *attrs,
+		      const struct json_fields *fields)
 {
 	struct region *region = region_find(regiond->regions, attrs->region);
-	json_t *json = json_object();
 
-	set(json, "id", control_id(attrs->region));
-	set(json, "path", control_text(attrs->path ? attrs->path : ""));
-	set(json, "source", control_text(attrs->source ? attrs->source : ""));
-	set(json, "size", control_id(attrs->size));
-	set(json, "mode", json_integer(attrs->mode));
-	set(json, "uid", json_integer(attrs->uid));
-	set(json, "gid", json_integer(attrs->gid));
-	set(json, "epoch", control_id(attrs->epoch));
-	set(json, "lineage", control_id(attrs->lineage));
-	set(json, "flags", json_flags(attrs->flags));
-	set(json, "timeout", json_integer(attrs->timeout));
-	set(json, "opens", json_integer(attrs->opens));
-	set(json, "writers", json_integer(attrs->writers));
-	set(json, "nlink", json_integer(attrs->nlink));
-	set(json, "mtime", json_integer(attrs->mtime));
-	set(json, "state", json_string(state_name(region ? atomic_load(&region->state) : REGION_NEW)));
-	if (region && region->error)
-		set(json, "error", control_text(region->why));
+	if (fields)
+		add_array(text, attrs, region, fields);
+	else
+		add_object(text, attrs, region);
 	if (region)
 		region_put(region);
-	return json;
+}
+
+json_t *json_region(struct regiond *regiond, const struct netlink_attrs *attrs)
+{
+	struct text text = { .len = 0 };
+	json_t *json;
+
+	json_region_text(&text, regiond, attrs, NULL);
+	json = text.failed ? NULL : json_loadb(text.data, text.len, 0, NULL);
+	text_free(&text);
+	return json ? json : json_object();
 }
 
 json_t *json_backend(struct backend *backend)

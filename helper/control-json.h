@@ -10,6 +10,20 @@ struct backend;
 struct netlink_attrs;
 struct region;
 struct regiond;
+struct text;
+
+/* The members of REGION that are wanted, in this order. */
+#define JSON_FIELDS_MAX 32
+struct json_fields {
+	unsigned int n;
+	uint8_t field[JSON_FIELDS_MAX];
+};
+
+/* names: separated by blanks. -EINVAL and the bad one's name in bad. */
+int json_fields_parse(struct json_fields *fields, const char *names, char bad[32]);
+/* An array of these, as text; fields NULL: the whole as an object. There may be very many regions. */
+void json_region_text(struct text *text, struct regiond *regiond, const struct netlink_attrs *attrs,
+		      const struct json_fields *fields);
 
 /* attrs: what the kernel says; the rest is the registry's. */
 json_t *json_region(struct regiond *regiond, const struct netlink_attrs *attrs);

@@ -38,6 +38,8 @@ struct control_client {
 };
 
 void control_put(struct control_client *client, json_t *line, bool optional);
+/* One whole line, without its end; client may be NULL. */
+void control_put_text(struct control_client *client, const char *text, size_t len);
 void control_ended(struct control_client *client);
 /* Has the kernel asked about the region that the call names, then runs the handler. */
 void control_resolve(struct control_call *call);

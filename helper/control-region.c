@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* control-region: add, ls, stat, rm, set. */
+/* control-region: add, stat, rm, set. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,86 +267,6 @@ static void run_add(struct control_call *call)
 	}
 }
 
-/* ---- ls ---- */
-
-struct ls {
-	struct netlink_call call;
-	struct control_call *control;
-	const char *path;
-	json_t *array;
-};
-
-static void ls_item(struct netlink_call *call, const struct netlink_attrs *attrs)
-{
-	struct ls *ls = container_of(call, struct ls, call);
-	size_t len = ls->path ? strlen(ls->path) : 0;
-	const char *path = attrs->path ? attrs->path : "";
-
-	if (netlink_has(attrs, NLINK) && !attrs->nlink)
-		return;
-	if (len && (strncmp(path, ls->path, len) || (path[len] && path[len] != '/')))
-		return;
-	json_array_append_new(ls->array, json_region(ls->control->regiond, attrs));
-}
-
-static int compare_paths(const void *a, const void *b)
-{
-	return strcmp(json_string_value(json_object_get(*(json_t *const *)a, "path")),
-		      json_string_value(json_object_get(*(json_t *const *)b, "path")));
-}
-
-static json_t *sorted(json_t *array)
-{
-	size_t n = json_array_size(array);
-	json_t **item = calloc(n + 1, sizeof(*item)), *result = json_array();
-
-	for (size_t i = 0; item && i < n; i++)
-		item[i] = json_array_get(array, i);
-	if (item)
-		qsort(item, n, sizeof(*item), compare_paths);
-	for (size_t i = 0; item && i < n; i++)
-		json_array_append(result, item[i]);
-	free(item);
-	json_decref(array);
-	return result;
-}
-
-static void ls_done(struct netlink_call *call, int error, const char *why)
-{
-	struct ls *ls = container_of(call, struct ls, call);
-
-	if (error) {
-		control_fail(ls->control, error, "%s", *why ? why : strerror(-error));
-		json_decref(ls->array);
-	} else {
-		control_ok(ls->control, json_pack("{s:o}", "regions", sorted(ls->array)));
-	}
-	free(ls);
-}
-
-static void run_ls(struct control_call *call)
-{
-	struct ls *ls = calloc(1, sizeof(*ls));
-
-	if (!ls) {
-		control_fail(call, -ENOMEM, "out of memory");
-		return;
-	}
-	if (control_string(call, "path", &ls->path)) {
-		free(ls);
-		return;
-	}
-	if (ls->path && *ls->path == '/')
-		ls->path++;
-	ls->control = call;
-	ls->array = json_array();
-	ls->call.cmd = REGIONFS_CMD_REGION_GET;
-	ls->call.dump = true;
-	ls->call.item = ls_item;
-	ls->call.done = ls_done;
-	netlink_call(call->regiond->netlink, &ls->call);
-}
-
 /* ---- rm ---- */
 
 static void keep_bytes(struct control_ask *ask)
@@ -490,7 +410,6 @@ extern const struct control_cmd control_region_cmds[];
 
 const struct control_cmd control_region_cmds[] = {
 	{ "add", 0, "region source size chunk mode uid gid timeout read_only fixed_size exclusive", run_add },
-	{ "ls", CONTROL_READ_ONLY, "path", run_ls },
 	{ "stat", CONTROL_READ_ONLY, "region", run_stat },
 	{ "rm", 0, "region discard purge", run_rm },
 	{ "set", 0, "region mode uid gid read_only fixed_size timeout source size", run_set },

@@ -22,11 +22,12 @@
 #define READ_SIZE	16384
 #define OUT_MAX		(4u << 20)	/* of progress and events; what has to be said is said */
 
-extern const struct control_cmd control_region_cmds[], control_data_cmds[], control_freeze_cmds[],
+extern const struct control_cmd control_region_cmds[], control_ls_cmds[], control_data_cmds[], control_freeze_cmds[],
 	control_instance_cmds[], control_peer_cmds[];
 
 const struct control_cmd *const control_tables[] = {
 	control_region_cmds,
+	control_ls_cmds,
 	control_data_cmds,
 	control_freeze_cmds,
 	control_instance_cmds,
@@ -125,27 +126,31 @@ static bool client_room(struct control_client *client, size_t len)
 	return true;
 }
 
+void control_put_text(struct control_client *client, const char *text, size_t len)
+{
+	if (!client || client->closing)
+		return;
+	if (!client_room(client, len + 1)) {
+		client_gone(client);
+		return;
+	}
+	memcpy(client->out + client->out_len, text, len);
+	client->out[client->out_len + len] = '\n';
+	client->out_len += len + 1;
+	client_send(client);
+}
+
 /* Takes line. One that can be left out is left out where the client reads too slowly. */
 void control_put(struct control_client *client, json_t *line, bool optional)
 {
 	char *text = NULL;
-	size_t len = 0;
 
 	if (client && !client->closing && !(optional && client->out_len > OUT_MAX))
 		text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 	json_decref(line);
-	if (!text)
-		return;
-	len = strlen(text);
-	if (client_room(client, len + 1)) {
-		memcpy(client->out + client->out_len, text, len);
-		client->out[client->out_len + len] = '\n';
-		client->out_len += len + 1;
-	} else {
-		client_gone(client);
-	}
+	if (text)
+		control_put_text(client, text, strlen(text));
 	free(text);
-	client_send(client);
 }
 
 /* ---- requests ---- */

@@ -28,7 +28,8 @@
  *           no source: the instance's default. size: else the source's own. mode: integer (0o600 = 384).
  *           parents are made. EEXIST when the path is taken, or with no "exclusive": equal ones are fine only from /etc.
  *                                            -> {REGION}
- * ls R      path?                            -> {regions: [REGION...]} sorted by path; path: those at or below it
+ * ls R      path? fields?                    -> {regions: [REGION...]} sorted by path; path: those at or below it;
+ *                                               fields: "path size ..." gives only these members of each, as arrays: {rows: [[...]...]}
  * stat R    region                           -> {REGION, stats: {reads, read_bytes, demand_reads, writes, write_bytes, syncs,
  *                                               discards, stored_bytes, local_bytes, errors, taken_back, late_commits,
  *                                               outstanding, cached_pages, dirty_bytes}, backend: {BACKEND} or null}
@@ -119,6 +120,9 @@ void control_progress(struct control_call *call, uint64_t done, uint64_t total, 
 void control_event(struct control_call *call, json_t *event);
 /* Takes result, NULL for {}. call is freed. */
 void control_ok(struct control_call *call, json_t *result);
+/* For large results: line is the whole answer, {"ok": ...}, whose text is freed. */
+struct text;
+void control_ok_text(struct control_call *call, struct text *line);
 /* error negative errno; one clear sentence. call is freed. */
 void control_fail(struct control_call *call, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

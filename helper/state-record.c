@@ -25,30 +25,6 @@ static uint32_t crc32_of(const char *data, size_t len)
 
 /* ---- writing ---- */
 
-static void text_add(struct text *text, const char *data, size_t len)
-{
-	if (text->len + len + 1 > text->max) {
-		size_t max = (text->len + len + 1) * 2;
-		char *grown = realloc(text->data, max);
-
-		if (!grown) {
-			text->failed = true;
-			return;
-		}
-		text->data = grown;
-		text->max = max;
-	}
-	memcpy(text->data + text->len, data, len);
-	text->len += len;
-	text->data[text->len] = '\0';
-}
-
-void text_free(struct text *text)
-{
-	free(text->data);
-	memset(text, 0, sizeof(*text));
-}
-
 static void add_string(struct text *text, const char *key, const char *value)
 {
 	char hex[4];
@@ -68,10 +44,10 @@ static void add_string(struct text *text, const char *key, const char *value)
 
 static void add_number(struct text *text, const char *key, uint64_t value)
 {
-	char number[64];
-	int len = snprintf(number, sizeof(number), " %s=%" PRIu64, key, value);
-
-	text_add(text, number, (size_t)len);
+	text_add(text, " ", 1);
+	text_string(text, key);
+	text_add(text, "=", 1);
+	text_number(text, value);
 }
 
 /* Room for the checksum, filled in when the line is complete. */

@@ -8,16 +8,7 @@
 #include <stdint.h>
 
 #include "region.h"
-
-/* Growing text. A failed allocation sets failed and drops what is added. */
-struct text {
-	char *data;
-	size_t len;
-	size_t max;
-	bool failed;
-};
-
-void text_free(struct text *text);
+#include "text.h"
 
 void record_region(struct text *text, const struct region_info *info, bool unlinked);
 void record_forget(struct text *text, uint64_t id);

@@ -100,20 +100,26 @@ int regionfs_table_cell(struct regionfs_table *table, const char *text)
 	return 0;
 }
 
+static void pad(FILE *to, size_t n)
+{
+	while (n--)
+		putc_unlocked(' ', to);
+}
+
 static void print_cell(const struct regionfs_table *table, size_t column, const char *text,
 		       FILE *to)
 {
-	size_t pad = table->widths[column] - regionfs_text_width(text);
+	size_t room = table->widths[column] - regionfs_text_width(text);
 	bool right = is_right(table->headings[column]);
 	bool last = column + 1 == table->columns;
 
 	if (right)
-		fprintf(to, "%*s", (int)pad, "");
-	fputs(text, to);
+		pad(to, room);
+	fputs_unlocked(text, to);
 	if (last)
-		fputc('\n', to);
+		putc_unlocked('\n', to);
 	else
-		fprintf(to, "%*s", (int)(right ? 2 : pad + 2), "");
+		pad(to, right ? 2 : room + 2);
 }
 
 void regionfs_table_print(const struct regionfs_table *table, FILE *to)

@@ -24,7 +24,11 @@ static const struct {
 	const char *command;
 	const char *answer;
 } answers[] = {
-	{ "ls", "{\"ok\":{\"regions\":[{" REGION "}]}}\n" },
+	{ "ls\",\"args\":{\"fields\":\"path size mode state flags opens source",
+	  "{\"ok\":{\"rows\":[[\"db\",1048576,420,\"ready\",[\"frozen\"],2,\"file:/x\"]]}}\n" },
+	{ "ls\",\"args\":{\"fields\":\"path", "{\"ok\":{\"rows\":[[\"db\"],[\"a \\\"b\\\"\"]]}}\n" },
+	{ "ls\",\"args\":{\"path\":\"none", "{\"ok\":{\"regions\":[]}}\n" },
+	{ "ls", "{\"ok\":{\"regions\":[{" REGION ",\"odd\":\"a\\\"{,:[\\\\\",\"none\":{}},{\"id\":-4}]}}\n" },
 	{ "stat", "{\"ok\":{" REGION ",\"stats\":{\"reads\":7}}}\n" },
 	{ "rm", "{\"error\":{\"errno\":16,\"message\":\"db has 5 dirty bytes\"}}\n" },
 	{ "thaw", "{\"error\":{\"errno\":2,\"message\":\"no region named db\"}}\n" },
@@ -37,10 +41,10 @@ static const struct {
 
 static const char *answer_to(const char *request)
 {
-	char command[64];
+	char command[128];
 
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		snprintf(command, sizeof(command), "{\"cmd\":\"%s\",", answers[i].command);
+		snprintf(command, sizeof(command), "{\"cmd\":\"%s\"", answers[i].command);
 		if (!strncmp(request, command, strlen(command)))
 			return answers[i].answer;
 	}
@@ -113,7 +117,14 @@ static void check_output(void)
 {
 	check("ls", 0, "REGION   SIZE  MODE       STATE  FLAGS   OPENS  SOURCE\n"
 	      "db      1 MiB  rw-r--r--  ready  frozen      2  file:/x\n");
-	check("ls --names", 0, "db\n");
+	check("ls --names", 0, "db\na \"b\"\n");
+	check("ls --json", 0, "{\n  \"regions\": [\n    {\n      \"path\": \"db\",\n      \"id\": 3,\n"
+	      "      \"size\": 1048576,\n      \"mode\": 420,\n      \"state\": \"ready\",\n      \"flags\": [\n"
+	      "        \"frozen\"\n      ],\n      \"opens\": 2,\n      \"source\": \"file:/x\",\n"
+	      "      \"odd\": \"a\\\"{,:[\\\\\",\n      \"none\": {}\n    },\n    {\n      \"id\": -4\n    }\n  ]\n}\n");
+	check("ls --json none", 0, "{\n  \"regions\": []\n}\n");
+	check("thaw db --json 2>/dev/null", 3,
+	      "{\n  \"error\": {\n    \"errno\": 2,\n    \"message\": \"no region named db\"\n  }\n}\n");
 	check("stat db", 0, "region:    db\nid:        3\nsource:    file:/x\n"
 	      "size:      1 MiB (1048576)\nmode:      rw-r--r--\nstate:     ready\n"
 	      "flags:     frozen\nopens:     2\ncounters\n  reads:         7\n");

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* text: text that grows. */
+#ifndef REGIONFS_TEXT_H
+#define REGIONFS_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* All zero is an empty one. A failed allocation sets failed and drops what is added. */
+struct text {
+	char *data;
+	size_t len;
+	size_t max;
+	bool failed;
+};
+
+void text_free(struct text *text);
+
+void text_add(struct text *text, const char *data, size_t len);
+void text_string(struct text *text, const char *string);
+void text_number(struct text *text, uint64_t number);
+/* In quotes, as JSON has it; what is no UTF-8 is written with question marks. */
+void text_json(struct text *text, const char *string);
+
+#endif
