@@ -20,8 +20,8 @@ mount_released() { within 20 mount -i -t regionfs -o release end "$work/end"; }
 
 # ends_in_order WHAT: regiond does
 ends_in_order() {
-	if ! ended $pid 20; then fail "$1"; kill -KILL $pid; wait $pid; return; fi
-	wait $pid
+	if ! ended "$pid" 20; then fail "$1"; kill -KILL "$pid"; wait "$pid"; return; fi
+	wait "$pid"
 	is $? 0 "$1"
 }
 is_gone() { if [ -e "$1" ]; then fail "$2"; note "$(find "$1")"; else pass "$2"; fi; }
@@ -43,11 +43,11 @@ is "$(cat "$work"/files/*)" x 'the bytes are in their source'
 
 ok 'a regiond serves' serve "file:$work/files/"
 ok 'a mount that ends the instance' mount_released
-kill -STOP $pid
+kill -STOP "$pid"
 ok 'more happens than is kept for it' make_files 4000
 ok 'the instance is unmounted' within 60 umount -i "$work/end"
 ok 'and ends' wait_for 30 instance_is_gone
-kill -CONT $pid
+kill -CONT "$pid"
 ends_in_order 'regiond ends all the same'
 is "$(grep -c 'events of the kernel were lost' "$work/log")" 1 'without having been told'
 is_gone "$run" 'and leaves nothing'
@@ -60,8 +60,8 @@ ok 'the instance is stopped' within 30 regionctl instance stop end
 ends_in_order 'regiond ends with it'
 is_gone "$run" 'and leaves nothing'
 ok 'a regiond serves' serve "file:$work/files/"
-kill -KILL $pid
-ok 'which is killed' ended $pid 20
+kill -KILL "$pid"
+ok 'which is killed' ended "$pid" 20
 ok 'the instance is stopped without it' within 30 regionctl instance stop end
 is_gone "$run" 'nothing is left either'
 
