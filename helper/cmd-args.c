@@ -143,11 +143,31 @@ static int put_value(struct cmd_context *ctx, enum cmd_type type, const char *ke
 	return -EINVAL;
 }
 
+static int put_owner(struct cmd_context *ctx, const char *name, const char *text)
+{
+	const char *group = strchr(text, ':');
+	size_t length = group ? (size_t)(group - text) : strlen(text);
+	char user[256];
+	int err = 0;
+
+	if (length >= sizeof(user) || (!length && !group)) {
+		snprintf(ctx->message, sizeof(ctx->message), "%s '%s' is no owner: write USER, USER:GROUP or :GROUP",
+			 name, text);
+		return -EINVAL;
+	}
+	snprintf(user, sizeof(user), "%.*s", (int)length, text);
+	if (length)
+		err = put_value(ctx, CMD_USER, "uid", name, user);
+	return err || !group ? err : put_value(ctx, CMD_GROUP, "gid", name, group + 1);
+}
+
 static int put_option(struct cmd_context *ctx, const struct cmd_option *option, const char *text)
 {
 	char key[64], name[72];
 
 	snprintf(name, sizeof(name), "--%s", option->name);
+	if (option->type == CMD_OWNER)
+		return put_owner(ctx, name, text);
 	return put_value(ctx, option->type, option_key(option, key), name, text);
 }
 

@@ -36,6 +36,7 @@ enum cmd_type {
 	CMD_DURATION,		/* becomes milliseconds */
 	CMD_USER,		/* name or number */
 	CMD_GROUP,
+	CMD_OWNER,		/* USER, USER:GROUP or :GROUP; becomes "uid" and "gid" */
 	CMD_TRUE,		/* options without a value */
 	CMD_FALSE,
 };

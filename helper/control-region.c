@@ -378,8 +378,8 @@ static bool set_check(struct control_call *call, const struct netlink_attrs *att
 
 	if (err)
 		control_fail(call, err, "%s", why);
-	else if (netlink_has(attrs, UID) || netlink_has(attrs, GID))
-		control_fail(call, -EOPNOTSUPP, "the owner is changed with chown, in the mount");
+	else if ((netlink_has(attrs, UID) && attrs->uid == UINT32_MAX) || (netlink_has(attrs, GID) && attrs->gid == UINT32_MAX))
+		control_fail(call, -EINVAL, "-1 is nobody's id");
 	else if (netlink_has(attrs, SOURCE) && backend_generic(attrs->source))
 		control_fail(call, -EINVAL, "%s names no bytes that exist", attrs->source);
 	else

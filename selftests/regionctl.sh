@@ -66,6 +66,12 @@ fails 'nobody writes then' dd if=/dev/zero of="$mnt/dir/db" bs=1 count=1 conv=no
 code 0 'read-write' regionctl set dir/db --read-write --mode 600
 ok 'and one does again' dd if=/dev/zero of="$mnt/dir/db" bs=1 count=1 conv=notrunc
 is "$(stat -c %a "$mnt/dir/db")" 600 'the mode was set'
+code 0 'the owner, by name' regionctl set dir/db --owner daemon:adm
+is "$(stat -c '%U:%G' "$mnt/dir/db")" daemon:adm 'was set'
+code 0 'the group alone, by number' regionctl set dir/db --owner :12345
+is "$(stat -c '%U:%g' "$mnt/dir/db")" daemon:12345 'was set, and the user kept'
+code 2 'an owner that nobody knows' regionctl set dir/db --owner nosuchuser
+is "$(get dir/db '"\(.uid):\(.gid)"')" 1:12345 'changes nothing'
 code 2 'nothing to set' regionctl set dir/db
 
 # ---- freeze, lock
@@ -125,8 +131,12 @@ code 3 'then there is nobody to ask' regionctl ls
 code 0 'instance start' regionctl instance start rc --state "$work/rc.state"
 is "$(regionctl ls --names | sort | tr '\n' ' ')" 'made plain ' 'brings them back'
 code 1 'a second helper is refused' regionctl instance start rc --state "$work/second.state"
+code 0 'an owner by numbers' regionctl set plain --owner 7:8
 code 4 'a mounted instance is not stopped' regionctl instance stop rc
 ok 'it is unmounted' within 30 umount "$mnt"
 code 0 'then it is' regionctl instance stop rc
 is "$(regionctl instance ls --json | jq '.instances | length')" 0 'none is left'
+code 0 'its next life begins' regionctl instance start rc --state "$work/rc.state"
+is "$(get plain '"\(.uid):\(.gid)"')" 7:8 'with the owners that were set'
+code 0 'and ends' regionctl instance stop rc
 done_testing

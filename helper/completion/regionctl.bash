@@ -42,6 +42,13 @@ _regionctl_value() {
 	-i | --instance) mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_instances)" -- "$cur") ;;
 	--tls-* | --helper | --state) _filedir ;;
 	--uid) _allowed_users 2>/dev/null || mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
+	--owner)
+		if [[ $cur == *:* ]]; then
+			mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -g -- "${cur#*:}")
+		else
+			mapfile -t COMPREPLY < <(compgen -u -- "$cur")
+		fi
+		;;
 	--gid) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
 	--source | --local-source)
 		mapfile -t COMPREPLY < <(compgen -W 'memory: file: dir: peer://' -- "$cur")

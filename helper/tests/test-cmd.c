@@ -20,6 +20,7 @@ static const struct cmd cmd_one = {
 		{ CMD_DURATION, "timeout", NULL, "TIME", "" },
 		{ CMD_NUMBER, "queues", NULL, "N", "" },
 		{ CMD_USER, "uid", NULL, "USER", "" },
+		{ CMD_OWNER, "owner", NULL, "USER", "" },
 		{ CMD_PATH, "tls-psk", NULL, "FILE", "" },
 		CMD_OPTIONS_END,
 	},
@@ -69,6 +70,15 @@ static void check_lines(void)
 	check("db --uid root", "{\"region\":\"db\",\"uid\":0}");
 	check("db --uid 12", "{\"region\":\"db\",\"uid\":12}");
 	check("db --uid nosuchuser", "--uid 'nosuchuser' is no user");
+	check("db --owner 12", "{\"region\":\"db\",\"uid\":12}");
+	check("db --owner root:34", "{\"gid\":34,\"region\":\"db\",\"uid\":0}");
+	check("db --owner :root", "{\"gid\":0,\"region\":\"db\"}");
+	check("db --owner nosuchuser:0", "--owner 'nosuchuser' is no user");
+	check("db --owner 0:nosuchgroup", "--owner 'nosuchgroup' is no group");
+	check("db --owner 0:", "--owner '' is no group");
+	check("db --owner :", "--owner '' is no group");
+	check("db --owner=", "--owner '' is no owner: write USER, USER:GROUP or :GROUP");
+	check("db --owner 4294967295", "--owner '4294967295' is no user");
 	check("db --tls-psk /k", "{\"region\":\"db\",\"tls_psk\":\"/k\"}");
 	check("-- --db", "{\"region\":\"--db\"}");
 	check("db \xff", "URI '\xff' is empty or no UTF-8");
