@@ -10,7 +10,7 @@
 
 #define ASK_FIRST_MS	250	/* after a doubt: the instance may be on its way out, and found still */
 #define ASK_MOST_MS	30000
-#define BROKEN_TRIES	4
+#define BROKEN_TRIES	2
 
 static struct {
 	struct netlink_call call;

@@ -30,6 +30,7 @@ struct restore {
 	struct list added;
 	struct todo *now;
 	unsigned int restored;
+	bool incomplete;		/* a mirrored region could not be added: the older log is kept for it */
 	bool last_phase;
 };
 
@@ -50,6 +51,10 @@ static struct todo *todo_add(struct restore *restore, const struct region_info *
 	todo->declared = declared;
 	todo->info.path = strdup(info->path);
 	todo->info.source = info->source ? strdup(info->source) : NULL;
+	if (!todo->info.path || (info->source && !todo->info.source)) {
+		todo_free(todo);
+		return NULL;
+	}
 	list_add(&restore->todo, &todo->list);
 	return todo;
 }
@@ -119,13 +124,23 @@ static int add_declared(struct restore *restore)
 
 static void add_next(struct restore *restore);
 
+/* One that was there already has an id that only the dump told. */
+static struct region *find_added(struct restore *restore, const struct todo *todo)
+{
+	struct regions *regions = restore->regiond->regions;
+
+	if (!todo->info.chunk)
+		return NULL;
+	return todo->id ? region_find(regions, todo->id) : region_find_path(regions, todo->info.path);
+}
+
 static void keep_chunks(struct restore *restore)
 {
 	struct list *entry;
 
 	while ((entry = list_pop(&restore->added))) {
 		struct todo *todo = list_entry(entry, struct todo, list);
-		struct region *region = todo->info.chunk ? region_find(restore->regiond->regions, todo->id) : NULL;
+		struct region *region = find_added(restore, todo);
 
 		if (region) {
 			region_set_chunk(region, todo->info.chunk);
@@ -140,6 +155,8 @@ static void dumped(void *arg, int error)
 	struct restore *restore = arg;
 
 	keep_chunks(restore);
+	if (!error)
+		state_complete(restore->regiond->state);
 	if (restore->last_phase || error || add_declared(restore) || list_empty(&restore->todo)) {
 		restore->done(restore->regiond, error);
 		free(restore);
@@ -153,10 +170,12 @@ static void all_added(struct restore *restore)
 {
 	struct regiond *regiond = restore->regiond;
 
+	if (restore->incomplete && !restore->last_phase)
+		log_error("%s/regions.log.unrestored has the regions that could not be restored", regiond->config->state_dir);
 	if (restore->restored && !restore->last_phase)
 		log_info("%u regions were restored from %s", restore->restored, regiond->config->state_dir);
 	if (state_instance(regiond->state) != regiond->instance_id)
-		state_reset(regiond->state, regiond->instance_id);
+		state_reset(regiond->state, regiond->instance_id, restore->incomplete);
 	regiond->mirror_ready = true;
 	regions_dump(regiond->regions, dumped, restore);
 }
@@ -182,7 +201,8 @@ static void add_answered(struct netlink_call *call, int error, const char *why)
 			  *why ? why : strerror(-error));
 	else if (!error)
 		restore->restored += !todo->declared;
-	if (todo->id)
+	restore->incomplete |= error && error != -EEXIST && !todo->declared;
+	if (!error || error == -EEXIST)
 		list_add(&restore->added, &todo->list);
 	else
 		todo_free(todo);
@@ -269,5 +289,6 @@ void restore_start(struct regiond *regiond, void (*done)(struct regiond *regiond
 		err = state_each(regiond->state, mirrored, restore);
 	if (err)
 		log_error("the regions could not be restored: %s", strerror(-err));
+	restore->incomplete = err != 0;
 	add_next(restore);
 }

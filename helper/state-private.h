@@ -41,6 +41,8 @@ struct state {
 	struct loop_work work;
 	bool busy;
 	bool rewrite;			/* the log has to be written anew */
+	bool held;			/* not yet: state_complete() */
+	bool keep;			/* the older one stays as regions.log.unrestored */
 	uint64_t live;			/* bytes that the log had when it was written anew */
 	atomic_bool dirty;
 };

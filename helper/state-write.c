@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "state-private.h"
 
 #define GATHER_MS	200
@@ -35,13 +36,13 @@ static void gathered(struct loop_timer *timer)
 {
 	struct state *state = container_of(timer, struct state, timer);
 
-	if (!state->busy)
+	if (!state->busy && !state->held)
 		write_next(state);
 }
 
 static void write_soon(struct state *state)
 {
-	if (!state->loop || state->busy)
+	if (!state->loop || state->busy || state->held)
 		return;
 	if (!list_empty(&state->waiting))
 		write_next(state);
@@ -127,6 +128,14 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
+/* A link: it needs no room on a disk that may be full. */
+static void keep_older(struct state *state)
+{
+	unlinkat(state->dir_fd, "regions.log.unrestored", 0);
+	if (linkat(state->dir_fd, "regions.log", state->dir_fd, "regions.log.unrestored", 0))
+		log_error("the older regions.log could not be kept: %s", strerror(errno));
+}
+
 static int rewrite_work(struct loop_work *work)
 {
 	struct state *state = container_of(work, struct state, work);
@@ -135,6 +144,8 @@ static int rewrite_work(struct loop_work *work)
 
 	if (!err && fsync(fd))
 		err = -errno;
+	if (!err && state->keep)
+		keep_older(state);
 	if (!err && renameat(state->dir_fd, "regions.log.new", state->dir_fd, "regions.log"))
 		err = -errno;
 	if (!err && fsync(state->dir_fd))
@@ -149,6 +160,7 @@ static void rewritten(struct loop_work *work, int res)
 	struct state *state = container_of(work, struct state, work);
 
 	if (res >= 0) {
+		state->keep = false;
 		close(state->fd);
 		state->fd = res;
 		state->length = state->writing.len;
@@ -244,12 +256,22 @@ void state_set(struct state *state, const char *key, const char *value)
 	added(state);
 }
 
-void state_reset(struct state *state, uint64_t instance)
+void state_reset(struct state *state, uint64_t instance, bool keep)
 {
 	state_drop_entries(state);
 	state->instance = instance;
 	state->rewrite = true;
+	state->held = true;
+	state->keep = keep;
 	added(state);
+}
+
+void state_complete(struct state *state)
+{
+	if (!state->held)
+		return;
+	state->held = false;
+	write_soon(state);
 }
 
 void state_start(struct state *state, struct loop *loop, void (*snapshot)(void *arg, struct text *text),
@@ -269,6 +291,10 @@ void state_sync(struct state *state, struct state_waiter *waiter)
 {
 	if (!state->busy && !has_pending(state)) {
 		waiter->done(waiter, 0);
+		return;
+	}
+	if (state->held) {
+		waiter->done(waiter, -EAGAIN);
 		return;
 	}
 	list_add(has_pending(state) ? &state->waiting : &state->waiting_now, &waiter->list);

@@ -198,24 +198,35 @@ static int read_lines(struct state *state, FILE *file)
 	return err;
 }
 
-/* What can't be read is kept for people to look at; the log goes on where it was whole. */
-static int put_aside(struct state *state, uint64_t size)
+static int copy_rest(const struct state *state, int fd)
 {
 	char buf[65536];
 	uint64_t at = state->length;
-	ssize_t n = 1;
-	int fd;
+	ssize_t n;
 
-	state->damaged = size - state->length;
-	fd = openat(state->dir_fd, "regions.log.damaged", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	while (fd >= 0 && n > 0) {
-		n = pread(state->fd, buf, sizeof(buf), (off_t)at);
-		if (n > 0 && write(fd, buf, (size_t)n) != n)
-			break;
-		at += n > 0 ? (uint64_t)n : 0;
+	while ((n = pread(state->fd, buf, sizeof(buf), (off_t)at)) > 0) {
+		if (write(fd, buf, (size_t)n) != n)
+			return -EIO;
+		at += (uint64_t)n;
 	}
+	return n < 0 || fsync(fd) ? -errno : 0;
+}
+
+/*
+ * What can't be read is kept for people to look at; the log goes on where it was whole. Where it can't be kept, the log is left as
+ * it is until it has been written anew.
+ */
+static int put_aside(struct state *state, uint64_t size)
+{
+	int fd = openat(state->dir_fd, "regions.log.damaged", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int err = fd < 0 ? -errno : copy_rest(state, fd);
+
 	if (fd >= 0)
 		close(fd);
+	state->damaged = size - state->length;
+	state->rewrite = err != 0;
+	if (err)
+		return 0;
 	return ftruncate(state->fd, (off_t)state->length) ? -errno : 0;
 }
 

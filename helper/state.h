@@ -33,7 +33,7 @@ void state_start(struct state *state, struct loop *loop, void (*snapshot)(void *
 /* What was put is written, without waiting for the disk. */
 void state_close(struct state *state);
 
-/* Bytes at the log's end that could not be read; they were put aside as regions.log.damaged. */
+/* Bytes at the log's end that could not be read; they were put aside as regions.log.damaged, if that could be written. */
 uint64_t state_damaged(const struct state *state);
 /* What was read. Of the instance with this id; 0 when there was none. */
 uint64_t state_instance(const struct state *state);
@@ -44,13 +44,18 @@ const struct region_info *state_find(struct state *state, uint64_t id);
 /* NULL: not set */
 const char *state_setting(const struct state *state, const char *key);
 
-/* From now on the log is this instance's, and what was put so far is dropped: the caller puts again what it has. */
-void state_reset(struct state *state, uint64_t instance);
+/*
+ * From now on the log is this instance's, and what was put so far is dropped: the caller puts again what it has, and then says that
+ * it is complete. Until then the disk has the older log, so that whatever happens meanwhile, all regions are in one of the two.
+ * keep: the older log stays beside the new one for people, since not all of it could be used.
+ */
+void state_reset(struct state *state, uint64_t instance, bool keep);
+void state_complete(struct state *state);
 void state_put(struct state *state, const struct region_info *info, bool unlinked);
 void state_forget(struct state *state, uint64_t id);
 void state_set(struct state *state, const char *key, const char *value);
 
-/* done(waiter, error) when all that was put before is on stable storage. */
+/* done(waiter, error) when all that was put before is on stable storage; -EAGAIN between reset and complete. */
 struct state_waiter {
 	void (*done)(struct state_waiter *waiter, int error);
 	struct list list;

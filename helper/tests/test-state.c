@@ -90,7 +90,8 @@ static void check_round_trip(void)
 	int n = 0;
 
 	state_start(state, loop, snapshot, failed, NULL);
-	state_reset(state, 0x1234567812345678);
+	state_reset(state, 0x1234567812345678, false);
+	state_complete(state);
 	for (live = 0; live < 3; live++) {
 		info = example(live + 1);
 		state_put(state, &info, live == 2);
@@ -215,6 +216,83 @@ static void check_garbage(void)
 	tap_ok(ok, "nothing but garbage is put aside whole");
 }
 
+/* Where what is damaged can't be put aside, it stays where it is. */
+static void check_no_aside(void)
+{
+	static char log[65536];
+	char path[256];
+	size_t len = read_log(log, sizeof(log));
+	struct state *state;
+
+	snprintf(path, sizeof(path), "%s/regions.log.damaged", dir);
+	unlink(path);
+	mkdir(path, 0700);
+	memcpy(log + len, "damaged", 7);
+	write_log(log, len + 7);
+	state = open_state();
+	tap_ok(state && state_damaged(state) >= 7, "a log is opened though what is damaged can't be put aside");
+	state_close(state);
+	tap_ok(read_log(log, sizeof(log)) == len + 7, "which is left where it was");
+	rmdir(path);
+	write_log(log, 0);
+}
+
+static bool log_has(const char *name, const char *text)
+{
+	static char log[65536];
+	char path[256];
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	file = fopen(path, "r");
+	n = file ? fread(log, 1, sizeof(log) - 1, file) : 0;
+	if (file)
+		fclose(file);
+	log[n] = '\0';
+	return strstr(log, text) != NULL;
+}
+
+static void pause_over(struct loop_timer *timer)
+{
+	loop_stop(loop);
+}
+
+static void not_synced(struct state_waiter *waiter, int error)
+{
+	tap_number(error, -EAGAIN, "nothing can be waited for until then");
+}
+
+/* The next life of an instance: at each instant the disk has the regions of one life or the other, whole. */
+static void check_reset(void)
+{
+	struct loop_timer timer = { .fire = pause_over };
+	struct state_waiter waiter = { .done = not_synced };
+	struct state *state = open_state();
+	struct region_info info = example(1);
+
+	state_start(state, loop, snapshot, failed, NULL);
+	state_reset(state, 7, false);
+	state_complete(state);
+	live = 2;
+	sync_state(state);
+	live = 0;
+	state_reset(state, 8, true);
+	state_put(state, &info, false);
+	live = 1;
+	state_sync(state, &waiter);
+	loop_timer_set(loop, &timer, 500);
+	loop_run(loop);
+	loop_again(loop);
+	tap_ok(log_has("regions.log", "instance id=7") && log_has("regions.log", "region id=2"),
+	       "the older life's regions are on the disk until all of the next one's are known");
+	state_complete(state);
+	sync_state(state);
+	tap_ok(log_has("regions.log", "instance id=8") && !log_has("regions.log", "region id=2"), "then the next one's are");
+	tap_ok(log_has("regions.log.unrestored", "region id=2"), "what could not be restored is kept");
+	state_close(state);
+}
+
 /* Many changes: the log is written anew now and then, and stays small. */
 static void check_growth(void)
 {
@@ -225,7 +303,8 @@ static void check_growth(void)
 
 	live = 1;
 	state_start(state, loop, snapshot, failed, NULL);
-	state_reset(state, 5);
+	state_reset(state, 5, false);
+	state_complete(state);
 	for (int round = 0; round < 40; round++) {
 		struct state_waiter waiter = { .done = NULL };
 
@@ -257,6 +336,8 @@ int main(void)
 	check_lock();
 	check_cuts();
 	check_garbage();
+	check_no_aside();
+	check_reset();
 	check_growth();
 	loop_close(loop);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
