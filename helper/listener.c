@@ -164,7 +164,6 @@ static void remove_stale(const struct sockaddr_storage *addr, socklen_t len)
 static int bind_socket(struct listener *listener, const struct sockaddr_storage *addr, socklen_t len)
 {
 	bool local = addr->ss_family == AF_UNIX;
-	mode_t mask;
 	int one = 1, ret;
 
 	listener->fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -174,11 +173,12 @@ static int bind_socket(struct listener *listener, const struct sockaddr_storage 
 		remove_stale(addr, len);
 	else
 		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	mask = umask(0177);
 	ret = bind(listener->fd, (const struct sockaddr *)addr, len) ? -errno : 0;
-	umask(mask);
 	if (!ret && local)
 		listener->path = strdup(((const struct sockaddr_un *)(const void *)addr)->sun_path);
+	/* not by umask, which other threads make files under; nobody can connect before listen() anyway */
+	if (!ret && listener->path && chmod(listener->path, 0600))
+		ret = -errno;
 	if (!ret && listen(listener->fd, BACKLOG))
 		ret = -errno;
 	return ret;
