@@ -127,7 +127,7 @@ static void check_output(void)
 	      "{\n  \"error\": {\n    \"errno\": 2,\n    \"message\": \"no region named db\"\n  }\n}\n");
 	check("stat db", 0, "region:    db\nid:        3\nsource:    file:/x\n"
 	      "size:      1 MiB (1048576)\nmode:      rw-r--r--\nstate:     ready\n"
-	      "flags:     frozen\nopens:     2\ncounters\n  reads:         7\n");
+	      "flags:     frozen\nopens:     2\ncounters\n  reads:               7\n");
 	check("pull db 2>/dev/null", 0, "pulled 2 KiB\n");
 	check("freeze db", 0, "");
 	check("freeze db --json", 0, "{}\n");
