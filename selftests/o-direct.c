@@ -84,8 +84,55 @@ static void errors(void)
 	is(pattern_check(buf, 4096, 0, 3), -1, "and right");
 }
 
-/* A direct WRITE waits until an older one of the page is answered. */
+/* What was submitted before it has been handed over when it returns, unless the kernel keeps it back: there is one queue. */
+static void others_get_through(void)
+{
+	/* the second, since what comes in one batch may be taken in any order */
+	is(app_run(path, APP_DIRECT_READ, 3 * MiB, 4096, 1), 0, "a READ elsewhere gets through");
+	is(app_run(path, APP_DIRECT_READ, 3 * MiB, 4096, 1), 0, "and another one");
+}
+
+/* A direct write of two requests that share a page; gives the place of the first, which is held. */
+static long write_two(uint32_t from, pid_t *pid)
+{
+	long first;
+
+	fh_rule(e.fh, REGIONFS_OP_WRITE, id, 0, 0, FH_HOLD, 0, -1);
+	*pid = app_start(path, APP_DIRECT_WRITE, 512, 2 * MiB, 6);
+	first = fh_wait(e.fh, from, REGIONFS_OP_WRITE, id, 512, 4096, FH_HELD, SOON);
+	must(first >= 0);
+	is(fh_at(e.fh, first)->desc.length, MiB, "a direct write at an odd offset is cut within a page");
+	ok(env_wait_stat(&e, 0, REGIONFS_STAT_OUTSTANDING, 2, SOON), "both of its halves are submitted");
+	return first;
+}
+
+/*
+ * No two WRITEs of one page are out at once, and no READ of it: what keeps the halves of one call apart, or a reader from
+ * a direct write, is the order of requests alone.
+ */
 static void ordered(void)
+{
+	uint32_t from = fh_mark(e.fh);
+	pid_t writer, reader;
+	long first = write_two(from, &writer);
+
+	reader = app_start(path, APP_READ, 64 * KiB, 4096, 6);
+	ok(env_wait_stat(&e, 0, REGIONFS_STAT_OUTSTANDING, 3, SOON), "so is a READ of what is being written");
+	others_get_through();
+	is(fh_seen(e.fh, from, REGIONFS_OP_WRITE, id, 0, 0, NULL), 1, "the second WRITE is not handed over");
+	is(fh_seen(e.fh, from, REGIONFS_OP_READ, id, 64 * KiB, 4096, NULL), 0, "nor is the READ");
+	fh_release(e.fh, first, FH_APPLY, 0);
+	ok(fh_wait(e.fh, from, REGIONFS_OP_WRITE, id, 512 + MiB, 4096, FH_HELD, SOON) > first,
+	   "the second WRITE follows the answer to the first");
+	is(reap(reader, SOON), 0, "so does the READ, and gets the new bytes");
+	fh_clear(e.fh);
+	fh_release_all(e.fh);
+	is(reap(writer, SOON), 0, "the write ends well");
+	ok(backing_is(512, 2 * MiB, 6), "the helper has its bytes");
+}
+
+/* A direct write waits for write-back of its range before it drops the range from the page cache. */
+static void after_writeback(void)
 {
 	uint32_t from = fh_mark(e.fh);
 	pid_t pid;
@@ -95,7 +142,7 @@ static void ordered(void)
 	sync_file_range(fd, 0, 4096, SYNC_FILE_RANGE_WRITE);
 	must(fh_wait(e.fh, from, REGIONFS_OP_WRITE, id, 0, 4096, FH_HELD, SOON) >= 0);
 	pid = app_start(path, APP_DIRECT_WRITE, 0, 4096, 7);
-	ok(wait_asleep(pid, SOON), "a direct one waits for it");
+	ok(wait_asleep(pid, SOON), "a direct one waits for its write-back");
 	is(fh_seen(e.fh, from, REGIONFS_OP_WRITE, id, 0, 4096, NULL), 1, "only one WRITE is out");
 	fh_clear(e.fh);
 	fh_release_all(e.fh);
@@ -137,6 +184,7 @@ int main(void)
 	grows();
 	errors();
 	ordered();
+	after_writeback();
 	not_for_ever();
 	close(fd);
 	close(direct);
