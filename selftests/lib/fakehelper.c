@@ -21,6 +21,7 @@
 #include "proc.h"
 
 #define FH_ORDER_MS	60000
+#define FH_TOUCH_MS	15000	/* where the kernel is broken, a helper waits for itself */
 
 static void *shared_map(size_t size)
 {
@@ -111,7 +112,8 @@ void fh_kill(struct fh *h)
 	if (!h->pid)
 		return;
 	kill(h->pid, SIGKILL);
-	waitpid(h->pid, NULL, 0);
+	if (reap(h->pid, FH_ORDER_MS) == -ETIMEDOUT)
+		printf("# the fake helper, process %d, survives kill -9\n", h->pid);
 	fh_forget(h);
 }
 
@@ -241,17 +243,22 @@ char *fh_buf(struct fh *h, long place)
 	return h->buf + fh_at(h, place)->tag * (size_t)FH_REQUEST;
 }
 
-long fh_order(struct fh *h, struct fh_order *o)
+static long fh_order_within(struct fh *h, struct fh_order *o, int ms)
 {
 	struct pollfd p = { .fd = h->sock, .events = POLLIN };
 
 	if (!h->pid || send(h->sock, o, sizeof(*o), MSG_NOSIGNAL) != sizeof(*o))
 		return -EPIPE;
-	if (poll(&p, 1, FH_ORDER_MS) != 1)
+	if (poll(&p, 1, ms) != 1)
 		return -ETIMEDOUT;
 	if (recv(h->sock, o, sizeof(*o), 0) != sizeof(*o))
 		return -EPIPE;
 	return o->result;
+}
+
+long fh_order(struct fh *h, struct fh_order *o)
+{
+	return fh_order_within(h, o, FH_ORDER_MS);
 }
 
 long fh_release(struct fh *h, long place, enum fh_how how, int arg)
@@ -307,7 +314,7 @@ long fh_touch(struct fh *h, const char *path, char what)
 	struct fh_order o = { .what = FH_O_TOUCH, .arg = what };
 
 	snprintf(o.path, sizeof(o.path), "%s", path);
-	return fh_order(h, &o);
+	return fh_order_within(h, &o, FH_TOUCH_MS);
 }
 
 int fh_backing(struct fh *h, uint64_t region)
