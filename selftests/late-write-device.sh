@@ -13,6 +13,7 @@ need_module nbd ext4
 start_disk() {
 	local disk=$work/disk
 	truncate -s 64M "$disk"
+	must mkfs.ext4 -q -O ^has_journal "$disk"
 	mkfifo "$work/gate"
 	exec 9<> "$work/gate"
 	cat > "$work/pwrite" <<-END
@@ -38,7 +39,6 @@ start_disk() {
 
 start_fs() {
 	mkdir "$work/fs"
-	must mkfs.ext4 -q /dev/nbd0
 	must mount -o noatime /dev/nbd0 "$work/fs"
 	later umount "$work/fs"
 }
@@ -48,7 +48,7 @@ is_held() { [ -e "$work/held" ] && [ ! -e "$work/landed" ]; }
 # The next helper has given up waiting for the lock a first time, or has needed none
 is_decided() { finished v2 || regionctl stat r --instance late --json | grep -q 'still under way'; }
 # Past the page cache of the file system, which has never seen what came by O_DIRECT
-on_disk() { dd "if=$work/fs/r" iflag=direct bs=$size 2> /dev/null | cmp "$work/$1"; }
+on_disk() { dd "if=$work/fs/r" iflag=direct "bs=$size" 2> /dev/null | cmp "$work/$1"; }
 
 start_disk
 start_fs
