@@ -37,6 +37,7 @@ unit_tests() {
 	local t
 	mkdir -p "$out/unit"
 	unit style style
+	unit uapi "$here/check-uapi.py"
 	for t in "$top"/build/tests/test-*; do
 		[ -x "$t" ] && unit "$(basename "$t")" timeout -k 5 300 "$t"
 	done
