@@ -11,6 +11,7 @@
 #   make check                  unit tests, then the selftests in VMs on 6.1 and 6.12    TESTS="NAME..."  KERNELS="6.1"
 #   make check-debug            the selftests on the debugging kernel
 #   make check-unit | check-6.1 | check-asan    parts of it; the unit tests with ASan and UBSan
+#   make check-power-cut        that what fsync has acknowledged outlives a power cut      COUNT= SEED= KERNEL=6.1
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
 #   make demo | bench           see README.md and bench/
 #   make lint                   W=1, sparse, clang, checkpatch, shellcheck
@@ -113,6 +114,9 @@ check-unit: programs
 check-asan: helper-asan
 	prove --exec '' $(BUILD)/asan/tests/test-*
 
+check-power-cut: programs module-$(or $(KERNEL),6.1)
+	$(TOP)/scripts/power-cut.sh
+
 # check-debug, check-6.1, check-6.12: one kernel, no unit tests
 check-%: programs selftests module-%
 	$(TOP)/scripts/check.sh $*
@@ -132,4 +136,4 @@ lint:
 	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
-.PHONY: deps check check-unit check-asan demo bench lint
+.PHONY: deps check check-unit check-asan check-power-cut demo bench lint
