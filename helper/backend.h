@@ -12,8 +12,10 @@
  * from within backend_submit(): don't hold a lock there, and don't touch the request after it.
  * backend_submit() has split nothing: a request is at most caps.max_request long and, where caps.align
  * is more than one, the caller may still send any offset and length (a backend that needs alignment reads,
- * modifies and writes itself). No two WRITE, DISCARD, RESIZE that overlap, nor a READ with one of them,
- * are under way at once.
+ * modifies and writes itself). No two WRITE, DISCARD, RESIZE that overlap are under way at once. A READ is ordered by
+ * nobody: the kernel's is begun only while none of them is under way, but may be overtaken by one, and pulls, peers and seeders
+ * read when they like. Such a READ may be answered with the bytes before or after, or some of each; what counts is that it stands
+ * in the way of nothing: once one of the three is answered, every READ and WRITE that is submitted after it finds what it has left.
  *
  * Errors are negative errno; backend_error() adds a sentence for people. A backend retries what it can
  * (a reconnect), within its own bounds, and only then answers with an error; an answer of -EIO means that

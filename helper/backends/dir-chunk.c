@@ -162,6 +162,20 @@ void chunk_get(struct dir *dir, struct chunk_user *user)
 	list_add(&chunk->waiting, &user->list);
 }
 
+/*
+ * Who has one goes on with it, be it deleted; who comes later must not find it: a WRITE would go into a file that has no
+ * name.
+ */
+static void chunk_drop(struct chunk *chunk)
+{
+	if (chunk->state == CHUNK_OPEN && !chunk->users) {
+		chunk_free(chunk);
+		return;
+	}
+	chunk->doomed = true;
+	list_del(&chunk->bucket);
+}
+
 void chunks_drop(struct dir *dir, uint64_t number, uint64_t count)
 {
 	for (unsigned int i = 0; i < DIR_BUCKETS; i++) {
@@ -170,12 +184,8 @@ void chunks_drop(struct dir *dir, uint64_t number, uint64_t count)
 		list_for_each_safe(entry, next, &dir->bucket[i]) {
 			struct chunk *chunk = list_entry(entry, struct chunk, bucket);
 
-			if (chunk->number < number || chunk->number - number >= count)
-				continue;
-			if (chunk->state == CHUNK_OPEN && !chunk->users)
-				chunk_free(chunk);
-			else
-				chunk->doomed = true;
+			if (chunk->number >= number && chunk->number - number < count)
+				chunk_drop(chunk);
 		}
 	}
 }

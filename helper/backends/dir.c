@@ -298,7 +298,10 @@ static void part_ready(struct chunk_user *user, struct chunk *chunk, int error)
 
 static void part_unlinked(struct loop_op *op, int res)
 {
-	part_end(container_of(op, struct part, op), res == -ENOENT ? 0 : res);
+	struct part *part = container_of(op, struct part, op);
+
+	chunks_drop(part->job->dir, part->user.number, 1);
+	part_end(part, res == -ENOENT ? 0 : res);
 }
 
 /* A chunk that goes whole is no file any more. */
@@ -472,14 +475,27 @@ static void work_done(struct loop_work *work, int res)
 	free(this);
 }
 
+static uint64_t first_cut(const struct dir *dir, const struct backend_req *req)
+{
+	return (req->arg + dir->chunk - 1) / dir->chunk;
+}
+
+static void resize_done(struct loop_work *work, int res)
+{
+	struct dir_work *this = container_of(work, struct dir_work, work);
+
+	chunks_drop(this->dir, first_cut(this->dir, this->req), UINT64_MAX);
+	work_done(work, res);
+}
+
 static void dir_resize(struct dir *dir, struct backend_req *req)
 {
-	struct dir_work *this = work_new(dir, req, resize_work, work_done);
+	struct dir_work *this = work_new(dir, req, resize_work, resize_done);
 
 	if (!this)
 		return;
 	this->old_size = dir->size;
-	chunks_drop(dir, (req->arg + dir->chunk - 1) / dir->chunk, UINT64_MAX);
+	chunks_drop(dir, first_cut(dir, req), UINT64_MAX);
 	if (req->arg % dir->chunk)
 		note_dirty(dir, req->arg / dir->chunk);
 	dir->names_stale = true;

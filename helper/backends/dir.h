@@ -45,7 +45,7 @@ struct chunk {
 	uint64_t number;
 	int fd;
 	enum chunk_state state;
-	bool doomed;			/* closed as soon as it is unused */
+	bool doomed;			/* closed as soon as it is unused, and not in its bucket any more */
 	bool creating;
 	unsigned int users;
 	struct list bucket, idle;
@@ -65,7 +65,10 @@ void chunks_init(struct dir *dir);
 /* ready(user, chunk, 0), maybe from within; then chunk_put() is due. Or an error and no chunk. */
 void chunk_get(struct dir *dir, struct chunk_user *user);
 void chunk_put(struct chunk *chunk);
-/* Closes those from number on that are unused: their files are about to go. */
+/*
+ * Forgets those from number on: their files are going. Once before, for room on the disk, and once more when they are gone,
+ * since a READ may have opened one meanwhile.
+ */
 void chunks_drop(struct dir *dir, uint64_t number, uint64_t count);
 
 /* ---- dir-files.c: these block, and run in the pool ---- */

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+/* source: see source.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "source.h"
+
+int source_error;
+
+static struct loop *loop;
+static char dir[] = "/tmp/regionfs-test.XXXXXX";
+
+/* ---- the loop ---- */
+
+struct loop *source_begin(void)
+{
+	if (!mkdtemp(dir) || loop_open(&loop, 0))
+		exit(99);
+	return loop;
+}
+
+void source_end(void)
+{
+	char command[256];
+
+	loop_close(loop);
+	snprintf(command, sizeof(command), "umount -l %s/memory 2>/dev/null; rm -rf %s", dir, dir);
+	if (system(command))
+		printf("# %s was not removed\n", dir);
+}
+
+const char *source_dir(void)
+{
+	return dir;
+}
+
+static void timed_out(struct loop_timer *timer)
+{
+	printf("# no end in sight\n");
+	exit(98);
+}
+
+/* Whoever sets the flag stops the loop, too. */
+void source_turn(const bool *flag)
+{
+	struct loop_timer timer = { .fire = timed_out };
+
+	loop_timer_set(loop, &timer, 20000);
+	while (!*flag) {
+		loop_run(loop);
+		loop_again(loop);
+	}
+	loop_timer_cancel(loop, &timer);
+}
+
+/* ---- opening and closing ---- */
+
+struct opening {
+	struct backend_open open;
+	struct backend *backend;
+	bool done;
+};
+
+static void on_open(struct backend_open *open, struct backend *backend, int error)
+{
+	struct opening *opening = container_of(open, struct opening, open);
+
+	opening->backend = backend;
+	opening->done = true;
+	source_error = error;
+	if (error)
+		printf("# %s\n", open->why);
+	loop_stop(loop);
+}
+
+struct backend *source_open(const char *uri, bool create, uint64_t size)
+{
+	struct opening opening = {
+		.open = {
+			.loop = loop, .instance = "test", .run_dir = dir, .create = create, .size = size,
+			.done = on_open, .patience_ms = 300,
+		},
+	};
+
+	source_error = uri_parse(&opening.open.uri, uri, opening.open.why, sizeof(opening.open.why));
+	if (source_error)
+		return NULL;
+	backend_open(&opening.open);
+	source_turn(&opening.done);
+	return opening.backend;
+}
+
+static void on_closed(void *arg)
+{
+	*(bool *)arg = true;
+	loop_stop(loop);
+}
+
+void source_close(struct backend *backend)
+{
+	bool closed = false;
+
+	backend_close(backend, on_closed, &closed);
+	source_turn(&closed);
+}
+
+/* ---- requests ---- */
+
+static void on_answer(struct backend_req *req, int error)
+{
+	struct ask *ask = container_of(req, struct ask, req);
+
+	ask->answered = true;
+	ask->error = error;
+	loop_stop(loop);
+}
+
+void ask_start(struct ask *ask, struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data)
+{
+	memset(ask, 0, sizeof(*ask));
+	ask->req.op = op;
+	ask->req.offset = op == BACKEND_RESIZE ? 0 : offset;
+	ask->req.arg = op == BACKEND_RESIZE ? offset : 0;
+	ask->req.length = length;
+	ask->req.data = data;
+	ask->req.loop = loop;
+	ask->req.done = on_answer;
+	backend_submit(backend, &ask->req);
+}
+
+int ask_wait(struct ask *ask)
+{
+	source_turn(&ask->answered);
+	return ask->error;
+}
+
+int ask(struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data)
+{
+	struct ask ask;
+
+	ask_start(&ask, backend, op, offset, length, data);
+	return ask_wait(&ask);
+}
+
+bool source_holds(struct backend *backend, uint64_t offset, uint64_t length, char value)
+{
+	char *data = malloc(length);
+	bool same = data && !ask(backend, BACKEND_READ, offset, length, data);
+
+	for (uint64_t i = 0; same && i < length; i++)
+		same = data[i] == value;
+	free(data);
+	return same;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* source: a backend in a test: opened, asked and closed, each waited for in the loop. */
+#ifndef REGIONFS_TESTS_SOURCE_H
+#define REGIONFS_TESTS_SOURCE_H
+
+#include "backend.h"
+
+/* A request that need not be waited for at once. */
+struct ask {
+	struct backend_req req;
+	bool answered;
+	int error;
+};
+
+/* Before all else: the loop of this thread, a directory that goes at the end. Exits when it can't. */
+struct loop *source_begin(void);
+void source_end(void);
+const char *source_dir(void);
+
+/* NULL: source_error says why. */
+struct backend *source_open(const char *uri, bool create, uint64_t size);
+extern int source_error;
+void source_close(struct backend *backend);
+
+void ask_start(struct ask *ask, struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data);
+int ask_wait(struct ask *ask);
+/* Both at once. For a RESIZE: the lowest size, the new one. */
+int ask(struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data);
+/* Do all of its bytes in this range have this value? */
+bool source_holds(struct backend *backend, uint64_t offset, uint64_t length, char value);
+/* Runs the loop until *flag, at most for 20 s: then the test is over. */
+void source_turn(const bool *flag);
+
+#endif
