@@ -49,9 +49,6 @@ struct dir_work {
 	struct dir *dir;
 	struct backend_req *req;
 	uint64_t old_size;
-	bool all, names, meta;
-	unsigned int nr_dirty;
-	uint64_t dirty[DIR_DIRTY_MAX];
 };
 
 static const char zeroes[ZEROES] __attribute__((aligned(4096)));
@@ -161,6 +158,7 @@ static void dir_open(struct backend *backend)
 	dir->lock.fd[0] = -1;
 	dir->lock.fd[1] = -1;
 	chunks_init(dir);
+	dir_sync_init(dir);
 	pthread_mutex_init(&dir->meta_lock, NULL);
 	dir->backend.caps.read_only = backend->open->read_only;
 	dir->work.work = dir_work;
@@ -199,23 +197,12 @@ static void dir_close(struct backend *backend)
 
 static void job_step(struct job *job);
 
-static void note_dirty(struct dir *dir, uint64_t number)
-{
-	for (unsigned int i = 0; i < dir->nr_dirty; i++)
-		if (dir->dirty[i] == number)
-			return;
-	if (dir->nr_dirty == DIR_DIRTY_MAX)
-		dir->unclean = true;
-	else
-		dir->dirty[dir->nr_dirty++] = number;
-}
-
 static void part_end(struct part *part, int error)
 {
 	struct job *job = part->job;
 
 	if (part->chunk && job->req->op != BACKEND_READ)
-		note_dirty(job->dir, part->user.number);
+		dir_note_dirty(job->dir, part->user.number);
 	if (part->chunk)
 		chunk_put(part->chunk);
 	part->chunk = NULL;
@@ -301,6 +288,8 @@ static void part_unlinked(struct loop_op *op, int res)
 	struct part *part = container_of(op, struct part, op);
 
 	chunks_drop(part->job->dir, part->user.number, 1);
+	/* now, not when it began: a SYNC in between has not seen it */
+	part->job->dir->names_stale = true;
 	part_end(part, res == -ENOENT ? 0 : res);
 }
 
@@ -311,7 +300,6 @@ static void part_unlink(struct part *part)
 
 	chunks_drop(dir, part->user.number, 1);
 	dir_chunk_name(dir, part->user.number, part->name);
-	dir->names_stale = true;
 	part->op.done = part_unlinked;
 	loop_unlinkat(dir->backend.loop, &part->op, dir->fd, part->name, 0);
 }
@@ -403,7 +391,7 @@ static void job_start(struct dir *dir, struct backend_req *req)
 	job_step(job);
 }
 
-/* ---- sync, resize, destroy ---- */
+/* ---- resize, destroy ---- */
 
 static struct dir_work *work_new(struct dir *dir, struct backend_req *req, int (*fn)(struct loop_work *),
 				 void (*done)(struct loop_work *, int))
@@ -419,43 +407,6 @@ static struct dir_work *work_new(struct dir *dir, struct backend_req *req, int (
 	this->work.work = fn;
 	this->work.done = done;
 	return this;
-}
-
-static int sync_work(struct loop_work *work)
-{
-	struct dir_work *this = container_of(work, struct dir_work, work);
-	int err = this->meta ? dir_files_write_meta(this->dir) : 0;
-
-	return err ? err : dir_files_sync(this->dir, this->dirty, this->nr_dirty, this->all, this->names);
-}
-
-static void sync_done(struct loop_work *work, int res)
-{
-	struct dir_work *this = container_of(work, struct dir_work, work);
-
-	/* what is not known to be durable has to be tried again */
-	if (res)
-		this->dir->unclean = this->dir->meta_stale = true;
-	if (res)
-		backend_error(&this->dir->backend, res, "%s: can't sync: %s", this->dir->backend.uri.path, strerror(-res));
-	backend_done(this->req, res);
-	free(this);
-}
-
-static void dir_sync(struct dir *dir, struct backend_req *req)
-{
-	struct dir_work *this = work_new(dir, req, sync_work, sync_done);
-
-	if (!this)
-		return;
-	this->nr_dirty = dir->nr_dirty;
-	memcpy(this->dirty, dir->dirty, dir->nr_dirty * sizeof(dir->dirty[0]));
-	this->all = dir->unclean;
-	this->meta = dir->meta_stale;
-	this->names = dir->names_stale || this->meta;
-	dir->nr_dirty = 0;
-	dir->unclean = dir->meta_stale = dir->names_stale = false;
-	loop_work(dir->backend.loop, &this->work);
 }
 
 static int resize_work(struct loop_work *work)
@@ -483,8 +434,12 @@ static uint64_t first_cut(const struct dir *dir, const struct backend_req *req)
 static void resize_done(struct loop_work *work, int res)
 {
 	struct dir_work *this = container_of(work, struct dir_work, work);
+	struct dir *dir = this->dir;
 
-	chunks_drop(this->dir, first_cut(this->dir, this->req), UINT64_MAX);
+	chunks_drop(dir, first_cut(dir, this->req), UINT64_MAX);
+	if (this->req->arg % dir->chunk)
+		dir_note_dirty(dir, this->req->arg / dir->chunk);
+	dir->names_stale = true;
 	work_done(work, res);
 }
 
@@ -496,9 +451,6 @@ static void dir_resize(struct dir *dir, struct backend_req *req)
 		return;
 	this->old_size = dir->size;
 	chunks_drop(dir, first_cut(dir, req), UINT64_MAX);
-	if (req->arg % dir->chunk)
-		note_dirty(dir, req->arg / dir->chunk);
-	dir->names_stale = true;
 	set_size(dir, req->length);
 	loop_work(dir->backend.loop, &this->work);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* dir: what dir.c (the backend), dir-chunk.c (open chunk files) and dir-files.c (what blocks) share. */
+/* dir: what dir.c (the backend), dir-chunk.c (open chunk files), dir-sync.c and dir-files.c (what blocks) share. */
 #ifndef REGIONFS_BACKENDS_DIR_H
 #define REGIONFS_BACKENDS_DIR_H
 
@@ -15,17 +15,29 @@
 #define DIR_LOCK	".lock"
 #define DIR_BUCKETS	256
 
+/* The SYNC that is under way, for all that came while the one before was; what it does is taken off the dir's list. */
+struct dir_sync {
+	struct loop_work work;
+	bool busy;
+	struct list waiting, running;	/* struct backend_req */
+	bool all, names, meta;
+	unsigned int nr_dirty;
+	uint64_t dirty[DIR_DIRTY_MAX];
+};
+
 struct dir {
 	struct backend backend;
 	int fd;
 	uint32_t chunk;
 	_Atomic uint64_t size;		/* at least: the end of the last chunk */
 	pthread_mutex_t meta_lock;	/* one writer of the meta file, so that the newest size is the one that stays */
+	/* what SYNC has to do; noted when a change is done, before it is answered */
 	bool meta_stale;		/* size is not in the meta file yet */
 	bool names_stale;		/* the directory itself has to be synced */
 	bool unclean;			/* more files may be dirty than are listed */
 	uint64_t dirty[DIR_DIRTY_MAX];	/* chunk numbers that were written since the last SYNC */
 	unsigned int nr_dirty;
+	struct dir_sync sync;
 	struct list bucket[DIR_BUCKETS];	/* open chunks by number */
 	struct list idle;		/* of these, unused ones, longest first */
 	unsigned int nr_open;
@@ -70,6 +82,12 @@ void chunk_put(struct chunk *chunk);
  * since a READ may have opened one meanwhile.
  */
 void chunks_drop(struct dir *dir, uint64_t number, uint64_t count);
+
+/* ---- dir-sync.c: what is not durable yet. On the home loop alone ---- */
+
+void dir_sync_init(struct dir *dir);
+void dir_note_dirty(struct dir *dir, uint64_t number);
+void dir_sync(struct dir *dir, struct backend_req *req);
 
 /* ---- dir-files.c: these block, and run in the pool ---- */
 
