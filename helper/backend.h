@@ -187,7 +187,7 @@ struct backend {
 	const struct backend_ops *ops;
 	struct uri uri;
 	struct loop *loop;
-	struct backend_caps caps;	/* set before backend_opened(); caps.size is kept up to date by RESIZE (atomically) */
+	struct backend_caps caps;	/* set before backend_opened(); then only caps.size changes: see backend_size() */
 	struct backend_open *open;	/* until opened */
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -217,7 +217,28 @@ void backend_close(struct backend *backend, void (*closed)(void *arg), void *arg
 /* The last error's sentence into buf ("" when there is none). Any thread. */
 void backend_why(struct backend *backend, char *buf, size_t len);
 
+/* Any thread. RESIZE and WRITE keep it up to date; below a RESIZE's lowest size there may be WRITEs at the same time. */
+static inline uint64_t backend_size(const struct backend *backend)
+{
+	return __atomic_load_n(&backend->caps.size, __ATOMIC_SEQ_CST);
+}
+
 /* ---- for backends ---- */
+
+static inline void backend_set_size(struct backend *backend, uint64_t size)
+{
+	__atomic_store_n(&backend->caps.size, size, __ATOMIC_SEQ_CST);
+}
+
+/* A WRITE has ended at end. */
+static inline void backend_grow(struct backend *backend, uint64_t end)
+{
+	uint64_t size = backend_size(backend);
+
+	while (size < end && !__atomic_compare_exchange_n(&backend->caps.size, &size, end, true, __ATOMIC_SEQ_CST,
+							  __ATOMIC_SEQ_CST))
+		;
+}
 
 /* error 0, or a negative errno (then the backend is freed; open->why was filled in by backend_error()). On home. */
 void backend_opened(struct backend *backend, int error);

@@ -70,7 +70,7 @@ int dir_files_write_meta(struct dir *dir)
 
 	pthread_mutex_lock(&dir->meta_lock);
 	len = snprintf(text, sizeof(text), "version=1\nchunk=%" PRIu32 "\nsize=%" PRIu64 "\n", dir->chunk,
-		       (uint64_t)dir->size);
+		       backend_size(&dir->backend));
 	err = dirs_replace(dir->fd, DIR_META, text, (size_t)len);
 	pthread_mutex_unlock(&dir->meta_lock);
 	return err;
@@ -85,7 +85,7 @@ static int parse_meta(struct dir *dir, const char *text)
 	    chunk < 4096 || chunk > 1u << 30 || (chunk & (chunk - 1)))
 		return backend_error(&dir->backend, -EINVAL, "%s/%s is damaged", dir->backend.uri.path, DIR_META);
 	dir->chunk = (uint32_t)chunk;
-	dir->size = size;
+	backend_set_size(&dir->backend, size);
 	return 0;
 }
 
@@ -126,7 +126,7 @@ static int create(struct dir *dir, const struct backend_open *open)
 	if (err == -ENOTEMPTY)
 		return backend_error(&dir->backend, err, "%s is neither empty nor a directory that dir: has made",
 				     dir->backend.uri.path);
-	dir->size = open->size;
+	backend_set_size(&dir->backend, open->size);
 	return err ? err : dir_files_write_meta(dir);
 }
 
@@ -135,12 +135,11 @@ static int find_end(struct dir *dir, const char *name, uint64_t chunk, void *arg
 {
 	struct stat st;
 
-	if (chunk == UINT64_MAX || chunk + dir->chunk <= dir->size)
+	if (chunk == UINT64_MAX || chunk + dir->chunk <= backend_size(&dir->backend))
 		return 0;
 	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : -errno;
-	if (chunk + (uint64_t)st.st_size > dir->size)
-		dir->size = chunk + (uint64_t)st.st_size;
+	backend_grow(&dir->backend, chunk + (uint64_t)st.st_size);
 	return 0;
 }
 
@@ -202,12 +201,16 @@ static int cut_file(struct dir *dir, const char *name, uint64_t chunk, void *arg
 	return err;
 }
 
-int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t old_size)
+/* Where nothing lies past the lowest size, there is no need to look at all the files. */
+int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t size, bool has_more)
 {
 	struct cut cut = { .lowest = lowest };
-	int err = lowest < old_size ? each_file(dir, cut_file, &cut) : 0;
+	int err = has_more ? each_file(dir, cut_file, &cut) : 0;
 
-	return err ? err : dir_files_write_meta(dir);
+	if (err)
+		return err;
+	backend_set_size(&dir->backend, size);
+	return dir_files_write_meta(dir);
 }
 
 static int remove_file(struct dir *dir, const char *name, uint64_t chunk, void *arg)

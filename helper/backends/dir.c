@@ -44,11 +44,9 @@ struct job {
 };
 
 /* A request that is done by one blocking step. */
-struct dir_work {
+struct dir_req {
 	struct loop_work work;
-	struct dir *dir;
-	struct backend_req *req;
-	uint64_t old_size;
+	bool has_more;			/* RESIZE: there may be bytes to cut off */
 };
 
 static const char zeroes[ZEROES] __attribute__((aligned(4096)));
@@ -56,12 +54,6 @@ static const char zeroes[ZEROES] __attribute__((aligned(4096)));
 static struct dir *dir_of(struct backend *backend)
 {
 	return container_of(backend, struct dir, backend);
-}
-
-static void set_size(struct dir *dir, uint64_t size)
-{
-	dir->size = size;
-	__atomic_store_n(&dir->backend.caps.size, size, __ATOMIC_RELAXED);
 }
 
 /* ---- open, close ---- */
@@ -96,7 +88,7 @@ static void dir_ready(struct dir *dir)
 {
 	struct backend_caps *caps = &dir->backend.caps;
 
-	caps->size = dir->size;
+	dir->reach = caps->size;
 	caps->chunk = dir->chunk;
 	caps->local = true;
 	caps->fence = dir->lock.unsupported ? FENCE_NONE : FENCE_LOCK;
@@ -320,8 +312,8 @@ static void job_end(struct job *job)
 
 	if (error)
 		backend_error(&dir->backend, error, "%s: %s", dir->backend.uri.path, strerror(-error));
-	if (!error && req->op == BACKEND_WRITE && req->offset + req->length > dir->size) {
-		set_size(dir, req->offset + req->length);
+	if (!error && req->op == BACKEND_WRITE && req->offset + req->length > backend_size(&dir->backend)) {
+		backend_grow(&dir->backend, req->offset + req->length);
 		dir->meta_stale = true;
 	}
 	free(job);
@@ -386,44 +378,43 @@ static void job_start(struct dir *dir, struct backend_req *req)
 	job->next = req->offset;
 	job->end = req->offset + req->length;
 	/* what lies past the end of the source is not there to be discarded */
-	if (req->op == BACKEND_DISCARD && job->end > dir->size)
-		job->end = dir->size > job->next ? dir->size : job->next;
+	if (req->op == BACKEND_DISCARD && job->end > dir->reach)
+		job->end = dir->reach > job->next ? dir->reach : job->next;
+	if (req->op == BACKEND_WRITE && job->end > dir->reach)
+		dir->reach = job->end;
 	job_step(job);
 }
 
 /* ---- resize, destroy ---- */
 
-static struct dir_work *work_new(struct dir *dir, struct backend_req *req, int (*fn)(struct loop_work *),
-				 void (*done)(struct loop_work *, int))
+static struct backend_req *req_of(struct loop_work *work)
 {
-	struct dir_work *this = calloc(1, sizeof(*this));
-
-	if (!this) {
-		backend_done(req, -ENOMEM);
-		return NULL;
-	}
-	this->dir = dir;
-	this->req = req;
-	this->work.work = fn;
-	this->work.done = done;
-	return this;
+	return backend_req_of(container_of(work, struct dir_req, work));
 }
 
-static int resize_work(struct loop_work *work)
+static void work_start(struct backend_req *req, int (*fn)(struct loop_work *), void (*done)(struct loop_work *, int))
 {
-	struct dir_work *this = container_of(work, struct dir_work, work);
+	struct dir_req *mine = backend_private(req, struct dir_req);
 
-	return dir_files_resize(this->dir, this->req->arg, this->old_size);
+	mine->work.work = fn;
+	mine->work.done = done;
+	loop_work(req->backend->loop, &mine->work);
 }
 
 static void work_done(struct loop_work *work, int res)
 {
-	struct dir_work *this = container_of(work, struct dir_work, work);
+	struct backend_req *req = req_of(work);
 
 	if (res)
-		backend_error(&this->dir->backend, res, "%s: %s", this->dir->backend.uri.path, strerror(-res));
-	backend_done(this->req, res);
-	free(this);
+		backend_error(req->backend, res, "%s: %s", req->backend->uri.path, strerror(-res));
+	backend_done(req, res);
+}
+
+static int resize_work(struct loop_work *work)
+{
+	struct backend_req *req = req_of(work);
+
+	return dir_files_resize(dir_of(req->backend), req->arg, req->length, backend_private(req, struct dir_req)->has_more);
 }
 
 static uint64_t first_cut(const struct dir *dir, const struct backend_req *req)
@@ -433,42 +424,36 @@ static uint64_t first_cut(const struct dir *dir, const struct backend_req *req)
 
 static void resize_done(struct loop_work *work, int res)
 {
-	struct dir_work *this = container_of(work, struct dir_work, work);
-	struct dir *dir = this->dir;
+	struct backend_req *req = req_of(work);
+	struct dir *dir = dir_of(req->backend);
 
-	chunks_drop(dir, first_cut(dir, this->req), UINT64_MAX);
-	if (this->req->arg % dir->chunk)
-		dir_note_dirty(dir, this->req->arg / dir->chunk);
+	chunks_drop(dir, first_cut(dir, req), UINT64_MAX);
+	if (req->arg % dir->chunk)
+		dir_note_dirty(dir, req->arg / dir->chunk);
 	dir->names_stale = true;
+	dir->meta_stale |= res != 0;
+	if (!res)
+		dir->reach = req->length;
 	work_done(work, res);
 }
 
 static void dir_resize(struct dir *dir, struct backend_req *req)
 {
-	struct dir_work *this = work_new(dir, req, resize_work, resize_done);
-
-	if (!this)
-		return;
-	this->old_size = dir->size;
+	backend_private(req, struct dir_req)->has_more = req->arg < dir->reach;
 	chunks_drop(dir, first_cut(dir, req), UINT64_MAX);
-	set_size(dir, req->length);
-	loop_work(dir->backend.loop, &this->work);
+	work_start(req, resize_work, resize_done);
 }
 
 static int destroy_work(struct loop_work *work)
 {
-	return dir_files_destroy(container_of(work, struct dir_work, work)->dir);
+	return dir_files_destroy(dir_of(req_of(work)->backend));
 }
 
 static void dir_destroy(struct dir *dir, struct backend_req *req)
 {
-	struct dir_work *this = work_new(dir, req, destroy_work, work_done);
-
-	if (!this)
-		return;
 	chunks_drop(dir, 0, UINT64_MAX);
 	dir->meta_stale = false;
-	loop_work(dir->backend.loop, &this->work);
+	work_start(req, destroy_work, work_done);
 }
 
 /* ---- requests ---- */

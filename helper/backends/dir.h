@@ -29,10 +29,10 @@ struct dir {
 	struct backend backend;
 	int fd;
 	uint32_t chunk;
-	_Atomic uint64_t size;		/* at least: the end of the last chunk */
+	uint64_t reach;			/* no byte lies past it: a WRITE that failed, or is under way, may have got so far */
 	pthread_mutex_t meta_lock;	/* one writer of the meta file, so that the newest size is the one that stays */
 	/* what SYNC has to do; noted when a change is done, before it is answered */
-	bool meta_stale;		/* size is not in the meta file yet */
+	bool meta_stale;		/* the size is not in the meta file yet */
 	bool names_stale;		/* the directory itself has to be synced */
 	bool unclean;			/* more files may be dirty than are listed */
 	uint64_t dirty[DIR_DIRTY_MAX];	/* chunk numbers that were written since the last SYNC */
@@ -94,7 +94,7 @@ void dir_sync(struct dir *dir, struct backend_req *req);
 void dir_chunk_name(const struct dir *dir, uint64_t number, char name[32]);
 int dir_files_open(struct dir *dir, const struct backend_open *open);
 int dir_files_write_meta(struct dir *dir);
-int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t old_size);
+int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t size, bool has_more);
 int dir_files_sync(struct dir *dir, const uint64_t *dirty, unsigned int nr_dirty, bool all, bool names);
 int dir_files_destroy(struct dir *dir);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The dir backend where its requests meet: what is written while a READ, of which nobody orders it, holds on to a chunk
- * that goes.
+ * that goes; and what is left after one has failed.
  *
  * A chunk file that is a FIFO makes a READ last as long as the test wants; a lease makes open() do.
  */
@@ -142,6 +142,61 @@ static void check_reopened(const char *what, enum backend_op op)
 	source_close(backend);
 }
 
+/* ---- what an error leaves behind ---- */
+
+/* Nothing can be written to, or unlinked, where a directory stands; what it was is put aside. */
+static void obstruct(const char *name)
+{
+	char aside[300];
+
+	snprintf(aside, sizeof(aside), "%s/aside", path);
+	rename(in_dir(name), aside);
+	if (mkdir(in_dir(name), 0700))
+		exit(99);
+}
+
+static void clear(const char *name)
+{
+	char aside[300];
+
+	snprintf(aside, sizeof(aside), "%s/aside", path);
+	rmdir(in_dir(name));
+	rename(aside, in_dir(name));
+}
+
+/* The kernel tries again with the size that it has by now as the lowest. */
+static void check_resize_again(void)
+{
+	struct backend *backend = dir_open("resize", true);
+
+	ask(backend, BACKEND_WRITE, 0, 4 * CHUNK, ones);
+	obstruct("8192");
+	tap_ok(ask(backend, BACKEND_RESIZE, CHUNK, CHUNK, NULL) < 0, "a RESIZE fails");
+	tap_number((long long)backend->caps.size, 4 * CHUNK, "the size is what it was");
+	clear("8192");
+	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, CHUNK, NULL), 0, "it is tried again");
+	tap_number((long long)backend->caps.size, CHUNK, "the size follows");
+	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, 4 * CHUNK, NULL), 0, "the source grows");
+	tap_ok(source_holds(backend, CHUNK, 3 * CHUNK, 0), "what was cut off reads zero");
+	source_close(backend);
+}
+
+/* op, of all that there is, after a WRITE past the end that has failed on its way. */
+static void check_half_written(const char *what, enum backend_op op)
+{
+	struct backend *backend = dir_open(what, true);
+
+	obstruct("4096");
+	tap_ok(ask(backend, BACKEND_WRITE, 0, 2 * CHUNK, ones) < 0, "a WRITE past the end fails half-way");
+	tap_number((long long)backend->caps.size, 0, "the size is what it was");
+	clear("4096");
+	tap_number(ask(backend, op, 0, op == BACKEND_RESIZE ? 0 : 2 * CHUNK, NULL), 0, what);
+	if (op == BACKEND_RESIZE)
+		tap_number(ask(backend, op, 0, 2 * CHUNK, NULL), 0, "the source grows");
+	tap_ok(source_holds(backend, 0, 2 * CHUNK, 0), "what was discarded reads zero");
+	source_close(backend);
+}
+
 int main(void)
 {
 	source_begin();
@@ -152,6 +207,9 @@ int main(void)
 	check_write_after_slow_open();
 	check_reopened("a READ while DISCARD unlinks: no WRITE is lost after it", BACKEND_DISCARD);
 	check_reopened("a READ while RESIZE unlinks: no WRITE is lost after it", BACKEND_RESIZE);
+	check_resize_again();
+	check_half_written("RESIZE to nothing", BACKEND_RESIZE);
+	check_half_written("DISCARD of all", BACKEND_DISCARD);
 	source_end();
 	return tap_end();
 }
