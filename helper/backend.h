@@ -84,7 +84,6 @@ struct backend_caps {
 	bool ordered;		/* answers requests in the order that they came in */
 	bool fixed_size;	/* RESIZE is refused */
 	bool read_only;		/* the source can't be written: WRITE gives -EROFS */
-	bool any_addr;		/* READs may be answered with an address of the backend's own (BACKEND_ANY_ADDR) */
 	bool local;		/* lives on this host: there is nothing to hand over to another one */
 	int local_fd;			/* a file on a tmpfs that is the source, byte for byte, for the kernel to read itself; -1: none */
 	enum backend_fence fence;
@@ -106,8 +105,13 @@ enum backend_op {
 #define BACKEND_DEMAND		(1u << 0)	/* a program waits for it */
 #define BACKEND_BULK		(1u << 1)	/* readahead, pull, seed: must not delay demand */
 #define BACKEND_REPEATED	(1u << 2)	/* may have been done by an earlier helper */
-/* READ: instead of filling data, data may be set to bytes that stay valid until the source changes there, or NULL for zeroes. */
-#define BACKEND_ANY_ADDR	(1u << 3)
+/* READ: where all is zero, data may be set to NULL instead of being filled. */
+#define BACKEND_ZERO_NULL	(1u << 3)
+/*
+ * READ: instead of filling data, data may be set to bytes of the backend's own, that stay until the source changes there. It may
+ * change at any time, and then touching them may be a SIGBUS: only for who has the kernel copy them, to whom that is an EFAULT.
+ */
+#define BACKEND_ANY_ADDR	(1u << 4)
 
 #define BACKEND_REQ_PRIVATE 256
 

@@ -147,7 +147,10 @@ static unsigned int req_flags(const struct queue *queue, const struct regionfs_i
 		flags |= BACKEND_BULK;
 	if (desc->flags & REGIONFS_REQ_REPEATED)
 		flags |= BACKEND_REPEATED;
-	return flags | (queue->options.any_addr ? BACKEND_ANY_ADDR : 0);
+	/* the kernel copies the bytes: what is gone from there is an EFAULT to it, see tag_ready() */
+	if (queue->options.any_addr)
+		flags |= BACKEND_ANY_ADDR;
+	return flags | BACKEND_ZERO_NULL;
 }
 
 static void tag_dispatch(struct tag *tag, const struct regionfs_io_desc *desc)

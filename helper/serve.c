@@ -128,8 +128,6 @@ static void backend_answered(struct backend_req *backend, int error)
 		serve_reply(req, 0, NULL, 0);
 	} else {
 		zero = !backend->data || is_zero(backend->data, backend->length);
-		if (!zero && backend->data != req->buffer)
-			memcpy(req->buffer, backend->data, backend->length);
 		session->export->read_bytes += zero ? 0 : backend->length;
 		serve_reply(req, zero ? WIRE_F_ZERO : 0, zero ? NULL : req->buffer,
 			    zero ? 0 : (uint32_t)backend->length);
@@ -146,7 +144,7 @@ static void serve_backend(struct serve_req *req, enum backend_op op)
 	backend->op = op;
 	backend->flags = req->head.flags & WIRE_F_DEMAND ? BACKEND_DEMAND : service->slot ? BACKEND_BULK : 0;
 	if (op == BACKEND_READ)
-		backend->flags |= BACKEND_ANY_ADDR;
+		backend->flags |= BACKEND_ZERO_NULL;
 	backend->offset = req->range.offset;
 	backend->length = req->range.length;
 	backend->data = req->buffer;

@@ -159,7 +159,7 @@ static struct fetch *fetch_new(struct leech *leech, uint64_t first, uint64_t end
 	fetch->demand = demand;
 	fetch->started = loop_now_ns();
 	fetch->peer.op = BACKEND_READ;
-	fetch->peer.flags = BACKEND_ANY_ADDR | (demand ? BACKEND_DEMAND : BACKEND_BULK);
+	fetch->peer.flags = BACKEND_ZERO_NULL | (demand ? BACKEND_DEMAND : BACKEND_BULK);
 	fetch->peer.offset = offset;
 	fetch->peer.length = length;
 	fetch->peer.data = fetch->buffer;

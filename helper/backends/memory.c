@@ -3,8 +3,9 @@
  * memory: the bytes are a sparse file on a tmpfs under the instance's run directory, so that they outlive the
  * helper. "memory:SIZE" asks for a new one; "memory:SIZE?name=NAME" names it.
  *
- * READs that the device will copy itself are answered with an address in a mapping of the file; holes are
- * answered with "zeroes", since touching them through the mapping would fill them. WRITEs go through pwrite():
+ * READs that the kernel will copy itself (BACKEND_ANY_ADDR) are answered with an address in a mapping of the file; others,
+ * who would die of a SIGBUS when it is truncated or punched meanwhile, get a copy. Holes are answered with "zeroes",
+ * since touching them through the mapping would fill them. WRITEs go through pwrite():
  * on a full tmpfs a store into the mapping would be a SIGBUS, this is an ENOSPC. Both are a
  * memory copy, so they are done at once; what may take long (punch, truncate) is not.
  */
@@ -228,7 +229,6 @@ static void memory_opened(struct loop_work *work, int res)
 		return;
 	}
 	caps->size = atomic_load(&memory->size);
-	caps->any_addr = true;
 	caps->local = true;
 	caps->local_fd = memory->fd;
 	caps->fence = FENCE_PROCESS;
@@ -315,17 +315,15 @@ static int memory_copy_out(struct memory *memory, struct backend_req *req)
 static int memory_read(struct memory *memory, struct backend_req *req)
 {
 	uint64_t end = req->offset + req->length;
-	enum pages_state state = PAGES_SOME;
-	char *addr;
+	enum pages_state state = memory->present ? pages_test(memory->present, req->offset, req->length) : PAGES_SOME;
+	char *addr = NULL;
 
-	if (!(req->flags & BACKEND_ANY_ADDR) || !memory->present)
-		return memory_copy_out(memory, req);
-	state = pages_test(memory->present, req->offset, req->length);
-	if (state == PAGES_NONE) {
+	if (state == PAGES_NONE && req->flags & BACKEND_ZERO_NULL) {
 		req->data = NULL;
 		return 0;
 	}
-	addr = state == PAGES_ALL && end <= atomic_load(&memory->size) ? memory_address(memory, req->offset, end) : NULL;
+	if (state == PAGES_ALL && req->flags & BACKEND_ANY_ADDR && end <= atomic_load(&memory->size))
+		addr = memory_address(memory, req->offset, end);
 	if (!addr)
 		return memory_copy_out(memory, req);
 	req->data = addr;

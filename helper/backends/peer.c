@@ -204,7 +204,6 @@ static void fill_caps(struct peer *peer)
 	caps->parallel = PEER_PARALLEL;
 	caps->fixed_size = !(info->flags & WIRE_INFO_RESIZE);
 	caps->read_only = peer->read_only || info->flags & WIRE_INFO_READ_ONLY;
-	caps->any_addr = true;
 	caps->fence = FENCE_GENERATION;
 	caps->durability = DURABLE_SYNC;
 }
@@ -287,7 +286,7 @@ static void finish_read(struct backend_req *req, const struct peer_io *io)
 
 	for (unsigned int i = 0; i < io->nr; i++)
 		zero &= (io->pieces[i].link.reply_flags & WIRE_F_ZERO) != 0;
-	if (zero && req->flags & BACKEND_ANY_ADDR) {
+	if (zero && req->flags & BACKEND_ZERO_NULL) {
 		req->data = NULL;
 		return;
 	}

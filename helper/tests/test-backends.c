@@ -85,7 +85,7 @@ static struct slot slots[SLOTS];
 static char reference[SPACE];
 static uint64_t size_now;
 static struct backend *backend;
-static unsigned int started, finished, wrong, failed;
+static unsigned int started, finished, wrong, failed, lent;
 
 static bool overlaps(const struct slot *slot, uint64_t from, uint64_t to)
 {
@@ -113,6 +113,10 @@ static void check_read(struct slot *slot)
 	static const char zero[LONGEST];
 	const char *data = slot->req.data ? slot->req.data : zero;
 
+	if (!slot->req.data && !(slot->req.flags & BACKEND_ZERO_NULL))
+		lent++;
+	if (slot->req.data && slot->req.data != slot->buffer && !(slot->req.flags & BACKEND_ANY_ADDR))
+		lent++;
 	if (!memcmp(data, reference + slot->req.offset, slot->req.length))
 		return;
 	if (!wrong++)
@@ -214,7 +218,8 @@ static void start_one(struct slot *slot)
 	if (!is_free(req->op == BACKEND_RESIZE ? 0 : req->offset, req->op == BACKEND_RESIZE ? SPACE : req->offset + req->length))
 		return;
 	req->data = slot->buffer;
-	req->flags = next_random() % 2 && backend->caps.any_addr ? BACKEND_ANY_ADDR : 0;
+	req->flags = next_random() % 2 ? BACKEND_ZERO_NULL : 0;
+	req->flags |= next_random() % 2 ? BACKEND_ANY_ADDR : 0;
 	req->loop = loop;
 	req->done = on_done;
 	apply(slot);
@@ -244,7 +249,7 @@ static void run_rounds(void)
 {
 	static struct loop_task task = { .run = begin };
 
-	started = finished = wrong = failed = 0;
+	started = finished = wrong = failed = lent = 0;
 	loop_post(home, &task);
 	loop_run(home);
 	loop_again(home);
@@ -300,6 +305,7 @@ static void check_source(const char *name, const char *source)
 	run_rounds();
 	tap_ok(!failed, "%s: %u random requests succeed", name, rounds);
 	tap_ok(!wrong, "%s: every READ sees what was written before", name);
+	tap_ok(!lent, "%s: READ answers in the ways that were asked for", name);
 	tap_ok(all_equal(), "%s: all bytes are right", name);
 	tap_number(do_one(BACKEND_SYNC, 0, 0, 0, NULL), 0, "SYNC");
 	tap_number((long long)backend->caps.size, (long long)size_now, "the size followed");

@@ -30,6 +30,7 @@ struct array {
 	struct target target;
 	uint8_t bytes[SIZE];
 	bool hold;
+	bool lends;			/* a READ has asked for an address of ours, instead of a copy */
 	struct list held;
 	unsigned int writes;
 };
@@ -53,6 +54,7 @@ static void array_do(struct backend_req *req)
 static void array_submit(struct target *target, struct backend_req *req)
 {
 	array.writes += req->op == BACKEND_WRITE;
+	array.lends |= req->flags & BACKEND_ANY_ADDR;
 	if (array.hold && req->op == BACKEND_WRITE)
 		list_add(&array.held, &req->list);
 	else
@@ -553,6 +555,7 @@ int main(void)
 	test_read_only();
 	test_keys();
 	test_strangers();
+	tap_ok(!array.lends, "no READ asked for an address that could go while it is looked at");
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	if (system(command))
 		return 99;
