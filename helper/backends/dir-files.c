@@ -150,24 +150,47 @@ static int open_lock(struct dir *dir, const struct backend_open *open_args)
 	dir->lock.fd[0] = openat(dir->fd, DIR_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (dir->lock.fd[0] >= 0)
 		return 0;
+	if (errno == ENOENT)
+		return -ESTALE;		/* the directory was deleted just now */
 	if (errno != EROFS && errno != EACCES)
 		return -errno;
 	dir->backend.caps.read_only = true;
 	return 0;
 }
 
-/* Before the lock was taken nothing is read: locked tells which half this is. */
+int dir_files_find(struct dir *dir, const struct backend_open *open_args)
+{
+	const char *path = dir->backend.uri.path;
+	int err = open_args->create ? dirs_make(path, 0700) : 0;
+
+	if (err)
+		return err;
+	dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir->fd < 0 ? -errno : open_lock(dir, open_args);
+}
+
+static bool is_same(int fd, int dir_fd, const char *name)
+{
+	struct stat here, named;
+
+	return !fstat(fd, &here) && !fstatat(dir_fd, name, &named, 0) && here.st_dev == named.st_dev &&
+	       here.st_ino == named.st_ino;
+}
+
+/* The one who had the lock may have deleted all of it: then what we have is without a name. */
+static bool is_there(const struct dir *dir)
+{
+	return dir->lock.fd[0] < 0 || (is_same(dir->fd, AT_FDCWD, dir->backend.uri.path) &&
+				       is_same(dir->lock.fd[0], dir->fd, DIR_LOCK));
+}
+
 int dir_files_open(struct dir *dir, const struct backend_open *open_args)
 {
 	const char *path = dir->backend.uri.path;
-	int err = 0;
+	int err;
 
-	if (dir->fd < 0) {
-		if (open_args->create)
-			err = dirs_make(path, 0700);
-		dir->fd = err ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		return err ? err : dir->fd < 0 ? -errno : open_lock(dir, open_args);
-	}
+	if (!is_there(dir))
+		return -ESTALE;
 	err = read_meta(dir);
 	if (err == -ENOENT && open_args->create)
 		return create(dir, open_args);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/dir.h"
 
@@ -56,133 +55,12 @@ static struct dir *dir_of(struct backend *backend)
 	return container_of(backend, struct dir, backend);
 }
 
-/* ---- open, close ---- */
-
 static int dir_check(const struct uri *uri, char *why, size_t why_len)
 {
 	if (!uri->host && *uri->path == '/')
 		return 0;
 	snprintf(why, why_len, "%s: dir: is followed by an absolute path, as in dir:/srv/data", uri->text);
 	return -EINVAL;
-}
-
-static void dir_free(struct dir *dir)
-{
-	chunks_drop(dir, 0, UINT64_MAX);
-	pthread_mutex_destroy(&dir->meta_lock);
-	if (dir->lock.fd[0] >= 0)
-		close(dir->lock.fd[0]);
-	if (dir->fd >= 0)
-		close(dir->fd);
-}
-
-static void dir_failed(struct dir *dir, int error)
-{
-	if (!dir->backend.why)
-		backend_error(&dir->backend, error, "%s: %s", dir->backend.uri.path, strerror(-error));
-	dir_free(dir);
-	backend_opened(&dir->backend, error);
-}
-
-static void dir_ready(struct dir *dir)
-{
-	struct backend_caps *caps = &dir->backend.caps;
-
-	dir->reach = caps->size;
-	caps->chunk = dir->chunk;
-	caps->local = true;
-	caps->fence = dir->lock.unsupported ? FENCE_NONE : FENCE_LOCK;
-	caps->durability = DURABLE_SYNC;
-	backend_opened(&dir->backend, 0);
-}
-
-static int dir_work(struct loop_work *work)
-{
-	struct dir *dir = container_of(work, struct dir, work);
-
-	return dir_files_open(dir, dir->backend.open);
-}
-
-static void dir_read(struct loop_work *work, int res)
-{
-	struct dir *dir = container_of(work, struct dir, work);
-
-	if (res)
-		dir_failed(dir, res);
-	else
-		dir_ready(dir);
-}
-
-static void dir_locked(struct lock *lock, int error)
-{
-	struct dir *dir = container_of(lock, struct dir, lock);
-
-	if (error == -EBUSY)
-		backend_error(&dir->backend, error, "%s: another region or another regiond uses it", dir->backend.uri.path);
-	if (error) {
-		dir_failed(dir, error);
-		return;
-	}
-	dir->work.done = dir_read;
-	loop_work(dir->backend.loop, &dir->work);
-}
-
-static void dir_found(struct loop_work *work, int res)
-{
-	struct dir *dir = container_of(work, struct dir, work);
-
-	if (res) {
-		dir_failed(dir, res);
-		return;
-	}
-	dir->lock.done = dir_locked;
-	if (dir->lock.fd[0] >= 0)
-		lock_take(&dir->lock, dir->backend.loop, dir->backend.open->patience_ms);
-	else
-		dir_locked(&dir->lock, 0);
-}
-
-static void dir_open(struct backend *backend)
-{
-	struct dir *dir = dir_of(backend);
-
-	dir->fd = -1;
-	dir->lock.fd[0] = -1;
-	dir->lock.fd[1] = -1;
-	chunks_init(dir);
-	dir_sync_init(dir);
-	pthread_mutex_init(&dir->meta_lock, NULL);
-	dir->backend.caps.read_only = backend->open->read_only;
-	dir->work.work = dir_work;
-	dir->work.done = dir_found;
-	loop_work(backend->loop, &dir->work);
-}
-
-static int close_work(struct loop_work *work)
-{
-	struct dir *dir = container_of(work, struct dir, work);
-
-	return dir_files_write_meta(dir);
-}
-
-static void close_end(struct loop_work *work, int res)
-{
-	struct dir *dir = container_of(work, struct dir, work);
-
-	dir_free(dir);
-	backend_closed(&dir->backend);
-}
-
-static void dir_close(struct backend *backend)
-{
-	struct dir *dir = dir_of(backend);
-
-	dir->work.work = close_work;
-	dir->work.done = close_end;
-	if (dir->meta_stale && !backend->caps.read_only)
-		loop_work(backend->loop, &dir->work);
-	else
-		close_end(&dir->work, 0);
 }
 
 /* ---- parts ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* dir: what dir.c (the backend), dir-chunk.c (open chunk files), dir-sync.c and dir-files.c (what blocks) share. */
+/* dir: what dir.c (requests), dir-open.c, dir-chunk.c (open chunk files), dir-sync.c and dir-files.c (what blocks) share. */
 #ifndef REGIONFS_BACKENDS_DIR_H
 #define REGIONFS_BACKENDS_DIR_H
 
@@ -42,8 +42,14 @@ struct dir {
 	struct list idle;		/* of these, unused ones, longest first */
 	unsigned int nr_open;
 	struct lock lock;
+	unsigned int tries;		/* to have the lock of a directory that is still there */
 	struct loop_work work;		/* open, close */
 };
+
+/* ---- dir-open.c ---- */
+
+void dir_open(struct backend *backend);
+void dir_close(struct backend *backend);
 
 /* ---- dir-chunk.c ---- */
 
@@ -92,6 +98,9 @@ void dir_sync(struct dir *dir, struct backend_req *req);
 /* ---- dir-files.c: these block, and run in the pool ---- */
 
 void dir_chunk_name(const struct dir *dir, uint64_t number, char name[32]);
+/* Before it is locked: nothing is read. -ESTALE, of both: it was deleted just now; close, and find it again. */
+int dir_files_find(struct dir *dir, const struct backend_open *open);
+/* After. */
 int dir_files_open(struct dir *dir, const struct backend_open *open);
 int dir_files_write_meta(struct dir *dir);
 int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t size, bool has_more);

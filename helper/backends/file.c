@@ -32,6 +32,7 @@ struct file {
 	bool block_device;
 	_Atomic uint64_t size;
 	struct lock lock;
+	unsigned int tries;		/* to have the lock of a file that is still there */
 	struct loop_work work;		/* open */
 };
 
@@ -186,6 +187,40 @@ static void file_ready(struct file *file)
 	backend_opened(&file->backend, 0);
 }
 
+static void file_start(struct file *file);
+
+/*
+ * The one who had the lock may have deleted the file, or have changed its size. Who would go on with a file that has no name
+ * any more, would lose all that is written.
+ */
+static int named_work(struct loop_work *work)
+{
+	struct file *file = container_of(work, struct file, work);
+	struct stat here, named;
+
+	if (fstat(file->fd, &here))
+		return -errno;
+	if (stat(file->backend.uri.path, &named))
+		return errno == ENOENT ? -ESTALE : -errno;
+	if (here.st_dev != named.st_dev || here.st_ino != named.st_ino)
+		return -ESTALE;
+	return file_look(file);
+}
+
+static void file_named(struct loop_work *work, int res)
+{
+	struct file *file = container_of(work, struct file, work);
+
+	if (res == -ESTALE && file->tries++ < LOCK_TRIES) {
+		file_free(file);
+		file_start(file);
+	} else if (res) {
+		file_failed(file, res);
+	} else {
+		file_ready(file);
+	}
+}
+
 static void file_locked(struct lock *lock, int error)
 {
 	struct file *file = container_of(lock, struct file, lock);
@@ -198,7 +233,9 @@ static void file_locked(struct lock *lock, int error)
 		return;
 	}
 	file->backend.caps.fence = lock->unsupported ? FENCE_NONE : FENCE_LOCK;
-	file_ready(file);
+	file->work.work = named_work;
+	file->work.done = file_named;
+	loop_work(file->backend.loop, &file->work);
 }
 
 static void file_worked(struct loop_work *work, int res)
@@ -218,15 +255,18 @@ static void file_worked(struct loop_work *work, int res)
 	}
 }
 
-static void file_open(struct backend *backend)
+static void file_start(struct file *file)
 {
-	struct file *file = file_of(backend);
-
 	file->fd = -1;
 	file->direct_fd = -1;
 	file->work.work = file_work;
 	file->work.done = file_worked;
-	loop_work(backend->loop, &file->work);
+	loop_work(file->backend.loop, &file->work);
+}
+
+static void file_open(struct backend *backend)
+{
+	file_start(file_of(backend));
 }
 
 static void file_close(struct backend *backend)

@@ -23,6 +23,8 @@ struct lock {
 
 /* done(lock, error) later: 0, -EBUSY when another one kept it for all the time (patience_ms 0: LOCK_LIMIT_MS), or another negative errno. */
 #define LOCK_LIMIT_MS 15000
+/* So often may a source be deleted by the one who had the lock, before who has waited for it gives up. */
+#define LOCK_TRIES 8
 void lock_take(struct lock *lock, struct loop *loop, uint32_t patience_ms);
 
 #endif

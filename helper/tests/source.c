@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "source.h"
+
+#define PATIENCE_MS 5000
 
 int source_error;
 
@@ -55,13 +58,19 @@ void source_turn(const bool *flag)
 	loop_timer_cancel(loop, &timer);
 }
 
-/* ---- opening and closing ---- */
+unsigned int source_nr_open(int fd)
+{
+	struct stat wanted, st;
+	unsigned int nr = 0;
 
-struct opening {
-	struct backend_open open;
-	struct backend *backend;
-	bool done;
-};
+	if (fstat(fd, &wanted))
+		return 0;
+	for (int i = 0; i < 256; i++)
+		nr += !fstat(i, &st) && st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino;
+	return nr;
+}
+
+/* ---- opening and closing ---- */
 
 static void on_open(struct backend_open *open, struct backend *backend, int error)
 {
@@ -75,21 +84,31 @@ static void on_open(struct backend_open *open, struct backend *backend, int erro
 	loop_stop(loop);
 }
 
-struct backend *source_open(const char *uri, bool create, uint64_t size)
+void opening_start(struct opening *opening, const char *uri, bool create, uint64_t size)
 {
-	struct opening opening = {
+	*opening = (struct opening){
 		.open = {
 			.loop = loop, .instance = "test", .run_dir = dir, .create = create, .size = size,
-			.done = on_open, .patience_ms = 300,
+			.done = on_open, .patience_ms = PATIENCE_MS,
 		},
 	};
+	if (uri_parse(&opening->open.uri, uri, opening->open.why, sizeof(opening->open.why)))
+		exit(99);
+	backend_open(&opening->open);
+}
 
-	source_error = uri_parse(&opening.open.uri, uri, opening.open.why, sizeof(opening.open.why));
-	if (source_error)
-		return NULL;
-	backend_open(&opening.open);
-	source_turn(&opening.done);
-	return opening.backend;
+struct backend *opening_wait(struct opening *opening)
+{
+	source_turn(&opening->done);
+	return opening->backend;
+}
+
+struct backend *source_open(const char *uri, bool create, uint64_t size)
+{
+	struct opening opening;
+
+	opening_start(&opening, uri, create, size);
+	return opening_wait(&opening);
 }
 
 static void on_closed(void *arg)

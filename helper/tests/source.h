@@ -17,7 +17,17 @@ struct loop *source_begin(void);
 void source_end(void);
 const char *source_dir(void);
 
+/* An open that need not be waited for at once. */
+struct opening {
+	struct backend_open open;
+	struct backend *backend;
+	bool done;
+};
+
+void opening_start(struct opening *opening, const char *uri, bool create, uint64_t size);
 /* NULL: source_error says why. */
+struct backend *opening_wait(struct opening *opening);
+/* Both at once. */
 struct backend *source_open(const char *uri, bool create, uint64_t size);
 extern int source_error;
 void source_close(struct backend *backend);
@@ -28,6 +38,8 @@ int ask_wait(struct ask *ask);
 int ask(struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data);
 /* Do all of its bytes in this range have this value? */
 bool source_holds(struct backend *backend, uint64_t offset, uint64_t length, char value);
+/* How many descriptors of ours are of the same file as this one? */
+unsigned int source_nr_open(int fd);
 /* Runs the loop until *flag, at most for 20 s: then the test is over. */
 void source_turn(const bool *flag);
 

@@ -53,17 +53,6 @@ static bool next_sees(struct backend *backend, const char *name, uint64_t length
 
 /* ---- a READ that lasts ---- */
 
-static unsigned int nr_open(int fd)
-{
-	struct stat wanted, st;
-	unsigned int nr = 0;
-
-	fstat(fd, &wanted);
-	for (int i = 0; i < 256; i++)
-		nr += !fstat(i, &st) && st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino;
-	return nr;
-}
-
 /* op takes chunk 0 away while a READ has it open; arg and length are op's. */
 static void check_write_after(const char *what, enum backend_op op, uint64_t offset, uint64_t length)
 {
@@ -76,7 +65,7 @@ static void check_write_after(const char *what, enum backend_op op, uint64_t off
 		exit(99);
 	fifo = open(in_dir("0"), O_RDWR | O_CLOEXEC);
 	ask_start(&read, backend, BACKEND_READ, 0, CHUNK, space);
-	while (nr_open(fifo) < 2)
+	while (source_nr_open(fifo) < 2)
 		ask(backend, BACKEND_READ, CHUNK, CHUNK, other);
 	tap_number(ask(backend, op, offset, length, NULL), 0, what);
 	tap_ok(!read.answered, "a READ that came before is still under way");
