@@ -2,6 +2,7 @@
 /* dirs: see dirs.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,35 @@
 #include <unistd.h>
 
 #include "dirs.h"
+
+/* EINVAL: the file system has nothing to sync there. */
+static int sync_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd) && errno != EINVAL)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int dirs_sync_parent(const char *path)
+{
+	char *copy = strdup(path);
+	int err = copy ? sync_dir(dirname(copy)) : -ENOMEM;
+
+	free(copy);
+	return err;
+}
+
+static int make_one(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode))
+		return errno == EEXIST ? 0 : -errno;
+	return dirs_sync_parent(path);
+}
 
 int dirs_make(const char *path, mode_t mode)
 {
@@ -19,11 +49,11 @@ int dirs_make(const char *path, mode_t mode)
 		return -ENOMEM;
 	while (!err && (slash = strchr(slash + 1, '/'))) {
 		*slash = '\0';
-		err = mkdir(copy, 0755) && errno != EEXIST ? -errno : 0;
+		err = make_one(copy, 0755);
 		*slash = '/';
 	}
-	if (!err && mkdir(copy, mode) && errno != EEXIST)
-		err = -errno;
+	if (!err)
+		err = make_one(copy, mode);
 	free(copy);
 	return err;
 }

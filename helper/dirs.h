@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* path and what is missing above it; fine when it is there. */
+/* path and what is missing above it, for good; fine when it is there. */
 int dirs_make(const char *path, mode_t mode);
+/* A new name is there for good when the directory that it is in has been synced. */
+int dirs_sync_parent(const char *path);
 /* Replaces NAME in the directory by data: written beside it, synced, renamed. The directory is not synced. */
 int dirs_replace(int dir_fd, const char *name, const void *data, size_t len);
 

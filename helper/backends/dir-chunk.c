@@ -43,10 +43,15 @@ static void chunk_free(struct chunk *chunk)
 	free(chunk);
 }
 
+/* An error of its write-back may be forgotten with a file that nobody has open: then SYNC has to ask the file system. */
 static void make_room(struct dir *dir)
 {
-	while (dir->nr_open > DIR_OPEN_MAX && !list_empty(&dir->idle))
-		chunk_free(list_entry(dir->idle.next, struct chunk, idle));
+	while (dir->nr_open > DIR_OPEN_MAX && !list_empty(&dir->idle)) {
+		struct chunk *chunk = list_entry(dir->idle.next, struct chunk, idle);
+
+		dir->unclean |= dir_is_dirty(dir, chunk->number);
+		chunk_free(chunk);
+	}
 }
 
 void chunk_put(struct chunk *chunk)

@@ -127,6 +127,7 @@ static int create(struct dir *dir, const struct backend_open *open)
 		return backend_error(&dir->backend, err, "%s is neither empty nor a directory that dir: has made",
 				     dir->backend.uri.path);
 	backend_set_size(&dir->backend, open->size);
+	dir->names_stale = true;
 	return err ? err : dir_files_write_meta(dir);
 }
 
@@ -236,17 +237,27 @@ int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t size, bool has_m
 	return dir_files_write_meta(dir);
 }
 
-static int remove_file(struct dir *dir, const char *name, uint64_t chunk, void *arg)
+static int remove_file(struct dir *dir, const char *name)
 {
-	bool ours = chunk != UINT64_MAX || !strcmp(name, DIR_META) || !strcmp(name, DIR_META ".new") || !strcmp(name, DIR_LOCK);
-
-	return ours && unlinkat(dir->fd, name, 0) && errno != ENOENT ? -errno : 0;
+	return unlinkat(dir->fd, name, 0) && errno != ENOENT ? -errno : 0;
 }
 
+static int remove_chunk(struct dir *dir, const char *name, uint64_t chunk, void *arg)
+{
+	return chunk == UINT64_MAX ? 0 : remove_file(dir, name);
+}
+
+/* What tells whose directory it is goes when all else has, so that it can be tried again; the lock last of all. */
 int dir_files_destroy(struct dir *dir)
 {
-	int err = each_file(dir, remove_file, NULL);
+	int err = each_file(dir, remove_chunk, NULL);
 
+	if (!err)
+		err = remove_file(dir, DIR_META ".new");
+	if (!err)
+		err = remove_file(dir, DIR_META);
+	if (!err)
+		err = remove_file(dir, DIR_LOCK);
 	if (!err && rmdir(dir->backend.uri.path) && errno != ENOENT)
 		err = -errno;
 	return err;

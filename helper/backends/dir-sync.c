@@ -13,11 +13,18 @@ void dir_sync_init(struct dir *dir)
 	list_init(&dir->sync.running);
 }
 
-void dir_note_dirty(struct dir *dir, uint64_t number)
+bool dir_is_dirty(const struct dir *dir, uint64_t number)
 {
 	for (unsigned int i = 0; i < dir->nr_dirty; i++)
 		if (dir->dirty[i] == number)
-			return;
+			return true;
+	return false;
+}
+
+void dir_note_dirty(struct dir *dir, uint64_t number)
+{
+	if (dir_is_dirty(dir, number))
+		return;
 	if (dir->nr_dirty == DIR_DIRTY_MAX)
 		dir->unclean = true;
 	else

@@ -92,6 +92,8 @@ void chunks_drop(struct dir *dir, uint64_t number, uint64_t count);
 /* ---- dir-sync.c: what is not durable yet. On the home loop alone ---- */
 
 void dir_sync_init(struct dir *dir);
+/* Only what is listed: beyond that, the dir is unclean. */
+bool dir_is_dirty(const struct dir *dir, uint64_t number);
 void dir_note_dirty(struct dir *dir, uint64_t number);
 void dir_sync(struct dir *dir, struct backend_req *req);
 

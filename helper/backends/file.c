@@ -70,31 +70,21 @@ static void make_parent(const char *path)
 	free(copy);
 }
 
-static void sync_parent(const char *path)
-{
-	char *copy = strdup(path);
-	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	if (fd >= 0) {
-		fsync(fd);
-		close(fd);
-	}
-	free(copy);
-}
-
 static int file_create(struct file *file, const struct backend_open *open_args)
 {
 	const char *path = file->backend.uri.path;
+	int err;
 
 	if (uri_option(&file->backend.uri, "owned"))
 		make_parent(path);
 	file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file->fd < 0)
 		return -errno;
-	if (ftruncate(file->fd, (off_t)open_args->size))
-		return -errno;
-	sync_parent(path);
-	return 0;
+	err = ftruncate(file->fd, (off_t)open_args->size) ? -errno : dirs_sync_parent(path);
+	/* not half: the next one would take it for the source */
+	if (err)
+		unlink(path);
+	return err;
 }
 
 static int file_open_fd(struct file *file, const struct backend_open *open_args)

@@ -24,6 +24,7 @@ static struct {
 	unsigned int waiting;
 	unsigned int fail;		/* so many of a file's fsyncs */
 	unsigned int files, dirs, all;	/* done */
+	ino_t last[8];			/* of them, directories */
 } disk = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
 /* Under the lock. */
@@ -44,7 +45,7 @@ int fsync(int fd)
 	pthread_mutex_lock(&disk.lock);
 	disk_wait();
 	if (!fstat(fd, &st) && S_ISDIR(st.st_mode))
-		disk.dirs++;
+		disk.last[disk.dirs++ % 8] = st.st_ino;
 	else if (disk.fail)
 		disk.fail--, err = EIO;
 	else
@@ -212,6 +213,60 @@ static void check_overtaken(const char *what, enum backend_op op, uint64_t offse
 	end(backend);
 }
 
+static bool was_synced(const char *path)
+{
+	struct stat st;
+	bool found = false;
+
+	for (unsigned int i = 0; !stat(path, &st) && i < disk.dirs && i < 8; i++)
+		found |= disk.last[i] == st.st_ino;
+	return found;
+}
+
+/* What is made is made for good only when the directory that its name is in has been synced. */
+static void check_new_dir(void)
+{
+	struct backend *backend;
+	char path[300];
+
+	disk_forget();
+	backend = dir_open("above/new");
+	tap_ok(was_synced(source_dir()), "the directory above a new directory is synced");
+	snprintf(path, sizeof(path), "%s/above", source_dir());
+	tap_ok(was_synced(path), "and the next one");
+	disk_forget();
+	ask(backend, BACKEND_SYNC, 0, 0, NULL);
+	snprintf(path, sizeof(path), "%s/above/new", source_dir());
+	tap_ok(disk.all || was_synced(path), "the first SYNC makes it one that dir: has made");
+	end(backend);
+}
+
+static void check_new_file(void)
+{
+	struct backend *backend;
+	char uri[300], path[300];
+
+	disk_forget();
+	snprintf(uri, sizeof(uri), "file:%s/over/file?owned", source_dir());
+	snprintf(path, sizeof(path), "%s/over", source_dir());
+	backend = source_open(uri, true, 0);
+	tap_ok(was_synced(path) && was_synced(source_dir()), "the directories above a new file are synced");
+	end(backend);
+}
+
+/* The error of a file that nobody has open may be forgotten with it: then the file system has to say. */
+static void check_closed(void)
+{
+	struct backend *backend = dir_open("closed");
+
+	for (unsigned int i = 0; i < 200; i++)
+		ask(backend, BACKEND_WRITE, i * CHUNK, CHUNK, ones);
+	disk_forget();
+	ask(backend, BACKEND_SYNC, 0, 0, NULL);
+	tap_ok(disk.all, "SYNC after chunks that were written have been closed asks the whole file system");
+	end(backend);
+}
+
 int main(void)
 {
 	loop = source_begin();
@@ -220,6 +275,9 @@ int main(void)
 	check_second_tries_again();
 	check_overtaken("SYNC after a DISCARD", BACKEND_DISCARD, 0, CHUNK, false);
 	check_overtaken("SYNC after a RESIZE", BACKEND_RESIZE, CHUNK / 2, CHUNK / 2, true);
+	check_new_dir();
+	check_new_file();
+	check_closed();
 	source_end();
 	return tap_end();
 }

@@ -186,6 +186,26 @@ static void check_half_written(const char *what, enum backend_op op)
 	source_close(backend);
 }
 
+/* As if the helper had been killed on the way: the next one can still tell what it is, and deletes the rest. */
+static void check_destroy_again(void)
+{
+	struct backend *backend = dir_open("destroy", true);
+	unsigned int gone = 0;
+
+	for (unsigned int i = 0; i < 16; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%u", i * CHUNK);
+		ask(backend, BACKEND_WRITE, i * CHUNK, CHUNK, ones);
+		obstruct(name);
+		ask(backend, BACKEND_DESTROY, 0, 0, NULL);
+		gone += access(in_dir(".regionfs"), F_OK) != 0;
+		rmdir(in_dir(name));
+	}
+	tap_number(gone, 0, "DESTROY that fails leaves what names the directory");
+	source_close(backend);
+}
+
 int main(void)
 {
 	source_begin();
@@ -199,6 +219,7 @@ int main(void)
 	check_resize_again();
 	check_half_written("RESIZE to nothing", BACKEND_RESIZE);
 	check_half_written("DISCARD of all", BACKEND_DISCARD);
+	check_destroy_again();
 	source_end();
 	return tap_end();
 }
