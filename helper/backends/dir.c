@@ -124,14 +124,25 @@ static void part_move(struct part *part)
 		loop_write(loop, &part->op, part->chunk->fd, zeroes, left < ZEROES ? left : ZEROES, part->at + part->done);
 }
 
+static void part_punch(struct part *part);
+
 static void part_punched(struct loop_op *op, int res)
 {
 	struct part *part = container_of(op, struct part, op);
 
-	if (res == -EOPNOTSUPP)
+	if (res == -EINTR || res == -EAGAIN)
+		part_punch(part);
+	else if (res == -EOPNOTSUPP)
 		part_move(part);
 	else
 		part_end(part, res);
+}
+
+static void part_punch(struct part *part)
+{
+	part->op.done = part_punched;
+	loop_fallocate(part->job->dir->backend.loop, &part->op, part->chunk->fd,
+		       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, part->at, part->len);
 }
 
 static void part_ready(struct chunk_user *user, struct chunk *chunk, int error)
@@ -145,9 +156,7 @@ static void part_ready(struct chunk_user *user, struct chunk *chunk, int error)
 	if (error) {
 		part_end(part, error == -ENOENT && op != BACKEND_WRITE ? 0 : error);
 	} else if (op == BACKEND_DISCARD) {
-		part->op.done = part_punched;
-		loop_fallocate(part->job->dir->backend.loop, &part->op, chunk->fd,
-			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, part->at, part->len);
+		part_punch(part);
 	} else {
 		part_move(part);
 	}

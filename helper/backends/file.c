@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +29,6 @@ struct file {
 	int fd;				/* through the page cache */
 	int direct_fd;			/* -1: can't */
 	bool block_device;
-	_Atomic uint64_t size;
 	struct lock lock;
 	unsigned int tries;		/* to have the lock of a file that is still there */
 	struct loop_work work;		/* open */
@@ -115,7 +113,7 @@ static int file_look(struct file *file)
 	if (!file->block_device && !S_ISREG(st.st_mode))
 		return backend_error(&file->backend, -EINVAL, "%s is neither a file nor a block device",
 				     file->backend.uri.path);
-	atomic_store(&file->size, size);
+	backend_set_size(&file->backend, size);
 	return 0;
 }
 
@@ -169,7 +167,6 @@ static void file_ready(struct file *file)
 {
 	struct backend_caps *caps = &file->backend.caps;
 
-	caps->size = atomic_load(&file->size);
 	caps->align = file->direct_fd >= 0 ? DIRECT_ALIGN : 1;
 	caps->fixed_size = file->block_device;
 	caps->local = true;
@@ -269,20 +266,16 @@ static void file_close(struct backend *backend)
 
 static void req_continue(struct backend_req *req);
 
+/* What a WRITE has done before it failed is in the file: a DISCARD has to reach it. */
 static void req_failed(struct backend_req *req, int error)
 {
+	uint64_t done = backend_private(req, struct file_req)->done;
+
+	if (req->op == BACKEND_WRITE && done)
+		backend_grow(req->backend, req->offset + done);
 	backend_done(req, backend_error(req->backend, error, "%s: %s at %llu: %s", req->backend->uri.path,
 					req->op == BACKEND_READ ? "can't read" : "can't write",
 					(unsigned long long)req->offset, strerror(-error)));
-}
-
-static void grow_size(struct file *file, uint64_t end)
-{
-	uint64_t size = atomic_load(&file->size);
-
-	while (size < end && !atomic_compare_exchange_weak(&file->size, &size, end))
-		;
-	__atomic_store_n(&file->backend.caps.size, atomic_load(&file->size), __ATOMIC_RELAXED);
 }
 
 static void req_moved(struct loop_op *op, int res)
@@ -321,7 +314,7 @@ static void req_continue(struct backend_req *req)
 
 	if (!len) {
 		if (req->op == BACKEND_WRITE)
-			grow_size(file, req->offset + req->length);
+			backend_grow(req->backend, req->offset + req->length);
 		backend_done(req, 0);
 		return;
 	}
@@ -350,8 +343,8 @@ static void zeroed(struct loop_op *op, int res)
 	struct file_req *mine = container_of(op, struct file_req, op);
 	struct backend_req *req = backend_req_of(mine);
 
-	if (res < 0 && res != -EINTR && res != -EAGAIN) {
-		req_failed(req, res);
+	if (res <= 0 && res != -EINTR && res != -EAGAIN) {
+		req_failed(req, res ? res : -ENOSPC);
 		return;
 	}
 	mine->done += res > 0 ? (uint64_t)res : 0;
@@ -363,7 +356,7 @@ static void zero_more(struct backend_req *req)
 {
 	struct file_req *mine = backend_private(req, struct file_req);
 	struct file *file = file_of(req->backend);
-	uint64_t size = atomic_load(&file->size), at = req->offset + mine->done, left = req->length - mine->done;
+	uint64_t size = backend_size(req->backend), at = req->offset + mine->done, left = req->length - mine->done;
 
 	if (at >= size || !left) {
 		backend_done(req, 0);
@@ -375,13 +368,17 @@ static void zero_more(struct backend_req *req)
 	loop_write(req->loop, &mine->op, file->fd, zeroes, left < ZEROES ? (uint32_t)left : ZEROES, at);
 }
 
+static void file_discard(struct file *file, struct backend_req *req);
+
 static void punched(struct loop_op *op, int res)
 {
 	struct file_req *mine = container_of(op, struct file_req, op);
 	struct backend_req *req = backend_req_of(mine);
 
 	mine->done = 0;
-	if (res == -EOPNOTSUPP || res == -ENODEV || res == -EINVAL)
+	if (res == -EINTR || res == -EAGAIN)
+		file_discard(file_of(req->backend), req);
+	else if (res == -EOPNOTSUPP || res == -ENODEV || res == -EINVAL)
 		zero_more(req);
 	else if (res < 0)
 		req_failed(req, res);
@@ -424,11 +421,10 @@ static int resize_work(struct loop_work *work)
 	struct file *file = file_of(req->backend);
 
 	if (file->block_device)
-		return req->length == atomic_load(&file->size) && req->arg == req->length ? 0 : -EOPNOTSUPP;
+		return req->length == backend_size(req->backend) && req->arg == req->length ? 0 : -EOPNOTSUPP;
 	if (ftruncate(file->fd, (off_t)req->arg) || ftruncate(file->fd, (off_t)req->length))
 		return backend_error(req->backend, -errno, "%s: can't resize: %s", req->backend->uri.path, strerror(errno));
-	atomic_store(&file->size, req->length);
-	__atomic_store_n(&req->backend->caps.size, req->length, __ATOMIC_RELAXED);
+	backend_set_size(req->backend, req->length);
 	return 0;
 }
 

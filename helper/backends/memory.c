@@ -44,7 +44,6 @@ struct memory {
 	struct pages *present;		/* NULL: unknown, so READs copy */
 	_Atomic(struct mapping *) map;
 	pthread_mutex_t grow;
-	_Atomic uint64_t size;
 	struct loop_work work;		/* open */
 };
 
@@ -130,13 +129,17 @@ static int memory_mount(const char *dir)
 	return err;
 }
 
-/* Which pages are there, of a file that an earlier helper has left. */
+/* Which pages are there, of a file that an earlier helper has left. If that can't be told, READs copy. */
 static void memory_scan(struct memory *memory, uint64_t size)
 {
 	off_t data = 0, hole;
 
 	while (memory->present && (uint64_t)data < size) {
 		data = lseek(memory->fd, data, SEEK_DATA);
+		if (data < 0 && errno != ENXIO) {
+			pages_free(memory->present);
+			memory->present = NULL;
+		}
 		if (data < 0)
 			break;
 		hole = lseek(memory->fd, data, SEEK_HOLE);
@@ -150,10 +153,15 @@ static void memory_scan(struct memory *memory, uint64_t size)
 static int memory_create(struct memory *memory, const struct backend_open *open)
 {
 	uint64_t size = open->size;
+	int err;
 
 	if (!size)
 		memory_size(&memory->backend.uri, &size);
-	return ftruncate(memory->fd, (off_t)size) ? -errno : 0;
+	if (!ftruncate(memory->fd, (off_t)size))
+		return 0;
+	err = -errno;
+	unlink(memory->path);
+	return err;
 }
 
 static int memory_open_file(struct memory *memory, const struct backend_open *open)
@@ -172,7 +180,7 @@ static int memory_open_file(struct memory *memory, const struct backend_open *op
 		return err ? err : -errno;
 	memory->present = pages_new((uint64_t)st.st_size);
 	memory_scan(memory, (uint64_t)st.st_size);
-	atomic_store(&memory->size, (uint64_t)st.st_size);
+	backend_set_size(&memory->backend, (uint64_t)st.st_size);
 	return 0;
 }
 
@@ -228,7 +236,6 @@ static void memory_opened(struct loop_work *work, int res)
 		backend_opened(&memory->backend, res);
 		return;
 	}
-	caps->size = atomic_load(&memory->size);
 	caps->local = true;
 	caps->local_fd = memory->fd;
 	caps->fence = FENCE_PROCESS;
@@ -322,7 +329,7 @@ static int memory_read(struct memory *memory, struct backend_req *req)
 		req->data = NULL;
 		return 0;
 	}
-	if (state == PAGES_ALL && req->flags & BACKEND_ANY_ADDR && end <= atomic_load(&memory->size))
+	if (state == PAGES_ALL && req->flags & BACKEND_ANY_ADDR && end <= backend_size(&memory->backend))
 		addr = memory_address(memory, req->offset, end);
 	if (!addr)
 		return memory_copy_out(memory, req);
@@ -330,24 +337,31 @@ static int memory_read(struct memory *memory, struct backend_req *req)
 	return 0;
 }
 
+/* What has landed of one that fails is there, too: the next helper would find it. */
+static void memory_wrote(struct memory *memory, uint64_t offset, uint64_t length)
+{
+	if (!length)
+		return;
+	backend_grow(&memory->backend, offset + length);
+	if (memory->present)
+		pages_set(memory->present, offset, length);
+}
+
 static int memory_write(struct memory *memory, struct backend_req *req)
 {
-	uint64_t done = 0, end = req->offset + req->length, size = atomic_load(&memory->size);
+	uint64_t done = 0;
+	int err = 0;
 
-	while (done < req->length) {
+	while (done < req->length && !err) {
 		ssize_t n = pwrite(memory->fd, (char *)req->data + done, req->length - done, (off_t)(req->offset + done));
 
 		if (n < 0 && errno != EINTR)
-			return backend_error(&memory->backend, -errno, "%s: can't write: %s", memory->path,
-					     errno == ENOSPC ? "the tmpfs is full" : strerror(errno));
+			err = backend_error(&memory->backend, -errno, "%s: can't write: %s", memory->path,
+					    errno == ENOSPC ? "the tmpfs is full" : strerror(errno));
 		done += n > 0 ? (uint64_t)n : 0;
 	}
-	while (size < end && !atomic_compare_exchange_weak(&memory->size, &size, end))
-		;
-	__atomic_store_n(&memory->backend.caps.size, atomic_load(&memory->size), __ATOMIC_RELAXED);
-	if (memory->present)
-		pages_set(memory->present, req->offset, req->length);
-	return 0;
+	memory_wrote(memory, req->offset, done);
+	return err;
 }
 
 static int resize_work(struct loop_work *work)
@@ -357,10 +371,9 @@ static int resize_work(struct loop_work *work)
 
 	if (memory->present)
 		pages_clear(memory->present, req->arg, UINT64_MAX - req->arg);
-	atomic_store(&memory->size, req->length);
 	if (ftruncate(memory->fd, (off_t)req->arg) || ftruncate(memory->fd, (off_t)req->length))
 		return -errno;
-	__atomic_store_n(&req->backend->caps.size, req->length, __ATOMIC_RELAXED);
+	backend_set_size(req->backend, req->length);
 	return 0;
 }
 
@@ -385,20 +398,32 @@ static void memory_start_work(struct backend_req *req, int (*work)(struct loop_w
 	loop_work(req->loop, &mine->work);
 }
 
+static void memory_punch(struct backend_req *req);
+
 static void punched(struct loop_op *op, int res)
 {
-	backend_done(backend_req_of(container_of(op, struct memory_req, op)), res);
+	struct backend_req *req = backend_req_of(container_of(op, struct memory_req, op));
+
+	if (res == -EINTR || res == -EAGAIN)
+		memory_punch(req);
+	else
+		backend_done(req, res);
+}
+
+static void memory_punch(struct backend_req *req)
+{
+	struct memory_req *mine = backend_private(req, struct memory_req);
+
+	mine->op.done = punched;
+	loop_fallocate(req->loop, &mine->op, memory_of(req->backend)->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		       req->offset, req->length);
 }
 
 static void memory_discard(struct memory *memory, struct backend_req *req)
 {
-	struct memory_req *mine = backend_private(req, struct memory_req);
-
 	if (memory->present)
 		pages_clear(memory->present, req->offset, req->length);
-	mine->op.done = punched;
-	loop_fallocate(req->loop, &mine->op, memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, req->offset,
-		       req->length);
+	memory_punch(req);
 }
 
 static void memory_submit(struct backend *backend, struct backend_req *req)

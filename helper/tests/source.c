@@ -136,10 +136,12 @@ static void on_answer(struct backend_req *req, int error)
 	loop_stop(loop);
 }
 
-void ask_start(struct ask *ask, struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data)
+void ask_start_with(struct ask *ask, struct backend *backend, unsigned int flags, enum backend_op op, uint64_t offset,
+		    uint64_t length, void *data)
 {
 	memset(ask, 0, sizeof(*ask));
 	ask->req.op = op;
+	ask->req.flags = flags;
 	ask->req.offset = op == BACKEND_RESIZE ? 0 : offset;
 	ask->req.arg = op == BACKEND_RESIZE ? offset : 0;
 	ask->req.length = length;
@@ -147,6 +149,11 @@ void ask_start(struct ask *ask, struct backend *backend, enum backend_op op, uin
 	ask->req.loop = loop;
 	ask->req.done = on_answer;
 	backend_submit(backend, &ask->req);
+}
+
+void ask_start(struct ask *ask, struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data)
+{
+	ask_start_with(ask, backend, 0, op, offset, length, data);
 }
 
 int ask_wait(struct ask *ask)

@@ -33,6 +33,8 @@ extern int source_error;
 void source_close(struct backend *backend);
 
 void ask_start(struct ask *ask, struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data);
+void ask_start_with(struct ask *ask, struct backend *backend, unsigned int flags, enum backend_op op, uint64_t offset,
+		    uint64_t length, void *data);
 int ask_wait(struct ask *ask);
 /* Both at once. For a RESIZE: the lowest size, the new one. */
 int ask(struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data);
