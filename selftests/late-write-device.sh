@@ -9,7 +9,8 @@
 need jq nbdkit nbd-client mkfs.ext4
 need_module nbd ext4
 
-# A write that begins with v1 says "held" and waits for a line from "gate"; then it says "landed"
+# Once "armed", the next write of the region's size turns it into "held", and waits for a line from "gate"; then it
+# says "landed". Only the region writes so much at once
 start_disk() {
 	local disk=$work/disk
 	truncate -s 64M "$disk"
@@ -17,20 +18,16 @@ start_disk() {
 	mkfifo "$work/gate"
 	exec 9<> "$work/gate"
 	cat > "$work/pwrite" <<-END
-		t=\$(mktemp "$work/write.XXXXXX") || exit 1
-		cat > "\$t"
-		v=\$(head -c 2 "\$t")
-		if [ "\$v" = v1 ]; then
-			: > "$work/held"
-			read -r _ < "$work/gate"
+		landed=
+		if [ "\$3" = $size ] && [ -e "$work/armed" ] && mv "$work/armed" "$work/held"; then
+			read -r landed < "$work/gate"
 		fi
-		dd if="\$t" of="$disk" oflag=seek_bytes conv=notrunc seek="\$1" 2> /dev/null || exit 1
-		rm -f "\$t"
-		[ "\$v" != v1 ] || : > "$work/landed"
+		dd of="$disk" oflag=seek_bytes conv=notrunc seek="\$4" 2> /dev/null || exit 1
+		[ -z "\$landed" ] || : > "$work/landed"
 	END
 	nbdkit -f -U "$work/nbd" eval thread_model='echo parallel' get_size="echo 67108864" \
 		pread="dd if=$disk iflag=skip_bytes,count_bytes,fullblock skip=\$4 count=\$3 2> /dev/null" \
-		pwrite="bash $work/pwrite \$4" can_flush='exit 0' flush='exit 0' > "$work/nbdkit.log" 2>&1 9>&- &
+		pwrite=". $work/pwrite" can_flush='exit 0' flush='exit 0' > "$work/nbdkit.log" 2>&1 9>&- &
 	later kill $!
 	must wait_for 10 test -S "$work/nbd"
 	must nbd-client -unix "$work/nbd" /dev/nbd0
@@ -54,6 +51,7 @@ start_disk
 start_fs
 start_late "file:$work/fs/r"
 later open_gate
+must touch "$work/armed"
 write_v1 is_held
 ok 'the helper dies though v1 is under way' kill_helper late
 ok 'v2 is written' within 20 dd "if=$work/v2" "of=$mnt/r" bs=$size conv=notrunc
