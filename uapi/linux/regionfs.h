@@ -365,7 +365,7 @@ enum regionfs_stat {
 	REGIONFS_STAT_ERRORS,		/* requests answered with an error */
 	REGIONFS_STAT_TAKEN_BACK,	/* requests taken back after the limit, or at a helper's death */
 	REGIONFS_STAT_LATE_COMMITS,	/* answers to requests that were no longer wanted */
-	REGIONFS_STAT_OUTSTANDING,	/* G: requests queued or in the helper's hands */
+	REGIONFS_STAT_OUTSTANDING,	/* G: requests queued or in the helper's hands; instance only */
 	REGIONFS_STAT_CACHED_PAGES,	/* G: region only */
 	REGIONFS_STAT_DIRTY_BYTES,	/* G: at least; region only */
 	REGIONFS_STAT_LOCAL_BYTES,	/* read by the kernel from a LOCAL file */
