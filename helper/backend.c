@@ -112,6 +112,18 @@ bool backend_generic(const char *source)
 	return generic;
 }
 
+bool backend_local(const char *source)
+{
+	const struct backend_ops *ops;
+	struct uri uri;
+
+	if (uri_parse(&uri, source, NULL, 0))
+		return false;
+	ops = backend_find(uri.scheme);
+	uri_free(&uri);
+	return ops && ops->local;
+}
+
 bool backend_owned(const char *source)
 {
 	struct uri uri;

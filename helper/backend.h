@@ -174,6 +174,7 @@ struct backend_ops {
 	const char *scheme;	/* further schemes of the same kind have a line of their own in the table */
 	const char *summary;	/* "memory:SIZE: files on a tmpfs", for regiond --help and docs */
 	size_t size;		/* of the backend's own struct, which starts with struct backend */
+	bool local;		/* its sources are on this host: opening one to look at it costs little, and waits for nobody */
 	/* Checks the URI alone: on error a sentence in why. Optional. */
 	int (*check)(const struct uri *uri, char *why, size_t why_len);
 	/* Ends with backend_opened(), at once or later. backend is zeroed, and has ops, uri, loop and open set. */
@@ -210,6 +211,8 @@ int backend_check(const char *source, char *why, size_t why_len);
 char *backend_child(const char *base, const char *name);
 /* Does it need backend_child() to name any bytes? */
 bool backend_generic(const char *source);
+/* Is it on this host? */
+bool backend_local(const char *source);
 /* Was it made by backend_child()? */
 bool backend_owned(const char *source);
 

@@ -241,6 +241,7 @@ static void send_call(struct netlink *nl, struct netlink_call *call)
 	int err = -ENOMEM;
 
 	call->seq = ++nl->seq ? nl->seq : ++nl->seq;
+	call->asked_ns = loop_now_ns();
 	call->error = 0;
 	call->answered = false;
 	call->long_running = is_long(call->cmd);
@@ -294,6 +295,7 @@ static int on_message(struct nl_msg *msg, void *arg)
 	if (!call || !genlmsg_valid_hdr(header, 0))
 		return NL_OK;
 	get_attrs(header, &attrs);
+	attrs.asked_ns = call->asked_ns;
 	if (call->item)
 		call->item(call, &attrs);
 	if (genlmsg_hdr(header)->cmd != REGIONFS_CMD_DONE)

@@ -22,6 +22,7 @@ struct netlink_call;
 /* Attributes that came, or that shall be sent: bit REGIONFS_A_x of have says which. */
 struct netlink_attrs {
 	uint64_t have;
+	uint64_t asked_ns;	/* of an answer: loop_now_ns() when it was asked for, so that it is no older than that */
 	const char *instance;	/* of what came: valid during the callback only */
 	const char *path;
 	const char *source;
@@ -57,6 +58,7 @@ struct netlink_call {
 	/* netlink.c's */
 	struct list list;
 	uint32_t seq;
+	uint64_t asked_ns;
 	int error;
 	bool answered, long_running;
 	uint8_t lost;

@@ -71,29 +71,57 @@ static void open_fill(struct backend_open *open, const struct regiond *regiond)
 	open->patience_ms = PATIENCE_MS;
 }
 
-void probe_start(struct regiond *regiond, const char *source, uint64_t size, uint32_t chunk,
-		 void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg)
+static struct probe *probe_new(struct regiond *regiond,
+			       void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg)
 {
 	struct probe *probe = calloc(1, sizeof(*probe));
-	int err;
 
 	if (!probe) {
 		done(NULL, arg, -ENOMEM, "out of memory");
-		return;
+		return NULL;
 	}
 	probe->arg = arg;
 	probe->done = done;
 	open_fill(&probe->open, regiond);
+	probe->open.done = probe_opened;
+	return probe;
+}
+
+/* Takes source. */
+static void probe_open(struct probe *probe, char *source)
+{
+	struct backend_open *open = &probe->open;
+	int err = source ? uri_parse(&open->uri, source, open->why, sizeof(open->why)) : -ENOMEM;
+
+	probe->source = source;
+	if (err)
+		probe->done(probe, probe->arg, err, *open->why ? open->why : "out of memory");
+	else
+		backend_open(open);
+}
+
+void probe_start(struct regiond *regiond, const char *source, uint64_t size, uint32_t chunk,
+		 void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg)
+{
+	struct probe *probe = probe_new(regiond, done, arg);
+
+	if (!probe)
+		return;
 	probe->open.size = size;
 	probe->open.chunk = chunk ? chunk : regiond->config->chunk;
 	probe->open.create = true;
-	probe->open.done = probe_opened;
-	probe->source = resolve(source);
-	err = probe->source ? uri_parse(&probe->open.uri, probe->source, probe->open.why, sizeof(probe->open.why)) : -ENOMEM;
-	if (err)
-		done(probe, arg, err, *probe->open.why ? probe->open.why : "out of memory");
-	else
-		backend_open(&probe->open);
+	probe_open(probe, resolve(source));
+}
+
+void probe_look(struct regiond *regiond, const char *source,
+		void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg)
+{
+	struct probe *probe = probe_new(regiond, done, arg);
+
+	if (!probe)
+		return;
+	probe->open.read_only = true;
+	probe_open(probe, strdup(source));
 }
 
 /* ---- undoing ---- */

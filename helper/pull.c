@@ -209,7 +209,7 @@ static void pull_begin(struct loop_task *task)
 struct pull *pull_start(const struct pull_options *options)
 {
 	struct pull *pull = calloc(1, sizeof(*pull));
-	uint64_t size = options->region->info.size;
+	uint64_t size = atomic_load(&options->region->size);
 
 	if (!pull)
 		return NULL;

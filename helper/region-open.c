@@ -282,7 +282,7 @@ static void job_open(struct region_job *job)
 	open->region = region->info.id;
 	open->attach_gen = region->regiond->attach_gen;
 	open->epoch = region->info.epoch;
-	open->size = region->info.size;
+	open->size = atomic_load(&region->size);
 	open->chunk = region->info.chunk ? region->info.chunk : config->chunk;
 	open->create = job->source != NULL;
 	open->read_only = region->info.flags & REGIONFS_REGION_READ_ONLY;

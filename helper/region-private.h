@@ -34,8 +34,20 @@ void region_kicked(struct loop_task *task);
 void region_advance(struct region *region);
 /* Main loop, with a backend that has just been opened: the kernel may read its file itself, or may not any more. region-local.c */
 void region_tell_local(struct region *region);
-/* The size, where requests have changed it. */
+
+/* ---- region-size.c ---- */
+
+/* Any thread, before the request is answered: it has succeeded, and may have changed the size. */
+void region_size_note(struct region *region, const struct backend_req *req);
+/* Any thread: does the state log know of all such changes? It need not be on the disk yet. */
+bool region_size_mirrored(struct region *region);
+/* The kernel told it, when it was asked then (0: it is the helper that has told the kernel). true: that was news for info. */
+bool region_size_heard(struct region *region, uint64_t size, uint64_t asked_ns);
+/* The size to the state log, where requests have changed it. */
 void region_mirror_size(struct region *region);
+/* While a file grows it is enough to write that down now and then; a SYNC doesn't wait for this. */
+void region_mirror_size_later(struct region *region);
+
 /* To the state directory. */
 void region_mirror(struct region *region);
 

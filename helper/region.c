@@ -20,7 +20,6 @@
 #include "tracker.h"
 
 #define BUCKETS_MIN 256
-#define SIZE_MS 500
 
 /* ---- the table ---- */
 
@@ -191,6 +190,8 @@ static void request_done(struct backend_req *req, int error)
 
 	if (tracker)
 		tracker_note(tracker, req);
+	if (!error)
+		region_size_note(region, req);
 	req->done = req->then;
 	region_leave(region);
 	req->done(req, error);
@@ -225,7 +226,8 @@ static void sync_there(struct loop_task *task)
 /* Bytes of a file whose name a reboot would lose are not durable: the state directory must be up to date too. */
 static void sync_done(struct backend_req *req, int error)
 {
-	if (error || (state_clean(req->region->regiond->state) && !atomic_load(&req->region->size_changed))) {
+	/* in this order: see region-size.c */
+	if (error || (region_size_mirrored(req->region) && state_clean(req->region->regiond->state))) {
 		request_done(req, error);
 		return;
 	}
@@ -350,8 +352,6 @@ bool region_has_waiting(struct region *region)
 	return any;
 }
 
-static void size_later(struct region *region);
-
 /* Any thread: have the main loop look at the region. */
 void region_kick(struct region *region)
 {
@@ -366,8 +366,7 @@ void region_kicked(struct loop_task *task)
 	struct region *region = container_of(task, struct region, kick);
 
 	atomic_store(&region->kicked, false);
-	if (atomic_load(&region->size_changed))
-		size_later(region);
+	region_mirror_size_later(region);
 	region_advance(region);
 	region_put(region);
 }
@@ -398,11 +397,11 @@ static bool info_update(struct region_info *info, const struct netlink_attrs *at
 {
 	bool changed = false;
 
+	/* the size is region-size.c's */
 	if (netlink_has(attrs, PATH) && *attrs->path)
 		changed |= set_string(&info->path, attrs->path);
 	if (netlink_has(attrs, SOURCE) && *attrs->source)
 		changed |= set_string(&info->source, attrs->source);
-	SET(SIZE, size);
 	SET(MODE, mode);
 	SET(UID, uid);
 	SET(GID, gid);
@@ -428,6 +427,7 @@ static void recall(struct region *region)
 struct region *region_update(struct regions *regions, const struct netlink_attrs *attrs)
 {
 	struct region *region = netlink_has(attrs, REGION) ? region_know(regions, attrs->region) : NULL;
+	bool news;
 
 	if (!region)
 		return NULL;
@@ -436,38 +436,13 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 		region->unlinked = true;
 	if (!region->mirrored)
 		recall(region);
-	if (info_update(&region->info, attrs) || !region->mirrored)
-		region_mirror(region);
+	news = info_update(&region->info, attrs);
 	if (netlink_has(attrs, SIZE))
-		atomic_store(&region->size, attrs->size);
+		news |= region_size_heard(region, attrs->size, attrs->asked_ns);
+	if (news || !region->mirrored)
+		region_mirror(region);
 	region_put(region);
 	return region;
-}
-
-void region_mirror_size(struct region *region)
-{
-	if (!atomic_exchange(&region->size_changed, false))
-		return;
-	region->info.size = atomic_load(&region->size);
-	region_mirror(region);
-}
-
-static void size_settled(struct loop_timer *timer)
-{
-	struct region *region = container_of(timer, struct region, size_timer);
-
-	region_mirror_size(region);
-	region_put(region);
-}
-
-/* While a file grows it is enough to write that down now and then; a SYNC doesn't wait for this. */
-static void size_later(struct region *region)
-{
-	if (region->size_timer.slot || atomic_load(&region->forgotten))
-		return;
-	region->size_timer.fire = size_settled;
-	region_get(region);
-	loop_timer_set(region->regiond->loop, &region->size_timer, SIZE_MS);
 }
 
 /* What has neither a name nor bytes is nothing to keep. */

@@ -69,7 +69,8 @@ struct region {
 	bool mirrored;			/* the state directory has heard of it */
 	bool refreshing, refresh_again;	/* events.c's: the kernel is being asked about it */
 	_Atomic uint64_t size;		/* as WRITE and RESIZE have made it; info.size follows */
-	atomic_bool size_changed;
+	_Atomic uint64_t size_at;	/* loop_now_ns() when a request began to change it last */
+	atomic_uint size_changes, size_mirrored;	/* region-size.c's */
 	struct loop_timer size_timer;
 	bool local_told;		/* the kernel knows a file of its bytes */
 	bool stale_source;		/* the source changed while the backend was being opened */

@@ -255,6 +255,30 @@ static void probed(struct probe *probe, void *arg, int error, const char *why)
 	add_now(restore);
 }
 
+/*
+ * ---- a mirrored region may have been written behind the size that was written down last: what nobody has synced, but the source
+ * has, is not to be hidden, since the next append would stand in its place ----
+ */
+
+static void looked(struct probe *probe, void *arg, int error, const char *why)
+{
+	struct restore *restore = arg;
+	struct region_info *info = &restore->now->info;
+
+	if (error)
+		log_debug("region %s: its source does not tell its size: %s", info->path, why);
+	else if (!probe->fixed_size && probe->size > info->size)
+		info->size = probe->size;
+	probe_free(probe);
+	add_now(restore);
+}
+
+static bool wants_look(const struct todo *todo)
+{
+	return !todo->declared && todo->info.source && !(todo->info.flags & REGIONFS_REGION_FIXED_SIZE) &&
+	       backend_local(todo->info.source);
+}
+
 static void add_next(struct restore *restore)
 {
 	struct list *entry = list_pop(&restore->todo);
@@ -268,6 +292,8 @@ static void add_next(struct restore *restore)
 	info = &restore->now->info;
 	if (restore->now->declared && info->source)
 		probe_start(restore->regiond, info->source, info->size, info->chunk, probed, restore);
+	else if (wants_look(restore->now))
+		probe_look(restore->regiond, info->source, looked, restore);
 	else
 		add_now(restore);
 }

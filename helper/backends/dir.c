@@ -392,6 +392,7 @@ const struct backend_ops dir_backend = {
 	.scheme = "dir",
 	.summary = "dir:PATH: a directory with a file for each chunk",
 	.size = sizeof(struct dir),
+	.local = true,
 	.check = dir_check,
 	.open = dir_open,
 	.close = dir_close,

@@ -485,6 +485,7 @@ const struct backend_ops file_backend = {
 	.scheme = "file",
 	.summary = "file:PATH: one file, or a block device",
 	.size = sizeof(struct file),
+	.local = true,
 	.check = file_check,
 	.open = file_open,
 	.close = file_close,

@@ -458,6 +458,7 @@ const struct backend_ops memory_backend = {
 	.scheme = "memory",
 	.summary = "memory:SIZE: files on a tmpfs; they outlive the helper, not a reboot",
 	.size = sizeof(struct memory),
+	.local = true,
 	.check = memory_check,
 	.open = memory_open,
 	.close = memory_close,
