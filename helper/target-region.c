@@ -5,7 +5,7 @@
  * it is answered, the range is dropped from the page cache, so that readers here see it.
  *
  * Writers exclude one another: while a peer has the region open for writing, it is read-only here, and a peer is refused
- * while a program here has it open for writing.
+ * while a program here has it open for writing (target-claim.c).
  *
  * Ranges are told to the kernel in batches: while one netlink call is under way, what comes is collected for the next. A
  * request is always covered by a call that began after it came.
@@ -15,36 +15,8 @@
 #include <string.h>
 
 #include "log.h"
-#include "netlink.h"
-#include "region.h"
 #include "regiond.h"
-#include "target.h"
-
-/* A request on its way through a batch. */
-struct step {
-	struct list list;
-	uint64_t offset, end;		/* end 0: to the end of the region */
-	void (*then)(struct step *step, int error);
-};
-
-struct batch {
-	struct netlink_call call;
-	struct shared *shared;
-	uint8_t cmd;
-	bool busy;
-	struct list next, running;
-};
-
-struct shared {
-	struct target target;
-	struct region *region;
-	struct batch writeback, invalidate;
-	bool plain;
-	bool revoked;			/* we have made it read-only */
-	struct netlink_call call;	/* of claim */
-	void (*claimed)(void *arg, int error, const char *why);
-	void *claim_arg;
-};
+#include "target-private.h"
 
 /* A request that needs the kernel before or after the backend. */
 struct shared_req {
@@ -53,11 +25,6 @@ struct shared_req {
 	struct backend_req *outer;
 	struct backend_req inner;
 };
-
-static struct shared *to_shared(struct target *target)
-{
-	return container_of(target, struct shared, target);
-}
 
 /* ---- batches ---- */
 
@@ -236,7 +203,7 @@ static void shared_info(struct target *target, struct wire_info *info)
 	struct region *region = to_shared(target)->region;
 	const struct backend_caps *caps;
 
-	info->size = region->info.size;
+	info->size = atomic_load(&region->size);
 	info->epoch = region->info.epoch;
 	info->lineage = region->info.lineage;
 	info->mode = region->info.mode;
@@ -249,97 +216,6 @@ static void shared_info(struct target *target, struct wire_info *info)
 		info->flags &= ~WIRE_INFO_RESIZE;
 	if (caps->read_only)
 		info->flags |= WIRE_INFO_READ_ONLY;
-}
-
-/* ---- one writer ---- */
-
-static void claim_end(struct shared *shared, int error, const char *why)
-{
-	shared->claimed(shared->claim_arg, error, why);
-}
-
-static void claim_revoked(struct netlink_call *call, int error, const char *why)
-{
-	struct shared *shared = container_of(call, struct shared, call);
-
-	shared->revoked = !error;
-	claim_end(shared, error, why);
-}
-
-static void set_read_only(struct shared *shared, struct netlink_call *call, bool on)
-{
-	memset(&call->attrs, 0, sizeof(call->attrs));
-	call->cmd = REGIONFS_CMD_REGION_SET;
-	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
-	netlink_set(&call->attrs, FLAGS, flags, on ? REGIONFS_REGION_READ_ONLY : 0);
-	netlink_set(&call->attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY);
-	netlink_call(shared->region->regiond->netlink, call);
-}
-
-/* What the kernel says of it; the answer itself comes in claim_looked(). */
-static void claim_item(struct netlink_call *call, const struct netlink_attrs *attrs)
-{
-	call->attrs.writers = attrs->writers;
-	call->attrs.flags = attrs->flags;
-}
-
-static void claim_looked(struct netlink_call *call, int error, const char *why)
-{
-	struct shared *shared = container_of(call, struct shared, call);
-
-	if (error) {
-		claim_end(shared, error, why);
-	} else if (call->attrs.flags & REGIONFS_REGION_READ_ONLY) {
-		claim_end(shared, -EROFS, "it is read-only there");
-	} else if (call->attrs.writers) {
-		claim_end(shared, -EBUSY, "a program there has it open for writing");
-	} else {
-		call->item = NULL;
-		call->done = claim_revoked;
-		set_read_only(shared, call, true);
-	}
-}
-
-static void shared_claim(struct target *target,
-			 void (*done)(void *arg, int error, const char *why), void *arg)
-{
-	struct shared *shared = to_shared(target);
-	struct netlink_call *call = &shared->call;
-
-	shared->claimed = done;
-	shared->claim_arg = arg;
-	if (shared->plain) {
-		done(arg, -EROFS, "it is being migrated");
-		return;
-	}
-	memset(call, 0, sizeof(*call));
-	call->cmd = REGIONFS_CMD_REGION_GET;
-	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
-	call->item = claim_item;
-	call->done = claim_looked;
-	netlink_call(shared->region->regiond->netlink, call);
-}
-
-static void released(struct netlink_call *call, int error, const char *why)
-{
-	if (error)
-		log_warning("a region stays read-only after its last peer: %s", *why ? why : strerror(-error));
-	free(call);
-}
-
-static void shared_release(struct target *target)
-{
-	struct shared *shared = to_shared(target);
-	struct netlink_call *call;
-
-	if (!shared->revoked)
-		return;
-	shared->revoked = false;
-	call = calloc(1, sizeof(*call));
-	if (!call)
-		return;
-	call->done = released;
-	set_read_only(shared, call, false);
 }
 
 static void shared_close(struct target *target)

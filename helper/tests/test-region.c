@@ -3,118 +3,7 @@
  * A region over a real file and a fake kernel: its size, as requests make it, gets to the state directory before a SYNC is
  * answered.
  */
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "tap.h"
-#include "fake-kernel.h"
-#include "../config.h"
-#include "../region.h"
-#include "../regiond.h"
-#include "../state-record.h"
-#include "../state.h"
-
-static char dir[] = "/tmp/test-region.XXXXXX";
-static char source[80], file[64];
-static struct config config = { .name = (char *)"test", .source = (char *)"memory:" };
-static struct regiond regiond = { .config = &config };
-
-/* ---- the parts of a helper that a region needs ---- */
-
-static int snapshot_region(struct region *region, void *arg)
-{
-	if (region->mirrored)
-		record_region(arg, &region->info, region->unlinked);
-	return 0;
-}
-
-static void snapshot(void *arg, struct text *text)
-{
-	region_each(regiond.regions, snapshot_region, text);
-}
-
-static void failed(void *arg, int error)
-{
-	tap_ok(false, "the state directory is written");
-}
-
-static void helper_open(uint64_t size)
-{
-	char why[256] = "";
-
-	if (loop_open(&regiond.loop, 0) || state_open(&regiond.state, dir, why, sizeof(why)) ||
-	    regions_open(&regiond.regions, &regiond))
-		printf("# %s\n", why), exit(99);
-	state_start(regiond.state, regiond.loop, snapshot, failed, NULL);
-	fake_open(regiond.loop);
-	fake.size = size;
-	fake.source = source;
-}
-
-static void timed_out(struct loop_timer *timer)
-{
-	printf("# no end in sight\n");
-	exit(98);
-}
-
-/* Until somebody calls loop_stop(). */
-static void turn(void)
-{
-	struct loop_timer timer = { .fire = timed_out };
-
-	loop_timer_set(regiond.loop, &timer, 20000);
-	loop_run(regiond.loop);
-	loop_timer_cancel(regiond.loop, &timer);
-	loop_again(regiond.loop);
-}
-
-static void is_shut(struct region *region, void *arg)
-{
-	loop_post(regiond.loop, arg);
-}
-
-static void stop_now(struct loop_task *task)
-{
-	loop_stop(regiond.loop);
-}
-
-static void helper_end(void)
-{
-	struct region *region = region_find(regiond.regions, FAKE_REGION);
-	struct loop_task stop = { .run = stop_now };
-
-	region_shutdown(region, is_shut, &stop);
-	turn();
-	region_put(region);
-	state_close(regiond.state);
-	regions_close(regiond.regions);
-	loop_close(regiond.loop);
-}
-
-/* ---- requests ---- */
-
-static int last_error;
-
-static void on_done(struct backend_req *req, int error)
-{
-	last_error = error;
-	loop_stop(regiond.loop);
-}
-
-static int request(enum backend_op op, uint64_t offset, uint64_t length, uint64_t arg)
-{
-	static char data[65536];
-	struct backend_req req = {
-		.op = op, .offset = offset, .length = length, .arg = arg, .data = data, .loop = regiond.loop,
-		.done = on_done,
-	};
-
-	memset(data, 'x', sizeof(data));
-	region_submit(regiond.regions, FAKE_REGION, &req);
-	turn();
-	return last_error;
-}
+#include "fake-helper.h"
 
 /* The size that a helper would restore, if this were the end. */
 static long long kept_size(void)
@@ -135,14 +24,8 @@ static long long kept_size(void)
 	return size;
 }
 
-static void empty_file(void)
-{
-	close(open(file, O_CREAT | O_TRUNC | O_RDWR, 0600));
-}
-
 static void test_grow(void)
 {
-	empty_file();
 	helper_open(0);
 	tap_number(request(BACKEND_WRITE, 0, 5000, 0), 0, "a WRITE makes an empty file grow");
 	tap_number(request(BACKEND_SYNC, 0, 0, 0), 0, "it is synced");
@@ -162,7 +45,6 @@ static void test_late_answer(void)
 {
 	struct netlink_attrs attrs = { .asked_ns = 0 };
 
-	empty_file();
 	helper_open(0);
 	request(BACKEND_WRITE, 0, 5000, 0);
 	netlink_set(&attrs, REGION, region, FAKE_REGION);
@@ -184,10 +66,8 @@ int main(void)
 {
 	char command[96];
 
-	if (!mkdtemp(dir))
+	if (helper_dir())
 		return 99;
-	snprintf(file, sizeof(file), "%s/bytes", dir);
-	snprintf(source, sizeof(source), "file:%s", file);
 	test_grow();
 	test_late_answer();
 	snprintf(command, sizeof(command), "rm -rf %s %s.copy", dir, dir);

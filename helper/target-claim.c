@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * target-claim: a peer becomes the writer of a region here. Nobody here may have it open for writing; it becomes read-only; then
+ * all that programs here have written before is brought to the backend. Only after that is the peer let in: its WRITEs go
+ * to the backend past the kernel, and one that the kernel still had would land on top of them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "regiond.h"
+#include "target-private.h"
+
+static void claim_end(struct shared *shared, int error, const char *why)
+{
+	shared->claimed(shared->claim_arg, error, why);
+}
+
+static struct netlink_call *claim_call(struct shared *shared, uint8_t cmd,
+				       void (*done)(struct netlink_call *call, int error, const char *why))
+{
+	struct netlink_call *call = &shared->call;
+
+	memset(call, 0, sizeof(*call));
+	call->cmd = cmd;
+	call->done = done;
+	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
+	return call;
+}
+
+static void set_read_only(struct shared *shared, struct netlink_call *call, bool on)
+{
+	netlink_set(&call->attrs, FLAGS, flags, on ? REGIONFS_REGION_READ_ONLY : 0);
+	netlink_set(&call->attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY);
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
+/* ---- it can't be had after all: programs here may write again ---- */
+
+static void claim_undone(struct netlink_call *call, int error, const char *why)
+{
+	struct shared *shared = container_of(call, struct shared, call);
+
+	if (error)
+		log_warning("%s stays read-only: %s", shared->region->info.path, *why ? why : strerror(-error));
+	shared->revoked = error != 0;
+	claim_end(shared, shared->claim_error, shared->claim_why);
+}
+
+static void claim_undo(struct shared *shared, int error, const char *why)
+{
+	/* slow bytes are no reason to give up for good */
+	shared->claim_error = error == -EBUSY ? -EAGAIN : error;
+	snprintf(shared->claim_why, sizeof(shared->claim_why), "what programs there have written cannot be brought to its source: %s",
+		 *why ? why : strerror(-error));
+	set_read_only(shared, claim_call(shared, REGIONFS_CMD_REGION_SET, claim_undone), false);
+}
+
+/* ---- step by step ---- */
+
+static void claim_written(struct netlink_call *call, int error, const char *why)
+{
+	struct shared *shared = container_of(call, struct shared, call);
+
+	if (error)
+		claim_undo(shared, error, why);
+	else
+		claim_end(shared, 0, "");
+}
+
+static void claim_revoked(struct netlink_call *call, int error, const char *why)
+{
+	struct shared *shared = container_of(call, struct shared, call);
+
+	if (error) {
+		claim_end(shared, error, why);
+		return;
+	}
+	shared->revoked = true;
+	call = claim_call(shared, REGIONFS_CMD_WRITEBACK, claim_written);
+	netlink_flag(&call->attrs, SYNC);
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
+/* What the kernel says of it; the answer itself comes in claim_looked(). */
+static void claim_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	call->attrs.writers = attrs->writers;
+	call->attrs.flags = attrs->flags;
+}
+
+static void claim_looked(struct netlink_call *call, int error, const char *why)
+{
+	struct shared *shared = container_of(call, struct shared, call);
+
+	if (error)
+		claim_end(shared, error, why);
+	else if (call->attrs.flags & REGIONFS_REGION_READ_ONLY)
+		claim_end(shared, -EROFS, "it is read-only there");
+	else if (call->attrs.writers)
+		claim_end(shared, -EBUSY, "a program there has it open for writing");
+	else
+		set_read_only(shared, claim_call(shared, REGIONFS_CMD_REGION_SET, claim_revoked), true);
+}
+
+void shared_claim(struct target *target, void (*done)(void *arg, int error, const char *why), void *arg)
+{
+	struct shared *shared = to_shared(target);
+	struct netlink_call *call;
+
+	shared->claimed = done;
+	shared->claim_arg = arg;
+	if (shared->plain) {
+		done(arg, -EROFS, "it is being migrated");
+		return;
+	}
+	call = claim_call(shared, REGIONFS_CMD_REGION_GET, claim_looked);
+	call->item = claim_item;
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
+/* ---- the end ---- */
+
+static void released(struct netlink_call *call, int error, const char *why)
+{
+	if (error)
+		log_warning("a region stays read-only after its last peer: %s", *why ? why : strerror(-error));
+	free(call);
+}
+
+void shared_release(struct target *target)
+{
+	struct shared *shared = to_shared(target);
+	struct netlink_call *call;
+
+	if (!shared->revoked)
+		return;
+	shared->revoked = false;
+	call = calloc(1, sizeof(*call));
+	if (!call)
+		return;
+	call->cmd = REGIONFS_CMD_REGION_SET;
+	call->done = released;
+	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
+	set_read_only(shared, call, false);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What target-region.c, target-claim.c and target-size.c share. The main loop's alone. */
+#ifndef REGIONFS_TARGET_PRIVATE_H
+#define REGIONFS_TARGET_PRIVATE_H
+
+#include "netlink.h"
+#include "region.h"
+#include "target.h"
+
+struct shared;
+
+/* A request on its way through a batch. */
+struct step {
+	struct list list;
+	uint64_t offset, end;		/* end 0: to the end of the region */
+	void (*then)(struct step *step, int error);
+};
+
+struct batch {
+	struct netlink_call call;
+	struct shared *shared;
+	uint8_t cmd;
+	bool busy;
+	struct list next, running;
+};
+
+struct shared {
+	struct target target;
+	struct region *region;
+	struct batch writeback, invalidate;
+	bool plain;
+	/* target-claim.c's */
+	bool revoked;			/* we have made it read-only */
+	struct netlink_call call;
+	int claim_error;		/* why it is being given back */
+	char claim_why[256];
+	void (*claimed)(void *arg, int error, const char *why);
+	void *claim_arg;
+};
+
+static inline struct shared *to_shared(struct target *target)
+{
+	return container_of(target, struct shared, target);
+}
+
+/* ---- target-claim.c: of target_ops ---- */
+
+void shared_claim(struct target *target, void (*done)(void *arg, int error, const char *why), void *arg);
+void shared_release(struct target *target);
+
+#endif
