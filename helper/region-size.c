@@ -24,7 +24,7 @@ static void size_grow(struct region *region, uint64_t end)
 {
 	uint64_t size = atomic_load(&region->size);
 
-	if (size >= end)
+	if (size > end)
 		return;
 	atomic_store(&region->size_at, loop_now_ns());
 	while (size < end)

@@ -89,12 +89,15 @@ static void claim_item(struct netlink_call *call, const struct netlink_attrs *at
 {
 	call->attrs.writers = attrs->writers;
 	call->attrs.flags = attrs->flags;
+	call->attrs.size = attrs->size;
 }
 
 static void claim_looked(struct netlink_call *call, int error, const char *why)
 {
 	struct shared *shared = container_of(call, struct shared, call);
 
+	/* Until it is given back, nobody but us changes it. */
+	shared->size = error ? 0 : call->attrs.size;
 	if (error)
 		claim_end(shared, error, why);
 	else if (call->attrs.flags & REGIONFS_REGION_READ_ONLY)

@@ -16,6 +16,14 @@ struct step {
 	void (*then)(struct step *step, int error);
 };
 
+/* A request on its way to make the kernel know of a size. */
+struct size_step {
+	struct list list;
+	uint64_t size;
+	bool exact;			/* RESIZE: not only at least so much */
+	void (*then)(struct size_step *step, int error);
+};
+
 struct batch {
 	struct netlink_call call;
 	struct shared *shared;
@@ -29,6 +37,11 @@ struct shared {
 	struct region *region;
 	struct batch writeback, invalidate;
 	bool plain;
+	/* target-size.c's */
+	uint64_t size;			/* the kernel's, as it has said in claim, or was told since */
+	struct list sizing;		/* steps; the first one is under way */
+	unsigned int size_tries;
+	struct netlink_call size_call;
 	/* target-claim.c's */
 	bool revoked;			/* we have made it read-only */
 	struct netlink_call call;
@@ -47,5 +60,10 @@ static inline struct shared *to_shared(struct target *target)
 
 void shared_claim(struct target *target, void (*done)(void *arg, int error, const char *why), void *arg);
 void shared_release(struct target *target);
+
+/* ---- target-size.c ---- */
+
+/* The kernel learns of the size, if it doesn't know; then step->then(), maybe from within. */
+void shared_size(struct shared *shared, struct size_step *step);
 
 #endif

@@ -2,7 +2,9 @@
 /*
  * target: a region of this instance. Its bytes are the backend's and, where programs here have written, the kernel's
  * page cache's. So before a READ is served, what is dirty in its range is written back; and after a peer's WRITE, before
- * it is answered, the range is dropped from the page cache, so that readers here see it.
+ * it is answered, the kernel is told of a new size (target-size.c) and the range is dropped from the page cache, so that readers
+ * here see it. The kernel reads the file of a memory region itself (region-local.c), but only into a locked page, which
+ * dropping waits for: what it read before the peer's WRITE was done goes as well.
  *
  * Writers exclude one another: while a peer has the region open for writing, it is read-only here, and a peer is refused
  * while a program here has it open for writing (target-claim.c).
@@ -14,13 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "region-private.h"
 #include "regiond.h"
 #include "target-private.h"
 
 /* A request that needs the kernel before or after the backend. */
 struct shared_req {
 	struct step step;
+	struct size_step size;
 	struct shared *shared;
 	struct backend_req *outer;
 	struct backend_req inner;
@@ -106,40 +109,39 @@ static void invalidated(struct step *step, int error)
 	req_end(container_of(step, struct shared_req, step), error);
 }
 
-static void size_told(struct netlink_call *call, int error, const char *why)
+static void invalidate(struct shared_req *req)
 {
-	if (error)
-		log_warning("the kernel did not take a region's new size: %s", *why ? why : strerror(-error));
-	free(call);
+	req->step.then = invalidated;
+	batch_add(req->shared, &req->shared->invalidate, &req->step);
 }
 
-/* The kernel learns of the size that a peer has set. */
-static void tell_size(struct shared *shared, uint64_t size)
+static void sized(struct size_step *step, int error)
 {
-	struct netlink_call *call = calloc(1, sizeof(*call));
+	struct shared_req *req = container_of(step, struct shared_req, size);
 
-	if (!call)
+	if (error) {
+		req_end(req, error);
 		return;
-	call->cmd = REGIONFS_CMD_REGION_SET;
-	call->done = size_told;
-	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
-	netlink_set(&call->attrs, SIZE, size, size);
-	netlink_call(shared->region->regiond->netlink, call);
+	}
+	/* once more: what the kernel was asked before it was told may have been heard since the backend was done */
+	region_size_note(req->shared->region, &req->inner);
+	invalidate(req);
 }
 
 static void inner_done(struct backend_req *inner, int error)
 {
 	struct shared_req *req = container_of(inner, struct shared_req, inner);
-	struct shared *shared = req->shared;
 
 	if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC) {
 		req_end(req, error);
-		return;
+	} else if (inner->op == BACKEND_DISCARD) {
+		invalidate(req);
+	} else {
+		req->size.exact = inner->op == BACKEND_RESIZE;
+		req->size.size = inner->length + (req->size.exact ? 0 : inner->offset);
+		req->size.then = sized;
+		shared_size(req->shared, &req->size);
 	}
-	if (inner->op == BACKEND_RESIZE)
-		tell_size(shared, inner->length);
-	req->step.then = invalidated;
-	batch_add(shared, &shared->invalidate, &req->step);
 }
 
 static void to_backend(struct step *step, int error)
@@ -251,6 +253,7 @@ int target_region(struct target **target, struct region *region)
 		return -ENOMEM;
 	shared->target.ops = &shared_ops;
 	shared->region = region_get(region);
+	list_init(&shared->sizing);
 	batch_init(shared, &shared->writeback, REGIONFS_CMD_WRITEBACK);
 	batch_init(shared, &shared->invalidate, REGIONFS_CMD_INVALIDATE);
 	*target = &shared->target;

@@ -51,6 +51,15 @@ fails 'A cannot write meanwhile' dd if=/dev/zero of="$a/db" bs=4096 count=1 conv
 ok 'B makes it larger' truncate -s $((size + 123456)) "$b/db"
 sync "$b/db"
 is "$(stat -c %s "$a/db")" $((size + 123456)) 'A knows of that'
+must tail -c 1000 "$a/db"
+ok 'B appends' dd if=/dev/urandom of="$b/db" bs=10000 count=3 oflag=append conv=notrunc,fsync
+is "$(stat -c %s "$a/db")" $((size + 153456)) 'A knows of that, too'
+ok 'and sees the bytes' same "$a/db" "$b/db"
+ok 'B truncates' truncate -s $((size + 100)) "$b/db"
+must sync "$b/db"
+is "$(stat -c %s "$a/db")" $((size + 100)) 'A knows'
+ok 'B appends little by little' dd if=/dev/urandom of="$b/db" bs=777 count=5 oflag=append conv=notrunc,fsync
+ok 'A has all of it' same "$a/db" "$b/db"
 
 # ---- the helper of B is killed with dirty bytes, and the next one writes them ----
 dd if=/dev/urandom of="$b/db" bs=64k seek=20 count=10 conv=notrunc 2>/dev/null
@@ -70,4 +79,9 @@ ok 'a write that waited for the wire ends' ended $writing 60
 ok 'A has all of it, again' same "$work/copy" "$a/db"
 must on b rm db
 ok 'A can write again when B has let go' wait_for 20 dd if=/dev/zero of="$a/db" bs=4096 count=1 conv=notrunc
+dd if=/dev/zero of="$work/copy" bs=4096 count=1 conv=notrunc 2>/dev/null
+must dd if="$work/data" of="$a/db" bs=1000 count=1 oflag=append conv=notrunc
+must dd if="$work/data" of="$work/copy" bs=1000 count=1 oflag=append conv=notrunc
+drop_caches
+ok 'and appends behind what B has appended' same "$work/copy" "$a/db"
 done_testing

@@ -84,6 +84,105 @@ static void test_claim(void)
 	target_end();
 }
 
+/* ---- past the end ---- */
+
+struct peer_req {
+	struct backend_req req;
+	bool told;
+	int error;
+};
+
+static void on_peer_done(struct backend_req *req, int error)
+{
+	struct peer_req *peer = container_of(req, struct peer_req, req);
+
+	peer->told = true;
+	peer->error = error;
+}
+
+static void peer_start(struct peer_req *peer, enum backend_op op, uint64_t offset, uint64_t length, uint64_t arg)
+{
+	static char data[65536];
+
+	memset(peer, 0, sizeof(*peer));
+	peer->req = (struct backend_req){
+		.op = op, .offset = offset, .length = length, .arg = arg, .data = data, .loop = regiond.loop,
+		.done = on_peer_done,
+	};
+	target->ops->submit(target, &peer->req);
+}
+
+/* The backend works in threads of the kernel's. */
+static void peer_wait(struct peer_req *peer)
+{
+	for (int i = 0; i < 20000 && !peer->told; i++) {
+		settle();
+		usleep(100);
+	}
+	settle();
+}
+
+static void peer_do(enum backend_op op, uint64_t offset, uint64_t length, uint64_t arg)
+{
+	struct peer_req peer;
+
+	fake.log[0] = '\0';
+	peer_start(&peer, op, offset, length, arg);
+	peer_wait(&peer);
+	tap_ok(peer.told && !peer.error, "it is answered");
+}
+
+static long long known_size(void)
+{
+	struct region *region = region_find(regiond.regions, FAKE_REGION);
+	uint64_t size = atomic_load(&region->size);
+
+	region_put(region);
+	return (long long)size;
+}
+
+static void test_append(void)
+{
+	struct peer_req first, second;
+
+	target_open(5000);
+	claim();
+	settle();
+	peer_do(BACKEND_WRITE, 0, 5000, 0);
+	tap_is(fake.log, " invalidate", "a WRITE inside only drops its range");
+	peer_do(BACKEND_WRITE, 5000, 3000, 0);
+	tap_is(fake.log, " size=8000 invalidate", "a WRITE past the end tells the kernel of the size, then drops its range");
+	peer_do(BACKEND_WRITE, 7000, 1000, 0);
+	tap_is(fake.log, " invalidate", "once");
+	fake.last_page_dirty = true;
+	peer_do(BACKEND_WRITE, 8000, 1000, 0);
+	tap_is(fake.log, " size=9000 writeback size=9000 invalidate", "a dirty last page is written back first");
+	peer_do(BACKEND_RESIZE, 0, 4000, 4000);
+	tap_is(fake.log, " size=4000 invalidate", "a RESIZE tells the kernel");
+	peer_do(BACKEND_RESIZE, 0, 4000, 1000);
+	tap_is(fake.log, " size=4000 invalidate", "also when it leaves the size as it was");
+
+	fake.log[0] = '\0';
+	fake.hold = 1u << REGIONFS_CMD_REGION_SET;
+	peer_start(&first, BACKEND_WRITE, 4000, 2000, 0);
+	peer_start(&second, BACKEND_WRITE, 6000, 2000, 0);
+	for (int i = 0; i < 100; i++)
+		settle();
+	tap_ok(!first.told && !second.told, "nothing is answered before the kernel knows");
+	fake_release();
+	peer_wait(&first);
+	peer_wait(&second);
+	tap_ok(first.told && second.told && !first.error && !second.error && fake.size == 8000,
+	       "of two, the farther end stands");
+	tap_number(known_size(), 8000, "and the helper knows it");
+
+	fake.error[REGIONFS_CMD_REGION_SET] = -EFBIG;
+	peer_start(&first, BACKEND_WRITE, 10000, 2000, 0);
+	peer_wait(&first);
+	tap_number(first.error, -EFBIG, "what the kernel does not take is an error of the peer's");
+	target_end();
+}
+
 int main(void)
 {
 	char command[96];
@@ -91,6 +190,7 @@ int main(void)
 	if (helper_dir())
 		return 99;
 	test_claim();
+	test_append();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) ? 99 : tap_end();
 }
