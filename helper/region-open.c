@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* region-open: bringing a region's backend there, closing it, and the end of a region. All on the main loop. */
+/* region-open: bringing a region's backend there. All on the main loop. Its end is in region-close.c. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -98,8 +98,6 @@ static void note_failure(struct region *region, int error, const char *why)
 		log_warning("region %s (#%" PRIu64 "): %s", region->info.path ? region->info.path : "?", region->info.id, why);
 }
 
-static void destroy_answer(struct region *region);
-
 static void open_failed(struct region *region, int error)
 {
 	region->give_up_at = 0;
@@ -109,7 +107,7 @@ static void open_failed(struct region *region, int error)
 	tell_openers(region, error);
 	region_release_waiting(region, error);
 	if (region->destroy)
-		destroy_answer(region);
+		region_destroyed(region);
 }
 
 static void retry_now(struct loop_timer *timer)
@@ -176,16 +174,6 @@ static void note_open(struct region *region)
 	list_add(&regions->open, &region->open);
 	if (++regions->nr_open > OPEN_MAX)
 		close_one(regions);
-}
-
-static struct backend *take_backend(struct region *region)
-{
-	struct backend *backend = region->backend;
-
-	region->backend = NULL;
-	list_del(&region->open);
-	region->regiond->regions->nr_open--;
-	return backend;
 }
 
 static void job_ready(struct region_job *job)
@@ -319,7 +307,7 @@ static void job_ask(struct region_job *job)
 	netlink_call(job->region->regiond->netlink, &job->call);
 }
 
-static void start_open(struct region *region)
+void region_start_open(struct region *region)
 {
 	struct region_job *job = calloc(1, sizeof(*job));
 
@@ -337,120 +325,6 @@ static void start_open(struct region *region)
 		job_ask(job);
 }
 
-/* ---- the end of a region ---- */
-
-static void destroy_answer(struct region *region)
-{
-	struct backend_req *req = region->destroy;
-
-	region->destroy = NULL;
-	if (req) {
-		backend_done(req, 0);
-		region_put(region);
-	}
-	region_forget(region);
-}
-
-static bool wants_deletion(const struct region *region)
-{
-	return region->info.source && (region->info.purge || backend_owned(region->info.source));
-}
-
-struct destroy {
-	struct backend_req req;
-	struct region *region;
-	struct backend *backend;
-};
-
-static void destroy_closed(void *arg)
-{
-	struct region *region = arg;
-
-	atomic_store(&region->state, REGION_GONE);
-	destroy_answer(region);
-	region_put(region);
-}
-
-static void destroy_done(struct backend_req *req, int error)
-{
-	struct destroy *destroy = container_of(req, struct destroy, req);
-	struct region *region = destroy->region;
-	struct backend *backend = destroy->backend;
-
-	if (error)
-		log_warning("%s could not be deleted: %s", region->info.source, strerror(-error));
-	free(destroy);
-	backend_close(backend, destroy_closed, region);
-}
-
-/* No request is in the backend any more, and the region has let go of it. */
-static void destroy_bytes(struct region *region, struct backend *backend)
-{
-	struct destroy *destroy = wants_deletion(region) ? calloc(1, sizeof(*destroy)) : NULL;
-
-	region_get(region);
-	if (!destroy) {
-		backend_close(backend, destroy_closed, region);
-		return;
-	}
-	destroy->region = region;
-	destroy->backend = backend;
-	destroy->req.op = BACKEND_DESTROY;
-	destroy->req.loop = region->regiond->loop;
-	destroy->req.done = destroy_done;
-	backend_submit(backend, &destroy->req);
-}
-
-/* An earlier helper may have been the one who knew it. */
-static void recall_source(struct region *region)
-{
-	const struct region_info *info = state_find(region->regiond->state, region->info.id);
-
-	if (region->info.source || !info || !info->source)
-		return;
-	region->info.source = strdup(info->source);
-	region->info.purge = info->purge;
-}
-
-static void advance_destroy(struct region *region, enum region_state state)
-{
-	recall_source(region);
-	if (state == REGION_READY) {
-		atomic_store(&region->state, REGION_CLOSING);
-		region_advance(region);
-	} else if (wants_deletion(region)) {
-		start_open(region);
-	} else {
-		destroy_answer(region);
-	}
-}
-
-/* ---- closing ---- */
-
-static void backend_is_closed(void *arg)
-{
-	struct region *region = arg;
-
-	region->stale_source = false;
-	atomic_store(&region->state, REGION_NEW);
-	region_advance(region);
-	region_put(region);
-}
-
-static void advance_closing(struct region *region)
-{
-	struct backend *backend;
-
-	/* once: a kick in the meantime finds no backend to close */
-	if (atomic_load(&region->in_flight) || !region->backend)
-		return;
-	backend = take_backend(region);
-	if (region->destroy)
-		destroy_bytes(region, backend);
-	else
-		backend_close(backend, backend_is_closed, region_get(region));
-}
-
 /* ---- the driver ---- */
 
 static bool is_wanted(struct region *region)
@@ -463,7 +337,7 @@ void region_advance(struct region *region)
 	enum region_state state = atomic_load(&region->state);
 
 	if (region->destroy && (state == REGION_NEW || state == REGION_READY || state == REGION_FAILED)) {
-		advance_destroy(region, state);
+		region_advance_destroy(region, state);
 		return;
 	}
 	switch (state) {
@@ -471,17 +345,17 @@ void region_advance(struct region *region)
 		if (loop_now_ns() < region->retry_at && is_wanted(region))
 			open_failed(region, region->error);
 		else if (is_wanted(region))
-			start_open(region);
+			region_start_open(region);
 		break;
 	case REGION_NEW:
 		if (is_wanted(region))
-			start_open(region);
+			region_start_open(region);
 		break;
 	case REGION_READY:
 		region_release_waiting(region, 0);
 		break;
 	case REGION_CLOSING:
-		advance_closing(region);
+		region_advance_closing(region);
 		break;
 	default:
 		break;
@@ -531,77 +405,4 @@ void region_set_chunk(struct region *region, uint32_t chunk)
 {
 	region->info.chunk = chunk;
 	region_mirror(region);
-}
-
-struct shutdown {
-	struct region *region;
-	void (*closed)(struct region *region, void *arg);
-	void *arg;
-};
-
-static void shutdown_closed(void *arg)
-{
-	struct shutdown *shutdown = arg;
-
-	shutdown->closed(shutdown->region, shutdown->arg);
-	free(shutdown);
-}
-
-void region_shutdown(struct region *region, void (*closed)(struct region *region, void *arg), void *arg)
-{
-	struct shutdown *shutdown = malloc(sizeof(*shutdown));
-
-	if (!shutdown || atomic_load(&region->state) != REGION_READY || atomic_load(&region->in_flight)) {
-		free(shutdown);
-		closed(region, arg);
-		return;
-	}
-	*shutdown = (struct shutdown){ region, closed, arg };
-	atomic_store(&region->state, REGION_GONE);
-	backend_close(take_backend(region), shutdown_closed, shutdown);
-}
-
-/* ---- everything that the kernel has ---- */
-
-struct dump {
-	struct netlink_call call;
-	struct regions *regions;
-	void (*done)(void *arg, int error);
-	void *arg;
-};
-
-static void dump_item(struct netlink_call *call, const struct netlink_attrs *attrs)
-{
-	region_update(container_of(call, struct dump, call)->regions, attrs);
-}
-
-static void dump_done(struct netlink_call *call, int error, const char *why)
-{
-	struct dump *dump = container_of(call, struct dump, call);
-
-	if (error)
-		log_warning("the kernel's regions could not be listed: %s", *why ? why : strerror(-error));
-	instance_suspect(dump->regions->regiond, error);
-	if (dump->done)
-		dump->done(dump->arg, error);
-	free(dump);
-}
-
-void regions_dump(struct regions *regions, void (*done)(void *arg, int error), void *arg)
-{
-	struct dump *dump = calloc(1, sizeof(*dump));
-
-	if (!dump) {
-		if (done)
-			done(arg, -ENOMEM);
-		return;
-	}
-	dump->regions = regions;
-	dump->done = done;
-	dump->arg = arg;
-	dump->call.cmd = REGIONFS_CMD_REGION_GET;
-	dump->call.dump = true;
-	dump->call.item = dump_item;
-	dump->call.done = dump_done;
-	netlink_call(regions->regiond->netlink, &dump->call);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What region.c and region-open.c share. */
+/* What the files region*.c share. */
 #ifndef REGIONFS_REGION_PRIVATE_H
 #define REGIONFS_REGION_PRIVATE_H
 
@@ -32,6 +32,15 @@ void region_kick(struct region *region);
 void region_kicked(struct loop_task *task);
 /* Main loop: does what the state and those who wait ask for. */
 void region_advance(struct region *region);
+/* ---- main loop: region-open.c and region-close.c ---- */
+
+void region_start_open(struct region *region);
+/* With region->destroy set, in one of the states in which nothing is under way. */
+void region_advance_destroy(struct region *region, enum region_state state);
+void region_advance_closing(struct region *region);
+/* It has ended: answers DESTROY, and forgets it. */
+void region_destroyed(struct region *region);
+
 /* Main loop, with a backend that has just been opened: the kernel may read its file itself, or may not any more. region-local.c */
 void region_tell_local(struct region *region);
 

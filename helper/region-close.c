@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+/* region-close: closing a region's backend, and the end of a region. All on the main loop. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "region-private.h"
+#include "regiond.h"
+#include "state.h"
+
+static struct backend *take_backend(struct region *region)
+{
+	struct backend *backend = region->backend;
+
+	region->backend = NULL;
+	list_del(&region->open);
+	region->regiond->regions->nr_open--;
+	return backend;
+}
+
+/* ---- the end of a region ---- */
+
+void region_destroyed(struct region *region)
+{
+	struct backend_req *req = region->destroy;
+
+	region->destroy = NULL;
+	if (req) {
+		backend_done(req, 0);
+		region_put(region);
+	}
+	region_forget(region);
+}
+
+static bool wants_deletion(const struct region *region)
+{
+	return region->info.source && (region->info.purge || backend_owned(region->info.source));
+}
+
+struct destroy {
+	struct backend_req req;
+	struct region *region;
+	struct backend *backend;
+};
+
+static void destroy_closed(void *arg)
+{
+	struct region *region = arg;
+
+	atomic_store(&region->state, REGION_GONE);
+	region_destroyed(region);
+	region_put(region);
+}
+
+static void destroy_done(struct backend_req *req, int error)
+{
+	struct destroy *destroy = container_of(req, struct destroy, req);
+	struct region *region = destroy->region;
+	struct backend *backend = destroy->backend;
+
+	if (error)
+		log_warning("%s could not be deleted: %s", region->info.source, strerror(-error));
+	free(destroy);
+	backend_close(backend, destroy_closed, region);
+}
+
+/* No request is in the backend any more, and the region has let go of it. */
+static void destroy_bytes(struct region *region, struct backend *backend)
+{
+	struct destroy *destroy = wants_deletion(region) ? calloc(1, sizeof(*destroy)) : NULL;
+
+	region_get(region);
+	if (!destroy) {
+		backend_close(backend, destroy_closed, region);
+		return;
+	}
+	destroy->region = region;
+	destroy->backend = backend;
+	destroy->req.op = BACKEND_DESTROY;
+	destroy->req.loop = region->regiond->loop;
+	destroy->req.done = destroy_done;
+	backend_submit(backend, &destroy->req);
+}
+
+/* An earlier helper may have been the one who knew it. */
+static void recall_source(struct region *region)
+{
+	const struct region_info *info = state_find(region->regiond->state, region->info.id);
+
+	if (region->info.source || !info || !info->source)
+		return;
+	region->info.source = strdup(info->source);
+	region->info.purge = info->purge;
+}
+
+void region_advance_destroy(struct region *region, enum region_state state)
+{
+	recall_source(region);
+	if (state == REGION_READY) {
+		atomic_store(&region->state, REGION_CLOSING);
+		region_advance(region);
+	} else if (wants_deletion(region)) {
+		region_start_open(region);
+	} else {
+		region_destroyed(region);
+	}
+}
+
+/* ---- closing ---- */
+
+static void backend_is_closed(void *arg)
+{
+	struct region *region = arg;
+
+	region->stale_source = false;
+	atomic_store(&region->state, REGION_NEW);
+	region_advance(region);
+	region_put(region);
+}
+
+void region_advance_closing(struct region *region)
+{
+	struct backend *backend;
+
+	/* once: a kick in the meantime finds no backend to close */
+	if (atomic_load(&region->in_flight) || !region->backend)
+		return;
+	backend = take_backend(region);
+	if (region->destroy)
+		destroy_bytes(region, backend);
+	else
+		backend_close(backend, backend_is_closed, region_get(region));
+}
+
+/* ---- the end of the process ---- */
+
+struct shutdown {
+	struct region *region;
+	void (*closed)(struct region *region, void *arg);
+	void *arg;
+};
+
+static void shutdown_closed(void *arg)
+{
+	struct shutdown *shutdown = arg;
+
+	shutdown->closed(shutdown->region, shutdown->arg);
+	free(shutdown);
+}
+
+void region_shutdown(struct region *region, void (*closed)(struct region *region, void *arg), void *arg)
+{
+	struct shutdown *shutdown = malloc(sizeof(*shutdown));
+
+	if (!shutdown || atomic_load(&region->state) != REGION_READY || atomic_load(&region->in_flight)) {
+		free(shutdown);
+		closed(region, arg);
+		return;
+	}
+	*shutdown = (struct shutdown){ region, closed, arg };
+	atomic_store(&region->state, REGION_GONE);
+	backend_close(take_backend(region), shutdown_closed, shutdown);
+}
