@@ -176,11 +176,19 @@ static void note_open(struct region *region)
 		close_one(regions);
 }
 
+/* Is the one that is open not what is wanted any more? */
+static bool wants_another(const struct region *region)
+{
+	return region->stale_source ||
+	       (atomic_load(&region->opened_read_only) && atomic_load(&region->write_wanted));
+}
+
 static void job_ready(struct region_job *job)
 {
 	struct region *region = region_get(job->region);
 
 	region->backend = job->backend;
+	atomic_store(&region->opened_read_only, job->open.read_only);
 	region->error = 0;
 	region->why[0] = '\0';
 	region->tries = 0;
@@ -191,9 +199,7 @@ static void job_ready(struct region_job *job)
 	pthread_mutex_lock(&region->lock);
 	atomic_store(&region->state, REGION_READY);
 	pthread_mutex_unlock(&region->lock);
-	if (region->stale_source)
-		atomic_store(&region->state, REGION_CLOSING);
-	else
+	if (!wants_another(region))
 		tell_openers(region, 0);
 	region_advance(region);
 	region_put(region);
@@ -273,7 +279,7 @@ static void job_open(struct region_job *job)
 	open->size = atomic_load(&region->size);
 	open->chunk = region->info.chunk ? region->info.chunk : config->chunk;
 	open->create = job->source != NULL;
-	open->read_only = region->info.flags & REGIONFS_REGION_READ_ONLY;
+	open->read_only = !atomic_exchange(&region->write_wanted, false) && region->info.flags & REGIONFS_REGION_READ_ONLY;
 	open->done = backend_is_open;
 	region->stale_source = false;
 	backend_open(open);
@@ -332,6 +338,12 @@ static bool is_wanted(struct region *region)
 	return region_has_waiting(region) || !list_empty(&region->openers);
 }
 
+static void close_for_another(struct region *region)
+{
+	atomic_store(&region->state, REGION_CLOSING);
+	region_advance_closing(region);
+}
+
 void region_advance(struct region *region)
 {
 	enum region_state state = atomic_load(&region->state);
@@ -352,7 +364,10 @@ void region_advance(struct region *region)
 			region_start_open(region);
 		break;
 	case REGION_READY:
-		region_release_waiting(region, 0);
+		if (wants_another(region))
+			close_for_another(region);
+		else
+			region_release_waiting(region, 0);
 		break;
 	case REGION_CLOSING:
 		region_advance_closing(region);
@@ -379,6 +394,14 @@ void region_open(struct region *region, void (*ready)(struct region *region, int
 	opener->arg = arg;
 	list_add(&region->openers, &opener->list);
 	region_advance(region);
+}
+
+void region_open_writable(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg)
+{
+	atomic_store(&region->write_wanted, true);
+	if (atomic_load(&region->state) == REGION_READY && wants_another(region))
+		close_for_another(region);
+	region_open(region, ready, arg);
 }
 
 int region_set_source(struct region *region, const char *source)

@@ -242,10 +242,25 @@ void region_leave(struct region *region)
 		region_kick(region);
 }
 
-static bool request_enter(struct region *region)
+static bool is_change(const struct backend_req *req)
+{
+	return req->op == BACKEND_WRITE || req->op == BACKEND_DISCARD || req->op == BACKEND_RESIZE;
+}
+
+/*
+ * Is there a backend for it? One that was opened while the region was read-only takes no changes; they come nevertheless: when it
+ * is not read-only any more, from a peer, or for bytes that were dirty before. Then another is opened.
+ */
+static bool is_ready(struct region *region, const struct backend_req *req)
+{
+	return atomic_load(&region->state) == REGION_READY &&
+	       !(is_change(req) && atomic_load(&region->opened_read_only));
+}
+
+static bool request_enter(struct region *region, const struct backend_req *req)
 {
 	atomic_fetch_add(&region->in_flight, 1);
-	if (atomic_load(&region->state) == REGION_READY)
+	if (is_ready(region, req))
 		return true;
 	region_leave(region);
 	return false;
@@ -256,8 +271,10 @@ static bool request_wait(struct region *region, struct backend_req *req)
 {
 	bool wait;
 
+	if (is_change(req))
+		atomic_store(&region->write_wanted, true);
 	pthread_mutex_lock(&region->lock);
-	wait = atomic_load(&region->state) != REGION_READY;
+	wait = !is_ready(region, req);
 	if (wait)
 		list_add(&region->waiting, &req->list);
 	pthread_mutex_unlock(&region->lock);
@@ -270,7 +287,7 @@ static bool request_wait(struct region *region, struct backend_req *req)
 static void request_start(struct region *region, struct backend_req *req)
 {
 	req->region = region;
-	while (!request_enter(region))
+	while (!request_enter(region, req))
 		if (request_wait(region, req))
 			return;
 	if (!atomic_load_explicit(&region->used, memory_order_relaxed))

@@ -74,6 +74,8 @@ struct region {
 	struct loop_timer size_timer;
 	bool local_told;		/* the kernel knows a file of its bytes */
 	bool stale_source;		/* the source changed while the backend was being opened */
+	atomic_bool opened_read_only;	/* the backend that is open was opened for reading alone */
+	atomic_bool write_wanted;	/* a request that changes bytes has come: the next one shall be opened for writing */
 	struct region_job *job;
 	struct loop_timer retry;
 	unsigned int tries;
@@ -103,6 +105,9 @@ int region_each(struct regions *regions, int (*fn)(struct region *region, void *
 
 /* ready(region, error, arg), maybe from within: the region's backend is open, or failed to (region->why). */
 void region_open(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg);
+
+/* The same, with one that takes what changes bytes, though the region be read-only for programs here. */
+void region_open_writable(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg);
 
 /* At the end of the process: closes its backend, if that is idle. closed(region, arg), maybe from within. */
 void region_shutdown(struct region *region, void (*closed)(struct region *region, void *arg), void *arg);

@@ -49,25 +49,35 @@ static void claim_undone(struct netlink_call *call, int error, const char *why)
 	claim_end(shared, shared->claim_error, shared->claim_why);
 }
 
-static void claim_undo(struct shared *shared, int error, const char *why)
+static void claim_undo(struct shared *shared, int error, const char *what, const char *why)
 {
-	/* slow bytes are no reason to give up for good */
+	/* what is slow, or in use, is no reason to give up for good */
 	shared->claim_error = error == -EBUSY ? -EAGAIN : error;
-	snprintf(shared->claim_why, sizeof(shared->claim_why), "what programs there have written cannot be brought to its source: %s",
-		 *why ? why : strerror(-error));
+	snprintf(shared->claim_why, sizeof(shared->claim_why), "%s: %s", what, *why ? why : strerror(-error));
 	set_read_only(shared, claim_call(shared, REGIONFS_CMD_REGION_SET, claim_undone), false);
 }
 
 /* ---- step by step ---- */
+
+/* Opened for writing, though it is read-only now: so what the peer is told of the source is what it can do. */
+static void claim_opened(struct region *region, int error, void *arg)
+{
+	struct shared *shared = arg;
+
+	if (error)
+		claim_undo(shared, error, "its source cannot be written", region->why);
+	else
+		claim_end(shared, 0, "");
+}
 
 static void claim_written(struct netlink_call *call, int error, const char *why)
 {
 	struct shared *shared = container_of(call, struct shared, call);
 
 	if (error)
-		claim_undo(shared, error, why);
+		claim_undo(shared, error, "what programs there have written cannot be brought to its source", why);
 	else
-		claim_end(shared, 0, "");
+		region_open_writable(shared->region, claim_opened, shared);
 }
 
 static void claim_revoked(struct netlink_call *call, int error, const char *why)

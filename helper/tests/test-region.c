@@ -62,6 +62,33 @@ static void test_late_answer(void)
 	helper_end();
 }
 
+/* The backend was opened while the region was read-only; now it is not any more. */
+static void test_read_only(void)
+{
+	struct netlink_attrs attrs = { .asked_ns = 0 };
+	struct stat st;
+
+	helper_open(0);
+	fake.flags = REGIONFS_REGION_READ_ONLY;
+	tap_number(request(BACKEND_READ, 0, 4096, 0), 0, "a read-only region is read");
+	tap_number(request(BACKEND_WRITE, 0, 4096, 0), 0, "what was dirty before it became read-only is written");
+	tap_ok(!stat(file, &st) && st.st_size == 4096, "and lands");
+	helper_end();
+
+	helper_open(0);
+	fake.flags = REGIONFS_REGION_READ_ONLY;
+	request(BACKEND_READ, 0, 4096, 0);
+	fake.flags = 0;
+	netlink_set(&attrs, REGION, region, FAKE_REGION);
+	netlink_set(&attrs, FLAGS, flags, 0);
+	region_update(regiond.regions, &attrs);
+	tap_number(request(BACKEND_RESIZE, 0, 10000, 0), 0, "one that is not read-only any more is resized");
+	tap_number(request(BACKEND_WRITE, 4096, 4096, 0), 0, "and written");
+	tap_number(request(BACKEND_DISCARD, 0, 4096, 0), 0, "and punched");
+	tap_number(request(BACKEND_READ, 0, 4096, 0), 0, "and read");
+	helper_end();
+}
+
 int main(void)
 {
 	char command[96];
@@ -70,6 +97,7 @@ int main(void)
 		return 99;
 	test_grow();
 	test_late_answer();
+	test_read_only();
 	snprintf(command, sizeof(command), "rm -rf %s %s.copy", dir, dir);
 	return system(command) ? 99 : tap_end();
 }

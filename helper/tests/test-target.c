@@ -53,6 +53,15 @@ static void settle(void)
 	}
 }
 
+/* A source is opened by other threads. */
+static void claim_wait(void)
+{
+	for (int i = 0; i < 20000 && !claim_told; i++) {
+		settle();
+		usleep(100);
+	}
+}
+
 /* ---- the first writer ---- */
 
 static void test_claim(void)
@@ -64,7 +73,7 @@ static void test_claim(void)
 	tap_ok(!claim_told, "a peer is not let in before what programs here wrote is at the backend");
 	tap_ok(fake.flags & REGIONFS_REGION_READ_ONLY, "while programs here are kept out");
 	fake_release();
-	settle();
+	claim_wait();
 	tap_ok(claim_told && !claim_error, "then it is");
 	tap_is(fake.log, " get read-only writeback+sync", "the order is the right one");
 	target->ops->release(target);
@@ -73,13 +82,13 @@ static void test_claim(void)
 
 	fake.error[REGIONFS_CMD_WRITEBACK] = -EIO;
 	claim();
-	settle();
+	claim_wait();
 	tap_number(claim_error, -EIO, "what can't be written here keeps a peer out");
 	tap_ok(!(fake.flags & REGIONFS_REGION_READ_ONLY), "and the region goes back to programs here");
 	fake.error[REGIONFS_CMD_WRITEBACK] = 0;
 	fake.writers = 1;
 	claim();
-	settle();
+	claim_wait();
 	tap_number(claim_error, -EBUSY, "a writer here keeps a peer out");
 	target_end();
 }
@@ -147,7 +156,7 @@ static void test_append(void)
 
 	target_open(5000);
 	claim();
-	settle();
+	claim_wait();
 	peer_do(BACKEND_WRITE, 0, 5000, 0);
 	tap_is(fake.log, " invalidate", "a WRITE inside only drops its range");
 	peer_do(BACKEND_WRITE, 5000, 3000, 0);
