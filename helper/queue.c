@@ -186,7 +186,11 @@ static void tag_ready(struct loop_op *op, int res)
 	const struct regionfs_io_desc *desc = &queue->options.desc[tag->number - queue->options.first_tag];
 
 	queue->nr_parked--;
-	if (res == 0 && !tag->last && !queue->abandoned) {
+	/*
+	 * While draining, none is taken any more: the device may have been told that all is answered, and then its loop, which
+	 * backends need to answer, waits for this thread. The kernel hands the request to the next helper.
+	 */
+	if (res == 0 && !tag->last && !queue->draining) {
 		tag->cookie = (uint32_t)desc->id;
 		tag->held = true;
 		queue->nr_held++;
