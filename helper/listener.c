@@ -92,6 +92,12 @@ static void listener_accept(struct listener *listener)
 	loop_accept(listener->server->loop, &listener->accept, listener->fd);
 }
 
+void listener_known(struct listener *listener)
+{
+	listener->nr_strangers--;
+	listener_accept(listener);
+}
+
 void listener_gone(struct listener *listener, bool stranger)
 {
 	listener->nr_services--;

@@ -74,6 +74,8 @@ struct export *listener_export(struct listener *listener, const char *region);
 /* Takes memory for a request; false: the service is told by service_fed() when there is some. */
 bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes);
 void listener_give(struct listener *listener, uint32_t bytes);
+/* One who was a stranger is none any more: there is room for the next. */
+void listener_known(struct listener *listener);
 void listener_gone(struct listener *listener, bool stranger);
 
 #endif

@@ -130,7 +130,7 @@ static int take_auth(struct service *service, struct serve_req *req, const uint8
 		return 0;
 	}
 	service->state = SERVICE_AUTHORIZED;
-	service->listener->nr_strangers--;
+	listener_known(service->listener);
 	serve_reply(req, 0, NULL, 0);
 	return 0;
 }

@@ -510,6 +510,59 @@ static void test_strangers(void)
 	tap_ok(stat(listen + 5, &st), "the socket is gone with its listener");
 }
 
+/* ---- more clients at once than strangers are let in ---- */
+
+static void send_frame(int fd, uint8_t type, enum wire_shape shape, const void *msg)
+{
+	uint8_t frame[512];
+	int n = wire_encode(shape, msg, frame + WIRE_HEAD_SIZE, sizeof(frame) - WIRE_HEAD_SIZE);
+	struct wire_head head = { .length = WIRE_HEAD_SIZE + (uint32_t)n, .type = type, .id = type };
+
+	wire_head_encode(frame, &head);
+	if (n < 0 || write(fd, frame, head.length) < 0)
+		exit(93);
+}
+
+static void introduce_raw(int fd)
+{
+	struct wire_hello hello = { .magic = WIRE_MAGIC, .version_min = WIRE_VERSION, .version_max = WIRE_VERSION };
+	struct wire_auth_msg auth = { .method = WIRE_AUTH_TRANSPORT };
+
+	send_frame(fd, WIRE_HELLO, WIRE_S_HELLO, &hello);
+	send_frame(fd, WIRE_AUTH, WIRE_S_AUTH, &auth);
+}
+
+static void test_crowd(void)
+{
+	char listen[64], source[128];
+	struct listener_options options = { .listen = listen };
+	int crowd[LISTENER_STRANGERS];
+	struct backend *client;
+	struct export *export;
+
+	snprintf(listen, sizeof(listen), "unix:%s/crowd", dir);
+	export = export_array(&options, false);
+	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
+		crowd[i] = raw_connect(export);
+	for (int i = 0; i < 500 && export->listener->nr_strangers < LISTENER_STRANGERS; i++)
+		pass(10);
+	tap_number(export->listener->nr_strangers, LISTENER_STRANGERS, "as many strangers as there may be");
+	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
+		introduce_raw(crowd[i]);
+	for (int i = 0; i < 500 && export->listener->nr_strangers; i++)
+		pass(10);
+	tap_number(export->listener->nr_services, LISTENER_STRANGERS, "all of them are known then");
+	tap_ok(export->listener->accepting, "and the door is open again");
+	snprintf(source, sizeof(source), "peer+%s?region=dir/db", options.listen);
+	client = client_open(source, (struct who){ .instance = 1 });
+	tap_ok(client != NULL, "the next one is let in when they have introduced themselves");
+	if (client)
+		client_close(client);
+	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
+		close(crowd[i]);
+	unexport(export);
+}
+
 static const char *write_key(const char *name, char *path, size_t len, char digit)
 {
 	FILE *file;
@@ -555,6 +608,7 @@ int main(void)
 	test_read_only();
 	test_keys();
 	test_strangers();
+	test_crowd();
 	tap_ok(!array.lends, "no READ asked for an address that could go while it is looked at");
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	if (system(command))
