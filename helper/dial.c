@@ -69,7 +69,12 @@ static void connect_done(struct loop_op *op, int res)
 		return;
 	}
 	close(dial->fd);
-	dial->error = res == -ECANCELED && !dial->canceled ? -ETIMEDOUT : res;
+	/* it may be connected all the same: then 0 would be taken for a descriptor */
+	if (dial->canceled)
+		res = -ECANCELED;
+	else if (res == -ECANCELED)
+		res = -ETIMEDOUT;
+	dial->error = res;
 	dial->next = dial->next ? dial->next->ai_next : NULL;
 	if (dial->next && !dial->canceled)
 		connect_next(dial);
