@@ -145,6 +145,21 @@ static int writer_check(struct export *export, const struct service *service,
 	return is_older(req->head.epoch, req->head.generation, writer) ? -ESTALE : 0;
 }
 
+/* Its OPEN is answered with a no, which it must get to read: the connection stays, and the client ends it. */
+static void open_refuse(struct service *service, int error, const char *why)
+{
+	struct export_session *session = service->session;
+	struct serve_req *req = service->opening;
+
+	list_del(&service->waiting);
+	service->opening = NULL;
+	service->session = NULL;
+	service->state = SERVICE_AUTHORIZED;
+	if (session->slots[service->slot] == service)
+		session->slots[service->slot] = NULL;
+	serve_fail(req, error, "%s: %s", session->export->name, why);
+}
+
 static void claim_done(void *arg, int error, const char *why)
 {
 	struct export *export = arg;
@@ -154,15 +169,12 @@ static void claim_done(void *arg, int error, const char *why)
 	export->claimed = !error;
 	list_for_each_safe(at, next, &export->opening) {
 		struct service *service = list_entry(at, struct service, waiting);
-		struct serve_req *req = service->opening;
 
-		if (!error || !(service->session->flags & WIRE_OPEN_WRITE))
-			continue;
-		list_del(&service->waiting);
-		service->opening = NULL;
-		serve_fail(req, error, "%s: %s", export->name, why);
-		session_expire(service->session);
+		if (error && service->session->flags & WIRE_OPEN_WRITE)
+			open_refuse(service, error, why);
 	}
+	if (error && export->writer)
+		session_expire(export->writer);
 	settle_soon(export);
 }
 

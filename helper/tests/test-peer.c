@@ -33,6 +33,7 @@ struct array {
 	bool lends;			/* a READ has asked for an address of ours, instead of a copy */
 	struct list held;
 	unsigned int writes;
+	int claim_error;
 };
 
 static struct array array;
@@ -78,7 +79,7 @@ static void array_info(struct target *target, struct wire_info *info)
 
 static void array_claim(struct target *target, void (*done)(void *, int, const char *), void *arg)
 {
-	done(arg, 0, "");
+	done(arg, array.claim_error, "as the region's side has it");
 }
 
 static void array_nothing(struct target *target)
@@ -510,6 +511,65 @@ static void test_strangers(void)
 	tap_ok(stat(listen + 5, &st), "the socket is gone with its listener");
 }
 
+/* ---- the region's side says no: not at once, but when everybody has been asked ---- */
+
+static void test_claim(void)
+{
+	struct export *export = export_array(&plain, false);
+	struct backend *client;
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "");
+	array.claim_error = -EBUSY;
+	client = client_open(source, (struct who){ .instance = 1 });
+	tap_number(open_error, -EBUSY, "a writer on the region's side is what the client hears of");
+	tap_ok(!client && strstr(open_why, "as the region's side has it") != NULL, "in the words of that side");
+	array.claim_error = -EROFS;
+	client = client_open(source, (struct who){ .instance = 1 });
+	tap_ok(client && client->caps.read_only, "who may not write there is asked to read");
+	if (client)
+		client_close(client);
+	array.claim_error = 0;
+	client = client_open(source, (struct who){ .instance = 1 });
+	tap_ok(client && !client->caps.read_only, "later it may write");
+	if (client)
+		client_close(client);
+	unexport(export);
+}
+
+/* ---- who connects is told to stop, when the connection is there already ---- */
+
+static int dial_said = 1;
+
+static void on_dialed(struct dial *dial, int fd, const char *why)
+{
+	dial_said = fd;
+	loop_stop(loop);
+}
+
+static void test_cancel(void)
+{
+	struct dial dial = { .loop = loop, .done = on_dialed };
+	struct listener_options options;
+	char listen[64], text[80];
+	struct export *export;
+	struct uri uri;
+
+	snprintf(listen, sizeof(listen), "unix:%s/cancel", dir);
+	options = (struct listener_options){ .listen = listen };
+	export = export_array(&options, false);
+	snprintf(text, sizeof(text), "peer+%s?region=dir/db", listen);
+	if (uri_parse(&uri, text, NULL, 0))
+		exit(92);
+	dial.uri = &uri;
+	dial_start(&dial);
+	dial_cancel(&dial);
+	turn();
+	tap_number(dial_said, -ECANCELED, "a dial that was canceled gives no connection");
+	uri_free(&uri);
+	unexport(export);
+}
+
 /* ---- more clients at once than strangers are let in ---- */
 
 static void send_frame(int fd, uint8_t type, enum wire_shape shape, const void *msg)
@@ -607,6 +667,8 @@ int main(void)
 	test_writers();
 	test_read_only();
 	test_keys();
+	test_claim();
+	test_cancel();
 	test_strangers();
 	test_crowd();
 	tap_ok(!array.lends, "no READ asked for an address that could go while it is looked at");
