@@ -24,6 +24,7 @@
 #ifndef REGIONFS_BACKEND_H
 #define REGIONFS_BACKEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
@@ -113,6 +114,9 @@ enum backend_op {
  */
 #define BACKEND_ANY_ADDR	(1u << 4)
 
+/* region.c's: it was given to a second backend, since the first one was dead. */
+#define BACKEND_AGAIN		(1u << 4)
+
 #define BACKEND_REQ_PRIVATE 256
 
 struct backend_req {
@@ -194,6 +198,7 @@ struct backend {
 	struct loop *loop;
 	struct backend_caps caps;	/* set before backend_opened(); then only caps.size changes: see backend_size() */
 	struct backend_open *open;	/* until opened */
+	atomic_bool dead;		/* set before it fails a request: it will do no better, but another one, opened now, may */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	char *why;			/* the last error's sentence, or NULL; guarded */

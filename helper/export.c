@@ -235,6 +235,24 @@ static int open_check(struct export *export, const struct service *service,
 	return writer_check(export, service, req);
 }
 
+/*
+ * A session that has ended, but waits for a request that hangs, is not its client's end: it may have another as soon as this one
+ * is free, unless a newer helper of its has come.
+ */
+static int fenced_error(const struct export_session *session)
+{
+	struct list *at;
+
+	list_for_each(at, &session->export->sessions) {
+		struct export_session *other = list_entry(at, struct export_session, list);
+
+		if (other != session && !other->fenced && other->flags & session->flags & WIRE_OPEN_WRITE &&
+		    !memcmp(other->client, session->client, 16))
+			return -ESTALE;
+	}
+	return -EAGAIN;
+}
+
 /* The session for this OPEN: a new one, or the one that its other connections belong to. */
 static int open_session(struct export *export, struct service *service, struct serve_req *req,
 			const struct wire_open *open)
@@ -244,7 +262,7 @@ static int open_session(struct export *export, struct service *service, struct s
 
 	if (session) {
 		service->session = session;
-		return session->fenced ? -ESTALE : 0;
+		return session->fenced ? fenced_error(session) : 0;
 	}
 	ret = open_check(export, service, req, open);
 	if (ret)
@@ -276,6 +294,8 @@ static void open_fail(struct export *export, struct service *service, struct ser
 	service->state = SERVICE_AUTHORIZED;
 	if (*export->why)
 		serve_fail(req, error, "%s", export->why);
+	else if (error == -EAGAIN && !export->writer)
+		serve_fail(req, error, "an earlier session with %s has not ended yet", export->name);
 	else if (error == -EBUSY || error == -EAGAIN)
 		serve_fail(req, error, "%s is written by %s", export->name, export->writer->name);
 	else if (error == -ESTALE)

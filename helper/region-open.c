@@ -179,7 +179,7 @@ static void note_open(struct region *region)
 /* Is the one that is open not what is wanted any more? */
 static bool wants_another(const struct region *region)
 {
-	return region->stale_source ||
+	return region->stale_source || atomic_load(&region->broken) ||
 	       (atomic_load(&region->opened_read_only) && atomic_load(&region->write_wanted));
 }
 
@@ -189,6 +189,7 @@ static void job_ready(struct region_job *job)
 
 	region->backend = job->backend;
 	atomic_store(&region->opened_read_only, job->open.read_only);
+	atomic_store(&region->broken, false);
 	region->error = 0;
 	region->why[0] = '\0';
 	region->tries = 0;

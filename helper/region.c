@@ -183,6 +183,22 @@ struct region *region_find_path(struct regions *regions, const char *path)
 
 /* ---- requests ---- */
 
+static void request_start(struct region *region, struct backend_req *req);
+
+/* The backend is closed and another one opened, who gets the request; once, so that an error of that one's is the answer. */
+static bool request_again_elsewhere(struct region *region, struct backend_req *req)
+{
+	if (!atomic_load(&region->backend->dead))
+		return false;
+	atomic_store(&region->broken, true);
+	if (req->flags & BACKEND_AGAIN)
+		return false;
+	req->flags |= BACKEND_AGAIN;
+	region_leave(region);
+	request_start(region, req);
+	return true;
+}
+
 static void request_done(struct backend_req *req, int error)
 {
 	struct region *region = req->region;
@@ -193,6 +209,8 @@ static void request_done(struct backend_req *req, int error)
 	if (!error)
 		region_size_note(region, req);
 	req->done = req->then;
+	if (error && request_again_elsewhere(region, req))
+		return;
 	region_leave(region);
 	req->done(req, error);
 	region_put(region);
@@ -249,11 +267,11 @@ static bool is_change(const struct backend_req *req)
 
 /*
  * Is there a backend for it? One that was opened while the region was read-only takes no changes; they come nevertheless: when it
- * is not read-only any more, from a peer, or for bytes that were dirty before. Then another is opened.
+ * is not read-only any more, from a peer, or for bytes that were dirty before. Then, or when it is dead, another is opened.
  */
 static bool is_ready(struct region *region, const struct backend_req *req)
 {
-	return atomic_load(&region->state) == REGION_READY &&
+	return atomic_load(&region->state) == REGION_READY && !atomic_load(&region->broken) &&
 	       !(is_change(req) && atomic_load(&region->opened_read_only));
 }
 

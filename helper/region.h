@@ -75,6 +75,7 @@ struct region {
 	bool local_told;		/* the kernel knows a file of its bytes */
 	bool stale_source;		/* the source changed while the backend was being opened */
 	atomic_bool opened_read_only;	/* the backend that is open was opened for reading alone */
+	atomic_bool broken;		/* the backend that is open is dead */
 	atomic_bool write_wanted;	/* a request that changes bytes has come: the next one shall be opened for writing */
 	struct region_job *job;
 	struct loop_timer retry;

@@ -313,7 +313,11 @@ static void piece_done(struct link_req *link, int error)
 {
 	struct piece *piece = container_of(link, struct piece, link);
 	struct peer_io *io = backend_private(piece->req, struct peer_io);
+	struct peer *peer = to_peer(piece->req->backend);
 
+	/* A session that was told a final no never comes back; where only reading was allowed, writing may be by now. */
+	if (error && (peer->session->error || (error == -EROFS && peer->read_only)))
+		atomic_store(&peer->backend.dead, true);
 	if (error && !io->error)
 		io->error = backend_error(piece->req->backend, error, "%s of %s: %s",
 					  wire_type_name(link->type), piece->req->backend->uri.text,

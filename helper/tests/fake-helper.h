@@ -89,6 +89,17 @@ static inline void stop_now(struct loop_task *task)
 	loop_stop(regiond.loop);
 }
 
+/* Until nothing is to be done any more but what the kernel holds. */
+static inline void settle(void)
+{
+	for (int i = 0; i < 50; i++) {
+		struct loop_task stop = { .run = stop_now };
+
+		loop_post(regiond.loop, &stop);
+		turn();
+	}
+}
+
 static inline void helper_end(void)
 {
 	struct region *region = region_find(regiond.regions, FAKE_REGION);
@@ -96,6 +107,11 @@ static inline void helper_end(void)
 
 	region_shutdown(region, is_shut, &stop);
 	turn();
+	settle();
+	if (region->size_timer.slot) {
+		loop_timer_cancel(regiond.loop, &region->size_timer);
+		region_put(region);
+	}
 	region_put(region);
 	state_close(regiond.state);
 	regions_close(regiond.regions);

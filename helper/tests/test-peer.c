@@ -33,7 +33,7 @@ struct array {
 	bool lends;			/* a READ has asked for an address of ours, instead of a copy */
 	struct list held;
 	unsigned int writes;
-	int claim_error;
+	int claim_error, release_error;
 };
 
 static struct array array;
@@ -67,8 +67,14 @@ static void array_release_held(void)
 	struct list *entry;
 
 	array.hold = false;
-	while ((entry = list_pop(&array.held)))
-		array_do(list_entry(entry, struct backend_req, list));
+	while ((entry = list_pop(&array.held))) {
+		struct backend_req *req = list_entry(entry, struct backend_req, list);
+
+		if (array.release_error)
+			req->done(req, array.release_error);
+		else
+			array_do(req);
+	}
 }
 
 static void array_info(struct target *target, struct wire_info *info)
@@ -537,6 +543,52 @@ static void test_claim(void)
 	unexport(export);
 }
 
+/* ---- a session that was given up at the server ---- */
+
+/* The newest session's grace is over now. */
+static void expire(struct export *export)
+{
+	struct export_session *session = list_entry(export->sessions.prev, struct export_session, list);
+	struct list *at, *next;
+
+	list_for_each_safe(at, next, &export->listener->services)
+		service_close(list_entry(at, struct service, list), -ECONNRESET);
+	/* Before the client's links are back: the connections' end is told out of the loop. */
+	while (session->slots[0] || session->slots[1])
+		pass(0);
+	session->timer.fire(&session->timer);
+}
+
+static void test_expired(void)
+{
+	struct export *export = export_array(&plain, false);
+	struct backend *client;
+	struct backend_req late;
+	static uint8_t bytes[4096];
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "?connections=1");
+	client = client_open(source, (struct who){ .instance = 1, .generation = 1 });
+	array.hold = true;
+	memset(bytes, 3, sizeof(bytes));
+	start(client, &late, BACKEND_WRITE, 0, 4096, bytes);
+	while (list_empty(&array.held))
+		pass(10);
+	last_error = 1;
+	expire(export);
+	/* it has been refused at least once */
+	pass(500);
+	array.release_error = -EIO;
+	array_release_held();
+	array.release_error = 0;
+	for (int i = 0; i < 1000 && last_error == 1; i++)
+		pass(10);
+	tap_number(last_error, 0, "a request that hung for longer than its session is done by the next one");
+	tap_number(request(client, BACKEND_READ, 0, 4096, bytes), 0, "and the client goes on");
+	client_close(client);
+	unexport(export);
+}
+
 /* ---- who connects is told to stop, when the connection is there already ---- */
 
 static int dial_said = 1;
@@ -551,7 +603,7 @@ static void test_cancel(void)
 {
 	struct dial dial = { .loop = loop, .done = on_dialed };
 	struct listener_options options;
-	char listen[64], text[80];
+	char listen[64], text[128];
 	struct export *export;
 	struct uri uri;
 
@@ -668,6 +720,7 @@ int main(void)
 	test_read_only();
 	test_keys();
 	test_claim();
+	test_expired();
 	test_cancel();
 	test_strangers();
 	test_crowd();

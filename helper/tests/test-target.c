@@ -42,17 +42,6 @@ static void claim(void)
 	target->ops->claim(target, on_claim, NULL);
 }
 
-/* Until nothing is to be done any more but what the kernel holds. */
-static void settle(void)
-{
-	for (int i = 0; i < 50; i++) {
-		struct loop_task stop = { .run = stop_now };
-
-		loop_post(regiond.loop, &stop);
-		turn();
-	}
-}
-
 /* A source is opened by other threads. */
 static void claim_wait(void)
 {
