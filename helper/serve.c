@@ -136,6 +136,8 @@ static void backend_answered(struct backend_req *backend, int error)
 	export_idle(session, slot);
 }
 
+static const uint8_t zeroes[WIRE_DATA_BULK];
+
 static void serve_backend(struct serve_req *req, enum backend_op op)
 {
 	struct backend_req *backend = &req->backend;
@@ -147,7 +149,8 @@ static void serve_backend(struct serve_req *req, enum backend_op op)
 		backend->flags |= BACKEND_ZERO_NULL;
 	backend->offset = req->range.offset;
 	backend->length = req->range.length;
-	backend->data = req->buffer;
+	/* a WRITE without bytes is one of zeroes */
+	backend->data = op == BACKEND_WRITE && !req->buffer ? (void *)zeroes : req->buffer;
 	backend->loop = service->listener->server->loop;
 	backend->done = backend_answered;
 	req->session = service->session;
@@ -197,11 +200,20 @@ static int take_credit(struct serve_req *req, size_t len)
 	return 0;
 }
 
+/* As a hole, unless they make the region longer, which a hole doesn't. */
+static void serve_zeroes(struct serve_req *req)
+{
+	struct wire_info info;
+
+	export_info(req->service->session->export, &info);
+	serve_backend(req, req->range.offset + req->range.length > info.size ? BACKEND_WRITE : BACKEND_DISCARD);
+}
+
 /* The bytes were paid for with credit, so there is memory for them: a WRITE never stalls. */
 static int serve_write(struct serve_req *req, const uint8_t *data, size_t len)
 {
 	if (req->head.flags & WIRE_F_ZERO && !len) {
-		serve_backend(req, BACKEND_DISCARD);
+		serve_zeroes(req);
 		return 0;
 	}
 	if (len != req->range.length || take_credit(req, len)) {

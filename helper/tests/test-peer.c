@@ -34,6 +34,7 @@ struct array {
 	struct list held;
 	unsigned int writes;
 	int claim_error, release_error;
+	uint64_t short_size;
 };
 
 static struct array array;
@@ -79,7 +80,7 @@ static void array_release_held(void)
 
 static void array_info(struct target *target, struct wire_info *info)
 {
-	info->size = SIZE;
+	info->size = array.short_size ? array.short_size : SIZE;
 	info->flags = WIRE_INFO_DISCARD | WIRE_INFO_RESIZE;
 }
 
@@ -543,6 +544,28 @@ static void test_claim(void)
 	unexport(export);
 }
 
+/* ---- zeroes past the end make a region longer, as all bytes do ---- */
+
+static void test_zeroes(void)
+{
+	struct export *export = export_array(&plain, false);
+	static uint8_t zero[100000];
+	struct backend *client;
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "");
+	client = client_open(source, (struct who){ .instance = 1 });
+	array.writes = 0;
+	array.short_size = 150000;
+	tap_number(request(client, BACKEND_WRITE, 20000, sizeof(zero), zero), 0, "zeroes are written inside");
+	tap_number(array.writes, 0, "as a hole");
+	tap_number(request(client, BACKEND_WRITE, 100000, sizeof(zero), zero), 0, "zeroes are written past the end");
+	tap_ok(array.writes > 0, "as bytes");
+	array.short_size = 0;
+	client_close(client);
+	unexport(export);
+}
+
 /* ---- a session that was given up at the server ---- */
 
 /* The newest session's grace is over now. */
@@ -720,6 +743,7 @@ int main(void)
 	test_read_only();
 	test_keys();
 	test_claim();
+	test_zeroes();
 	test_expired();
 	test_cancel();
 	test_strangers();
