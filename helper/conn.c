@@ -12,6 +12,8 @@
 
 /* Unsent bytes that a bulk connection keeps in the socket. */
 #define BULK_NOTSENT (128 << 10)
+/* A host that acknowledges nothing for so long is gone, though bytes for it may wait in the socket. */
+#define GONE_MS 30000
 
 /* ---- the end ---- */
 
@@ -282,6 +284,7 @@ int conn_open(struct conn **result, struct loop *loop, int fd, struct tls_contex
 	      const struct conn_ops *ops, void *arg)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
+	unsigned int gone = GONE_MS;
 	int one = 1;
 
 	if (!conn) {
@@ -294,6 +297,7 @@ int conn_open(struct conn **result, struct loop *loop, int fd, struct tls_contex
 		return -ENOMEM;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone, sizeof(gone));
 	conn->loop = loop;
 	conn->ops = ops;
 	conn->arg = arg;

@@ -58,7 +58,7 @@ static void service_timer(struct loop_timer *timer)
 
 	if (service->state < SERVICE_OPENING)
 		conn_close(service->conn, -ETIMEDOUT);
-	else if (silent > SERVICE_SILENT_MS && !service->nr_requests)
+	else if (silent > (service->nr_requests ? SERVICE_GONE_MS : SERVICE_SILENT_MS))
 		conn_close(service->conn, -ETIMEDOUT);
 	else
 		loop_timer_set(service->listener->server->loop, timer, SERVICE_SILENT_MS / 2);

@@ -20,6 +20,8 @@
 #define SERVICE_PING_MS		1000u
 #define SERVICE_STRANGER_MS	10000u	/* to introduce oneself */
 #define SERVICE_SILENT_MS	30000u
+/* Whatever is under way: a client pings while it waits. */
+#define SERVICE_GONE_MS		60000u
 /* WRITE data that a client may send ahead. */
 #define SERVICE_CREDIT_BULK	(2u << 20)
 #define SERVICE_CREDIT_DEMAND	(256u << 10)

@@ -4,12 +4,15 @@
  * operations against a reference array, with connections that are killed in the middle; who may write; who is let in.
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "backend.h"
+#include "conn-internal.h"
 #include "dial.h"
 #include "export.h"
 #include "listener.h"
@@ -29,7 +32,7 @@ static char key_file[64], wrong_file[64];
 struct array {
 	struct target target;
 	uint8_t bytes[SIZE];
-	bool hold;
+	bool hold, hold_all;
 	bool lends;			/* a READ has asked for an address of ours, instead of a copy */
 	struct list held;
 	unsigned int writes;
@@ -57,7 +60,7 @@ static void array_submit(struct target *target, struct backend_req *req)
 {
 	array.writes += req->op == BACKEND_WRITE;
 	array.lends |= req->flags & BACKEND_ANY_ADDR;
-	if (array.hold && req->op == BACKEND_WRITE)
+	if (array.hold_all || (array.hold && req->op == BACKEND_WRITE))
 		list_add(&array.held, &req->list);
 	else
 		array_do(req);
@@ -566,6 +569,58 @@ static void test_zeroes(void)
 	unexport(export);
 }
 
+/* ---- a client whose host is gone, with a request of its under way ---- */
+
+static struct service *demand_service(struct export *export)
+{
+	return list_entry(export->sessions.next, struct export_session, list)->slots[0];
+}
+
+/* Has it been silent for so long that it is closed? */
+static bool is_missed(struct export *export, uint64_t ms)
+{
+	struct service *service = demand_service(export);
+	bool closing;
+
+	service->conn->heard = loop_now_ns() - ms * 1000000;
+	service->timer.fire(&service->timer);
+	closing = service->conn->closing;
+	service->conn->heard = loop_now_ns();
+	return closing;
+}
+
+static void test_silent(void)
+{
+	struct export *export = export_array(&plain, false);
+	struct backend *client;
+	struct backend_req late;
+	static uint8_t bytes[4096];
+	char source[256];
+	int ms = 0;
+	socklen_t len = sizeof(ms);
+
+	source_of(source, sizeof(source), export, "peer+plain", "?connections=1");
+	client = client_open(source, (struct who){ .instance = 1 });
+	getsockopt(demand_service(export)->conn->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &len);
+	tap_number(ms, 30000, "TCP gives up after 30 s without an acknowledgement");
+	array.hold = true;
+	array.hold_all = true;
+	memset(bytes, 3, sizeof(bytes));
+	start(client, &late, BACKEND_SYNC, 0, 0, bytes);
+	while (list_empty(&array.held))
+		pass(10);
+	tap_ok(!is_missed(export, 40000), "who waits for an answer may be silent for 40 s");
+	tap_ok(is_missed(export, 61000), "but not for more than 60 s");
+	array.hold_all = false;
+	last_error = 1;
+	array_release_held();
+	for (int i = 0; i < 1000 && last_error == 1; i++)
+		pass(10);
+	tap_number(last_error, 0, "if it is there after all, it comes back");
+	client_close(client);
+	unexport(export);
+}
+
 /* ---- a session that was given up at the server ---- */
 
 /* The newest session's grace is over now. */
@@ -744,6 +799,7 @@ int main(void)
 	test_keys();
 	test_claim();
 	test_zeroes();
+	test_silent();
 	test_expired();
 	test_cancel();
 	test_strangers();
