@@ -59,6 +59,7 @@ void link_send_req(struct link *link, struct link_req *req)
 	frame->sent = frame_sent;
 	req->link = link;
 	req->sending = true;
+	req->sent = true;
 	req->answered = false;
 	req->got = 0;
 	req->sent_at = loop_now_ns();
@@ -99,7 +100,7 @@ void link_submit(struct link *link, struct link_req *req)
 	req->link = link;
 	req->id = link->next_id++;
 	req->handshake = false;
-	req->sending = req->answered = false;
+	req->sending = req->answered = req->sent = false;
 	req->got = 0;
 	req->weight = req->type == WIRE_READ ? req->into_len : req->data_len;
 	link->load += req->weight;
@@ -203,18 +204,36 @@ static void link_conn_ended(struct conn *conn, int error, const char *why)
 	link_lost(link, error ? error : -ECONNRESET, why);
 }
 
+static bool may_land_late(const struct link_req *req)
+{
+	return req->sent && (req->type == WIRE_WRITE || req->type == WIRE_DISCARD || req->type == WIRE_RESIZE);
+}
+
+/* Those on the wire come back when the connection has ended; here are the others. */
+static void fail_waiting(struct link *link, int error, bool all)
+{
+	struct list waiting, *entry;
+
+	list_init(&waiting);
+	list_splice(&waiting, &link->waiting);
+	while ((entry = list_pop(&waiting))) {
+		struct link_req *req = list_entry(entry, struct link_req, list);
+
+		if (all || !may_land_late(req))
+			req_finish(req, error);
+		else
+			list_add(&link->waiting, &req->list);
+	}
+}
+
 void link_fail_all(struct link *link, int error)
 {
-	struct link_req *req;
-	struct list failed;
+	fail_waiting(link, error, true);
+}
 
-	/* Those on the wire come back when the connection has ended; here are the others. */
-	list_init(&failed);
-	list_splice(&failed, &link->waiting);
-	while ((req = first_req(&failed))) {
-		list_del(&req->list);
-		req_finish(req, error);
-	}
+void link_fail_harmless(struct link *link, int error)
+{
+	fail_waiting(link, error, false);
 }
 
 const struct conn_ops link_conn_ops = {

@@ -47,6 +47,7 @@ struct link_req {
 	struct link *link;
 	uint32_t weight;		/* bytes of data it moves, either way */
 	bool handshake, sending, answered;
+	bool sent;			/* on some connection, which may be gone */
 	int error;
 };
 
@@ -97,5 +98,10 @@ void link_submit(struct link *link, struct link_req *req);
 void link_pump(struct link *link);
 /* Everything that waits or is unanswered fails with error. */
 void link_fail_all(struct link *link, int error);
+/*
+ * What waits fails, but for WRITE, DISCARD and RESIZE that were sent once: the server may still have them, and would
+ * do them after what follows.
+ */
+void link_fail_harmless(struct link *link, int error);
 
 #endif

@@ -193,7 +193,7 @@ static void fail_if_away(struct session *session, struct link *link)
 	uint64_t limit = (uint64_t)session->config.away_ms * 1000000;
 
 	if (limit && link->down_since && loop_now_ns() - link->down_since > limit)
-		link_fail_all(link, -ETIMEDOUT);
+		link_fail_harmless(link, -ETIMEDOUT);
 }
 
 static void session_tick(struct loop_timer *timer)

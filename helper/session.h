@@ -31,7 +31,7 @@ struct session_config {
 	uint64_t epoch;
 	unsigned int nr_bulk;
 	uint32_t open_ms;		/* give up opening after this; 0: 3 s */
-	uint32_t away_ms;		/* fail requests after the peer has been away for so long; 0: wait */
+	uint32_t away_ms;		/* fail what may be failed after the peer has been away for so long; 0: wait */
 	void *arg;
 	/* Once: the region is open, or why it could not be. Not from within session_open(). */
 	void (*opened)(struct session *session, int error, const char *why);

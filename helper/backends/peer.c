@@ -8,8 +8,8 @@
  *   peer+exec:COMMAND?region=REGION		a command's stdin and stdout, such as ssh's
  *
  * Options: credential=NAME (a file in the credentials directory), or psk=FILE, or cert=FILE, key=FILE, ca=FILE;
- * connections=N (bulk ones, default 2); timeout=SECONDS (fail requests when the peer was away so long;
- * default: wait); seed (for migration).
+ * connections=N (bulk ones, default 2); timeout=SECONDS (fail requests when the peer was away so long,
+ * but for changes that were sent once and may still land; default: wait); seed (for migration).
  *
  * Everything happens on the home loop; requests of other threads are moved there.
  */
