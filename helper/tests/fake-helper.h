@@ -20,6 +20,20 @@ static char source[80], file[64];
 static struct config config = { .name = (char *)"test", .source = (char *)"memory:" };
 static struct regiond regiond = { .config = &config };
 
+/* The kernel of these tests does not end its instance, and its channel does not break. */
+void regiond_gone(struct regiond *of)
+{
+	(void)of;
+	abort();
+}
+
+void regiond_broken(struct regiond *of, int error)
+{
+	(void)of;
+	(void)error;
+	abort();
+}
+
 /* Once, at first. */
 static inline int helper_dir(void)
 {
