@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What backends/leech.c (life, requests), leech-fetch.c (fetching) and leech-own.c (the hand-over) share. */
+/* What backends/leech.c (life), leech-request.c (requests), leech-fetch.c (fetching) and leech-own.c (the hand-over) share. */
 #ifndef REGIONFS_BACKENDS_LEECH_PRIVATE_H
 #define REGIONFS_BACKENDS_LEECH_PRIVATE_H
 
@@ -15,7 +15,7 @@ struct leech {
 	struct backend backend;
 	char *map_path;
 	struct chunkmap *map;
-	uint64_t *busy;			/* chunks that are being fetched */
+	uint64_t *busy;			/* chunks that are being fetched, or overwritten whole */
 	uint64_t busy_bits;
 	struct backend *local, *peer;
 	struct backend_open opening;	/* of local, then of peer */
@@ -25,7 +25,8 @@ struct leech {
 	unsigned int nr_fetches, nr_pulls;
 	uint64_t cursor;		/* where pulling goes on */
 	uint64_t keep_off;		/* no fetch from this chunk on: a RESIZE waits, or is under way */
-	bool pulling, unblocking, closing, peer_closed;
+	bool pulling, closing, peer_closed;
+	bool unblocking, unblock_again;
 	struct loop_timer retry;
 	struct leech_stats stats;
 	struct leech_watch *watch;
@@ -53,10 +54,13 @@ struct fetch {
 };
 
 /* leech.c */
+void leech_close_more(struct leech *leech);
+
+/* leech-request.c */
+void leech_submit(struct backend *backend, struct backend_req *req);
 /* Chunks have come, or failed to: looks at the requests that wait. */
 void leech_unblock(struct leech *leech);
 void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error);
-void leech_close_more(struct leech *leech);
 
 /* leech-fetch.c */
 /* Starts fetching the chunk, and those absent after it up to end, if it isn't under way and there is room for it. */

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * leech: requests. One that needs chunks that are not here waits until they have been fetched; one that overwrites a chunk whole
+ * need not: the chunk counts as under way until that is done, and as present if it was. If it fails, or we die before, what
+ * the other side has of it is fetched as if nobody had tried.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "backends/leech-private.h"
+
+static struct leech *to_leech(struct backend *backend)
+{
+	return container_of(backend, struct leech, backend);
+}
+
+/* ---- what it touches ---- */
+
+struct span {
+	uint64_t first, end;		/* chunks it touches */
+	uint64_t whole_first, whole_end;	/* of these, those that it overwrites whole */
+};
+
+static uint64_t chunks_up_to(const struct leech *leech, uint64_t offset)
+{
+	uint32_t chunk = chunkmap_chunk(leech->map);
+
+	return offset / chunk + (offset % chunk != 0);
+}
+
+static struct span span_of(const struct leech *leech, const struct backend_req *req)
+{
+	uint32_t chunk = chunkmap_chunk(leech->map);
+	uint64_t from = req->op == BACKEND_RESIZE ? req->arg : req->offset;
+	uint64_t size = chunkmap_size(leech->map);
+	uint64_t to = req->op == BACKEND_RESIZE ? size : req->offset + req->length;
+	struct span span = { .first = from / chunk, .end = chunks_up_to(leech, to) };
+	uint64_t chunks = chunkmap_chunks(leech->map);
+
+	span.end = span.end > chunks ? chunks : span.end;
+	span.first = span.first > span.end ? span.end : span.first;
+	span.whole_first = span.whole_end = span.end;
+	if (req->op == BACKEND_READ)
+		return span;
+	span.whole_first = chunks_up_to(leech, from);
+	span.whole_end = to >= size ? span.end : to / chunk;
+	return span;
+}
+
+static bool is_whole(const struct span *span, uint64_t chunk)
+{
+	return chunk >= span->whole_first && chunk < span->whole_end;
+}
+
+/* May it go to the local store? If not, what it needs is on its way. */
+static bool leech_ready(struct leech *leech, const struct backend_req *req)
+{
+	struct span span = span_of(leech, req);
+	bool demand = req->op != BACKEND_READ || req->flags & BACKEND_DEMAND, ready = true;
+
+	/* all was here when it was opened */
+	if (!leech->peer)
+		return true;
+	for (uint64_t i = span.first; i < span.end; i++) {
+		bool busy = bitmap_get(leech->busy, i);
+
+		if (chunkmap_present(leech->map, i) || (is_whole(&span, i) && !busy))
+			continue;
+		ready = false;
+		if (!busy)
+			leech_want(leech, i, span.end, demand);
+	}
+	return ready;
+}
+
+/* ---- what changes the map, when it has been done ---- */
+
+struct change {
+	struct backend_req inner;
+	struct backend_req *outer;
+	uint64_t first, end;		/* chunks that it overwrites whole: busy while it is under way */
+};
+
+static void mark_busy(struct leech *leech, const struct change *change, bool busy)
+{
+	for (uint64_t i = change->first; i < change->end; i++) {
+		if (busy)
+			bitmap_put(leech->busy, i);
+		else
+			bitmap_clear(leech->busy, i);
+	}
+}
+
+/*
+ * What lies beyond the size that the map has was made here, and the other side has nothing of it: programs made the region grow,
+ * which is told by their WRITEs alone, so that the kernel's size may have been ahead of ours.
+ */
+static int grown(struct leech *leech, uint64_t size, uint64_t zero_from)
+{
+	uint64_t before = chunkmap_chunks(leech->map);
+	int error = chunkmap_resize(leech->map, size);
+
+	if (!error)
+		error = leech_fit_busy(leech);
+	if (error)
+		return error;
+	chunkmap_set(leech->map, zero_from < before ? zero_from : before, chunkmap_chunks(leech->map), true);
+	__atomic_store_n(&leech->backend.caps.size, size, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int change_map(struct leech *leech, const struct change *change)
+{
+	const struct backend_req *outer = change->outer;
+	uint64_t end = outer->offset + outer->length;
+
+	if (outer->op == BACKEND_RESIZE)
+		return grown(leech, outer->length, chunks_up_to(leech, outer->arg));
+	chunkmap_set(leech->map, change->first, change->end, true);
+	if (outer->op == BACKEND_WRITE && end > chunkmap_size(leech->map))
+		return grown(leech, end, UINT64_MAX);
+	return 0;
+}
+
+static void change_done(struct backend_req *inner, int error)
+{
+	struct change *change = container_of(inner, struct change, inner);
+	struct backend_req *outer = change->outer;
+	struct leech *leech = to_leech(outer->backend);
+
+	if (outer->op == BACKEND_RESIZE)
+		leech->keep_off = UINT64_MAX;
+	mark_busy(leech, change, false);
+	if (!error)
+		error = change_map(leech, change);
+	free(change);
+	leech_unblock(leech);
+	leech_pull_more(leech);
+	backend_done(outer, error);
+}
+
+static bool changes_map(const struct leech *leech, const struct backend_req *req, const struct span *span)
+{
+	if (req->op == BACKEND_RESIZE)
+		return true;
+	if (req->op == BACKEND_WRITE && req->offset + req->length > chunkmap_size(leech->map))
+		return true;
+	for (uint64_t i = span->whole_first; i < span->whole_end; i++)
+		if (!chunkmap_present(leech->map, i))
+			return true;
+	return false;
+}
+
+static void change_start(struct leech *leech, struct backend_req *req, const struct span *span)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (!change) {
+		if (req->op == BACKEND_RESIZE)
+			leech->keep_off = UINT64_MAX;
+		backend_done(req, -ENOMEM);
+		return;
+	}
+	change->inner = *req;
+	change->inner.loop = leech->backend.loop;
+	change->inner.done = change_done;
+	change->outer = req;
+	change->first = span->whole_first;
+	change->end = req->op == BACKEND_RESIZE ? span->whole_first : span->whole_end;
+	mark_busy(leech, change, true);
+	backend_submit(leech->local, &change->inner);
+}
+
+/* ---- their way ---- */
+
+static void leech_start(struct backend_req *req)
+{
+	struct leech *leech = to_leech(req->backend);
+	struct span span;
+
+	if (req->op == BACKEND_RESIZE)
+		leech->keep_off = req->arg / chunkmap_chunk(leech->map) + 1;
+	if (req->op == BACKEND_DESTROY)
+		chunkmap_unlink(leech->map_path);
+	if (req->op == BACKEND_SYNC || req->op == BACKEND_DESTROY) {
+		backend_submit(leech->local, req);
+		return;
+	}
+	if (!leech_ready(leech, req)) {
+		list_add(&leech->blocked, &req->list);
+		return;
+	}
+	span = span_of(leech, req);
+	if (changes_map(leech, req, &span))
+		change_start(leech, req, &span);
+	else
+		backend_submit(leech->local, req);
+}
+
+/* A request that ends from within one's start may be what an earlier one in the list waits for: then all are looked at again. */
+void leech_unblock(struct leech *leech)
+{
+	struct list list, *entry;
+
+	leech->unblock_again = true;
+	if (leech->unblocking)
+		return;
+	leech->unblocking = true;
+	list_init(&list);
+	while (leech->unblock_again) {
+		leech->unblock_again = false;
+		list_splice(&list, &leech->blocked);
+		while ((entry = list_pop(&list)))
+			leech_start(list_entry(entry, struct backend_req, list));
+	}
+	leech->unblocking = false;
+}
+
+void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error)
+{
+	struct list failed, *at, *next;
+
+	list_init(&failed);
+	list_for_each_safe(at, next, &leech->blocked) {
+		struct span span = span_of(leech, list_entry(at, struct backend_req, list));
+
+		if (span.first >= end || span.end <= first)
+			continue;
+		list_del(at);
+		list_add(&failed, at);
+	}
+	while ((at = list_pop(&failed))) {
+		struct backend_req *req = list_entry(at, struct backend_req, list);
+
+		if (req->op == BACKEND_RESIZE)
+			leech->keep_off = UINT64_MAX;
+		backend_done(req, error);
+	}
+}
+
+static void leech_moved(struct loop_task *task)
+{
+	leech_start(container_of(task, struct backend_req, task));
+}
+
+void leech_submit(struct backend *backend, struct backend_req *req)
+{
+	if (loop_current() == backend->loop) {
+		leech_start(req);
+		return;
+	}
+	req->task.run = leech_moved;
+	loop_post(backend->loop, &req->task);
+}
