@@ -112,6 +112,19 @@ static void note_range(struct tracker *tracker, uint64_t offset, uint64_t length
 		bitmap_put(tracker->running, i);
 }
 
+/*
+ * What was cut off reads zero, if it comes back: by a WRITE far beyond the new end, say, of which no RESIZE tells. So it is
+ * dirty up to where the region once ended, even if nothing was added.
+ */
+static void note_resize(struct tracker *tracker, uint64_t size, uint64_t low)
+{
+	uint64_t end = tracker->end * tracker->chunk;
+
+	end = end > size ? end : size;
+	if (end > low)
+		note_range(tracker, low, end - low);
+}
+
 /* A request that failed may have been done in part, so it counts as well. */
 void tracker_note(struct tracker *tracker, const struct backend_req *req)
 {
@@ -123,7 +136,7 @@ void tracker_note(struct tracker *tracker, const struct backend_req *req)
 	else if (req->op == BACKEND_WRITE || req->op == BACKEND_DISCARD)
 		note_range(tracker, req->offset, req->length);
 	else if (req->op == BACKEND_RESIZE)
-		note_range(tracker, req->arg, req->length - req->arg);
+		note_resize(tracker, req->length, req->arg);
 	pthread_mutex_unlock(&tracker->lock);
 }
 

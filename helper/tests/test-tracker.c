@@ -38,6 +38,12 @@ static void test_rounds(void)
 	tap_number((long long)tracker_close_round(tracker), 1, "which has only that");
 	note(BACKEND_RESIZE, 0, 300 * CHUNK, 90 * CHUNK);
 	tap_number((long long)tracker_close_round(tracker), 210, "a resize is dirty from its lowest point on");
+	note(BACKEND_RESIZE, 0, 80 * CHUNK, 80 * CHUNK);
+	tap_number((long long)tracker_close_round(tracker), 220, "one that only cuts is dirty to where the region once ended");
+	tap_number(tracker_list(tracker, 0, extents, 4, &next), 1, "in one run");
+	tap_ok(extents[0].chunk == 80 && extents[0].count == 220, "of what was cut off");
+	note(BACKEND_RESIZE, 0, 400 * CHUNK, 400 * CHUNK);
+	tap_number((long long)tracker_close_round(tracker), 0, "beyond that there was nothing to cut");
 	tracker_stop(tracker);
 	note(BACKEND_WRITE, 0, 1, 0);
 	tap_number((long long)tracker_dirty(tracker), 0, "nothing is noted when it has stopped");
