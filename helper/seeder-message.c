@@ -116,6 +116,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 		if (seeder->stepping)
 			break;
 		seeder->finalizing = req;
+		memcpy(seeder->client, seeder->session->client, sizeof(seeder->client));
 		seeder_finalize(seeder);
 		return;
 	case WIRE_SEED_FROZEN:
@@ -228,17 +229,30 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 
 /* ---- sessions ---- */
 
+static bool is_client(const struct export_session *session, const uint8_t client[16])
+{
+	return !memcmp(session->client, client, sizeof(session->client));
+}
+
+/* Another one could only guess what has become of the hand-over, and whatever it says would be taken as the first one's word. */
+static bool is_promised(const struct seeder *seeder, const struct export_session *session)
+{
+	return seeder->state >= WIRE_SEED_FROZEN && seeder->state <= WIRE_SEED_MOVED &&
+	       !is_client(session, seeder->client);
+}
+
+/* A leecher's next helper does not wait until the session of the one before is forgotten. */
 static int seeder_open(void *arg, struct export_session *session, char *why, size_t why_len)
 {
 	struct seeder *seeder = arg;
 
-	if (seeder->session) {
-		snprintf(why, why_len, "%s is being leeched by %s", seeder->export->name, seeder->peer);
-		return -EBUSY;
-	}
 	if (seeder->state == WIRE_SEED_ABORTED) {
 		snprintf(why, why_len, "the seeder has given up");
 		return -ECANCELED;
+	}
+	if (is_promised(seeder, session) || (seeder->session && !is_client(session, seeder->session->client))) {
+		snprintf(why, why_len, "%s is being leeched by %s", seeder->export->name, seeder->peer);
+		return -EBUSY;
 	}
 	seeder->session = session;
 	snprintf(seeder->peer, sizeof(seeder->peer), "%s", session->name);
@@ -256,6 +270,8 @@ static void seeder_gone(void *arg, struct export_session *session)
 	if (seeder->session != session)
 		return;
 	seeder->session = NULL;
+	if (seeder->state == WIRE_SEED_FROZEN)
+		seeder_back(seeder, "the leecher is gone");
 	if (seeder->state == WIRE_SEED_TRACKING) {
 		tracker_stop(seeder->tracker);
 		seeder->state = WIRE_SEED_SERVING;

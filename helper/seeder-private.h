@@ -14,6 +14,7 @@ struct seeder {
 	struct control_call *aborting;	/* "abort" */
 	struct export *export;
 	struct export_session *session;	/* of the leecher */
+	uint8_t client[16];		/* who asked for the hand-over: from then on it is nobody else's */
 	struct tracker *tracker;
 	char *suspend, *resume;		/* hooks */
 	struct hook hook;

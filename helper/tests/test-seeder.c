@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The seeder, asked by leechers that do as they please: whose the region is after each of their moves. */
+#include "export.h"
+#include "host.h"
+#include "listener.h"
+#include "session.h"
+
+#define CHUNK	65536u
+#define SIZE	(4 * CHUNK)
+
+static struct host *host;
+static struct kernel_region *region;
+
+/* ---- a leecher: one session, one message at a time ---- */
+
+struct peer {
+	struct session *session;
+	struct uri uri;
+	bool opened, done;
+	int error;
+	struct link_req req;
+	uint8_t body[64], reply[4096];
+};
+
+static void peer_is_open(struct session *session, int error, const char *why)
+{
+	struct peer *peer = session->config.arg;
+
+	peer->opened = true;
+	peer->error = error;
+}
+
+static struct peer *peer_open(uint8_t client)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	struct session_config config = {
+		.loop = loop, .uri = &peer->uri, .region = "db", .client = { client }, .open_flags = WIRE_OPEN_SEED,
+		.generation = 1, .epoch = 1, .nr_bulk = 1, .arg = peer, .opened = peer_is_open,
+	};
+	struct server *server = host->regiond.server;
+	char source[256];
+
+	snprintf(source, sizeof(source), "peer+plain://%s/db",
+		 list_entry(server->listeners.next, struct listener, list)->address);
+	if (uri_parse(&peer->uri, source, NULL, 0) || session_open(&peer->session, &config))
+		exit(97);
+	until(peer->opened);
+	return peer;
+}
+
+static void peer_closed(struct session *session)
+{
+	((struct peer *)session->config.arg)->done = true;
+}
+
+static void peer_close(struct peer *peer)
+{
+	peer->done = false;
+	session_close(peer->session, peer_closed);
+	until(peer->done);
+	pass(50);
+	uri_free(&peer->uri);
+	free(peer);
+}
+
+static void peer_answered(struct link_req *req, int error)
+{
+	struct peer *peer = container_of(req, struct peer, req);
+
+	peer->done = true;
+	peer->error = error;
+}
+
+static void peer_send(struct peer *peer, uint8_t type, enum wire_shape shape, const void *msg)
+{
+	memset(&peer->req, 0, sizeof(peer->req));
+	peer->done = false;
+	peer->req.type = type;
+	peer->req.data = peer->body;
+	peer->req.data_len = msg ? (uint32_t)wire_encode(shape, msg, peer->body, sizeof(peer->body)) : 0;
+	peer->req.into = peer->reply;
+	peer->req.into_len = sizeof(peer->reply);
+	peer->req.done = peer_answered;
+	session_urgent(peer->session, &peer->req);
+}
+
+static int peer_ask(struct peer *peer, uint8_t type, enum wire_shape shape, const void *msg)
+{
+	peer_send(peer, type, shape, msg);
+	return until(peer->done) ? peer->error : -ETIMEDOUT;
+}
+
+static int peer_track(struct peer *peer)
+{
+	struct wire_track track = { .chunk = CHUNK };
+
+	return peer_ask(peer, WIRE_TRACK, WIRE_S_TRACK, &track);
+}
+
+static struct wire_finalize_reply final;
+
+static int peer_finalize(struct peer *peer)
+{
+	int error = peer_ask(peer, WIRE_FINALIZE, 0, NULL);
+
+	if (!error && wire_decode(WIRE_S_FINALIZE_REPLY, peer->reply, peer->req.got, &final) < 0)
+		return -EPROTO;
+	return error;
+}
+
+static int peer_own(struct peer *peer)
+{
+	struct wire_owned owned = { .epoch = final.epoch };
+
+	memcpy(owned.nonce, final.nonce, sizeof(owned.nonce));
+	return peer_ask(peer, WIRE_OWNED, WIRE_S_OWNED, &owned);
+}
+
+static int peer_abort(struct peer *peer)
+{
+	struct wire_text text = { "no more" };
+
+	return peer_ask(peer, WIRE_ABORT, WIRE_S_TEXT, &text);
+}
+
+/* ---- the seeder's host ---- */
+
+static char hook_path[128];
+
+/* A file says that a hook was run. */
+static const char *hook(const char *name)
+{
+	static char command[2][256];
+	static unsigned int n;
+
+	snprintf(hook_path, sizeof(hook_path), "%s/%s", dir, name);
+	unlink(hook_path);
+	n = !n;
+	snprintf(command[n], sizeof(command[0]), "touch %s", hook_path);
+	return command[n];
+}
+
+static bool was_run(const char *name)
+{
+	snprintf(hook_path, sizeof(hook_path), "%s/%s", dir, name);
+	return !access(hook_path, F_OK);
+}
+
+static bool is_frozen(void)
+{
+	return region->flags & REGIONFS_REGION_FROZEN;
+}
+
+static bool is_moved(void)
+{
+	return region->flags & REGIONFS_REGION_MOVED;
+}
+
+static void backing(char *path, size_t len)
+{
+	snprintf(path, len, "%s/db", dir);
+}
+
+static int seed(void)
+{
+	return host_do(host, "seed", json_pack("{s:s,s:s,s:s,s:s,s:b}", "region", "db", "listen", "127.0.0.1:0",
+					       "suspend", hook("suspended"), "resume", hook("resumed"), "detach", 1));
+}
+
+/* A region of SIZE on a host of its own, which seeds it. */
+static void seed_new(const char *name)
+{
+	char path[128], source[160];
+	struct netlink_attrs attrs = { 0 };
+	int fd;
+
+	host = host_new(name);
+	backing(path, sizeof(path));
+	unlink(path);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || ftruncate(fd, SIZE) || pwrite(fd, "old", 3, 0) != 3)
+		exit(96);
+	close(fd);
+	snprintf(source, sizeof(source), "file:%s?direct=no&owned", path);
+	netlink_set(&attrs, PATH, path, "db");
+	netlink_set(&attrs, SOURCE, source, source);
+	netlink_set(&attrs, SIZE, size, SIZE);
+	netlink_set(&attrs, MODE, mode, 0640);
+	netlink_set(&attrs, EPOCH, epoch, 1);
+	kernel_add(&host->kernel, &attrs);
+	host_start(host);
+	region = host_region(host, "db");
+	tap_number(seed(), 0, "a host seeds");
+}
+
+static int unseed(bool force)
+{
+	return host_do(host, "abort", json_pack("{s:s,s:b}", "region", "db", "force", force));
+}
+
+/* ---- tests ---- */
+
+static void test_second(void)
+{
+	struct peer *first, *second;
+
+	seed_new("second");
+	first = peer_open(1);
+	tap_ok(!first->error && !peer_track(first) && !peer_finalize(first), "a leecher has it handed over");
+	peer_close(first);
+	tap_ok(is_frozen() && host_is(host, "db", "handed off"), "it leaves, and the region stays frozen");
+	second = peer_open(2);
+	tap_number(second->error, -EBUSY, "another leecher is refused");
+	if (!second->error)
+		peer_abort(second);
+	pass(50);
+	tap_ok(is_frozen() && host_is(host, "db", "handed off"), "and changes nothing");
+	peer_close(second);
+	first = peer_open(1);
+	tap_number(first->error, 0, "the first one comes back");
+	tap_number(peer_own(first), 0, "and owns it");
+	tap_ok(is_moved() && !was_run("resumed"), "so it is not resumed here");
+	peer_close(first);
+	second = peer_open(2);
+	tap_number(second->error, -EBUSY, "the other is still refused");
+	peer_close(second);
+	first = peer_open(1);
+	tap_number(peer_ask(first, WIRE_COMPLETE, 0, NULL), 0, "that all is there");
+	peer_close(first);
+}
+
+static void test_abort(void)
+{
+	struct peer *peer;
+
+	seed_new("abort");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer) && is_frozen(), "a leecher has it handed over");
+	tap_number(peer_abort(peer), 0, "and gives it back");
+	tap_ok(until(host_is(host, "db", "tracking")) && !is_frozen() && was_run("resumed"), "the program goes on here");
+	peer_close(peer);
+	tap_ok(until(host_is(host, "db", "serving")), "it is for others to have");
+	peer = peer_open(2);
+	tap_ok(!peer->error && !peer_track(peer), "who are let in");
+	peer_close(peer);
+	tap_number(unseed(false), 0, "until seeding ends");
+}
+
+/* The next helper of the leecher that has it now comes before its old session is forgotten. */
+static void test_again(void)
+{
+	struct peer *old, *peer;
+
+	seed_new("again");
+	old = peer_open(1);
+	tap_ok(!peer_track(old) && !peer_finalize(old), "a leecher has it handed over");
+	peer = peer_open(1);
+	tap_number(peer->error, 0, "its next helper is let in while the old one's session is there");
+	tap_number(peer_own(old), -ECANCELED, "the old one is not heard any more");
+	tap_number(peer_own(peer), 0, "the next one is");
+	peer_close(old);
+	peer_close(peer);
+}
+
+/* Who has asked for the hand-over has gone before that was ready. */
+static void test_gone(void)
+{
+	struct peer *first, *second;
+
+	seed_new("gone");
+	host->kernel.hold = REGIONFS_CMD_FREEZE;
+	first = peer_open(1);
+	peer_track(first);
+	peer_send(first, WIRE_FINALIZE, 0, NULL);
+	tap_ok(until(!list_empty(&host->kernel.held)), "the region is being frozen for a leecher");
+	peer_close(first);
+	second = peer_open(2);
+	tap_number(second->error, -EBUSY, "which goes; nobody else takes its place");
+	peer_close(second);
+	host_release(host);
+	tap_ok(until(host_is(host, "db", "serving")) && !is_frozen() && was_run("resumed"), "the program goes on here");
+}
+
+int main(void)
+{
+	if (!hosts_open())
+		return 99;
+	test_second();
+	test_abort();
+	test_again();
+	test_gone();
+	hosts_close();
+	return tap_end();
+}
