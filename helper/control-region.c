@@ -269,6 +269,15 @@ static void run_add(struct control_call *call)
 
 /* ---- rm ---- */
 
+/* A migration needs the bytes where they are, also on the side that has given the region away. */
+static bool is_held(struct control_call *call, const struct region *region)
+{
+	if (!handover_holds(region))
+		return false;
+	control_fail(call, -EBUSY, "%s is being migrated: wait for the end of that, or abort it", region->info.path);
+	return true;
+}
+
 static void keep_bytes(struct control_ask *ask)
 {
 	ask->control->region->info.purge = false;
@@ -283,7 +292,7 @@ static void run_rm(struct control_call *call)
 	if (!region)
 		return;
 	region_put(region);
-	if (control_bool(call, "discard", &discard) || control_bool(call, "purge", &purge))
+	if (is_held(call, region) || control_bool(call, "discard", &discard) || control_bool(call, "purge", &purge))
 		return;
 	ask = control_ask_new(call, REGIONFS_CMD_REGION_DEL);
 	if (!ask)
@@ -395,6 +404,8 @@ static void run_set(struct control_call *call)
 	if (!region)
 		return;
 	region_put(region);
+	if (control_has(call, "source") && is_held(call, region))
+		return;
 	ask = control_ask_new(call, REGIONFS_CMD_REGION_SET);
 	if (!ask)
 		return;

@@ -9,6 +9,7 @@
 #define REGIONFS_HANDOVER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "netlink.h"
@@ -26,6 +27,7 @@ enum handover_role {
 struct handover {
 	enum handover_role role;
 	struct region *region;		/* a reference */
+	bool over;			/* nobody needs the region's bytes or source for it any more */
 	/* For stat and wait: region, role, state and so on; see cmd-wait.c. */
 	json_t *(*show)(const struct handover *handover);
 };
@@ -33,6 +35,12 @@ struct handover {
 static inline struct handover *handover_of(const struct region *region)
 {
 	return region->handover;
+}
+
+/* Is it in one that needs its source as it is? */
+static inline bool handover_holds(const struct region *region)
+{
+	return region->handover && !handover_of(region)->over;
 }
 
 /* NULL when the region is in none and was in none; the result of the last one is kept. New reference. */

@@ -223,18 +223,19 @@ static void source_set(void *arg, int error, const char *why, const struct netli
 
 	if (error)
 		log_warning("%s keeps its way here as its source: %s", leecher->path, why);
+	leecher->stepping = false;
 	leecher->moved_in = !error;
 	leecher->done = loop_now_ns();
 	log_info("%s is complete here", leecher->path);
 	finish(leecher, 0);
 }
 
-static void complete(struct leech_watch *watch)
+static void move_in(struct leecher *leecher)
 {
-	struct leecher *leecher = container_of(watch, struct leecher, watch);
 	struct handover_ask *ask;
 
 	leecher->state = LEECHER_COMPLETE;
+	leecher->stepping = true;
 	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, source_set, leecher);
 	if (!ask) {
 		source_set(leecher, -ENOMEM, "out of memory", NULL);
@@ -242,6 +243,43 @@ static void complete(struct leech_watch *watch)
 	}
 	netlink_set(&ask->call.attrs, SOURCE, source, leecher->local);
 	handover_ask(ask, leecher->handover.region);
+}
+
+static void complete(struct leech_watch *watch)
+{
+	struct leecher *leecher = container_of(watch, struct leecher, watch);
+
+	leecher->all_here = true;
+	if (!leecher->stepping)
+		move_in(leecher);
+}
+
+void leecher_stepped(struct leecher *leecher)
+{
+	leecher->stepping = false;
+	if (leecher->giving_up)
+		finish(leecher, leecher->error);
+	else if (leecher->all_here)
+		move_in(leecher);
+}
+
+/* Somebody has removed the region, or we are stopping, and the next helper goes on. */
+static void gone(struct leech_watch *watch)
+{
+	struct leecher *leecher = container_of(watch, struct leecher, watch);
+
+	leecher->leech = NULL;
+	if (leecher->regiond->stopping || leecher->state >= LEECHER_COMPLETE)
+		return;
+	if (leecher->state < LEECHER_OWNED) {
+		leecher_fail(leecher, -ECANCELED, "it was removed here");
+		return;
+	}
+	leecher->giving_up = true;
+	leecher->error = -ECANCELED;
+	snprintf(leecher->why, sizeof(leecher->why), "it was removed here");
+	if (!leecher->stepping)
+		leecher_stepped(leecher);
 }
 
 static void owned(struct leech_watch *watch, int error, const char *why)
@@ -472,8 +510,8 @@ void leecher_run(struct control_call *call)
 		leecher_free(leecher);
 		return;
 	}
-	leecher->handover = (struct handover){ HANDOVER_LEECHER, NULL, leecher_show };
-	leecher->watch = (struct leech_watch){ not_settled, owned, complete };
+	leecher->handover = (struct handover){ .role = HANDOVER_LEECHER, .region = NULL, .show = leecher_show };
+	leecher->watch = (struct leech_watch){ not_settled, owned, complete, gone };
 	leecher->timer.fire = leecher_tick;
 	leecher->limit.fire = late;
 	leecher->began = loop_now_ns();

@@ -24,6 +24,7 @@ static void resumed(struct hook *hook, int error, const char *why)
 	if (error)
 		note(leecher, "it is owned here", why);
 	leecher_answer_finalize(leecher, 0);
+	leecher_stepped(leecher);
 }
 
 static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)
@@ -69,10 +70,12 @@ static void decide(void *arg, int error)
 	struct leecher *leecher = arg;
 	struct handover_ask *ask;
 
-	if (error) {
-		leecher_fail(leecher, error, "there is no room for it in the local store");
+	leecher->stepping = false;
+	if (error || leecher_leaves(leecher)) {
+		leecher_fail_later(leecher, error, "there is no room for it in the local store");
 		return;
 	}
+	leecher->stepping = true;
 	leecher->state = LEECHER_OWNED;
 	leech_own(leecher->leech, leecher->final.epoch, leecher->final.nonce);
 	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, epoch_set, leecher);
@@ -94,5 +97,6 @@ void leecher_own(struct leecher *leecher)
 		leecher_fail_later(leecher, leecher->error, leecher->why);
 		return;
 	}
+	leecher->stepping = true;
 	leech_set_size(leecher->leech, leecher->final.dirty.size, decide, leecher);
 }

@@ -26,7 +26,7 @@ struct leecher {
 	struct control_call *call;	/* "leech", until it is answered */
 	struct control_call *finalizing;	/* "finalize" */
 	struct control_call *aborting;	/* "abort" */
-	struct leech *leech;
+	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
 	char *path, *local, *from, *source, *resume;
 	char token[33];
@@ -34,8 +34,10 @@ struct leecher {
 	bool manual;			/* finalize when told to only */
 	bool wanted;			/* told to */
 	bool asking;			/* a message is under way */
+	bool stepping;			/* the kernel, a hook or the store is being waited for: none of us is freed before that */
 	bool settled;			/* nothing is missing of what is known */
 	bool moved_in;			/* the kernel has the local source */
+	bool all_here;			/* but the resume hook has not ended yet */
 	bool giving_up;
 	int error;			/* why */
 	struct link_req message;
@@ -54,6 +56,12 @@ struct leecher {
 	uint64_t pulled;		/* bytes before the hand-over */
 	char why[WIRE_TEXT_MAX + 128];
 };
+
+/* Nothing more is to be made of what comes. */
+static inline bool leecher_leaves(const struct leecher *leecher)
+{
+	return leecher->giving_up || !leecher->leech;
+}
 
 /* leecher.c */
 /* Pulling may begin: the other side tracks. */
@@ -77,6 +85,8 @@ void leecher_own(struct leecher *leecher);
 /* leecher-command.c */
 void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
+/* A step after the decision has ended: goes on with what came meanwhile. */
+void leecher_stepped(struct leecher *leecher);
 void leecher_answer_finalize(struct leecher *leecher, int error);
 
 #endif

@@ -83,7 +83,7 @@ static void dirty_came(struct link_req *req, int error)
 	int n;
 
 	leecher->asking = false;
-	if (error || leecher->giving_up) {
+	if (error || leecher_leaves(leecher)) {
 		leecher_fail_later(leecher, error, *req->link->why ? req->link->why : strerror(-error));
 		return;
 	}

@@ -39,15 +39,17 @@ void leecher_fail(struct leecher *leecher, int error, const char *why)
 	struct wire_text text;
 	int n;
 
-	if (leecher->state >= LEECHER_OWNED || leecher->giving_up)
+	/* what is left behind by an orderly stop is the same as by any other */
+	if (leecher->state >= LEECHER_OWNED || leecher->giving_up || leecher->regiond->stopping)
 		return;
 	leecher->giving_up = true;
 	leecher->error = error;
 	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
 	log_warning("leeching %s: %s", leecher->path, why);
-	if (!leecher->leech || leecher->asking || error == -ESTALE) {
-		if (!leecher->asking)
-			leecher_ended(leecher, error);
+	if (leecher->asking || leecher->stepping)
+		return;		/* leecher_fail_later() */
+	if (!leecher->leech || error == -ESTALE) {
+		leecher_ended(leecher, error);
 		return;
 	}
 	memset(&text, 0, sizeof(text));
@@ -56,7 +58,7 @@ void leecher_fail(struct leecher *leecher, int error, const char *why)
 	leecher_send(leecher, WIRE_ABORT, n < 0 ? 0 : (uint32_t)n, told_abort);
 }
 
-/* A message has come back, after somebody gave up meanwhile, or with an error. */
+/* A message or step has come back, after somebody gave up meanwhile, or with an error. */
 void leecher_fail_later(struct leecher *leecher, int error, const char *why)
 {
 	char first[sizeof(leecher->why)];
@@ -80,7 +82,7 @@ static void finalized(struct link_req *req, int error)
 
 	leecher->asking = false;
 	leecher->handed = loop_now_ns();
-	if (error == -ECANCELED && !leecher->giving_up) {
+	if (error == -ECANCELED && !leecher_leaves(leecher)) {
 		/* The program could not be stopped, or the region not frozen: it goes on over there, and so do we. */
 		snprintf(leecher->why, sizeof(leecher->why), "%s", link_why(req, error));
 		leecher->state = LEECHER_PULLING;
@@ -89,7 +91,7 @@ static void finalized(struct link_req *req, int error)
 		leecher_answer_finalize(leecher, error);
 		return;
 	}
-	if (error || leecher->giving_up) {
+	if (error || leecher_leaves(leecher)) {
 		leecher_fail_later(leecher, error, error ? link_why(req, error) : "");
 		return;
 	}
@@ -159,8 +161,9 @@ static void sized(void *arg, int error)
 {
 	struct leecher *leecher = arg;
 
-	if (error) {
-		leecher_fail(leecher, error, "there is no room for it in the local store");
+	leecher->stepping = false;
+	if (error || leecher_leaves(leecher)) {
+		leecher_fail_later(leecher, error, "there is no room for it in the local store");
 		return;
 	}
 	leecher->state = LEECHER_PULLING;
@@ -173,10 +176,13 @@ static void told_kernel(void *arg, int error, const char *why, const struct netl
 {
 	struct leecher *leecher = arg;
 
-	if (error)
-		leecher_fail(leecher, error, why);
-	else
-		leech_set_size(leecher->leech, leecher->final.dirty.size, sized, leecher);
+	leecher->stepping = false;
+	if (error || leecher_leaves(leecher)) {
+		leecher_fail_later(leecher, error, why);
+		return;
+	}
+	leecher->stepping = true;
+	leech_set_size(leecher->leech, leecher->final.dirty.size, sized, leecher);
 }
 
 static void tracked(struct link_req *req, int error)
@@ -188,9 +194,9 @@ static void tracked(struct link_req *req, int error)
 	leecher->asking = false;
 	if (!error && wire_decode(WIRE_S_INFO, leecher->reply, req->got, &info) < 0)
 		error = -EPROTO;
-	if (!error && info.chunk != chunkmap_chunk(leech_map(leecher->leech)))
+	if (!error && !leecher_leaves(leecher) && info.chunk != chunkmap_chunk(leech_map(leecher->leech)))
 		error = -EPROTO;
-	ask = error || leecher->giving_up ? NULL :
+	ask = error || leecher_leaves(leecher) ? NULL :
 	      handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, told_kernel, leecher);
 	if (!ask) {
 		leecher_fail_later(leecher, error ? error : -ENOMEM, error ? link_why(req, error) : "out of memory");
@@ -199,6 +205,7 @@ static void tracked(struct link_req *req, int error)
 	leecher->final.dirty.size = info.size;
 	netlink_set(&ask->call.attrs, SIZE, size, info.size);
 	netlink_set(&ask->call.attrs, MODE, mode, info.mode);
+	leecher->stepping = true;
 	handover_ask(ask, leecher->handover.region);
 }
 

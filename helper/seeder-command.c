@@ -208,7 +208,7 @@ static void seeder_start(struct control_call *call, struct region *region)
 		seeder_free(seeder);
 		return;
 	}
-	seeder->handover = (struct handover){ HANDOVER_SEEDER, region_get(region), seeder_show };
+	seeder->handover = (struct handover){ .role = HANDOVER_SEEDER, .region = region_get(region), .show = seeder_show };
 	region->handover = &seeder->handover;
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;

@@ -14,6 +14,7 @@ static void size_done(struct leech *leech, int error)
 
 	leech->sized = NULL;
 	sized(leech->sized_arg, error);
+	leech_close_more(leech);	/* may free it */
 }
 
 static void resized(struct backend_req *req, int error)

@@ -166,7 +166,7 @@ void leech_close_more(struct leech *leech)
 {
 	struct backend *local = leech->local;
 
-	if (!leech->closing || !leech->peer_closed || leech->nr_fetches || leech->telling || !local)
+	if (!leech->closing || !leech->peer_closed || leech->nr_fetches || leech->telling || leech->sized || !local)
 		return;
 	leech->local = NULL;
 	backend_close(local, local_closed, leech);
@@ -183,10 +183,13 @@ static void peer_closed(void *arg)
 static void leech_close(struct backend *backend)
 {
 	struct leech *leech = to_leech(backend);
+	struct leech_watch *watch = leech->watch;
 
 	leech->closing = true;
 	leech->pulling = false;
 	leech->watch = NULL;
+	if (watch)
+		watch->gone(watch);
 	if (leech->peer)
 		backend_close(leech->peer, peer_closed, leech);
 	else

@@ -36,6 +36,8 @@ struct leech_watch {
 	void (*owned)(struct leech_watch *watch, int error, const char *why);
 	/* all is here, and the other side knows */
 	void (*complete)(struct leech_watch *watch);
+	/* the backend is being closed: the struct leech is not to be used again, and nothing more is told */
+	void (*gone)(struct leech_watch *watch);
 };
 
 /* The path of the map of leech:TOKEN. */

@@ -289,6 +289,5 @@ int main(void)
 	test_abort();
 	test_again();
 	test_gone();
-	hosts_close();
-	return tap_end();
+	return hosts_end();
 }
