@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "handover.h"
+#include "region-private.h"
 #include "regiond.h"
 
 json_t *handover_show(const struct region *region)
@@ -25,6 +26,8 @@ void handover_end(struct handover *handover)
 	region->last_handover = handover->show(handover);
 	region->handover = NULL;
 	handover->region = NULL;
+	if (region->destroy)
+		region_advance(region);
 	region_put(region);
 }
 

@@ -30,6 +30,8 @@ struct handover {
 	bool over;			/* nobody needs the region's bytes or source for it any more */
 	/* For stat and wait: region, role, state and so on; see cmd-wait.c. */
 	json_t *(*show)(const struct handover *handover);
+	/* The region has been removed here: do its bytes have to stay until handover_end()? Optional. */
+	bool (*keeps)(struct handover *handover);
 };
 
 static inline struct handover *handover_of(const struct region *region)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handover.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -93,8 +94,17 @@ static void recall_source(struct region *region)
 	region->info.purge = info->purge;
 }
 
+static bool is_kept(struct region *region)
+{
+	struct handover *handover = handover_of(region);
+
+	return handover && handover->keeps && handover->keeps(handover);
+}
+
 void region_advance_destroy(struct region *region, enum region_state state)
 {
+	if (is_kept(region))
+		return;
 	recall_source(region);
 	if (state == REGION_READY) {
 		atomic_store(&region->state, REGION_CLOSING);

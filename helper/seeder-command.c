@@ -28,7 +28,7 @@ static json_t *seeder_show(const struct handover *handover)
 {
 	const struct seeder *seeder = container_of(handover, struct seeder, handover);
 	json_t *show = json_pack("{s:o, s:s, s:s, s:I, s:I}",
-				 "region", control_text(handover->region->info.path), "role", "seeder",
+				 "region", control_text(seeder_name(seeder)), "role", "seeder",
 				 "state", state_text(seeder), "done", (json_int_t)seeder->export->read_bytes,
 				 "total", (json_int_t)handover->region->info.size);
 
@@ -108,15 +108,16 @@ static void answer(struct seeder *seeder)
 	if (seeder->complete)
 		control_ok(call, seeder_show(&seeder->handover));
 	else
-		control_fail(call, -ECANCELED, "seeding %s was aborted", seeder->handover.region->info.path);
+		control_fail(call, -ECANCELED, "seeding %s was aborted", seeder_name(seeder));
 }
 
 void seeder_end(struct seeder *seeder)
 {
 	if (!seeder->complete)
 		seeder->state = WIRE_SEED_ABORTED;
+	seeder->handover.over = true;
 	answer(seeder);
-	log_info("seeding %s has ended: %s", seeder->handover.region->info.path, state_text(seeder));
+	log_info("seeding %s has ended: %s", seeder_name(seeder), state_text(seeder));
 	/* The last answer has to get out in either case. */
 	seeder->timer.fire = farewell;
 	loop_timer_set(seeder->handover.region->regiond->loop, &seeder->timer,
@@ -132,11 +133,12 @@ void seeder_abort(struct control_call *call, struct region *region)
 
 	if (control_bool(call, "force", &force))
 		return;
-	if (seeder->state == WIRE_SEED_MOVED) {
-		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's", region->info.path);
+	if (seeder->state == WIRE_SEED_MOVED && !force) {
+		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's; if it is sure that %s does not need "
+			     "the rest of its bytes, --force ends seeding it", seeder_name(seeder), seeder->peer);
 		return;
 	}
-	if (seeder->aborting || seeder->state == WIRE_SEED_ABORTED) {
+	if (seeder->aborting || seeder->handover.over) {
 		control_fail(call, -EALREADY, "seeding %s is being aborted", region->info.path);
 		return;
 	}
@@ -147,10 +149,24 @@ void seeder_abort(struct control_call *call, struct region *region)
 		return;
 	}
 	seeder->aborting = call;
+	if (seeder->state == WIRE_SEED_MOVED)
+		seeder_unfreeze(seeder);
 	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF)
 		seeder_back(seeder, "aborted by the user");
 	else
 		seeder_end(seeder);
+}
+
+/* The leecher may need them; without one there is nothing to be seeded any more. */
+static bool seeder_keeps(struct handover *handover)
+{
+	struct seeder *seeder = container_of(handover, struct seeder, handover);
+
+	if (seeder->state <= WIRE_SEED_TRACKING && !handover->over)
+		seeder_end(seeder);
+	else if (seeder->state == WIRE_SEED_FROZEN)
+		seeder_back(seeder, "it was removed");
+	return true;
 }
 
 /* ---- the beginning ---- */
@@ -208,7 +224,9 @@ static void seeder_start(struct control_call *call, struct region *region)
 		seeder_free(seeder);
 		return;
 	}
-	seeder->handover = (struct handover){ .role = HANDOVER_SEEDER, .region = region_get(region), .show = seeder_show };
+	seeder->handover = (struct handover){
+		.role = HANDOVER_SEEDER, .region = region_get(region), .show = seeder_show, .keeps = seeder_keeps,
+	};
 	region->handover = &seeder->handover;
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;

@@ -159,6 +159,7 @@ static void take_complete(struct seeder *seeder, struct serve_req *req)
 	if (seeder->complete)
 		return;
 	seeder->complete = true;
+	seeder_unfreeze(seeder);
 	seeder_end(seeder);
 }
 

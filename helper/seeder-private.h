@@ -34,11 +34,19 @@ struct seeder {
 	struct loop_timer timer;
 };
 
+/* The region's own may be gone by now. */
+static inline const char *seeder_name(const struct seeder *seeder)
+{
+	return seeder->export->name;
+}
+
 /* seeder.c */
 void seeder_finalize(struct seeder *seeder);
 /* The other side, or the user, gives up: THAW, the resume hook, and on with what was asked for. */
 void seeder_back(struct seeder *seeder, const char *why);
 void seeder_moved(struct seeder *seeder, struct serve_req *req);
+/* Having moved keeps everybody out; a frozen region cannot be removed, so it is thawed when nobody needs its bytes any more. */
+void seeder_unfreeze(struct seeder *seeder);
 
 /* seeder-message.c */
 extern const struct export_seed_ops seeder_ops;

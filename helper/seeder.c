@@ -22,7 +22,7 @@ static struct region *region_of(struct seeder *seeder)
 static void note_why(struct seeder *seeder, const char *why)
 {
 	snprintf(seeder->why, sizeof(seeder->why), "%s", why);
-	log_warning("seeding %s: %s", region_of(seeder)->info.path, why);
+	log_warning("seeding %s: %s", seeder_name(seeder), why);
 }
 
 /* ---- back to service ---- */
@@ -39,7 +39,7 @@ static void in_service(struct hook *hook, int error, const char *why)
 		serve_fail(seeder->finalizing, -ECANCELED, "%s", seeder->why);
 		seeder->finalizing = NULL;
 	}
-	if (seeder->aborting) {
+	if (seeder->aborting || region_of(seeder)->destroy) {
 		seeder_end(seeder);
 		return;
 	}
@@ -180,18 +180,16 @@ void seeder_finalize(struct seeder *seeder)
 
 /* ---- OWNED ---- */
 
-
 static void unfrozen(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct region *region = arg;
 
 	if (error)
-		log_warning("%s stays frozen after its move: %s", region->info.path, why);
+		log_warning("region #%llu stays frozen after its move: %s", (unsigned long long)region->info.id, why);
 	region_put(region);
 }
 
-/* Having moved keeps everybody out; a frozen one could not be removed. */
-static void unfreeze(struct seeder *seeder)
+void seeder_unfreeze(struct seeder *seeder)
 {
 	struct region *region = region_of(seeder);
 	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_THAW, unfrozen, region);
@@ -212,14 +210,15 @@ static void kernel_moved(void *arg, int error, const char *why, const struct net
 		note_why(seeder, why);
 	else if (netlink_has(got, COUNT) && got->count)
 		log_warning("seeding %s: %llu bytes were dirtied after the freeze, and are lost",
-			    region_of(seeder)->info.path, (unsigned long long)got->count);
+			    seeder_name(seeder), (unsigned long long)got->count);
 	seeder->stepping = false;
 	seeder->state = WIRE_SEED_MOVED;
 	seeder->finalizing = NULL;
 	if (req)
 		serve_reply(req, 0, NULL, 0);
-	if (!error)
-		unfreeze(seeder);
+	if (seeder->aborting)
+		control_fail(seeder->aborting, -EBUSY, "%s has just moved", seeder_name(seeder));
+	seeder->aborting = NULL;
 }
 
 void seeder_moved(struct seeder *seeder, struct serve_req *req)

@@ -281,6 +281,82 @@ static void test_gone(void)
 	tap_ok(until(host_is(host, "db", "serving")) && !is_frozen() && was_run("resumed"), "the program goes on here");
 }
 
+static bool is_there(void)
+{
+	char path[128];
+
+	backing(path, sizeof(path));
+	return !access(path, F_OK);
+}
+
+/* Until the leecher says that it has all, the bytes are here, whatever is tried. */
+static void test_remove(void)
+{
+	struct peer *peer;
+
+	seed_new("remove");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer) && !peer_own(peer) && is_moved(), "a leecher owns it");
+	pass(50);
+	tap_number(host_do(host, "rm", json_pack("{s:s}", "region", "db")), -EBUSY, "rm is refused");
+	tap_number(kernel_unlink(&host->kernel, region), -EBUSY, "unlink as well");
+	tap_ok(is_there(), "its bytes are there for the leecher");
+	tap_number(peer_ask(peer, WIRE_COMPLETE, 0, NULL), 0, "that has all of them");
+	peer_close(peer);
+	pass(50);
+	tap_ok(is_there(), "they are there still");
+	tap_number(host_do(host, "rm", json_pack("{s:s}", "region", "db")), 0, "rm is not refused any more");
+	tap_ok(until(!is_there()), "they are gone");
+}
+
+/* It had been unlinked, and its last user goes when it has been handed over. */
+static void test_unlinked(void)
+{
+	struct peer *peer;
+
+	seed_new("unlinked");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer), "a leecher has it handed over");
+	region->flags &= ~REGIONFS_REGION_FROZEN;
+	tap_number(kernel_unlink(&host->kernel, region), 0, "its last user here goes");
+	pass(50);
+	tap_ok(is_there(), "its bytes stay");
+	tap_number(peer_own(peer), 0, "the leecher owns it");
+	tap_ok(is_there(), "and can have them");
+	tap_number(peer_ask(peer, WIRE_COMPLETE, 0, NULL), 0, "it has all of them");
+	peer_close(peer);
+	tap_ok(until(!is_there()), "so they go");
+}
+
+static void test_unlinked_early(void)
+{
+	struct peer *peer;
+
+	seed_new("early");
+	peer = peer_open(1);
+	tap_number(peer_track(peer), 0, "a leecher tracks it");
+	tap_number(kernel_unlink(&host->kernel, region), 0, "it is removed here");
+	tap_number(peer_finalize(peer), -ECANCELED, "then there is nothing to be handed over");
+	peer_close(peer);
+	tap_ok(until(!is_there()), "its bytes are gone");
+}
+
+/* The leecher that owns it will never be back. */
+static void test_forced(void)
+{
+	struct peer *peer;
+
+	seed_new("forced");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer) && !peer_own(peer) && is_moved(), "a leecher owns it");
+	peer_close(peer);
+	tap_number(unseed(false), -EBUSY, "it is not given up without force");
+	tap_number(unseed(true), 0, "but with it");
+	tap_ok(is_moved() && !is_frozen(), "it can be removed then, no more");
+	pass(50);
+	tap_number(host_do(host, "rm", json_pack("{s:s}", "region", "db")), 0, "as it is");
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -289,5 +365,9 @@ int main(void)
 	test_abort();
 	test_again();
 	test_gone();
+	test_remove();
+	test_unlinked();
+	test_unlinked_early();
+	test_forced();
 	return hosts_end();
 }
