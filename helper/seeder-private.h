@@ -3,6 +3,7 @@
 #ifndef REGIONFS_SEEDER_PRIVATE_H
 #define REGIONFS_SEEDER_PRIVATE_H
 
+#include "events.h"
 #include "export.h"
 #include "seeder.h"
 #include "tracker.h"
@@ -18,6 +19,8 @@ struct seeder {
 	struct tracker *tracker;
 	char *suspend, *resume;		/* hooks */
 	struct hook hook;
+	struct events_watch late;	/* while frozen: for writes that were let through */
+	bool watching;
 	struct serve_req *finalizing;	/* FINALIZE, until it is answered */
 	bool stepping;			/* a hook or netlink call of the machine is under way */
 	bool give_up;			/* go back to service after that step */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "config.h"
 #include "log.h"
 #include "regiond.h"
 #include "seeder-private.h"
@@ -23,6 +24,32 @@ static void note_why(struct seeder *seeder, const char *why)
 {
 	snprintf(seeder->why, sizeof(seeder->why), "%s", why);
 	log_warning("seeding %s: %s", seeder_name(seeder), why);
+}
+
+/* ---- writes after the freeze: what the kernel could not see coming, and the final list does not name ---- */
+
+static void late_event(struct events_watch *watch, const struct netlink_attrs *attrs)
+{
+	struct seeder *seeder = container_of(watch, struct seeder, late);
+	const struct regiond *regiond = region_of(seeder)->regiond;
+
+	if (attrs && (attrs->event != REGIONFS_EVENT_LATE_DIRTY || attrs->region != region_of(seeder)->info.id ||
+		      (netlink_has(attrs, INSTANCE) && strcmp(attrs->instance, regiond->config->name))))
+		return;
+	note_why(seeder, attrs ? "it was written to after the freeze" : "whether it was written to after the freeze is unknown");
+	seeder->give_up = true;
+}
+
+static void watch_late(struct seeder *seeder, bool on)
+{
+	if (on == seeder->watching)
+		return;
+	seeder->watching = on;
+	seeder->late.event = late_event;
+	if (on)
+		events_watch(&seeder->late);
+	else
+		events_unwatch(&seeder->late);
 }
 
 /* ---- back to service ---- */
@@ -66,6 +93,7 @@ static void go_back(struct seeder *seeder)
 {
 	struct handover_ask *ask = NULL;
 
+	watch_late(seeder, false);
 	seeder->stepping = true;
 	if (seeder->frozen)
 		ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_THAW, thawed, seeder);
@@ -102,6 +130,7 @@ static void hand_over(struct seeder *seeder, uint64_t size)
 {
 	struct serve_req *req = seeder->finalizing;
 
+	watch_late(seeder, false);
 	seeder->size = size;
 	seeder->epoch = region_of(seeder)->info.epoch + 1;
 	seeder->final_dirty = tracker_close_round(seeder->tracker);
@@ -119,6 +148,11 @@ static void looked(void *arg, int error, const char *why, const struct netlink_a
 {
 	struct seeder *seeder = arg;
 
+	/* Its event may still be on the way. */
+	if (!error && got->stats[REGIONFS_STAT_DIRTY_BYTES]) {
+		error = -EAGAIN;
+		why = "it was written to after the freeze";
+	}
 	if (!step_failed(seeder, error, why))
 		hand_over(seeder, got->size);
 }
@@ -142,6 +176,7 @@ static void froze(void *arg, int error, const char *why, const struct netlink_at
 
 	seeder->froze = loop_now_ns();
 	seeder->frozen = !error;
+	watch_late(seeder, true);
 	if (!step_failed(seeder, error, why))
 		look(seeder);
 }

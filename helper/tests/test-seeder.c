@@ -262,6 +262,49 @@ static void test_again(void)
 	peer_close(peer);
 }
 
+/* The kernel has counted bytes that were dirtied after it had frozen the region. */
+static void dirty_late(struct kernel_region *frozen)
+{
+	frozen->dirty = 4096;
+}
+
+static void test_late_dirty(void)
+{
+	struct peer *peer;
+
+	seed_new("dirty");
+	host->kernel.freezing = dirty_late;
+	peer = peer_open(1);
+	peer_track(peer);
+	tap_number(peer_finalize(peer), -ECANCELED, "what was written after the freeze stops the hand-over");
+	tap_ok(!is_frozen() && was_run("resumed") && host_is(host, "db", "tracking"), "the program goes on here");
+	host->kernel.freezing = NULL;
+	region->dirty = 0;
+	tap_number(peer_finalize(peer), 0, "without that it is handed over");
+	peer_close(peer);
+}
+
+static void test_late_event(uint32_t event)
+{
+	struct peer *peer;
+
+	seed_new(event ? "event" : "gap");
+	host->kernel.hold = REGIONFS_CMD_REGION_GET;
+	peer = peer_open(1);
+	peer_track(peer);
+	peer_send(peer, WIRE_FINALIZE, 0, NULL);
+	tap_ok(until(!list_empty(&host->kernel.held)), "a region was frozen");
+	if (event)
+		kernel_event(&host->kernel, region, event);
+	else
+		events_gap(&host->regiond);
+	host_release(host);
+	tap_ok(until(peer->done) && peer->error == -ECANCELED, "%s stops the hand-over",
+	       event ? "the kernel's word of a late write" : "a gap, that may hide the kernel's word of one,");
+	tap_ok(!is_frozen() && was_run("resumed"), "the program goes on here");
+	peer_close(peer);
+}
+
 /* Who has asked for the hand-over has gone before that was ready. */
 static void test_gone(void)
 {
@@ -365,6 +408,9 @@ int main(void)
 	test_abort();
 	test_again();
 	test_gone();
+	test_late_dirty();
+	test_late_event(REGIONFS_EVENT_LATE_DIRTY);
+	test_late_event(0);
 	test_remove();
 	test_unlinked();
 	test_unlinked_early();
