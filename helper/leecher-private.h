@@ -39,6 +39,7 @@ struct leecher {
 	bool moved_in;			/* the kernel has the local source */
 	bool all_here;			/* but the resume hook has not ended yet */
 	bool giving_up;
+	bool parted;			/* the other side was let go of, since it did not hear that we give up */
 	int error;			/* why */
 	struct link_req message;
 	uint8_t body[WIRE_TEXT_MAX + 8];
@@ -51,7 +52,7 @@ struct leecher {
 	unsigned int nr_ranges, max_ranges;
 	struct hook hook;
 	struct loop_timer timer;	/* progress, and when to look for dirty chunks again */
-	struct loop_timer limit;	/* of connecting */
+	struct loop_timer limit;	/* of connecting, of giving up */
 	uint64_t began, asked, handed, owned, done;	/* loop_now_ns() */
 	uint64_t pulled;		/* bytes before the hand-over */
 	char why[WIRE_TEXT_MAX + 128];

@@ -17,6 +17,8 @@
 /* Rounds that did not get smaller, until it is handed over nevertheless and the rest is fetched behind. */
 #define STALLS_MOST	3u
 #define ROUNDS_MOST	30u
+/* For the other side to hear that we give up. */
+#define GIVE_UP_MS	3000u
 
 static const char *link_why(const struct link_req *req, int error)
 {
@@ -33,6 +35,25 @@ static void told_abort(struct link_req *req, int error)
 	leecher_ended(leecher, leecher->error);
 }
 
+static void give_up_late(struct loop_timer *timer)
+{
+	struct leecher *leecher = container_of(timer, struct leecher, limit);
+
+	if (!leecher->leech)
+		return;
+	leecher->parted = true;
+	leech_part(leecher->leech);
+}
+
+/* The other side may be away for good. */
+static void limit_giving_up(struct leecher *leecher)
+{
+	if (leecher->limit.fire == give_up_late)
+		return;
+	leecher->limit.fire = give_up_late;
+	loop_timer_set(leecher->regiond->loop, &leecher->limit, GIVE_UP_MS);
+}
+
 /* Before the decision only. The other side goes back to service, when it hears of it. */
 void leecher_fail(struct leecher *leecher, int error, const char *why)
 {
@@ -46,9 +67,10 @@ void leecher_fail(struct leecher *leecher, int error, const char *why)
 	leecher->error = error;
 	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
 	log_warning("leeching %s: %s", leecher->path, why);
+	limit_giving_up(leecher);
 	if (leecher->asking || leecher->stepping)
 		return;		/* leecher_fail_later() */
-	if (!leecher->leech || error == -ESTALE) {
+	if (!leecher->leech || leecher->parted || error == -ESTALE) {
 		leecher_ended(leecher, error);
 		return;
 	}

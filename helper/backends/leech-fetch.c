@@ -63,7 +63,7 @@ static void retry_pull(struct loop_timer *timer)
 
 static void pull_later(struct leech *leech)
 {
-	if (leech->closing)
+	if (leech->parting)
 		return;
 	leech->retry.fire = retry_pull;
 	loop_timer_set(leech->backend.loop, &leech->retry, RETRY_MS);
@@ -197,7 +197,7 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 {
 	uint64_t most = demand ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
 
-	if (leech->nr_fetches >= LEECH_FETCHES || leech->closing || bitmap_get(leech->busy, chunk))
+	if (leech->nr_fetches >= LEECH_FETCHES || leech->parting || bitmap_get(leech->busy, chunk))
 		return;
 	end = end > chunk + most ? chunk + most : end;
 	end = run_end(leech, chunk, end);
@@ -240,13 +240,13 @@ void leech_pull_more(struct leech *leech)
 {
 	uint64_t first, end;
 
-	while (leech->pulling && !leech->closing && leech->nr_pulls < LEECH_PULLS &&
+	while (leech->pulling && !leech->parting && leech->nr_pulls < LEECH_PULLS &&
 	       next_run(leech, &first, &end))
 		if (!fetch_start(leech, first, end, false)) {
 			pull_later(leech);
 			break;
 		}
-	if (!leech->pulling || leech->closing || leech->nr_fetches || chunkmap_missing(leech->map))
+	if (!leech->pulling || leech->parting || leech->nr_fetches || chunkmap_missing(leech->map))
 		return;
 	leech->pulling = false;
 	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)

@@ -25,7 +25,9 @@ struct leech {
 	unsigned int nr_fetches, nr_pulls;
 	uint64_t cursor;		/* where pulling goes on */
 	uint64_t keep_off;		/* no fetch from this chunk on: a RESIZE waits, or is under way */
-	bool pulling, closing, peer_closed;
+	bool pulling, closing;
+	bool parting, peer_closed;	/* the peer is being let go of; has been */
+	bool all_here;			/* when it was opened: there is no peer */
 	bool unblocking, unblock_again;
 	struct loop_timer retry;
 	struct leech_stats stats;

@@ -58,8 +58,7 @@ static bool leech_ready(struct leech *leech, const struct backend_req *req)
 	struct span span = span_of(leech, req);
 	bool demand = req->op != BACKEND_READ || req->flags & BACKEND_DEMAND, ready = true;
 
-	/* all was here when it was opened */
-	if (!leech->peer)
+	if (leech->all_here)
 		return true;
 	for (uint64_t i = span.first; i < span.end; i++) {
 		bool busy = bitmap_get(leech->busy, i);
@@ -151,14 +150,19 @@ static bool changes_map(const struct leech *leech, const struct backend_req *req
 	return false;
 }
 
+static void start_failed(struct leech *leech, struct backend_req *req, int error)
+{
+	if (req->op == BACKEND_RESIZE)
+		leech->keep_off = UINT64_MAX;
+	backend_done(req, error);
+}
+
 static void change_start(struct leech *leech, struct backend_req *req, const struct span *span)
 {
 	struct change *change = calloc(1, sizeof(*change));
 
 	if (!change) {
-		if (req->op == BACKEND_RESIZE)
-			leech->keep_off = UINT64_MAX;
-		backend_done(req, -ENOMEM);
+		start_failed(leech, req, -ENOMEM);
 		return;
 	}
 	change->inner = *req;
@@ -187,7 +191,10 @@ static void leech_start(struct backend_req *req)
 		return;
 	}
 	if (!leech_ready(leech, req)) {
-		list_add(&leech->blocked, &req->list);
+		if (leech->parting)
+			start_failed(leech, req, -ESHUTDOWN);
+		else
+			list_add(&leech->blocked, &req->list);
 		return;
 	}
 	span = span_of(leech, req);
@@ -229,13 +236,8 @@ void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int e
 		list_del(at);
 		list_add(&failed, at);
 	}
-	while ((at = list_pop(&failed))) {
-		struct backend_req *req = list_entry(at, struct backend_req, list);
-
-		if (req->op == BACKEND_RESIZE)
-			leech->keep_off = UINT64_MAX;
-		backend_done(req, error);
-	}
+	while ((at = list_pop(&failed)))
+		start_failed(leech, list_entry(at, struct backend_req, list), error);
 }
 
 static void leech_moved(struct loop_task *task)

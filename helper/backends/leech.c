@@ -119,6 +119,7 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 		return;
 	}
 	if (chunkmap_state(leech->map) == CHUNKMAP_COMPLETE) {
+		leech->all_here = true;
 		leech_opened(leech);
 		return;
 	}
@@ -176,8 +177,21 @@ static void peer_closed(void *arg)
 {
 	struct leech *leech = arg;
 
+	leech->peer = NULL;
 	leech->peer_closed = true;
 	leech_close_more(leech);
+}
+
+void leech_part(struct leech *leech)
+{
+	if (leech->parting)
+		return;
+	leech->parting = true;
+	leech->pulling = false;
+	if (leech->peer)
+		backend_close(leech->peer, peer_closed, leech);
+	else
+		peer_closed(leech);
 }
 
 static void leech_close(struct backend *backend)
@@ -186,14 +200,13 @@ static void leech_close(struct backend *backend)
 	struct leech_watch *watch = leech->watch;
 
 	leech->closing = true;
-	leech->pulling = false;
 	leech->watch = NULL;
 	if (watch)
 		watch->gone(watch);
-	if (leech->peer)
-		backend_close(leech->peer, peer_closed, leech);
+	if (leech->peer_closed)
+		leech_close_more(leech);
 	else
-		peer_closed(leech);
+		leech_part(leech);
 }
 
 /* ---- for the leecher ---- */
@@ -207,7 +220,7 @@ struct leech *leech_of(struct backend *backend)
 
 struct session *leech_session(struct leech *leech)
 {
-	return leech->peer ? peer_session(leech->peer) : NULL;
+	return leech->peer && !leech->parting ? peer_session(leech->peer) : NULL;
 }
 
 struct chunkmap *leech_map(struct leech *leech)

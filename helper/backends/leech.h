@@ -56,6 +56,8 @@ void leech_forget(struct leech *leech, uint64_t first, uint64_t count);
 void leech_pull(struct leech *leech, bool on);
 /* The size that the other side has; done(arg, error), maybe from within. Pauses pulling. */
 void leech_set_size(struct leech *leech, uint64_t size, void (*done)(void *arg, int error), void *arg);
+/* Lets go of the other side: what is under way with it fails, and nothing more comes. Before the decision. */
+void leech_part(struct leech *leech);
 /* The decision: from the return on the region is owned here, whatever happens. Then tells the other side. */
 void leech_own(struct leech *leech, uint64_t epoch, const uint8_t nonce[16]);
 

@@ -124,7 +124,7 @@ static json_t *db(void)
 }
 
 /* What the other side says does not come, and it does not come back. */
-static void __attribute__((unused)) cut(void)
+static void cut(void)
 {
 	struct server *server = a->regiond.server;
 	struct listener *listener = list_entry(server->listeners.next, struct listener, list);
@@ -244,6 +244,38 @@ static void test_abort_deciding(void)
 	tap_ok(!host_region(b, "db") && to->epoch < 2 + 1 && !is_on(from, REGIONFS_REGION_MOVED), "and B has nothing");
 }
 
+/* The other side is away, and does not come back. */
+static void test_abort_away(void)
+{
+	struct user user;
+
+	begin("away");
+	slow.hold = true;
+	leech(&user, NULL);
+	cut();
+	tap_number(host_do(b, "abort", db()), 0, "a leech whose seeder is away is aborted");
+	tap_ok(until(user.done) && user.error == -ECANCELED, "the command hears of it");
+	tap_ok(!host_region(b, "db") && until(!region_of(b)), "nothing is left of the region");
+	slow_release();
+}
+
+static void test_abort_away_asking(void)
+{
+	struct user user, finalizing;
+
+	begin("asking");
+	leech(&user, NULL);
+	a->kernel.hold = REGIONFS_CMD_FREEZE;
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&a->kernel.held)), "a region is being frozen");
+	cut();
+	tap_number(host_do(b, "abort", db()), 0, "the leech, that waits for it, is aborted");
+	tap_ok(until(user.done) && finalizing.done, "the commands hear of it");
+	tap_ok(!host_region(b, "db") && until(!region_of(b)), "nothing is left of the region");
+	host_release(a);
+	pass(50);
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -253,5 +285,7 @@ int main(void)
 	test_hook();
 	test_hook_removed();
 	test_abort_deciding();
+	test_abort_away();
+	test_abort_away_asking();
 	return hosts_end();
 }
