@@ -216,7 +216,9 @@ static void run_abort(struct control_call *call)
 
 	if (!region)
 		return;
-	if (!region->handover)
+	if (!region->handover && seeder_is_left(&region->info))
+		seeder_abort_left(call, region);
+	else if (!region->handover)
 		leecher_clean(call, region);
 	else if (handover_of(region)->role == HANDOVER_SEEDER)
 		seeder_abort(call, region);

@@ -135,6 +135,8 @@ void region_put(struct region *region)
 	json_decref(region->last_handover);
 	free(region->info.path);
 	free(region->info.source);
+	free(region->info.seed);
+	free(region->info.resume);
 	pthread_mutex_destroy(&region->lock);
 	free(region);
 }
@@ -455,6 +457,10 @@ static void recall(struct region *region)
 	if (!info)
 		return;
 	region->info.chunk = info->chunk;
+	if (info->seed)
+		set_string(&region->info.seed, info->seed);
+	if (info->resume)
+		set_string(&region->info.resume, info->resume);
 	/* of a region that was to be removed, and is there nevertheless, it was not meant in the end */
 	region->info.purge = info->purge && region->unlinked;
 }

@@ -29,6 +29,8 @@ struct region_info {
 	uint32_t timeout;
 	uint32_t chunk;		/* wanted by the user, 0: the backend's choice */
 	bool purge;		/* rm --purge: its bytes go with it, whoever made them */
+	/* seeder-left.c: how far a hand-over has come, and the hook that lets the program here go on; NULL: none */
+	char *seed, *resume;
 };
 
 enum region_state {

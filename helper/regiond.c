@@ -31,6 +31,7 @@
 #include "region-private.h"
 #include "regiond.h"
 #include "restore.h"
+#include "seeder.h"
 #include "run-dir.h"
 #include "spawner.h"
 #include "state-record.h"
@@ -46,6 +47,8 @@
 #define CLOSE_LIMIT_MS	5000
 #define FLUSH_PAUSE_MS	10
 #define FLUSH_PAUSES	100
+#define LEAVE_PAUSE_MS	50
+#define LEAVE_PAUSES	200
 
 static struct config config;
 static struct regiond regiond = { .config = &config };
@@ -61,7 +64,7 @@ static struct {
 	struct loop_timer timer;
 	struct state_waiter written;
 	unsigned int closing;
-	unsigned int pauses;
+	unsigned int pauses, leaving;
 	bool done;
 } end;
 
@@ -128,6 +131,22 @@ static void device_stopped(void *arg)
 		all_closed();
 }
 
+/* A program that is stopped for a hand-over that does not happen must not stay so. */
+static void leave(struct loop_timer *timer)
+{
+	struct regiond *self = &regiond;
+
+	if (self->regions && seeder_leave(self) && end.leaving++ < LEAVE_PAUSES) {
+		end.timer.fire = leave;
+		loop_timer_set(self->loop, &end.timer, LEAVE_PAUSE_MS);
+		return;
+	}
+	if (self->device)
+		device_stop(self->device, device_stopped);
+	else
+		device_stopped(NULL);
+}
+
 void regiond_stop(struct regiond *self)
 {
 	if (self->stopping)
@@ -136,10 +155,7 @@ void regiond_stop(struct regiond *self)
 	daemon_notify("STOPPING=1");
 	if (self->control)
 		control_close(self->control);
-	if (self->device)
-		device_stop(self->device, device_stopped);
-	else
-		device_stopped(NULL);
+	leave(&end.timer);
 }
 
 static void fail(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -217,6 +233,7 @@ static void is_restored(struct regiond *self, int error)
 		return;
 	}
 	serving = true;
+	seeder_restart(self);
 	log_info("serves instance %s, attach generation %u", config.name, self->attach_gen);
 	daemon_ready();
 }

@@ -13,6 +13,7 @@
 #include "region.h"
 #include "regiond.h"
 #include "restore.h"
+#include "seeder.h"
 #include "state.h"
 
 struct todo {
@@ -51,6 +52,7 @@ static struct todo *todo_add(struct restore *restore, const struct region_info *
 	todo->declared = declared;
 	todo->info.path = strdup(info->path);
 	todo->info.source = info->source ? strdup(info->source) : NULL;
+	todo->info.seed = todo->info.resume = NULL;
 	if (!todo->info.path || (info->source && !todo->info.source)) {
 		todo_free(todo);
 		return NULL;
@@ -84,6 +86,12 @@ static int mirrored(const struct region_info *info, bool unlinked, void *arg)
 
 	if (unlinked || !info->path)
 		return 0;
+	/* Two hosts must not have it, and who has is not to be known here. */
+	if (seeder_is_left(info) || info->flags & REGIONFS_REGION_MOVED) {
+		log_warning("region %s was handed to another host, and is not restored; if it never got there, add it again: %s",
+			    info->path, info->source ? info->source : "");
+		return 0;
+	}
 	if (is_lost(restore, info)) {
 		log_warning("region %s was in memory, which a reboot loses: it is forgotten", info->path);
 		return 0;

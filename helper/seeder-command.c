@@ -116,6 +116,7 @@ void seeder_end(struct seeder *seeder)
 	if (!seeder->complete)
 		seeder->state = WIRE_SEED_ABORTED;
 	seeder->handover.over = true;
+	seeder_note_over(seeder->handover.region);
 	answer(seeder);
 	log_info("seeding %s has ended: %s", seeder_name(seeder), state_text(seeder));
 	/* The last answer has to get out in either case. */
@@ -230,6 +231,7 @@ static void seeder_start(struct control_call *call, struct region *region)
 	region->handover = &seeder->handover;
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;
+	seeder_take_up(seeder);
 	seeder->timer.fire = seeder_progress;
 	loop_timer_set(call->regiond->loop, &seeder->timer, 1);
 	log_info("seeding %s on %s", region->info.path, seeder->export->listener->address);
@@ -247,7 +249,7 @@ static void seeder_ready(struct region *region, int error, void *arg)
 		control_fail(call, error, "%s", *region->why ? region->why : strerror(-error));
 	else if (region->handover)
 		control_fail(call, -EBUSY, "%s is being migrated already", region->info.path);
-	else if (region->info.flags & REGIONFS_REGION_MOVED)
+	else if (region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
 		control_fail(call, -ESTALE, "%s has moved to another host", region->info.path);
 	else
 		seeder_start(call, region);

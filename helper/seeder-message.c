@@ -113,7 +113,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 {
 	switch (seeder->state) {
 	case WIRE_SEED_TRACKING:
-		if (seeder->stepping)
+		if (seeder->stepping || seeder->handover.region->regiond->stopping)
 			break;
 		seeder->finalizing = req;
 		memcpy(seeder->client, seeder->session->client, sizeof(seeder->client));
@@ -126,7 +126,10 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 		seeder->finalizing = req;
 		return;
 	case WIRE_SEED_HANDED_OFF:
-		seeder_reply_final(seeder, req);
+		if (seeder->taken_up)
+			serve_fail(req, -EIO, "the list of what is to be handed over went with an earlier helper");
+		else
+			seeder_reply_final(seeder, req);
 		return;
 	default:
 		break;

@@ -6,6 +6,7 @@
 #include "events.h"
 #include "export.h"
 #include "seeder.h"
+#include "state.h"
 #include "tracker.h"
 
 struct seeder {
@@ -21,10 +22,12 @@ struct seeder {
 	struct hook hook;
 	struct events_watch late;	/* while frozen: for writes that were let through */
 	bool watching;
+	struct state_waiter written;
 	struct serve_req *finalizing;	/* FINALIZE, until it is answered */
 	bool stepping;			/* a hook or netlink call of the machine is under way */
 	bool give_up;			/* go back to service after that step */
 	bool suspended, frozen;
+	bool taken_up;			/* an earlier helper has handed it over; its final list is lost */
 	bool complete;
 	uint32_t chunk, round;
 	uint8_t nonce[16];
@@ -54,6 +57,20 @@ void seeder_unfreeze(struct seeder *seeder);
 /* seeder-message.c */
 extern const struct export_seed_ops seeder_ops;
 void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
+
+/* seeder-left.c */
+/*
+ * What outlives the helper, in the state directory. done(written, error) when it is on the disk. Being frozen: the next helper undoes it.
+ * Handed over: it is not to be undone.
+ */
+void seeder_note_freezing(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error));
+void seeder_note_handed(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error));
+/* Also a reboot does not bring it back. */
+void seeder_note_moved(struct seeder *seeder);
+/* Nothing is to be known of it any more. */
+void seeder_note_over(struct region *region);
+/* Goes on with what an earlier helper has left, if it has. */
+void seeder_take_up(struct seeder *seeder);
 
 /* seeder-command.c */
 void seeder_end(struct seeder *seeder);

@@ -66,11 +66,13 @@ static void in_service(struct hook *hook, int error, const char *why)
 		serve_fail(seeder->finalizing, -ECANCELED, "%s", seeder->why);
 		seeder->finalizing = NULL;
 	}
+	seeder->taken_up = false;
+	seeder_note_over(region_of(seeder));
 	if (seeder->aborting || region_of(seeder)->destroy) {
 		seeder_end(seeder);
 		return;
 	}
-	if (seeder->session) {
+	if (seeder->session && tracker_active(seeder->tracker)) {
 		seeder->state = WIRE_SEED_TRACKING;
 		return;
 	}
@@ -126,11 +128,22 @@ static bool step_failed(struct seeder *seeder, int error, const char *why)
 }
 
 /* From here on the other side decides. */
-static void hand_over(struct seeder *seeder, uint64_t size)
+static void handed(struct state_waiter *waiter, int error)
 {
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
 	struct serve_req *req = seeder->finalizing;
 
+	if (step_failed(seeder, error, "the state directory could not be written"))
+		return;
 	watch_late(seeder, false);
+	seeder->state = WIRE_SEED_HANDED_OFF;
+	seeder->finalizing = NULL;
+	seeder_reply_final(seeder, req);
+}
+
+/* The next helper must not undo it, so that is on the disk before the other side hears of it. */
+static void hand_over(struct seeder *seeder, uint64_t size)
+{
 	seeder->size = size;
 	seeder->epoch = region_of(seeder)->info.epoch + 1;
 	seeder->final_dirty = tracker_close_round(seeder->tracker);
@@ -139,9 +152,8 @@ static void hand_over(struct seeder *seeder, uint64_t size)
 		step_failed(seeder, -EIO, "no random numbers");
 		return;
 	}
-	seeder->state = WIRE_SEED_HANDED_OFF;
-	seeder->finalizing = NULL;
-	seeder_reply_final(seeder, req);
+	seeder->stepping = true;
+	seeder_note_handed(seeder, handed);
 }
 
 static void looked(void *arg, int error, const char *why, const struct netlink_attrs *got)
@@ -205,12 +217,23 @@ static void suspended(struct hook *hook, int error, const char *why)
 		freeze(seeder);
 }
 
+/* If we die from here on, the next helper lets the program go on. */
+static void noted(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+
+	if (step_failed(seeder, error, "the state directory could not be written"))
+		return;
+	seeder->stepping = true;
+	hook_run(&seeder->hook, region_of(seeder), seeder->suspend, "suspend", suspended);
+}
+
 void seeder_finalize(struct seeder *seeder)
 {
 	seeder->state = WIRE_SEED_FROZEN;
 	seeder->asked = loop_now_ns();
 	seeder->stepping = true;
-	hook_run(&seeder->hook, region_of(seeder), seeder->suspend, "suspend", suspended);
+	seeder_note_freezing(seeder, noted);
 }
 
 /* ---- OWNED ---- */
@@ -243,7 +266,9 @@ static void kernel_moved(void *arg, int error, const char *why, const struct net
 	/* It is the other side's all the same, and stays frozen here. */
 	if (error)
 		note_why(seeder, why);
-	else if (netlink_has(got, COUNT) && got->count)
+	else
+		seeder_note_moved(seeder);
+	if (!error && netlink_has(got, COUNT) && got->count)
 		log_warning("seeding %s: %llu bytes were dirtied after the freeze, and are lost",
 			    seeder_name(seeder), (unsigned long long)got->count);
 	seeder->stepping = false;

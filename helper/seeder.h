@@ -16,4 +16,15 @@ void seeder_run(struct control_call *call);
 /* The command "abort" on a region that is being seeded. */
 void seeder_abort(struct control_call *call, struct region *region);
 
+/* ---- across helpers; seeder-left.c ---- */
+
+/* Has it been handed over, for all that is known? */
+bool seeder_is_left(const struct region_info *info);
+/* "abort" on a region that an earlier helper has handed over, and nobody has taken up. */
+void seeder_abort_left(struct control_call *call, struct region *region);
+/* At start: what an earlier helper was freezing goes on. */
+void seeder_restart(struct regiond *regiond);
+/* At an orderly stop: what is being frozen goes back to service first. False when nothing is. */
+bool seeder_leave(struct regiond *regiond);
+
 #endif

@@ -90,6 +90,10 @@ void record_region(struct text *text, const struct region_info *info, bool unlin
 	add_number(text, "flags", info->flags);
 	add_number(text, "timeout", info->timeout);
 	add_number(text, "chunk", info->chunk);
+	if (info->seed)
+		add_string(text, "seed", info->seed);
+	if (info->resume)
+		add_string(text, "resume", info->resume);
 	if (info->purge)
 		add_number(text, "purge", 1);
 	if (unlinked)
@@ -191,6 +195,7 @@ static bool take_pair(struct record *record, const char *key, const char *value)
 	};
 	const struct { const char *key; char **to; } strings[] = {
 		{ "path", &info->path }, { "source", &info->source }, { "key", &record->key }, { "value", &record->value },
+		{ "seed", &info->seed }, { "resume", &info->resume },
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -262,6 +267,8 @@ void record_free(struct record *record)
 {
 	free(record->info.path);
 	free(record->info.source);
+	free(record->info.seed);
+	free(record->info.resume);
 	free(record->key);
 	free(record->value);
 	memset(record, 0, sizeof(*record));

@@ -28,6 +28,8 @@ static void entry_free(void *data)
 
 	free(entry->info.path);
 	free(entry->info.source);
+	free(entry->info.seed);
+	free(entry->info.resume);
 	free(entry);
 }
 
@@ -65,8 +67,8 @@ static int entry_add(struct state *state, struct record *record)
 	state_drop_entry(state, record->info.id);
 	entry->info = record->info;
 	entry->unlinked = record->unlinked;
-	record->info.path = NULL;
-	record->info.source = NULL;
+	record->info.path = record->info.source = NULL;
+	record->info.seed = record->info.resume = NULL;
 	if (tsearch(entry, &state->entries, compare_ids))
 		return 0;
 	entry_free(entry);

@@ -20,8 +20,7 @@
 #include "region.h"
 #include "regiond.h"
 #include "spawner.h"
-#include "state-record.h"
-#include "state.h"
+#include "state-private.h"
 #include "tap.h"
 
 #define HOST_REGIONS 8u
@@ -73,6 +72,9 @@ struct netlink {
 	/* from within FREEZE, before it has succeeded */
 	void (*freezing)(struct kernel_region *region);
 };
+
+/* A killed helper's: it is not listened to. */
+static struct netlink no_kernel;
 
 static struct kernel_region *kernel_find(struct netlink *kernel, uint64_t id)
 {
@@ -224,6 +226,8 @@ void netlink_call(struct netlink *kernel, struct netlink_call *call)
 {
 	bool first = list_empty(&kernel->waiting);
 
+	if (kernel == &no_kernel)
+		return;
 	list_add(&kernel->waiting, &call->list);
 	kernel->task.run = kernel_turn;
 	if (first)
@@ -275,7 +279,7 @@ void control_ended(struct control_client *client)
 struct host {
 	char name[16], run[64], state[64];
 	struct config config;
-	struct regiond regiond;
+	struct regiond *regiond;
 	struct netlink kernel;
 };
 
@@ -299,10 +303,10 @@ static void state_failed(void *arg, int error)
 /* A helper comes to the host; with a kernel that has regions it is the next one. */
 static void host_start(struct host *host)
 {
-	struct regiond *regiond = &host->regiond;
+	struct regiond *regiond = calloc(1, sizeof(*regiond));
 	char why[256] = "";
 
-	memset(regiond, 0, sizeof(*regiond));
+	host->regiond = regiond;
 	regiond->config = &host->config;
 	regiond->loop = loop;
 	regiond->netlink = &host->kernel;
@@ -339,6 +343,36 @@ static struct host *host_new(const char *name)
 	return host;
 }
 
+/* The locks of what it has open go with it. */
+static int kill_region(struct region *region, void *arg)
+{
+	if (atomic_exchange(&region->state, REGION_GONE) == REGION_READY)
+		backend_close(region->backend, NULL, NULL);
+	return 0;
+}
+
+/* Its helper is killed: what that has under way goes on, but nobody hears of it, and its state is as it was. */
+static void __attribute__((unused)) host_kill(struct host *host)
+{
+	struct state *state = host->regiond->state;
+
+	int null = open("/dev/null", O_RDWR), elsewhere = open(host->run, O_RDONLY);
+
+	/* the lock goes; what it writes from now on leads nowhere */
+	close(state->lock_fd);
+	state->lock_fd = -1;
+	dup2(null, state->fd);
+	dup2(elsewhere, state->dir_fd);
+	close(null);
+	close(elsewhere);
+	host->regiond->netlink = &no_kernel;
+	host->regiond->stopping = true;
+	region_each(host->regiond->regions, kill_region, NULL);
+	host->kernel.hold = 0;
+	list_init(&host->kernel.held);
+	list_init(&host->kernel.waiting);
+}
+
 static void __attribute__((unused)) host_release(struct host *host)
 {
 	struct list *entry;
@@ -360,11 +394,11 @@ static void host_begin(struct host *host, struct user *user, const char *name, j
 	for (const struct control_cmd *at = control_region_cmds; at->name; at++)
 		cmd = strcmp(at->name, name) ? cmd : at;
 	memset(user, 0, sizeof(*user));
-	call->regiond = &host->regiond;
+	call->regiond = host->regiond;
 	call->cmd = cmd;
 	call->args = args;
 	call->client = (struct control_client *)user;
-	call->region = path ? region_find_path(host->regiond.regions, path) : NULL;
+	call->region = path ? region_find_path(host->regiond->regions, path) : NULL;
 	cmd->run(call);
 }
 
@@ -413,7 +447,7 @@ static int __attribute__((unused)) host_request(struct host *host, uint64_t id, 
 		.op = op, .offset = offset, .length = length, .arg = op == BACKEND_RESIZE ? length : 0, .data = data,
 		.flags = BACKEND_DEMAND, .attach_gen = 1, .epoch = 1, .loop = loop, .done = program_done,
 	};
-	region_submit(host->regiond.regions, id, &program->req);
+	region_submit(host->regiond->regions, id, &program->req);
 	if (until(program->done))
 		error = program->error;
 	if (program->done)
@@ -424,7 +458,7 @@ static int __attribute__((unused)) host_request(struct host *host, uint64_t id, 
 /* What stat says of the migration's KEY; "" when there is none. */
 static const char *host_says(struct host *host, const char *path, const char *key)
 {
-	struct region *region = region_find_path(host->regiond.regions, path);
+	struct region *region = region_find_path(host->regiond->regions, path);
 	json_t *show = region ? handover_show(region) : NULL;
 	static char said[4][256];
 	static unsigned int turn;

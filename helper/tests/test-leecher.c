@@ -66,7 +66,7 @@ static void make_file(const char *path)
 
 static struct region *region_of(struct host *host)
 {
-	struct region *region = region_find_path(host->regiond.regions, "db");
+	struct region *region = region_find_path(host->regiond->regions, "db");
 
 	if (region)
 		region_put(region);
@@ -126,7 +126,7 @@ static json_t *db(void)
 /* What the other side says does not come, and it does not come back. */
 static void cut(void)
 {
-	struct server *server = a->regiond.server;
+	struct server *server = a->regiond->server;
 	struct listener *listener = list_entry(server->listeners.next, struct listener, list);
 	struct list *at, *next;
 

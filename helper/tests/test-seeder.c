@@ -3,6 +3,7 @@
 #include "export.h"
 #include "host.h"
 #include "listener.h"
+#include "seeder.h"
 #include "session.h"
 
 #define CHUNK	65536u
@@ -37,7 +38,7 @@ static struct peer *peer_open(uint8_t client)
 		.loop = loop, .uri = &peer->uri, .region = "db", .client = { client }, .open_flags = WIRE_OPEN_SEED,
 		.generation = 1, .epoch = 1, .nr_bulk = 1, .arg = peer, .opened = peer_is_open,
 	};
-	struct server *server = host->regiond.server;
+	struct server *server = host->regiond->server;
 	char source[256];
 
 	snprintf(source, sizeof(source), "peer+plain://%s/db",
@@ -297,7 +298,7 @@ static void test_late_event(uint32_t event)
 	if (event)
 		kernel_event(&host->kernel, region, event);
 	else
-		events_gap(&host->regiond);
+		events_gap(host->regiond);
 	host_release(host);
 	tap_ok(until(peer->done) && peer->error == -ECANCELED, "%s stops the hand-over",
 	       event ? "the kernel's word of a late write" : "a gap, that may hide the kernel's word of one,");
@@ -400,6 +401,116 @@ static void test_forced(void)
 	tap_number(host_do(host, "rm", json_pack("{s:s}", "region", "db")), 0, "as it is");
 }
 
+/* ---- its helper dies ---- */
+
+static void restart(void)
+{
+	host_kill(host);
+	host_start(host);
+	seeder_restart(host->regiond);
+}
+
+static void test_killed_freezing(void)
+{
+	struct peer *peer;
+
+	seed_new("kfreezing");
+	host->kernel.hold = REGIONFS_CMD_REGION_GET;
+	peer = peer_open(1);
+	peer_track(peer);
+	peer_send(peer, WIRE_FINALIZE, 0, NULL);
+	tap_ok(until(!list_empty(&host->kernel.held)) && is_frozen(), "a helper is killed when it has frozen a region");
+	restart();
+	tap_ok(until(!is_frozen() && was_run("resumed")), "the next one lets its program go on");
+	peer_close(peer);
+	unlink(hook_path);
+	pass(500);
+	restart();
+	pass(100);
+	tap_ok(!was_run("resumed"), "the one after that has nothing to do");
+}
+
+static void test_killed_handed(void)
+{
+	struct peer *peer, *other;
+
+	seed_new("khanded");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer), "a helper is killed when it has handed a region over");
+	restart();
+	pass(100);
+	tap_ok(is_frozen() && !was_run("resumed"), "the next one leaves it frozen");
+	tap_number(unseed(false), -EBUSY, "nobody aborts it by mistake");
+	peer_close(peer);
+	tap_number(seed(), 0, "it is seeded again");
+	tap_ok(host_is(host, "db", "handed off"), "that takes the hand-over up");
+	other = peer_open(2);
+	tap_number(other->error, -EBUSY, "nobody else is let in");
+	peer_close(other);
+	peer = peer_open(1);
+	tap_ok(!peer->error && !peer_own(peer) && is_moved(), "who has it says so");
+	restart();
+	peer_close(peer);
+	tap_number(seed(), 0, "after another kill it is seeded again");
+	tap_ok(host_is(host, "db", "moved"), "as what it is");
+	peer = peer_open(1);
+	tap_ok(!peer_own(peer) && !peer_ask(peer, WIRE_COMPLETE, 0, NULL), "all is there");
+	peer_close(peer);
+	tap_ok(until(host_is(host, "db", "complete")) && !is_frozen() && is_moved() && !was_run("resumed"), "that was it");
+}
+
+/* The answer to FINALIZE, that the leecher never got, cannot be given again. */
+static void test_killed_unheard(void)
+{
+	struct peer *peer;
+
+	seed_new("kunheard");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer), "a helper is killed when it has handed a region over");
+	restart();
+	peer_close(peer);
+	seed();
+	peer = peer_open(1);
+	tap_number(peer_finalize(peer), -EIO, "who asks for that again has it refused");
+	tap_number(peer_abort(peer), 0, "so it gives up");
+	tap_ok(until(!is_frozen() && was_run("resumed")), "the program goes on here");
+	tap_number(peer_track(peer), 0, "and may be had again");
+	peer_close(peer);
+}
+
+static void test_killed_forced(void)
+{
+	struct peer *peer;
+
+	seed_new("kforced");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer), "a helper is killed when it has handed a region over");
+	restart();
+	peer_close(peer);
+	tap_number(unseed(true), 0, "who is sure aborts it with force");
+	tap_ok(!is_frozen() && was_run("resumed"), "the program goes on here");
+	tap_number(seed(), 0, "it can be seeded");
+	tap_ok(host_is(host, "db", "serving"), "anew");
+}
+
+static void test_stopped(void)
+{
+	struct peer *peer;
+
+	seed_new("stopped");
+	host->kernel.hold = REGIONFS_CMD_FREEZE;
+	peer = peer_open(1);
+	peer_track(peer);
+	peer_send(peer, WIRE_FINALIZE, 0, NULL);
+	tap_ok(until(!list_empty(&host->kernel.held)), "a helper is stopped when it is freezing a region");
+	host->regiond->stopping = true;
+	tap_ok(seeder_leave(host->regiond), "that is waited for");
+	host_release(host);
+	tap_ok(until(!seeder_leave(host->regiond)) && !is_frozen() && was_run("resumed"), "until the program goes on");
+	tap_ok(until(peer->done) && peer->error == -ECANCELED, "and the leecher has heard of it");
+	peer_close(peer);
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -415,5 +526,10 @@ int main(void)
 	test_unlinked();
 	test_unlinked_early();
 	test_forced();
+	test_killed_freezing();
+	test_killed_handed();
+	test_killed_unheard();
+	test_killed_forced();
+	test_stopped();
 	return hosts_end();
 }

@@ -19,10 +19,11 @@ static unsigned int live;	/* regions that snapshot() writes: 1 .. live */
 
 static struct region_info example(uint64_t id)
 {
-	static char path[64], source[] = "file:/a b?x=%25";
+	static char path[64], source[] = "file:/a b?x=%25", seed[] = "freezing", resume[] = "kill -CONT 7 && :";
 	struct region_info info = {
 		.id = id, .path = path, .source = source, .size = id * 4096, .mode = 0640, .uid = 7, .gid = 8,
 		.epoch = UINT64_MAX, .lineage = 1ULL << 63, .flags = 3, .timeout = 9, .chunk = 65536,
+		.seed = seed, .resume = resume,
 	};
 
 	snprintf(path, sizeof(path), "dir/re gion\n%%-%llu\xff", (unsigned long long)id);
@@ -74,7 +75,8 @@ static bool same(const struct region_info *a, const struct region_info *b)
 {
 	return a && a->path && a->source && !strcmp(a->path, b->path) && !strcmp(a->source, b->source) && a->size == b->size &&
 	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && a->epoch == b->epoch &&
-	       a->lineage == b->lineage && a->flags == b->flags && a->timeout == b->timeout && a->chunk == b->chunk;
+	       a->lineage == b->lineage && a->flags == b->flags && a->timeout == b->timeout && a->chunk == b->chunk &&
+	       a->seed && !strcmp(a->seed, b->seed) && a->resume && !strcmp(a->resume, b->resume);
 }
 
 static int count(const struct region_info *info, bool unlinked, void *arg)
