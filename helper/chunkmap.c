@@ -13,7 +13,7 @@
 #include "chunkmap.h"
 
 #define MAGIC	0x50414d4b4e484352ULL	/* "RCHNKMAP" */
-#define VERSION	1u
+#define VERSION	2u
 #define HEAD	4096u
 
 struct head {
@@ -22,9 +22,9 @@ struct head {
 	uint32_t state;
 	uint64_t instance;
 	uint64_t size;
-	uint64_t epoch;
-	uint8_t nonce[16];
 	uint32_t chunk;
+	uint32_t reserved;
+	struct chunkmap_owner owner;
 };
 
 struct chunkmap {
@@ -169,20 +169,14 @@ void chunkmap_set_state(struct chunkmap *map, enum chunkmap_state state)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-void chunkmap_set_owner(struct chunkmap *map, uint64_t epoch, const uint8_t nonce[16])
+void chunkmap_set_owner(struct chunkmap *map, const struct chunkmap_owner *owner)
 {
-	map->head->epoch = epoch;
-	memcpy(map->head->nonce, nonce, 16);
+	map->head->owner = *owner;
 }
 
-uint64_t chunkmap_epoch(const struct chunkmap *map)
+const struct chunkmap_owner *chunkmap_owner(const struct chunkmap *map)
 {
-	return map->head->epoch;
-}
-
-const uint8_t *chunkmap_nonce(const struct chunkmap *map)
-{
-	return map->head->nonce;
+	return &map->head->owner;
 }
 
 uint32_t chunkmap_chunk(const struct chunkmap *map)

@@ -21,6 +21,13 @@ enum chunkmap_state {
 	CHUNKMAP_COMPLETE	= 3,	/* all is here */
 };
 
+struct chunkmap_owner {
+	uint64_t epoch;
+	uint8_t nonce[16];
+	uint64_t lineage;
+	uint32_t mode;
+};
+
 /* Makes a new one: nothing is present. chunk: a power of two. */
 int chunkmap_create(struct chunkmap **map, const char *path, uint64_t instance, uint32_t chunk, uint64_t size);
 /* -ENOENT; -ESTALE: it is of another life of the instance, or no chunkmap. */
@@ -31,10 +38,9 @@ void chunkmap_unlink(const char *path);
 
 enum chunkmap_state chunkmap_state(const struct chunkmap *map);
 void chunkmap_set_state(struct chunkmap *map, enum chunkmap_state state);
-/* The owner to be, as FINALIZE gave it. */
-void chunkmap_set_owner(struct chunkmap *map, uint64_t epoch, const uint8_t nonce[16]);
-uint64_t chunkmap_epoch(const struct chunkmap *map);
-const uint8_t *chunkmap_nonce(const struct chunkmap *map);
+/* The owner to be, as FINALIZE gave it, and what the kernel is to be told of the region. Its size is the map's, until programs change it. */
+void chunkmap_set_owner(struct chunkmap *map, const struct chunkmap_owner *owner);
+const struct chunkmap_owner *chunkmap_owner(const struct chunkmap *map);
 
 uint32_t chunkmap_chunk(const struct chunkmap *map);
 uint64_t chunkmap_size(const struct chunkmap *map);

@@ -403,91 +403,16 @@ static int make_map(struct leecher *leecher)
 	return ret;
 }
 
-/* ---- arguments ---- */
+/* ---- the command ---- */
 
-/* "KEY=VALUE" to a source, if there is a value. Takes source. */
-static char *with_option(char *source, const char *key, const char *value)
+static void leecher_init(struct leecher *leecher, struct regiond *regiond, struct region *region)
 {
-	char *encoded = value ? uri_encode(value) : NULL, *longer = NULL;
-
-	if (!value || !source)
-		return source;
-	if (encoded && asprintf(&longer, "%s%c%s=%s", source, strchr(source, '?') ? '&' : '?', key, encoded) < 0)
-		longer = NULL;
-	free(encoded);
-	free(source);
-	return longer;
-}
-
-/* peer:// with the keys of the command line; --insecure makes it clear text. */
-static int take_from(struct control_call *call, struct leecher *leecher)
-{
-	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL;
-	bool insecure = false;
-
-	if (control_string(call, "source", &source) || control_string(call, "tls_psk", &psk) ||
-	    control_string(call, "tls_cert", &cert) || control_string(call, "tls_key", &key) ||
-	    control_string(call, "tls_ca", &ca) || control_bool(call, "insecure", &insecure))
-		return -EINVAL;
-	if (!source) {
-		control_fail(call, -EINVAL, "where from? peer://HOST:PORT/REGION");
-		return -EINVAL;
-	}
-	if (insecure && !strncmp(source, "peer://", 7)) {
-		if (asprintf(&leecher->from, "peer+plain%s", source + 4) < 0)
-			leecher->from = NULL;
-	} else {
-		leecher->from = strdup(source);
-	}
-	leecher->from = with_option(with_option(with_option(with_option(leecher->from, "psk", psk), "cert", cert),
-						"key", key), "ca", ca);
-	return 0;
-}
-
-static int take_local(struct control_call *call, struct leecher *leecher)
-{
-	const char *local = NULL;
-
-	if (control_string(call, "local_source", &local))
-		return -EINVAL;
-	if (!local || backend_generic(local))
-		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->path);
-	else
-		leecher->local = strdup(local);
-	return 0;
-}
-
-static int take_args(struct control_call *call, struct leecher *leecher)
-{
-	const char *path = NULL, *resume = NULL;
-	bool finalize = false;
-	char why[256] = "out of memory";
-	int ret;
-
-	if (control_string(call, "region", &path) || control_string(call, "resume", &resume) ||
-	    control_bool(call, "finalize", &finalize))
-		return -EINVAL;
-	leecher->manual = !finalize;
-	leecher->path = path ? strdup(path) : NULL;
-	leecher->resume = resume ? strdup(resume) : NULL;
-	leecher->reply = malloc(LEECHER_REPLY);
-	if (!leecher->path || !leecher->reply) {
-		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");
-		return -EINVAL;
-	}
-	if (take_from(call, leecher) || take_local(call, leecher))
-		return -EINVAL;
-	ret = leecher->from && leecher->local ? backend_check(leecher->from, why, sizeof(why)) : -ENOMEM;
-	if (!ret && strncmp(leecher->from, "peer", 4)) {
-		ret = -EINVAL;
-		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION",
-			 leecher->from);
-	}
-	if (!ret)
-		ret = backend_check(leecher->local, why, sizeof(why));
-	if (ret)
-		control_fail(call, ret, "%s", why);
-	return ret;
+	leecher->regiond = regiond;
+	leecher->handover = (struct handover){ .role = HANDOVER_LEECHER, .region = region, .show = leecher_show };
+	leecher->watch = (struct leech_watch){ not_settled, owned, complete, gone };
+	leecher->timer.fire = leecher_tick;
+	leecher->limit.fire = late;
+	leecher->began = loop_now_ns();
 }
 
 void leecher_run(struct control_call *call)
@@ -505,16 +430,11 @@ void leecher_run(struct control_call *call)
 		control_fail(call, -ENOMEM, "out of memory");
 		return;
 	}
-	leecher->regiond = call->regiond;
-	if (control_bool(call, "detach", &detach) || take_args(call, leecher)) {
+	leecher_init(leecher, call->regiond, NULL);
+	if (control_bool(call, "detach", &detach) || leecher_take_args(call, leecher)) {
 		leecher_free(leecher);
 		return;
 	}
-	leecher->handover = (struct handover){ .role = HANDOVER_LEECHER, .region = NULL, .show = leecher_show };
-	leecher->watch = (struct leech_watch){ not_settled, owned, complete, gone };
-	leecher->timer.fire = leecher_tick;
-	leecher->limit.fire = late;
-	leecher->began = loop_now_ns();
 	ret = make_map(leecher);
 	if (!ret)
 		ret = add_region(leecher);
@@ -526,4 +446,42 @@ void leecher_run(struct control_call *call)
 		leecher->call = call;
 		leecher->detach = detach;
 	}
+}
+
+/* ---- in the next helper ---- */
+
+struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct chunkmap *map)
+{
+	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
+	const struct chunkmap_owner *owner = chunkmap_owner(map);
+	struct leecher *leecher = calloc(1, sizeof(*leecher));
+
+	if (!leecher)
+		return NULL;
+	leecher_init(leecher, region->regiond, NULL);
+	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
+	leecher->path = strdup(region->info.path ? region->info.path : "?");
+	leecher->local = local ? strdup(local) : NULL;
+	leecher->from = from ? strdup(from) : NULL;
+	if (!leecher->path || !leecher->local || !leecher->from) {
+		leecher_free(leecher);
+		return NULL;
+	}
+	leecher->state = LEECHER_OWNED;
+	leecher->final.epoch = owner->epoch;
+	leecher->final.lineage = owner->lineage;
+	leecher->final.mode = owner->mode;
+	leecher->final.dirty.size = chunkmap_size(map);
+	leecher->asked = leecher->handed = leecher->began;
+	leecher->handover.region = region_get(region);
+	region->handover = &leecher->handover;
+	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
+	return leecher;
+}
+
+void leecher_opened_again(struct leecher *leecher)
+{
+	leech_set_watch(leecher->leech, &leecher->watch);
+	if (chunkmap_state(leech_map(leecher->leech)) == CHUNKMAP_COMPLETE)
+		complete(&leecher->watch);
 }

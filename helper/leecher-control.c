@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "leecher-private.h"
 #include "regiond.h"
 
@@ -53,37 +52,21 @@ static void cleaned(void *arg, int error, const char *why)
 		control_ok(arg, NULL);
 }
 
-/* The map of a leech: source tells whether it was owned here already. */
-static int left_state(struct region *region, enum chunkmap_state *state)
-{
-	const struct config *config = region->regiond->config;
-	struct chunkmap *map;
-	char path[4096];
-	struct uri uri;
-	int ret = uri_parse(&uri, region->info.source, NULL, 0);
-
-	if (ret)
-		return ret;
-	leech_map_path(path, sizeof(path), config->run_dir, uri.path);
-	uri_free(&uri);
-	ret = chunkmap_open(&map, path, region->regiond->instance_id);
-	if (ret)
-		return ret;
-	*state = chunkmap_state(map);
-	chunkmap_close(map);
-	return 0;
-}
-
 void leecher_clean(struct control_call *call, struct region *region)
 {
 	enum chunkmap_state state = CHUNKMAP_PULLING;
+	struct chunkmap *map;
 
 	if (!region->info.source || strncmp(region->info.source, "leech:", 6)) {
 		control_fail(call, -EINVAL, "%s is not being migrated", region->info.path);
 		return;
 	}
 	/* Without its map nothing of it can be used. */
-	if (!left_state(region, &state) && state != CHUNKMAP_PULLING) {
+	if (!leecher_left_map(region, &map)) {
+		state = chunkmap_state(map);
+		chunkmap_close(map);
+	}
+	if (state != CHUNKMAP_PULLING) {
 		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", region->info.path);
 		return;
 	}

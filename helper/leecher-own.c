@@ -67,17 +67,30 @@ static void epoch_set(void *arg, int error, const char *why, const struct netlin
 /* Decided: from here on there is no way back, only forward. */
 static void decide(void *arg, int error)
 {
+	const struct wire_finalize_reply *final;
+	struct chunkmap_owner owner = { 0 };
 	struct leecher *leecher = arg;
-	struct handover_ask *ask;
 
 	leecher->stepping = false;
 	if (error || leecher_leaves(leecher)) {
 		leecher_fail_later(leecher, error, "there is no room for it in the local store");
 		return;
 	}
-	leecher->stepping = true;
+	final = &leecher->final;
+	owner.epoch = final->epoch;
+	owner.lineage = final->lineage;
+	owner.mode = final->mode;
+	memcpy(owner.nonce, final->nonce, sizeof(owner.nonce));
 	leecher->state = LEECHER_OWNED;
-	leech_own(leecher->leech, leecher->final.epoch, leecher->final.nonce);
+	leech_own(leecher->leech, &owner);
+	leecher_tell_kernel(leecher);
+}
+
+void leecher_tell_kernel(struct leecher *leecher)
+{
+	struct handover_ask *ask;
+
+	leecher->stepping = true;
 	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, epoch_set, leecher);
 	if (!ask) {
 		epoch_set(leecher, -ENOMEM, "out of memory", NULL);

@@ -78,16 +78,32 @@ void leecher_send(struct leecher *leecher, uint8_t type, uint32_t len, void (*do
 /* Asks for the next round, or for the rest of the final one from a chunk on. */
 void leecher_ask_dirty(struct leecher *leecher, uint32_t round, uint64_t from);
 /* Marks what a list in the reply names. used: where its entries begin. -EPROTO. */
+/* A range to be dropped from the page cache with the hand-over. -ENOMEM. */
+int leecher_add_range(struct leecher *leecher, uint64_t offset, uint64_t length);
 int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *list, size_t used);
 
 /* leecher-own.c */
 void leecher_own(struct leecher *leecher);
+/* The kernel gets what the other side's had, and lets the programs in. Ends in leecher_stepped(). */
+void leecher_tell_kernel(struct leecher *leecher);
+
+/* leecher-left.c */
+/* The map of a leech: source, as it is in its file. */
+int leecher_left_map(struct region *region, struct chunkmap **map);
+
+/* leecher-args.c */
+/* Negative: the call has been failed. */
+int leecher_take_args(struct control_call *call, struct leecher *leecher);
 
 /* leecher-command.c */
 void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
 /* A step after the decision has ended: goes on with what came meanwhile. */
 void leecher_stepped(struct leecher *leecher);
+/* One that is owned already; its region is the caller's to have opened. Takes local, from and source. */
+struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct chunkmap *map);
+/* Its backend is open: all may be here already. */
+void leecher_opened_again(struct leecher *leecher);
 void leecher_answer_finalize(struct leecher *leecher, int error);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "leecher-private.h"
 
-/* More single ranges than this are one that covers them all: dropping clean pages costs little. */
-#define RANGES_MOST 4096u
+/* More single ranges than this are one that covers them all: dropping clean pages costs little. An attribute has less than 64 KiB. */
+#define RANGES_MOST 4000u
 
 void leecher_send(struct leecher *leecher, uint8_t type, uint32_t len, void (*done)(struct link_req *req, int error))
 {
@@ -26,10 +26,9 @@ void leecher_send(struct leecher *leecher, uint8_t type, uint32_t len, void (*do
 
 /* ---- lists ---- */
 
-static int add_range(struct leecher *leecher, const struct wire_extent *extent)
+int leecher_add_range(struct leecher *leecher, uint64_t offset, uint64_t length)
 {
-	uint64_t chunk = chunkmap_chunk(leech_map(leecher->leech));
-	struct regionfs_range range = { .offset = extent->chunk * chunk, .length = extent->count * chunk };
+	struct regionfs_range range = { .offset = offset, .length = length };
 	struct regionfs_range *ranges;
 	unsigned int max;
 
@@ -51,6 +50,7 @@ static int add_range(struct leecher *leecher, const struct wire_extent *extent)
 
 int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *list, size_t used)
 {
+	uint64_t chunk = chunkmap_chunk(leech_map(leecher->leech));
 	bool final = leecher->state == LEECHER_FINALIZING;
 
 	for (uint32_t i = 0; i < list->count; i++) {
@@ -61,7 +61,7 @@ int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *li
 			return n;
 		used += (size_t)n;
 		leech_forget(leecher->leech, extent.chunk, extent.count);
-		if (final && add_range(leecher, &extent))
+		if (final && leecher_add_range(leecher, extent.chunk * chunk, extent.count * chunk))
 			return -ENOMEM;
 	}
 	return 0;

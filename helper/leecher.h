@@ -20,4 +20,7 @@ void leecher_abort(struct control_call *call, struct region *region);
 /* "abort" on one that was being leeched by an earlier helper; others are refused. */
 void leecher_clean(struct control_call *call, struct region *region);
 
+/* At start: what an earlier helper has got to own, but not yet all of, goes on. */
+void leecher_restart(struct regiond *regiond);
+
 #endif

@@ -26,13 +26,14 @@
 #include "dial.h"
 #include "events.h"
 #include "instance.h"
+#include "leecher.h"
 #include "log.h"
 #include "netlink.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "restore.h"
-#include "seeder.h"
 #include "run-dir.h"
+#include "seeder.h"
 #include "spawner.h"
 #include "state-record.h"
 #include "state.h"
@@ -234,6 +235,7 @@ static void is_restored(struct regiond *self, int error)
 	}
 	serving = true;
 	seeder_restart(self);
+	leecher_restart(self);
 	log_info("serves instance %s, attach generation %u", config.name, self->attach_gen);
 	daemon_ready();
 }

@@ -98,16 +98,17 @@ static void owned_told(struct link_req *req, int error)
 
 void leech_tell_owned(struct leech *leech)
 {
-	struct wire_owned owned = { .epoch = chunkmap_epoch(leech->map) };
+	const struct chunkmap_owner *owner = chunkmap_owner(leech->map);
+	struct wire_owned owned = { .epoch = owner->epoch };
 
-	memcpy(owned.nonce, chunkmap_nonce(leech->map), sizeof(owned.nonce));
+	memcpy(owned.nonce, owner->nonce, sizeof(owned.nonce));
 	send_message(leech, WIRE_OWNED, (uint32_t)wire_encode(WIRE_S_OWNED, &owned, leech->body, sizeof(leech->body)),
 		     owned_told);
 }
 
-void leech_own(struct leech *leech, uint64_t epoch, const uint8_t nonce[16])
+void leech_own(struct leech *leech, const struct chunkmap_owner *owner)
 {
-	chunkmap_set_owner(leech->map, epoch, nonce);
+	chunkmap_set_owner(leech->map, owner);
 	chunkmap_set_state(leech->map, CHUNKMAP_OWNED);
 	leech_tell_owned(leech);
 }

@@ -59,6 +59,6 @@ void leech_set_size(struct leech *leech, uint64_t size, void (*done)(void *arg, 
 /* Lets go of the other side: what is under way with it fails, and nothing more comes. Before the decision. */
 void leech_part(struct leech *leech);
 /* The decision: from the return on the region is owned here, whatever happens. Then tells the other side. */
-void leech_own(struct leech *leech, uint64_t epoch, const uint8_t nonce[16]);
+void leech_own(struct leech *leech, const struct chunkmap_owner *owner);
 
 #endif

@@ -169,6 +169,8 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 		region->flags &= ~REGIONFS_REGION_FROZEN;
 		return 0;
 	case REGIONFS_CMD_UNLOCK:
+		if (netlink_has(&call->attrs, RANGES) && call->attrs.nr_ranges * sizeof(*call->attrs.ranges) + 4 > UINT16_MAX)
+			return -EMSGSIZE;
 		region->flags &= ~REGIONFS_REGION_LOCKED;
 		return 0;
 	case REGIONFS_CMD_MOVED:
@@ -352,7 +354,7 @@ static int kill_region(struct region *region, void *arg)
 }
 
 /* Its helper is killed: what that has under way goes on, but nobody hears of it, and its state is as it was. */
-static void __attribute__((unused)) host_kill(struct host *host)
+static void host_kill(struct host *host)
 {
 	struct state *state = host->regiond->state;
 

@@ -217,7 +217,7 @@ static void leech_close(void)
 /* A region of SIZE that was owned here just now, of which nothing has come, and nothing comes before far_release(). */
 static void leech_owned(void)
 {
-	static const uint8_t nonce[16] = { 1 };
+	static const struct chunkmap_owner owner = { .epoch = 2, .nonce = { 1 } };
 	struct chunkmap *map;
 	char path[256];
 
@@ -230,7 +230,7 @@ static void leech_owned(void)
 	if (!leech_reopen())
 		exit(95);
 	far.hold = true;
-	leech_own(leech, 2, nonce);
+	leech_own(leech, &owner);
 	pass(50);
 }
 

@@ -2,6 +2,7 @@
 /* A region moves from host A to host B, and in the middle of that things happen: what both sides make of it. */
 #include "backends/leech-private.h"
 #include "host.h"
+#include "leecher.h"
 #include "listener.h"
 #include "service.h"
 
@@ -11,6 +12,7 @@
 static struct host *a, *b;
 static struct kernel_region *from, *to;
 static char socket_path[128];
+static uint64_t size = SIZE;
 
 /* ---- A's bytes: a file of 7s, whose READs by peers can be held ---- */
 
@@ -88,7 +90,9 @@ static void begin(const char *name)
 	snprintf(source, sizeof(source), "file:%s?direct=no", path);
 	netlink_set(&attrs, PATH, path, "db");
 	netlink_set(&attrs, SOURCE, source, source);
-	netlink_set(&attrs, SIZE, size, SIZE);
+	if (truncate(path, (off_t)size))
+		exit(94);
+	netlink_set(&attrs, SIZE, size, size);
 	netlink_set(&attrs, MODE, mode, 0640);
 	netlink_set(&attrs, EPOCH, epoch, 1);
 	from = kernel_add(&a->kernel, &attrs);
@@ -276,6 +280,103 @@ static void test_abort_away_asking(void)
 	pass(50);
 }
 
+/* ---- B's helper dies ---- */
+
+static void restart(void)
+{
+	host_kill(b);
+	host_start(b);
+	leecher_restart(b->regiond);
+}
+
+static bool all_is_there(void)
+{
+	static uint8_t bytes[SIZE];
+
+	return !host_request(b, to->id, BACKEND_READ, 0, SIZE, bytes) && bytes[0] == 7 && bytes[SIZE - 1] == 7;
+}
+
+/* Between the decision and the kernel's hearing of it. */
+static void test_killed_owned(void)
+{
+	static uint8_t bytes[CHUNK];
+	struct user user, finalizing;
+
+	begin("kowned");
+	leech(&user, NULL);
+	from->size = SIZE + CHUNK;
+	memset(bytes, 7, sizeof(bytes));
+	host_request(a, from->id, BACKEND_WRITE, SIZE, CHUNK, bytes);
+	slow.hold = true;
+	b->kernel.hold = REGIONFS_CMD_REGION_SET;
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&b->kernel.held) && is_on(from, REGIONFS_REGION_MOVED)), "a helper is killed when it owns a region");
+	tap_ok(is_on(to, REGIONFS_REGION_LOCKED) && to->epoch < 2, "of which the kernel has not heard yet");
+	restart();
+	tap_ok(until(!is_on(to, REGIONFS_REGION_LOCKED)), "the next one tells it");
+	tap_ok(to->epoch == 2 && to->size == SIZE + CHUNK && to->mode == 0640, "all that is to be known");
+	tap_ok(host_is(b, "db", "owned"), "it is owned");
+	slow_release();
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "the rest comes, and it is B's alone");
+	tap_ok(until(host_is(a, "db", "complete")), "of which A has heard");
+	tap_ok(all_is_there(), "all is there");
+}
+
+/* While the rest comes; programs on B have used it since. */
+static void test_killed_behind(void)
+{
+	struct user user;
+
+	begin("kbehind");
+	slow.hold = true;
+	leech(&user, NULL);
+	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
+	to->size = SIZE + 4096;
+	restart();
+	tap_ok(until(host_is(b, "db", "owned")), "the helper is killed, and the next one goes on");
+	tap_number((long long)to->size, SIZE + 4096, "the size is what programs have made it");
+	slow_release();
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "the rest comes");
+	tap_ok(all_is_there() && until(host_is(a, "db", "complete")), "that is all");
+}
+
+/* All is there, but the kernel has not heard of the local source. */
+static void test_killed_complete(void)
+{
+	struct user user;
+
+	begin("kcomplete");
+	slow.hold = true;
+	leech(&user, NULL);
+	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over");
+	b->kernel.hold = REGIONFS_CMD_REGION_SET;
+	slow_release();
+	tap_ok(until(!list_empty(&b->kernel.held)), "the helper is killed when all has come");
+	restart();
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "the next one tells the kernel where it is");
+	tap_ok(all_is_there(), "there it is");
+}
+
+/* So many single ranges that a netlink attribute does not hold them. */
+static void test_ranges(void)
+{
+	struct user user;
+	uint8_t byte = 1;
+	unsigned int n;
+
+	size = 8192 * (uint64_t)CHUNK;
+	begin("ranges");
+	slow.hold = true;
+	leech(&user, NULL);
+	for (n = 0; n < 4096; n++)
+		if (host_request(a, from->id, BACKEND_WRITE, 2 * n * (uint64_t)CHUNK, 1, &byte))
+			break;
+	tap_number(n, 4096, "every other chunk of a large region is changed");
+	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
+	tap_ok(!is_on(to, REGIONFS_REGION_LOCKED), "and unlocked");
+	size = SIZE;
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -287,5 +388,9 @@ int main(void)
 	test_abort_deciding();
 	test_abort_away();
 	test_abort_away_asking();
+	test_killed_owned();
+	test_killed_behind();
+	test_killed_complete();
+	test_ranges();
 	return hosts_end();
 }

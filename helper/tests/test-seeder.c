@@ -473,7 +473,7 @@ static void test_killed_unheard(void)
 	peer = peer_open(1);
 	tap_number(peer_finalize(peer), -EIO, "who asks for that again has it refused");
 	tap_number(peer_abort(peer), 0, "so it gives up");
-	tap_ok(until(!is_frozen() && was_run("resumed")), "the program goes on here");
+	tap_ok(until(host_is(host, "db", "serving")) && !is_frozen() && was_run("resumed"), "the program goes on here");
 	tap_number(peer_track(peer), 0, "and may be had again");
 	peer_close(peer);
 }

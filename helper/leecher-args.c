@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leecher: the arguments of the command "leech". */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "leecher-private.h"
+#include "regiond.h"
+
+/* "KEY=VALUE" to a source, if there is a value. Takes source. */
+static char *with_option(char *source, const char *key, const char *value)
+{
+	char *encoded = value ? uri_encode(value) : NULL, *longer = NULL;
+
+	if (!value || !source)
+		return source;
+	if (encoded && asprintf(&longer, "%s%c%s=%s", source, strchr(source, '?') ? '&' : '?', key, encoded) < 0)
+		longer = NULL;
+	free(encoded);
+	free(source);
+	return longer;
+}
+
+/* peer:// with the keys of the command line; --insecure makes it clear text. */
+static int take_from(struct control_call *call, struct leecher *leecher)
+{
+	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL;
+	bool insecure = false;
+
+	if (control_string(call, "source", &source) || control_string(call, "tls_psk", &psk) ||
+	    control_string(call, "tls_cert", &cert) || control_string(call, "tls_key", &key) ||
+	    control_string(call, "tls_ca", &ca) || control_bool(call, "insecure", &insecure))
+		return -EINVAL;
+	if (!source) {
+		control_fail(call, -EINVAL, "where from? peer://HOST:PORT/REGION");
+		return -EINVAL;
+	}
+	if (insecure && !strncmp(source, "peer://", 7)) {
+		if (asprintf(&leecher->from, "peer+plain%s", source + 4) < 0)
+			leecher->from = NULL;
+	} else {
+		leecher->from = strdup(source);
+	}
+	leecher->from = with_option(with_option(with_option(with_option(leecher->from, "psk", psk), "cert", cert),
+						"key", key), "ca", ca);
+	return 0;
+}
+
+static int take_local(struct control_call *call, struct leecher *leecher)
+{
+	const char *local = NULL;
+
+	if (control_string(call, "local_source", &local))
+		return -EINVAL;
+	if (!local || backend_generic(local))
+		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->path);
+	else
+		leecher->local = strdup(local);
+	return 0;
+}
+
+int leecher_take_args(struct control_call *call, struct leecher *leecher)
+{
+	const char *path = NULL, *resume = NULL;
+	bool finalize = false;
+	char why[256] = "out of memory";
+	int ret;
+
+	if (control_string(call, "region", &path) || control_string(call, "resume", &resume) ||
+	    control_bool(call, "finalize", &finalize))
+		return -EINVAL;
+	leecher->manual = !finalize;
+	leecher->path = path ? strdup(path) : NULL;
+	leecher->resume = resume ? strdup(resume) : NULL;
+	leecher->reply = malloc(LEECHER_REPLY);
+	if (!leecher->path || !leecher->reply) {
+		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");
+		return -EINVAL;
+	}
+	if (take_from(call, leecher) || take_local(call, leecher))
+		return -EINVAL;
+	ret = leecher->from && leecher->local ? backend_check(leecher->from, why, sizeof(why)) : -ENOMEM;
+	if (!ret && strncmp(leecher->from, "peer", 4)) {
+		ret = -EINVAL;
+		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION",
+			 leecher->from);
+	}
+	if (!ret)
+		ret = backend_check(leecher->local, why, sizeof(why));
+	if (ret)
+		control_fail(call, ret, "%s", why);
+	return ret;
+}
