@@ -18,6 +18,7 @@ const struct cmd cmd_seed = {
 		"is run, the region is frozen and handed over, and what is still missing there is fetched\n"
 		"from here. Returns when the other side has everything; with --detach, at once. Ctrl-C\n"
 		"detaches. Until the hand-over, 'regionctl abort REGION' undoes it.\n"
+		"Where an earlier regiond has handed it over, that is taken up: use the same address.\n"
 		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
