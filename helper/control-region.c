@@ -327,6 +327,9 @@ static void set_done(struct control_ask *ask)
 
 	if (source)
 		region_set_source(call->region, source);
+	/* from now on it is as the user has said, whoever else has made it so before */
+	if (json_object_get(call->args, "read_only"))
+		region_set_claimed(call->region, false);
 	if (json_is_true(json_object_get(call->args, "read_only")))
 		flush_start(&flush);
 	else

@@ -58,6 +58,8 @@ struct listener {
 int server_open(struct server **server, struct loop *loop);
 /* All exports have gone. */
 void server_close(struct server *server);
+/* Closes all exports but seeds; stopped(arg), maybe from within, when they have ended, or some do not in time. server-stop.c */
+void server_stop(struct server *server, void (*stopped)(void *arg), void *arg);
 
 /*
  * The listener for these options: an existing one when the address is the same, or a new one. On error a sentence:

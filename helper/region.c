@@ -457,12 +457,31 @@ static void recall(struct region *region)
 	if (!info)
 		return;
 	region->info.chunk = info->chunk;
+	region->info.claimed = info->claimed;
 	if (info->seed)
 		set_string(&region->info.seed, info->seed);
 	if (info->resume)
 		set_string(&region->info.resume, info->resume);
 	/* of a region that was to be removed, and is there nevertheless, it was not meant in the end */
 	region->info.purge = info->purge && region->unlinked;
+}
+
+void region_set_claimed(struct region *region, bool claimed)
+{
+	if (region->info.claimed == claimed)
+		return;
+	region->info.claimed = claimed;
+	region_mirror(region);
+}
+
+/* As an earlier helper left it. The peer may come back as soon as the region is exported again, and nobody else writes until then. */
+static void check_claimed(struct region *region)
+{
+	if (region->info.claimed && !(region->info.flags & REGIONFS_REGION_READ_ONLY))
+		region->info.claimed = false;
+	if (region->info.claimed)
+		log_warning("%s stays read-only, since a peer was writing it: export it again, or regionctl set --read-write",
+			    region->info.path ? region->info.path : "a region");
 }
 
 struct region *region_update(struct regions *regions, const struct netlink_attrs *attrs)
@@ -478,6 +497,8 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 	if (!region->mirrored)
 		recall(region);
 	news = info_update(&region->info, attrs);
+	if (!region->mirrored && netlink_has(attrs, FLAGS))
+		check_claimed(region);
 	if (netlink_has(attrs, SIZE))
 		news |= region_size_heard(region, attrs->size, attrs->asked_ns);
 	if (news || !region->mirrored)

@@ -29,6 +29,7 @@ struct region_info {
 	uint32_t timeout;
 	uint32_t chunk;		/* wanted by the user, 0: the backend's choice */
 	bool purge;		/* rm --purge: its bytes go with it, whoever made them */
+	bool claimed;		/* it is, or is about to be, read-only because a peer writes it: target-claim.c */
 	/* seeder-left.c: how far a hand-over has come, and the hook that lets the program here go on; NULL: none */
 	char *seed, *resume;
 };
@@ -121,6 +122,8 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 int region_set_source(struct region *region, const char *source);
 /* chunk is the helper's own: the kernel doesn't know of it. */
 void region_set_chunk(struct region *region, uint32_t chunk);
+/* The state log is told; who needs it on the disk waits for that. */
+void region_set_claimed(struct region *region, bool claimed);
 /* Its name is gone; open files may still use it. */
 void region_unlinked(struct region *region);
 /* Forget it and its state; its bytes are left alone. */

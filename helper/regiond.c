@@ -27,6 +27,7 @@
 #include "events.h"
 #include "instance.h"
 #include "leecher.h"
+#include "listener.h"
 #include "log.h"
 #include "netlink.h"
 #include "region-private.h"
@@ -132,20 +133,30 @@ static void device_stopped(void *arg)
 		all_closed();
 }
 
+static void exports_stopped(void *arg)
+{
+	(void)arg;
+	if (regiond.device)
+		device_stop(regiond.device, device_stopped);
+	else
+		device_stopped(NULL);
+}
+
 /* A program that is stopped for a hand-over that does not happen must not stay so. */
 static void leave(struct loop_timer *timer)
 {
 	struct regiond *self = &regiond;
 
+	(void)timer;
 	if (self->regions && seeder_leave(self) && end.leaving++ < LEAVE_PAUSES) {
 		end.timer.fire = leave;
 		loop_timer_set(self->loop, &end.timer, LEAVE_PAUSE_MS);
 		return;
 	}
-	if (self->device)
-		device_stop(self->device, device_stopped);
+	if (self->server)
+		server_stop(self->server, exports_stopped, NULL);
 	else
-		device_stopped(NULL);
+		exports_stopped(NULL);
 }
 
 void regiond_stop(struct regiond *self)

@@ -217,6 +217,12 @@ static void add_answered(struct netlink_call *call, int error, const char *why)
 	add_next(restore);
 }
 
+/* Read-only because a peer wrote it: that ended with the instance. */
+static uint32_t restored_flags(const struct region_info *info)
+{
+	return info->flags & ((info->claimed ? 0 : REGIONFS_REGION_READ_ONLY) | REGIONFS_REGION_FIXED_SIZE);
+}
+
 static void add_now(struct restore *restore)
 {
 	const struct region_info *info = &restore->now->info;
@@ -233,7 +239,7 @@ static void add_now(struct restore *restore)
 	netlink_set(attrs, GID, gid, info->gid);
 	netlink_set(attrs, EPOCH, epoch, info->epoch);
 	netlink_set(attrs, LINEAGE, lineage, info->lineage);
-	netlink_set(attrs, FLAGS, flags, info->flags & (REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE));
+	netlink_set(attrs, FLAGS, flags, restored_flags(info));
 	netlink_set(attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE);
 	netlink_set(attrs, TIMEOUT, timeout, info->timeout);
 	restore->call.item = add_item;

@@ -96,6 +96,8 @@ void record_region(struct text *text, const struct region_info *info, bool unlin
 		add_string(text, "resume", info->resume);
 	if (info->purge)
 		add_number(text, "purge", 1);
+	if (info->claimed)
+		add_number(text, "claimed", 1);
 	if (unlinked)
 		add_number(text, "unlinked", 1);
 	line_end(text, start);
@@ -211,6 +213,8 @@ static bool take_pair(struct record *record, const char *key, const char *value)
 		record->unlinked = true;
 	if (!strcmp(key, "purge"))
 		info->purge = true;
+	if (!strcmp(key, "claimed"))
+		info->claimed = true;
 	return true;
 }
 

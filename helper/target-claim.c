@@ -3,6 +3,9 @@
  * target-claim: a peer becomes the writer of a region here. Nobody here may have it open for writing; it becomes read-only; then
  * all that programs here have written before is brought to the backend. Only after that is the peer let in: its WRITEs go
  * to the backend past the kernel, and one that the kernel still had would land on top of them.
+ *
+ * Whose the read-only is stands in the state directory, before it is set and until it is taken back. So the next helper knows
+ * that it may let a peer in, or take it back. A user who sets it by hand, either way, makes it his own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -45,6 +48,8 @@ static void claim_undone(struct netlink_call *call, int error, const char *why)
 
 	if (error)
 		log_warning("%s stays read-only: %s", shared->region->info.path, *why ? why : strerror(-error));
+	else
+		region_set_claimed(shared->region, false);
 	shared->revoked = error != 0;
 	claim_end(shared, shared->claim_error, shared->claim_why);
 }
@@ -80,18 +85,44 @@ static void claim_written(struct netlink_call *call, int error, const char *why)
 		region_open_writable(shared->region, claim_opened, shared);
 }
 
+static void claim_write(struct shared *shared)
+{
+	struct netlink_call *call = claim_call(shared, REGIONFS_CMD_WRITEBACK, claim_written);
+
+	shared->revoked = true;
+	netlink_flag(&call->attrs, SYNC);
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
 static void claim_revoked(struct netlink_call *call, int error, const char *why)
 {
 	struct shared *shared = container_of(call, struct shared, call);
 
-	if (error) {
-		claim_end(shared, error, why);
+	if (!error) {
+		claim_write(shared);
 		return;
 	}
-	shared->revoked = true;
-	call = claim_call(shared, REGIONFS_CMD_WRITEBACK, claim_written);
-	netlink_flag(&call->attrs, SYNC);
-	netlink_call(shared->region->regiond->netlink, call);
+	region_set_claimed(shared->region, false);
+	claim_end(shared, error, why);
+}
+
+static void claim_marked(struct state_waiter *waiter, int error)
+{
+	struct shared *shared = container_of(waiter, struct shared, marked);
+
+	if (!error) {
+		set_read_only(shared, claim_call(shared, REGIONFS_CMD_REGION_SET, claim_revoked), true);
+		return;
+	}
+	region_set_claimed(shared->region, false);
+	claim_end(shared, error, "the state directory there cannot be written");
+}
+
+static void claim_mark(struct shared *shared)
+{
+	region_set_claimed(shared->region, true);
+	shared->marked.done = claim_marked;
+	state_sync(shared->region->regiond->state, &shared->marked);
 }
 
 /* What the kernel says of it; the answer itself comes in claim_looked(). */
@@ -110,12 +141,14 @@ static void claim_looked(struct netlink_call *call, int error, const char *why)
 	shared->size = error ? 0 : call->attrs.size;
 	if (error)
 		claim_end(shared, error, why);
+	else if (call->attrs.flags & REGIONFS_REGION_READ_ONLY && shared->region->info.claimed)
+		claim_write(shared);	/* by an earlier helper, for this or another peer */
 	else if (call->attrs.flags & REGIONFS_REGION_READ_ONLY)
 		claim_end(shared, -EROFS, "it is read-only there");
 	else if (call->attrs.writers)
 		claim_end(shared, -EBUSY, "a program there has it open for writing");
 	else
-		set_read_only(shared, claim_call(shared, REGIONFS_CMD_REGION_SET, claim_revoked), true);
+		claim_mark(shared);
 }
 
 void shared_claim(struct target *target, void (*done)(void *arg, int error, const char *why), void *arg)
@@ -136,26 +169,37 @@ void shared_claim(struct target *target, void (*done)(void *arg, int error, cons
 
 /* ---- the end ---- */
 
+struct release {
+	struct netlink_call call;
+	struct region *region;
+};
+
 static void released(struct netlink_call *call, int error, const char *why)
 {
-	if (error)
+	struct release *release = container_of(call, struct release, call);
+
+	if (!error || error == -ENOENT)
+		region_set_claimed(release->region, false);
+	else
 		log_warning("a region stays read-only after its last peer: %s", *why ? why : strerror(-error));
-	free(call);
+	region_put(release->region);
+	free(release);
 }
 
 void shared_release(struct target *target)
 {
 	struct shared *shared = to_shared(target);
-	struct netlink_call *call;
+	struct release *release;
 
 	if (!shared->revoked)
 		return;
 	shared->revoked = false;
-	call = calloc(1, sizeof(*call));
-	if (!call)
+	release = shared->region->info.claimed ? calloc(1, sizeof(*release)) : NULL;
+	if (!release)
 		return;
-	call->cmd = REGIONFS_CMD_REGION_SET;
-	call->done = released;
-	netlink_set(&call->attrs, REGION, region, shared->region->info.id);
-	set_read_only(shared, call, false);
+	release->region = region_get(shared->region);
+	release->call.cmd = REGIONFS_CMD_REGION_SET;
+	release->call.done = released;
+	netlink_set(&release->call.attrs, REGION, region, shared->region->info.id);
+	set_read_only(shared, &release->call, false);
 }

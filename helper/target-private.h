@@ -5,6 +5,7 @@
 
 #include "netlink.h"
 #include "region.h"
+#include "state.h"
 #include "target.h"
 
 struct shared;
@@ -43,7 +44,8 @@ struct shared {
 	unsigned int size_tries;
 	struct netlink_call size_call;
 	/* target-claim.c's */
-	bool revoked;			/* we have made it read-only */
+	bool revoked;			/* we have made it read-only; region->info.claimed says so to the next helper */
+	struct state_waiter marked;
 	struct netlink_call call;
 	int claim_error;		/* why it is being given back */
 	char claim_why[256];

@@ -77,6 +77,15 @@ sleep 3
 must ip -n "$ns_a" link set wire up
 ok 'a write that waited for the wire ends' ended $writing 60
 ok 'A has all of it, again' same "$work/copy" "$a/db"
+
+# ---- the helper of A is killed while B may write ----
+ok 'the helper of A is killed' kill_helper a
+ok 'and started' start_helper_of "$ns_a" a
+fails 'A cannot write meanwhile' dd if=/dev/zero of="$a/db" bs=4096 count=1 conv=notrunc
+ok 'it is exported again' on a export db --listen 10.11.0.1:7000 --tls-psk "$work/key"
+ok 'B goes on' within 60 dd if=/dev/urandom of="$b/db" bs=64k seek=30 count=3 conv=notrunc,fsync
+must cp "$b/db" "$work/copy"
+ok 'A has all of it, once more' same "$work/copy" "$a/db"
 must on b rm db
 ok 'A can write again when B has let go' wait_for 20 dd if=/dev/zero of="$a/db" bs=4096 count=1 conv=notrunc
 dd if=/dev/zero of="$work/copy" bs=4096 count=1 conv=notrunc 2>/dev/null
@@ -84,4 +93,13 @@ must dd if="$work/data" of="$a/db" bs=1000 count=1 oflag=append conv=notrunc
 must dd if="$work/data" of="$work/copy" bs=1000 count=1 oflag=append conv=notrunc
 drop_caches
 ok 'and appends behind what B has appended' same "$work/copy" "$a/db"
+
+# ---- the helper of A is stopped in order while B may write ----
+ok 'B writes again' on b add db --source "$source"
+ok 'and does so' dd if=/dev/urandom of="$b/db" bs=64k count=3 conv=notrunc,fsync
+pid=$(helper_pid a)
+ok 'the helper of A stops' regionctl --instance a instance detach
+ok 'and ends' ended "$pid" 20
+ok 'and is started' start_helper_of "$ns_a" a
+ok 'its exports are over: A writes' dd if=/dev/zero of="$a/db" bs=4096 count=1 conv=notrunc
 done_testing

@@ -154,4 +154,28 @@ static inline int request(enum backend_op op, uint64_t offset, uint64_t length, 
 	return last_error;
 }
 
+/* What a helper would find in the state directory, if this were the end; strings are gone. */
+static inline struct region_info kept(void)
+{
+	struct region_info info = { .size = UINT64_MAX };
+	char copy[64], command[256], why[256];
+	const struct region_info *found;
+	struct state *state;
+
+	snprintf(copy, sizeof(copy), "%s.copy", dir);
+	snprintf(command, sizeof(command), "rm -rf %s && cp -r %s %s", copy, dir, copy);
+	if (system(command) || state_open(&state, copy, why, sizeof(why)))
+		exit(95);
+	found = state_find(state, FAKE_REGION);
+	if (found)
+		info = *found;
+	state_close(state);
+	return info;
+}
+
+static inline long long kept_size(void)
+{
+	return (long long)kept().size;
+}
+
 #endif

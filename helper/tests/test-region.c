@@ -5,25 +5,6 @@
  */
 #include "fake-helper.h"
 
-/* The size that a helper would restore, if this were the end. */
-static long long kept_size(void)
-{
-	const struct region_info *info;
-	long long size = -1;
-	char copy[64], command[256], why[256];
-	struct state *state;
-
-	snprintf(copy, sizeof(copy), "%s.copy", dir);
-	snprintf(command, sizeof(command), "rm -rf %s && cp -r %s %s", copy, dir, copy);
-	if (system(command) || state_open(&state, copy, why, sizeof(why)))
-		return -2;
-	info = state_find(state, FAKE_REGION);
-	if (info)
-		size = (long long)info->size;
-	state_close(state);
-	return size;
-}
-
 static void test_grow(void)
 {
 	helper_open(0);

@@ -8,17 +8,24 @@ static bool claim_told;
 static int claim_error;
 static char claim_why[256];
 
-static void target_open(uint64_t size)
+static void target_open_with(uint64_t size, uint32_t flags)
 {
 	struct netlink_attrs attrs = { .asked_ns = 0 };
 
 	helper_open(size);
+	fake.flags = flags;
+	netlink_set(&attrs, FLAGS, flags, flags);
 	netlink_set(&attrs, REGION, region, FAKE_REGION);
 	netlink_set(&attrs, PATH, path, "db");
 	netlink_set(&attrs, SIZE, size, size);
 	netlink_set(&attrs, SOURCE, source, source);
 	if (target_region(&target, region_update(regiond.regions, &attrs)))
 		exit(97);
+}
+
+static void target_open(uint64_t size)
+{
+	target_open_with(size, 0);
 }
 
 static void target_end(void)
@@ -51,14 +58,39 @@ static void claim_wait(void)
 	}
 }
 
+static bool is_held(void)
+{
+	struct list *at;
+
+	list_for_each(at, &fake.calls)
+		if (fake.hold & 1u << list_entry(at, struct netlink_call, list)->cmd)
+			return true;
+	return false;
+}
+
+/* Until the kernel has something that it holds. */
+static void wait_held(void)
+{
+	for (int i = 0; i < 20000 && !is_held(); i++) {
+		settle();
+		usleep(100);
+	}
+}
+
 /* ---- the first writer ---- */
 
 static void test_claim(void)
 {
 	target_open(8192);
-	fake.hold = 1u << REGIONFS_CMD_WRITEBACK;
+	fake.hold = 1u << REGIONFS_CMD_REGION_SET;
 	claim();
-	settle();
+	wait_held();
+	tap_ok(kept().claimed, "the state directory knows of a peer's claim before the kernel");
+	fake.hold = 1u << REGIONFS_CMD_WRITEBACK;
+	fake_post();
+	while (!(fake.flags & REGIONFS_REGION_READ_ONLY))
+		settle();
+	wait_held();
 	tap_ok(!claim_told, "a peer is not let in before what programs here wrote is at the backend");
 	tap_ok(fake.flags & REGIONFS_REGION_READ_ONLY, "while programs here are kept out");
 	fake_release();
@@ -79,6 +111,51 @@ static void test_claim(void)
 	claim();
 	claim_wait();
 	tap_number(claim_error, -EBUSY, "a writer here keeps a peer out");
+	target_end();
+}
+
+/* ---- the next helper ---- */
+
+/* As kill -9 does: what the target would undo stays. */
+static void target_kill(void)
+{
+	fake.error[REGIONFS_CMD_REGION_SET] = -EIO;
+	target_end();
+}
+
+static void test_restart(void)
+{
+	target_open(8192);
+	claim();
+	claim_wait();
+	target_kill();
+	target_open_with(8192, REGIONFS_REGION_READ_ONLY);
+	claim();
+	claim_wait();
+	tap_number(claim_error, 0, "a peer's claim outlives the helper: the next one lets it in");
+	tap_is(fake.log, " get writeback+sync", "as it finds it");
+	target->ops->release(target);
+	settle();
+	tap_ok(!(fake.flags & REGIONFS_REGION_READ_ONLY), "and can give the region back");
+	target_end();
+
+	target_open_with(8192, REGIONFS_REGION_READ_ONLY);
+	claim();
+	claim_wait();
+	tap_number(claim_error, -EROFS, "what a user has made read-only stays so");
+	target_end();
+
+	/* killed between what it writes down and what it tells the kernel, at either end of a claim */
+	target_open(8192);
+	claim();
+	claim_wait();
+	target_kill();
+	target_open_with(8192, 0);
+	target_end();
+	target_open_with(8192, REGIONFS_REGION_READ_ONLY);
+	claim();
+	claim_wait();
+	tap_number(claim_error, -EROFS, "a claim that was written down alone is forgotten");
 	target_end();
 }
 
@@ -188,7 +265,8 @@ int main(void)
 	if (helper_dir())
 		return 99;
 	test_claim();
+	test_restart();
 	test_append();
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	snprintf(command, sizeof(command), "rm -rf %s %s.copy", dir, dir);
 	return system(command) ? 99 : tap_end();
 }
