@@ -6,13 +6,11 @@
  * at the count, so that a backend is never closed under a request. region-open.c brings a backend there.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
-#include "log.h"
 #include "region-private.h"
 #include "region.h"
 #include "regiond.h"
@@ -405,140 +403,6 @@ void region_kicked(struct loop_task *task)
 	atomic_store(&region->kicked, false);
 	region_mirror_size_later(region);
 	region_advance(region);
-	region_put(region);
-}
-
-/* ---- what is known of a region ---- */
-
-static bool set_string(char **to, const char *from)
-{
-	char *copy;
-
-	if (*to && !strcmp(*to, from))
-		return false;
-	copy = strdup(from);
-	if (!copy)
-		return false;
-	free(*to);
-	*to = copy;
-	return true;
-}
-
-#define SET(ATTR, field)								\
-	if (netlink_has(attrs, ATTR) && info->field != attrs->field) {			\
-		info->field = attrs->field;						\
-		changed = true;								\
-	}
-
-static bool info_update(struct region_info *info, const struct netlink_attrs *attrs)
-{
-	bool changed = false;
-
-	/* the size is region-size.c's */
-	if (netlink_has(attrs, PATH) && *attrs->path)
-		changed |= set_string(&info->path, attrs->path);
-	if (netlink_has(attrs, SOURCE) && *attrs->source)
-		changed |= set_string(&info->source, attrs->source);
-	SET(MODE, mode);
-	SET(UID, uid);
-	SET(GID, gid);
-	SET(EPOCH, epoch);
-	SET(LINEAGE, lineage);
-	SET(FLAGS, flags);
-	SET(TIMEOUT, timeout);
-	return changed;
-}
-
-/* What the kernel doesn't know, the state directory does. */
-static void recall(struct region *region)
-{
-	const struct region_info *info = state_find(region->regiond->state, region->info.id);
-
-	if (!info)
-		return;
-	region->info.chunk = info->chunk;
-	region->info.claimed = info->claimed;
-	if (info->seed)
-		set_string(&region->info.seed, info->seed);
-	if (info->resume)
-		set_string(&region->info.resume, info->resume);
-	/* of a region that was to be removed, and is there nevertheless, it was not meant in the end */
-	region->info.purge = info->purge && region->unlinked;
-}
-
-void region_set_claimed(struct region *region, bool claimed)
-{
-	if (region->info.claimed == claimed)
-		return;
-	region->info.claimed = claimed;
-	region_mirror(region);
-}
-
-/* As an earlier helper left it. The peer may come back as soon as the region is exported again, and nobody else writes until then. */
-static void check_claimed(struct region *region)
-{
-	if (region->info.claimed && !(region->info.flags & REGIONFS_REGION_READ_ONLY))
-		region->info.claimed = false;
-	if (region->info.claimed)
-		log_warning("%s stays read-only, since a peer was writing it: export it again, or regionctl set --read-write",
-			    region->info.path ? region->info.path : "a region");
-}
-
-struct region *region_update(struct regions *regions, const struct netlink_attrs *attrs)
-{
-	struct region *region = netlink_has(attrs, REGION) ? region_know(regions, attrs->region) : NULL;
-	bool news;
-
-	if (!region)
-		return NULL;
-	/* with no name left there is nothing to restore; what it needs to be deleted stays known */
-	if (netlink_has(attrs, NLINK) && !attrs->nlink)
-		region->unlinked = true;
-	if (!region->mirrored)
-		recall(region);
-	news = info_update(&region->info, attrs);
-	if (!region->mirrored && netlink_has(attrs, FLAGS))
-		check_claimed(region);
-	if (netlink_has(attrs, SIZE))
-		news |= region_size_heard(region, attrs->size, attrs->asked_ns);
-	if (news || !region->mirrored)
-		region_mirror(region);
-	region_put(region);
-	return region;
-}
-
-/* What has neither a name nor bytes is nothing to keep. */
-void region_mirror(struct region *region)
-{
-	if ((!region->info.path && !region->info.source) || atomic_load(&region->forgotten))
-		return;
-	region->mirrored = true;
-	state_put(region->regiond->state, &region->info, region->unlinked);
-}
-
-void region_unlinked(struct region *region)
-{
-	region->unlinked = true;
-	free(region->info.path);
-	region->info.path = NULL;
-	if (region->info.source)
-		region_mirror(region);
-	else if (region->mirrored)
-		state_forget(region->regiond->state, region->info.id);
-}
-
-void region_forget(struct region *region)
-{
-	struct regions *regions = region->regiond->regions;
-
-	if (atomic_exchange(&region->forgotten, true))
-		return;
-	if (region->mirrored || state_find(region->regiond->state, region->info.id))
-		state_forget(region->regiond->state, region->info.id);
-	pthread_rwlock_wrlock(&regions->lock);
-	list_del(&region->hash);
-	regions->nr_regions--;
-	pthread_rwlock_unlock(&regions->lock);
 	region_put(region);
 }
 
