@@ -30,7 +30,7 @@ static json_t *seeder_show(const struct handover *handover)
 	json_t *show = json_pack("{s:o, s:s, s:s, s:I, s:I}",
 				 "region", control_text(seeder_name(seeder)), "role", "seeder",
 				 "state", state_text(seeder), "done", (json_int_t)seeder->export->read_bytes,
-				 "total", (json_int_t)handover->region->info.size);
+				 "total", (json_int_t)atomic_load(&handover->region->size));
 
 	json_object_set_new(show, "listen", json_string(seeder->export->listener->address));
 	json_object_set_new(show, "bytes", json_integer((json_int_t)seeder->export->read_bytes));

@@ -71,7 +71,7 @@ static void take_track(struct seeder *seeder, struct serve_req *req, const uint8
 		return;
 	}
 	if (seeder->state == WIRE_SEED_SERVING)
-		ret = tracker_start(seeder->tracker, track.chunk, region->info.size);
+		ret = tracker_start(seeder->tracker, track.chunk, atomic_load(&region->size));
 	if (ret) {
 		serve_fail(req, ret, "out of memory");
 		return;
@@ -105,7 +105,7 @@ static void take_dirty(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -EINVAL, "round %u is not to be had", dirty.round);
 		return;
 	}
-	reply.size = seeder->state >= WIRE_SEED_HANDED_OFF ? seeder->size : seeder->handover.region->info.size;
+	reply.size = seeder->state >= WIRE_SEED_HANDED_OFF ? seeder->size : atomic_load(&seeder->handover.region->size);
 	reply_list(seeder, req, WIRE_S_DIRTY_REPLY, &reply, &reply, dirty.from);
 }
 
