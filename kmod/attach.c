@@ -60,6 +60,7 @@ static int regionfs_attach_publish(struct regionfs_channel *chan, struct regionf
 		err = -EBUSY;
 	} else {
 		chan->attach_gen = ++inst->attach_gen;
+		inst->slow = 0;
 		inst->max_request = chan->max_request;
 		inst->chan = chan;
 		smp_store_release(&chan->inst, inst);	/* after all that the commands read */

@@ -18,6 +18,7 @@
 #include "trace.h"
 
 #define REGIONFS_COPY_TRIES 16
+#define REGIONFS_SLOW_MAX (600UL * HZ)
 #define REGIONFS_URGENT_RUN 15	/* urgent requests in a row, while others wait */
 
 static struct regionfs_tag **regionfs_cmd_tag(struct io_uring_cmd *cmd)
@@ -350,6 +351,22 @@ static int regionfs_commit_copy(struct regionfs_instance *inst, struct regionfs_
 	return err;
 }
 
+/*
+ * inst->lock held. A WRITE was done. One that had been taken back by then shows that the source is slow, not that the helper hangs: the
+ * next ones get twice that time, or the same bytes would be written again for ever. Where they need less, it goes down again.
+ */
+static void regionfs_commit_pace(struct regionfs_instance *inst, const struct regionfs_request *req)
+{
+	unsigned long took = jiffies - req->started;
+
+	if (req->op != REGIONFS_OP_WRITE)
+		return;
+	if (req->detached)
+		inst->slow = max(inst->slow, min(2 * took, REGIONFS_SLOW_MAX));
+	else if (took < inst->slow / 4)
+		inst->slow -= DIV_ROUND_UP(inst->slow, 8);
+}
+
 /* inst->lock held; released. The helper has answered @tag's request with @error. */
 static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(&tag->chan->inst->lock)
 {
@@ -358,6 +375,8 @@ static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(
 	bool shell = req->detached;
 
 	trace_regionfs_request_commit(req, error, shell);
+	if (!error)
+		regionfs_commit_pace(inst, req);
 	tag->req = NULL;
 	tag->state = REGIONFS_T_IDLE;
 	if (error && !shell && regionfs_request_retry(inst, req, error)) {

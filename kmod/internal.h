@@ -97,6 +97,7 @@ struct regionfs_instance {
 	atomic64_t bytes;		/* sum of the sizes, for statfs */
 	atomic64_t stats[__REGIONFS_STAT_MAX];
 	u32 takeback_ms;
+	unsigned long slow;		/* lock: jiffies; how long WRITEs may take where the helper has shown that they do; 0: not known */
 	u32 dirty_ratio;
 	u32 max_request;		/* bytes; of the attached or last helper */
 	mempool_t *requests;		/* reserves, so that write-back always gets on */

@@ -485,6 +485,14 @@ void regionfs_request_purge(struct regionfs_instance *inst)
 	}
 }
 
+/* inst->lock held. Is it too old? @limit is for all, the source may be known to need more for a WRITE that the helper has. */
+static bool regionfs_request_overdue(const struct regionfs_request *req, unsigned long limit)
+{
+	if (req->op == REGIONFS_OP_WRITE && req->state == REGIONFS_S_SENT)
+		limit = max(limit, req->region->inst->slow);
+	return time_after_eq(jiffies, req->started + limit);
+}
+
 /* Every second while something is outstanding: takes back what is older than the limit, sends what was delayed. */
 void regionfs_takeback_work(struct work_struct *work)
 {
@@ -497,7 +505,7 @@ void regionfs_takeback_work(struct work_struct *work)
 	list_for_each_entry_safe(req, next, &inst->outstanding, in_inst) {
 		if (time_before(jiffies, req->started + limit))
 			break;
-		if (req->busy)
+		if (req->busy || !regionfs_request_overdue(req, limit))
 			continue;
 		trace_regionfs_request_takeback(req, 0, false);
 		regionfs_detach_locked(req, &victims);
