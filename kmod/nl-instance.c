@@ -3,6 +3,16 @@
 #include <net/sock.h>
 #include "netlink.h"
 
+/* sync(2) and unmount wait for as long as the take-back limit. */
+static int regionfs_nl_settings_check(struct genl_info *info)
+{
+	struct nlattr *takeback = info->attrs[REGIONFS_A_TAKEBACK];
+
+	if (takeback && nla_get_u32(takeback) > REGIONFS_TAKEBACK_MAX_MS)
+		return regionfs_nl_refuse(info, -ERANGE, "the take-back limit is an hour at most");
+	return 0;
+}
+
 static int regionfs_nl_settings(struct regionfs_instance *inst, struct genl_info *info)
 {
 	int err = 0;
@@ -23,6 +33,9 @@ int regionfs_nl_instance_new(struct sk_buff *skb, struct genl_info *info)
 		return err;
 	if (!info->attrs[REGIONFS_A_INSTANCE])
 		return regionfs_nl_refuse(info, -EINVAL, "name the instance");
+	err = regionfs_nl_settings_check(info);
+	if (err)
+		return err;
 	inst = regionfs_instance_open(genl_info_net(info), nla_data(info->attrs[REGIONFS_A_INSTANCE]), true, true);
 	if (IS_ERR(inst))
 		return regionfs_nl_refuse(info, PTR_ERR(inst), PTR_ERR(inst) == -EEXIST ?
@@ -39,7 +52,9 @@ int regionfs_nl_instance_set(struct sk_buff *skb, struct genl_info *info)
 
 	if (err)
 		return err;
-	err = regionfs_nl_settings(nl.inst, info);
+	err = regionfs_nl_settings_check(info);
+	if (!err)
+		err = regionfs_nl_settings(nl.inst, info);
 	regionfs_nl_end(&nl);
 	return err;
 }

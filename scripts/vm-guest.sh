@@ -126,8 +126,12 @@ start() {
 }
 
 finish() {
-	sync
-	tell "exit $1"
+	local rc=$1
+	if ! timeout -s KILL 60 sync; then
+		tell "sync did not end"
+		[ "$rc" -ne 0 ] || rc=1
+	fi
+	tell "exit $rc"
 	echo o > /proc/sysrq-trigger
 	sleep 10
 	echo b > /proc/sysrq-trigger

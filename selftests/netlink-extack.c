@@ -135,6 +135,18 @@ static void one_region(void)
 	ok(nl_dump(&e.nl, &e.q, NULL, NULL) >= 1, "a dump of the instances");
 }
 
+static void settings(void)
+{
+	env_ask(&e, REGIONFS_CMD_INSTANCE_SET, 0);
+	nlq_u32(&e.q, REGIONFS_A_TAKEBACK, 3600001);
+	refused(env_call(&e), -ERANGE, "a take-back limit of more than an hour");
+	nlq_start(&e.q, &e.nl, REGIONFS_CMD_INSTANCE_NEW, 0);
+	nlq_str(&e.q, REGIONFS_A_INSTANCE, "extack-new");
+	nlq_u32(&e.q, REGIONFS_A_TAKEBACK, UINT32_MAX);
+	refused(env_call(&e), -ERANGE, "the same for a new instance");
+	is(call_at("extack-new", REGIONFS_CMD_INSTANCE_GET, 0), -ENOENT, "which is not made");
+}
+
 int main(void)
 {
 	tap_start(300);
@@ -145,6 +157,7 @@ int main(void)
 	names();
 	regions();
 	commands();
+	settings();
 	dump();
 	return tap_done();
 }

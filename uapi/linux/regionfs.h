@@ -285,7 +285,7 @@ enum regionfs_attr {
 	REGIONFS_A_FLAGS,		/* u32: REGIONFS_REGION_* */
 	REGIONFS_A_FLAGS_MASK,		/* u32: which of A_FLAGS to change */
 	REGIONFS_A_TIMEOUT,		/* u32: ms; 0: accesses wait for an absent helper as long as it takes; else they fail with EIO after it */
-	REGIONFS_A_TAKEBACK,		/* u32: ms; how long a request may stay unanswered, default 10,000 */
+	REGIONFS_A_TAKEBACK,		/* u32: ms; how long a request may stay unanswered, default 10,000, 100 to 3,600,000 */
 	REGIONFS_A_DIRTY_RATIO,		/* u32: percent of the dirty limit that this instance may use, default 20 */
 	REGIONFS_A_OFFSET,		/* u64 */
 	REGIONFS_A_LENGTH,		/* u64: 0 is "to the end" */
