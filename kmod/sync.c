@@ -210,7 +210,7 @@ int regionfs_write_out(struct regionfs_region *region, loff_t start, loff_t end,
 
 	if (!inode)
 		return -ENOENT;
-	errseq_check_and_advance(&inode->i_mapping->wb_err, &since);	/* what there is is seen, so that a new error is another */
+	errseq_check_and_advance(&inode->i_mapping->wb_err, &since);	/* what stands there counts as seen, so that a new error is another */
 	err = regionfs_flush(region, start, end, deadline);
 	if (!err)
 		err = errseq_check_and_advance(&inode->i_mapping->wb_err, &since);
