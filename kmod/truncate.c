@@ -66,6 +66,15 @@ int regionfs_cut_source(struct regionfs_region *region, loff_t size)
 	return regionfs_send_resize(region, size, size);
 }
 
+/* Inode lock and invalidate_lock held, region closed from the lower of both sizes on. */
+static void regionfs_take_size(struct regionfs_region *region, struct inode *inode, loff_t size)
+{
+	atomic64_add(size - i_size_read(inode), &region->inst->bytes);
+	truncate_setsize(inode, size);
+	regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
+	regionfs_changed_all(region);
+}
+
 /* Inode lock held. Never waits for the helper. -ENOMEM, -EINTR: nothing was changed. */
 int regionfs_truncate(struct inode *inode, loff_t size)
 {
@@ -79,12 +88,8 @@ int regionfs_truncate(struct inode *inode, loff_t size)
 	err = size > old ? regionfs_zero_tail(inode, old) : 0;
 	if (!err)
 		err = regionfs_send_resize(region, old, size);
-	if (!err) {
-		atomic64_add(size - old, &region->inst->bytes);
-		truncate_setsize(inode, size);
-		regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
-		regionfs_changed_all(region);
-	}
+	if (!err)
+		regionfs_take_size(region, inode, size);
 	filemap_invalidate_unlock(mapping);
 	regionfs_reopen(region);
 	if (!err)
@@ -116,12 +121,8 @@ int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_
 	filemap_invalidate_lock(mapping);
 	if (size > old)
 		err = regionfs_drop_tail(inode, old);
-	if (!err) {
-		atomic64_add(size - old, &region->inst->bytes);
-		truncate_setsize(inode, size);
-		regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
-		regionfs_changed_all(region);
-	}
+	if (!err)
+		regionfs_take_size(region, inode, size);
 	filemap_invalidate_unlock(mapping);
 	regionfs_reopen(region);
 	inode_unlock(inode);
