@@ -22,31 +22,16 @@
 #include "spawner.h"
 #include "state-private.h"
 #include "tap.h"
+#include "turns.h"
 
 #define HOST_REGIONS 8u
 
 extern const struct control_cmd control_peer_cmds[], control_region_cmds[];
 
-static struct loop *loop;
 static struct spawner *spawner;
 static char dir[] = "/tmp/test-migrate.XXXXXX";
 
 /* ---- the loop as a subroutine ---- */
-
-static void stop_now(struct loop_timer *timer)
-{
-	loop_stop(loop);
-}
-
-static void pass(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = stop_now };
-
-	loop_timer_set(loop, &timer, ms);
-	loop_run(loop);
-	loop_again(loop);
-	loop_timer_cancel(loop, &timer);
-}
 
 /* until(CONDITION): false after ten seconds */
 #define until(condition) ({ int turns = 0; while (!(condition) && turns++ < 2000) pass(5); (condition); })

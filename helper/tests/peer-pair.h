@@ -21,10 +21,10 @@
 #include "listener.h"
 #include "spawner.h"
 #include "tap.h"
+#include "turns.h"
 #include "target.h"
 #define SIZE (4u << 20)
 
-static struct loop *loop;
 static struct server *server;
 static char dir[] = "/tmp/test-peer.XXXXXX";
 
@@ -116,20 +116,6 @@ static inline void turn(void)
 	struct loop_timer timer = { .fire = timed_out };
 
 	loop_timer_set(loop, &timer, 20000);
-	loop_run(loop);
-	loop_timer_cancel(loop, &timer);
-}
-
-static inline void stop_now(struct loop_timer *timer)
-{
-	loop_stop(loop);
-}
-
-static inline void pass(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = stop_now };
-
-	loop_timer_set(loop, &timer, ms);
 	loop_run(loop);
 	loop_timer_cancel(loop, &timer);
 }

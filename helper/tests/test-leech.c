@@ -10,13 +10,13 @@
 #include "export.h"
 #include "listener.h"
 #include "tap.h"
+#include "turns.h"
 #include "target.h"
 
 #define CHUNK	LEECH_CHUNK
 #define CHUNKS	16u
 #define SIZE	(CHUNKS * CHUNK)
 
-static struct loop *loop;
 static struct server *server;
 static struct export *export;
 static char dir[] = "/tmp/test-leech.XXXXXX";
@@ -148,21 +148,6 @@ static void turn(void)
 	struct loop_timer timer = { .fire = timed_out };
 
 	loop_timer_set(loop, &timer, 20000);
-	loop_run(loop);
-	loop_again(loop);
-	loop_timer_cancel(loop, &timer);
-}
-
-static void stop_now(struct loop_timer *timer)
-{
-	loop_stop(loop);
-}
-
-static void pass(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = stop_now };
-
-	loop_timer_set(loop, &timer, ms);
 	loop_run(loop);
 	loop_again(loop);
 	loop_timer_cancel(loop, &timer);
