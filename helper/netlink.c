@@ -82,6 +82,7 @@ static const struct field {
 	FIELD(REGIONS, U64, regions),
 	FIELD(NLINK, U32, nlink),
 	FIELD(MTIME, U64, mtime),
+	FIELD(WRITE_RATE, U64, write_rate),
 #undef FIELD
 };
 
@@ -144,6 +145,18 @@ static void get_stats(struct nlattr *nest, struct netlink_attrs *attrs)
 			attrs->stats[nla_type(nla)] = nla_get_u64(nla);
 }
 
+/* A kernel that counts in more buckets than are known here: the last has all above. */
+static void get_waits(struct nlattr *nla, struct netlink_attrs *attrs)
+{
+	size_t n = (size_t)nla_len(nla) / sizeof(uint64_t), last = REGIONFS_WAITS_BUCKETS - 1;
+	uint64_t value;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&value, (const char *)nla_data(nla) + i * sizeof(value), sizeof(value));
+		attrs->waits[i < last ? i : last] += value;
+	}
+}
+
 static void get_attrs(struct nlmsghdr *header, struct netlink_attrs *attrs)
 {
 	struct nlattr *table[REGIONFS_A_MAX + 1];
@@ -160,6 +173,10 @@ static void get_attrs(struct nlmsghdr *header, struct netlink_attrs *attrs)
 	if (table[REGIONFS_A_STATS]) {
 		attrs->have |= NETLINK_BIT(REGIONFS_A_STATS);
 		get_stats(table[REGIONFS_A_STATS], attrs);
+	}
+	if (table[REGIONFS_A_WAITS]) {
+		attrs->have |= NETLINK_BIT(REGIONFS_A_WAITS);
+		get_waits(table[REGIONFS_A_WAITS], attrs);
 	}
 }
 
@@ -579,6 +596,7 @@ const char *netlink_event_name(uint32_t event)
 		[REGIONFS_EVENT_LOST] = "lost",
 		[REGIONFS_EVENT_INSTANCE_NEW] = "instance-new",
 		[REGIONFS_EVENT_INSTANCE_GONE] = "instance-gone",
+		[REGIONFS_EVENT_WRITERS] = "writers",
 	};
 
 	return event < sizeof(names) / sizeof(names[0]) ? names[event] : NULL;

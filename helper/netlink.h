@@ -34,7 +34,9 @@ struct netlink_attrs {
 	int32_t error;
 	const struct regionfs_range *ranges;
 	unsigned int nr_ranges;
+	uint64_t write_rate;
 	uint64_t stats[REGIONFS_STAT_MAX + 1];	/* with REGIONFS_A_STATS */
+	uint64_t waits[REGIONFS_WAITS_BUCKETS];	/* with REGIONFS_A_WAITS */
 };
 
 #define NETLINK_BIT(attr) (1ULL << (attr))

@@ -52,17 +52,25 @@ static bool regionfs_dir_held(const struct inode *inode)
 			  regionfs_region_test(region, REGIONFS_R_LOCKED));
 }
 
+/* Its last name has gone. */
+static void regionfs_dir_unlinked(struct inode *inode)
+{
+	struct regionfs_region *region = regionfs_region_of(inode);
+
+	regionfs_rate_set(region, 0);
+	regionfs_event(region->inst, region, REGIONFS_EVENT_UNLINKED);
+}
+
 static int regionfs_unlink(struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry);
-	struct regionfs_region *region = regionfs_region_of(inode);
 	int err;
 
 	if (regionfs_dir_held(inode))
 		return -EBUSY;
 	err = simple_unlink(dir, dentry);
 	if (!err)
-		regionfs_event(region->inst, region, REGIONFS_EVENT_UNLINKED);
+		regionfs_dir_unlinked(inode);
 	return err;
 }
 
@@ -75,13 +83,11 @@ static int regionfs_rename(struct regionfs_idmap *idmap, struct inode *old_dir, 
 
 	if (regionfs_dir_held(inode) || regionfs_dir_held(victim))
 		return -EBUSY;
-	if (victim && !(flags & RENAME_EXCHANGE) && S_ISREG(victim->i_mode)) {
-		region = regionfs_region_of(victim);
-		regionfs_event(region->inst, region, REGIONFS_EVENT_UNLINKED);
-	}
 	err = simple_rename(idmap, old_dir, old_dentry, new_dir, new_dentry, flags);
 	if (err)
 		return err;
+	if (victim && !(flags & RENAME_EXCHANGE) && S_ISREG(victim->i_mode))
+		regionfs_dir_unlinked(victim);
 	/* The dentry moves only after we return: the new one has the name. */
 	region = S_ISREG(inode->i_mode) ? regionfs_region_of(inode) : NULL;
 	regionfs_event_named(old_dir->i_sb->s_fs_info, region, REGIONFS_EVENT_RENAMED, new_dentry);

@@ -159,6 +159,7 @@ static ssize_t regionfs_direct_read_once(struct regionfs_region *region, loff_t 
 {
 	struct regionfs_direct d = { .region = region };
 	ssize_t sent, done = 0;
+	u64 since;
 
 	*err = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_KILLABLE);
 	if (!*err)
@@ -172,7 +173,9 @@ static ssize_t regionfs_direct_read_once(struct regionfs_region *region, loff_t 
 	}
 	*err = regionfs_region_enter(region, 0);
 	if (!*err) {
+		since = ktime_get_ns();
 		done = regionfs_direct_run(&d, pos, err);
+		regionfs_waited(region, since);
 		regionfs_region_exit(region, 0);
 	} else {
 		regionfs_direct_drop(&d);
@@ -327,6 +330,26 @@ static ssize_t regionfs_direct_write_once(struct kiocb *iocb, struct iov_iter *f
 	return done;
 }
 
+/* As much as is one's turn to write. Bytes; *@err is why no more. */
+static ssize_t regionfs_direct_write_turn(struct kiocb *iocb, struct iov_iter *from, struct regionfs_region *region, int *err)
+{
+	struct regionfs_turn turn = { .pos = iocb->ki_flags & IOCB_APPEND ? 0 : iocb->ki_pos, .len = iov_iter_count(from) };
+	size_t count = turn.len;
+	ssize_t done;
+
+	*err = regionfs_region_wait(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_HELPER, TASK_KILLABLE);
+	if (!*err)
+		*err = regionfs_rate_wait(region, &turn, TASK_KILLABLE);
+	if (*err)
+		return 0;
+	iov_iter_truncate(from, turn.len);
+	done = regionfs_direct_write_once(iocb, from, region, err);
+	regionfs_rate_refund(region, &turn, done);
+	if (iov_iter_count(from) == turn.len - done)	/* else the file's limits allow no more */
+		iov_iter_reexpand(from, count - done);
+	return done;
+}
+
 ssize_t regionfs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct regionfs_region *region = regionfs_region_of(file_inode(iocb->ki_filp));
@@ -334,7 +357,7 @@ ssize_t regionfs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	int err;
 
 	do {
-		n = regionfs_direct_write_once(iocb, from, region, &err);
+		n = regionfs_direct_write_turn(iocb, from, region, &err);
 		done += n;
 	} while (iov_iter_count(from) && !fatal_signal_pending(current) && !(done && regionfs_write_at_limit(iocb)) &&
 		 (err == -REGIONFS_RETRY || err == -EAGAIN || (!err && n)));

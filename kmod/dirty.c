@@ -92,6 +92,14 @@ void regionfs_dirty_clear(struct regionfs_region *region, pgoff_t index, pgoff_t
 	}
 }
 
+/* Is the page's bit set? */
+bool regionfs_dirty_test(struct regionfs_region *region, pgoff_t index)
+{
+	struct regionfs_dirty *block = regionfs_dirty_block(region, index);
+
+	return block && test_bit(index & (REGIONFS_BLOCK_PAGES - 1), block->bits);
+}
+
 /* Is a bit of @folio's set? A folio never crosses a block. */
 bool regionfs_dirty_any(struct regionfs_region *region, struct folio *folio)
 {

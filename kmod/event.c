@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Events: hints to whoever listens in the instance's network namespace. Any context; none is sent without memory. */
+/*
+ * Events: hints to whoever listens in the instance's network namespace. Any context. Where there is no memory to send one, the listeners
+ * are told that they have missed something, as when they had read too slowly.
+ */
 #include <linux/slab.h>
 #include "netlink.h"
 
@@ -11,6 +14,8 @@ static int regionfs_event_region(struct sk_buff *skb, struct regionfs_region *re
 
 	err = nla_put_u64_64bit(skb, REGIONFS_A_REGION, region->id, REGIONFS_A_PAD) ||
 	      nla_put_u32(skb, REGIONFS_A_FLAGS, READ_ONCE(region->flags) & 0xffff) ||
+	      nla_put_u32(skb, REGIONFS_A_OPENS, atomic_read(&region->opens)) ||
+	      nla_put_u32(skb, REGIONFS_A_WRITERS, atomic_read(&region->open_writers)) ||
 	      (inode && (nla_put_u64_64bit(skb, REGIONFS_A_SIZE, i_size_read(inode), REGIONFS_A_PAD) ||
 			 nla_put_u32(skb, REGIONFS_A_MODE, inode->i_mode & 07777)));
 	regionfs_region_iput(region, inode);
@@ -38,12 +43,12 @@ static void regionfs_event_send(struct net *net, struct regionfs_instance *inst,
 {
 	struct sk_buff *skb = genlmsg_new(512 + (path ? strlen(path) : 0), GFP_ATOMIC | __GFP_NOWARN);
 
-	if (!skb)
-		return;
-	if (regionfs_event_fill(skb, inst, region, event, path))
-		nlmsg_free(skb);
-	else
+	if (skb && !regionfs_event_fill(skb, inst, region, event, path)) {
 		genlmsg_multicast_netns(&regionfs_family, net, skb, 0, 0, GFP_ATOMIC | __GFP_NOWARN);
+		return;
+	}
+	nlmsg_free(skb);
+	genl_set_err(&regionfs_family, net, 0, 0, -ENOBUFS);
 }
 
 static const char *regionfs_event_path(struct regionfs_region *region, struct dentry *dentry, char *buf)

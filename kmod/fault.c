@@ -52,6 +52,50 @@ static vm_fault_t regionfs_fault_wait(struct vm_fault *vmf, struct regionfs_regi
 	return VM_FAULT_RETRY;
 }
 
+/* Without locks: the wait for a turn, and for freeze or lock where that ends it. */
+static int regionfs_fault_line(struct regionfs_region *region, unsigned int task_state)
+{
+	struct regionfs_turn turn = { .len = PAGE_SIZE };
+	int err;
+
+	do {
+		err = regionfs_rate_wait(region, &turn, task_state);
+		if (err == -EAGAIN)
+			err = regionfs_region_wait(region, REGIONFS_WANT_WRITE, task_state) ?: -EAGAIN;
+	} while (err == -EAGAIN);
+	return err;
+}
+
+/*
+ * A store's turn to dirty a page, where the region's writers are slowed. 0: it may go on. What it waits for may take long, so a store that
+ * comes again after any wait (FAULT_FLAG_TRIED, which some kernels set only after VM_FAULT_MAJOR) is not asked again; nor is one
+ * that has paid, *@paid, and did not get on for another reason. One that may not even wait, but comes again, pays when it is its turn.
+ */
+static vm_fault_t regionfs_fault_turn(struct vm_fault *vmf, struct regionfs_region *region, bool *paid)
+{
+	struct file *file;
+
+	if (likely(!regionfs_rate(region)))
+		return 0;
+	if (vmf->flags & FAULT_FLAG_TRIED || regionfs_dirty_test(region, vmf->pgoff) || regionfs_rate_paid(region))
+		return 0;
+	*paid = regionfs_rate_now(region, PAGE_SIZE);
+	if (*paid)
+		return 0;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (!regionfs_fault_may_drop(vmf)) {
+		regionfs_rate_owe(region, PAGE_SIZE);
+		return 0;
+	}
+	file = get_file(vmf->vma->vm_file);
+	regionfs_release_fault_lock(vmf);
+	if (!regionfs_fault_line(region, regionfs_fault_state(vmf)))
+		regionfs_rate_note(region);
+	fput(file);
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+}
+
 /* Starts reading around a page that is not there. */
 static void regionfs_fault_readahead(struct vm_fault *vmf)
 {
@@ -68,6 +112,11 @@ static void regionfs_fault_readahead(struct vm_fault *vmf)
 	ra->prev_pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
 }
 
+static bool regionfs_fault_read(struct folio *folio)
+{
+	return !folio_test_locked(folio) || folio_test_uptodate(folio);
+}
+
 /*
  * Waits for a page that is being read, interruptibly, where filemap_fault() would only be killable; drops the fault lock, and the
  * folio's reference. Not counted in as a reader: a lock or a hand-over need not wait for it. The folio's own wait
@@ -77,16 +126,24 @@ static void regionfs_fault_readahead(struct vm_fault *vmf)
 static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, struct folio *folio)
 {
 	struct file *file = get_file(vmf->vma->vm_file);
+	u64 since = ktime_get_ns();
+	long left;
 
 	regionfs_release_fault_lock(vmf);
-	wait_event_freezable_timeout(region->wait, !folio_test_locked(folio), HZ / 20);
+	do {
+		left = wait_event_freezable_timeout(region->wait, regionfs_fault_read(folio), HZ / 20);
+	} while (!left);
+	regionfs_waited(region, since);
 	folio_put(folio);
 	fput(file);
-	return VM_FAULT_RETRY;
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 }
 
-/* Starts to bring the page in. Its folio, counted, when there is something to wait for and that may be done without locks. */
-static struct folio *regionfs_fault_fill(struct vm_fault *vmf)
+/*
+ * Starts to bring the page in. Its folio, counted, when there is something to wait for and that may be done without locks;
+ * *@since is set when there is, and filemap_fault() will wait.
+ */
+static struct folio *regionfs_fault_fill(struct vm_fault *vmf, u64 *since)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct folio *folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
@@ -97,9 +154,11 @@ static struct folio *regionfs_fault_fill(struct vm_fault *vmf)
 	}
 	if (!folio)
 		return NULL;
-	if (!folio_test_uptodate(folio) && folio_test_locked(folio) && regionfs_fault_interruptible(vmf) &&
-	    regionfs_fault_may_drop(vmf))
-		return folio;
+	if (!regionfs_fault_read(folio)) {
+		if (regionfs_fault_interruptible(vmf) && regionfs_fault_may_drop(vmf))
+			return folio;
+		*since = ktime_get_ns();
+	}
 	folio_put(folio);
 	return NULL;
 }
@@ -121,13 +180,15 @@ static vm_fault_t regionfs_fault_refused(struct vm_fault *vmf, struct regionfs_r
 static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region, struct folio **await)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
-	u64 seq = READ_ONCE(region->retry_seq);
+	u64 seq = READ_ONCE(region->retry_seq), since = 0;
 	vm_fault_t ret;
 
-	*await = regionfs_fault_fill(vmf);
+	*await = regionfs_fault_fill(vmf, &since);
 	if (*await)
 		return VM_FAULT_RETRY;
 	ret = filemap_fault(vmf);
+	if (since && !(ret & VM_FAULT_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
+		regionfs_waited(region, since);
 	if (!(ret & VM_FAULT_SIGBUS) || vmf->pgoff >= DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE))
 		return ret;
 	/* read_folio sent it away to wait: the instruction is simply run again, and waits above. */
@@ -148,6 +209,7 @@ static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_regio
 {
 	unsigned int want = regionfs_fault_want(vmf);
 	struct folio *await;
+	bool paid = false;
 	vm_fault_t ret;
 	int err;
 
@@ -163,11 +225,16 @@ static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_regio
 	err = regionfs_region_may(region, want);
 	if (err)
 		return regionfs_fault_refused(vmf, region, err);
+	ret = want ? regionfs_fault_turn(vmf, region, &paid) : 0;
+	if (ret)
+		return ret;
 	err = regionfs_region_enter(region, 0);
 	if (err)
 		return regionfs_fault_refused(vmf, region, err);
 	ret = regionfs_fault_do(vmf, region, &await);
 	regionfs_region_exit(region, 0);
+	if (paid && ret & (VM_FAULT_RETRY | VM_FAULT_NOPAGE))
+		regionfs_rate_note(region);
 	return await ? regionfs_fault_await(vmf, region, await) : ret;
 }
 
@@ -213,8 +280,20 @@ static vm_fault_t regionfs_mkwrite_locked(struct vm_fault *vmf, struct regionfs_
 }
 
 /*
- * Its caller takes no VM_FAULT_RETRY, so on a frozen region the page is unmapped and the access comes again, through
- * regionfs_fault(), which can wait.
+ * Is it a store's turn? One that found no page has had it in regionfs_fault(); one that found a page mapped for reading
+ * has not, unless it is back from there.
+ */
+static bool regionfs_mkwrite_turn(struct vm_fault *vmf, struct regionfs_region *region)
+{
+	if (likely(!regionfs_rate(region)))
+		return true;
+	return regionfs_rate_noted(region) || !pte_present(vmf->orig_pte) || regionfs_dirty_test(region, vmf->pgoff) ||
+	       regionfs_rate_now(region, PAGE_SIZE);
+}
+
+/*
+ * Its caller takes no VM_FAULT_RETRY, so on a frozen region, and when it is not its turn, the page is unmapped and the access comes
+ * again, through regionfs_fault(), which can wait.
  */
 static vm_fault_t regionfs_mkwrite_barred(struct vm_fault *vmf, int err)
 {
@@ -249,6 +328,10 @@ static vm_fault_t regionfs_page_mkwrite(struct vm_fault *vmf)
 		return VM_FAULT_OOM;
 	sb_start_pagefault(inode->i_sb);
 	err = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
+	if (!err && !regionfs_mkwrite_turn(vmf, region)) {
+		regionfs_region_exit(region, REGIONFS_WANT_WRITE);
+		err = -EAGAIN;
+	}
 	if (err) {
 		ret = regionfs_mkwrite_barred(vmf, err);
 	} else {

@@ -7,6 +7,7 @@ static int regionfs_open(struct inode *inode, struct file *file)
 {
 	struct regionfs_region *region = regionfs_region_of(inode);
 	int err = generic_file_open(inode, file);
+	bool first;
 
 	if (err)
 		return err;
@@ -15,10 +16,11 @@ static int regionfs_open(struct inode *inode, struct file *file)
 	if (file->f_mode & FMODE_WRITE && regionfs_region_test(region, REGIONFS_R_READ_ONLY))
 		return -EROFS;
 	file->f_mode |= FMODE_CAN_ODIRECT;
-	if (file->f_mode & FMODE_WRITE)
-		atomic_inc(&region->open_writers);
+	first = file->f_mode & FMODE_WRITE && atomic_inc_return(&region->open_writers) == 1;
 	if (atomic_inc_return(&region->opens) == 1)
 		regionfs_event(region->inst, region, REGIONFS_EVENT_OPENED);
+	if (first)
+		regionfs_event(region->inst, region, REGIONFS_EVENT_WRITERS);
 	return 0;
 }
 
@@ -26,24 +28,64 @@ static int regionfs_release(struct inode *inode, struct file *file)
 {
 	struct regionfs_region *region = regionfs_region_of(inode);
 
-	if (file->f_mode & FMODE_WRITE)
-		atomic_dec(&region->open_writers);
+	if (file->f_mode & FMODE_WRITE && atomic_dec_and_test(&region->open_writers))
+		regionfs_event(region->inst, region, REGIONFS_EVENT_WRITERS);
 	if (atomic_dec_and_test(&region->opens))
 		regionfs_event(region->inst, region, REGIONFS_EVENT_CLOSED);
 	return 0;
 }
 
-/* One attempt: bytes, 0 at the end of the file, or an error; -REGIONFS_RETRY after a wait outside of all locks. */
+/* @flags: IOCB_NOWAIT, or 0. */
+static ssize_t regionfs_read_some(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region, int flags)
+{
+	ssize_t ret;
+
+	if (regionfs_region_enter(region, 0))
+		return -REGIONFS_RETRY;
+	flags &= ~iocb->ki_flags;
+	iocb->ki_flags |= flags;
+	ret = generic_file_read_iter(iocb, to);
+	iocb->ki_flags &= ~flags;
+	regionfs_region_exit(region, 0);
+	return ret;
+}
+
+/* Is the next page being read? Then waits for it, killably, and times that: true. False also when killed. */
+static bool regionfs_read_await(struct kiocb *iocb, struct regionfs_region *region)
+{
+	struct folio *folio = regionfs_get_cached_folio(iocb->ki_filp->f_mapping, iocb->ki_pos >> PAGE_SHIFT);
+	bool waited = false;
+	u64 since;
+
+	if (!folio)
+		return false;
+	if (folio_test_locked(folio) && !folio_test_uptodate(folio)) {
+		since = ktime_get_ns();
+		waited = !folio_wait_locked_killable(folio);
+		regionfs_waited(region, since);
+	}
+	folio_put(folio);
+	return waited;
+}
+
+/*
+ * One attempt: bytes, 0 at the end of the file, or an error; -REGIONFS_RETRY after a wait outside of all locks. First what there is, without
+ * waiting, which starts readahead where something is not there: so the wait for that is ours, and can be timed. What then remains is
+ * read_folio()'s.
+ */
 static ssize_t regionfs_read_once(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region)
 {
-	ssize_t ret = regionfs_region_wait(region, 0, TASK_INTERRUPTIBLE);
+	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
+	ssize_t ret = nowait ? regionfs_region_may(region, 0) : regionfs_region_wait(region, 0, TASK_INTERRUPTIBLE);
 
 	if (ret)
 		return ret;
-	if (regionfs_region_enter(region, 0))
+	ret = regionfs_read_some(iocb, to, region, IOCB_NOWAIT);
+	if (ret != -EAGAIN || nowait)
+		return ret;
+	if (regionfs_read_await(iocb, region))
 		return -REGIONFS_RETRY;
-	ret = generic_file_read_iter(iocb, to);
-	regionfs_region_exit(region, 0);
+	ret = regionfs_read_some(iocb, to, region, 0);
 	if (ret != -REGIONFS_RETRY)
 		return ret;
 	return regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_INTERRUPTIBLE) ?: -REGIONFS_RETRY;

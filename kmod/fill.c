@@ -108,6 +108,7 @@ static int regionfs_read_wait(struct regionfs_request **reqs, u32 nr)
 static int regionfs_read_one(struct regionfs_builder *b, struct folio *folio)
 {
 	struct regionfs_request *reqs[REGIONFS_READ_PARTS];
+	u64 since;
 	int err, e;
 
 	if (WARN_ON_ONCE(DIV_ROUND_UP(folio_size(folio), b->max) > ARRAY_SIZE(reqs))) {
@@ -118,7 +119,9 @@ static int regionfs_read_one(struct regionfs_builder *b, struct folio *folio)
 	folio_get(folio);
 	err = regionfs_read_add(b, folio);
 	regionfs_builder_flush(b);
+	since = ktime_get_ns();
 	e = regionfs_read_wait(reqs, b->nr_watch);
+	regionfs_waited(b->region, since);
 	return err ?: e;
 }
 

@@ -11,6 +11,7 @@
  *   folio lock                          held for a request's sake no longer than the take-back limit
  *   instance->lock (spinlock)           every request, tag and outstanding list of the instance; short
  *   region->meta_lock (spinlock)        source string, epoch, lineage
+ *   region->rate_lock (spinlock)        the line of slowed writers; a timer takes it
  *   wait queues, xarrays                leaves
  *
  * No lock is held while waiting for the helper, but the folio lock of the folio that is being filled,
@@ -97,6 +98,7 @@ struct regionfs_instance {
 	atomic64_t nr_regions;
 	atomic64_t bytes;		/* sum of the sizes, for statfs */
 	atomic64_t stats[__REGIONFS_STAT_MAX];
+	atomic64_t waits[REGIONFS_WAITS_BUCKETS];
 	u32 takeback_ms;
 	unsigned long slow;		/* lock: jiffies; how long WRITEs may take where the helper has shown that they do; 0: not known */
 	u32 dirty_ratio;

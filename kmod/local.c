@@ -9,7 +9,9 @@
  *    place in the order), and nothing can set out meanwhile that does not drop or wait for the folio, which is locked, and the
  *    invalidate_lock, which is shared: WRITEs come from folios that are uptodate; direct WRITEs drop the range afterwards; punch and
  *    truncate take the invalidate_lock;
- *  - the helper says that the file is the source, and the word ends with the helper, with its source, and with the ownership.
+ *  - the helper says that the file is the source, and the word ends with the helper, with its source, and with the ownership. It is looked
+ *    at again after the bytes were copied, and the folio becomes uptodate under the same lock as that: once the word has ended, nothing
+ *    more of the file is seen, and its bytes may change, though somebody may still be copying them.
  *
  * Only tmpfs, since a fault must not wait, unkillably, for another file system that may depend on anything. Where the machine
  * swaps, a page of the file may have to come from there, as any memory of a program may.
@@ -157,6 +159,12 @@ int regionfs_local(struct regionfs_channel *chan, u64 addr)
 	return err;
 }
 
+/* inst->lock held. */
+static bool regionfs_local_valid(struct regionfs_region *region)
+{
+	return region->local && region->inst->chan && region->local_gen == region->inst->attach_gen;
+}
+
 /* The file to read these pages from, counted; NULL when the helper has to be asked. */
 static struct file *regionfs_local_get(struct regionfs_region *region, pgoff_t first, pgoff_t last)
 {
@@ -166,8 +174,7 @@ static struct file *regionfs_local_get(struct regionfs_region *region, pgoff_t f
 	if (!READ_ONCE(region->local))
 		return NULL;
 	spin_lock(&inst->lock);
-	if (region->local && inst->chan && region->local_gen == inst->attach_gen &&
-	    !regionfs_order_pending(region, first, last))
+	if (regionfs_local_valid(region) && !regionfs_order_pending(region, first, last))
 		file = get_file(region->local);
 	spin_unlock(&inst->lock);
 	return file;
@@ -244,24 +251,36 @@ static int regionfs_local_copy(struct file *file, struct folio *folio, loff_t si
 	return 0;
 }
 
+/* The folio has been filled from @file: if that is still the source, it is uptodate. A file that was named anew is another one. */
+static bool regionfs_local_keep(struct regionfs_region *region, struct folio *folio, const struct file *file)
+{
+	bool keep;
+
+	flush_dcache_folio(folio);
+	spin_lock(&region->inst->lock);
+	keep = regionfs_local_valid(region) && region->local == file;
+	if (keep)
+		folio_mark_uptodate(folio);
+	spin_unlock(&region->inst->lock);
+	return keep;
+}
+
 /*
- * Fills a locked folio that is not uptodate, and unlocks it; @size is where the region ends. False: nothing was done, ask the
- * helper (who, if the file can't be read, will say why). The caller keeps its reference.
+ * Fills a locked folio that is not uptodate, and unlocks it; @size is where the region ends. False: it is as it was, but for its
+ * bytes: ask the helper (who, if the file can't be read, will say why). The caller keeps its reference.
  */
 bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size)
 {
 	struct file *file = regionfs_local_get(region, folio->index, folio_next_index(folio) - 1);
-	int err;
+	bool kept;
 
 	if (!file)
 		return false;
-	err = regionfs_local_copy(file, folio, size);
+	kept = !regionfs_local_copy(file, folio, size) && regionfs_local_keep(region, folio, file);
 	fput(file);
-	if (err)
+	if (!kept)
 		return false;
 	regionfs_stat_add(region, REGIONFS_STAT_LOCAL_BYTES, folio_size(folio));
-	flush_dcache_folio(folio);
-	folio_mark_uptodate(folio);
 	folio_unlock(folio);
 	if (wq_has_sleeper(&region->wait))
 		wake_up_all(&region->wait);

@@ -29,6 +29,7 @@ static const struct nla_policy regionfs_policy[REGIONFS_A_MAX + 1] = {
 	[REGIONFS_A_DISCARD]		= { .type = NLA_FLAG },
 	[REGIONFS_A_FORCE]		= { .type = NLA_FLAG },
 	[REGIONFS_A_SYNC]		= { .type = NLA_FLAG },
+	[REGIONFS_A_WRITE_RATE]		= { .type = NLA_U64 },
 };
 
 /* GENL_ADMIN_PERM would ask for CAP_NET_ADMIN. */
@@ -122,7 +123,7 @@ static const struct genl_ops regionfs_ops[] = {
 	{ .cmd = REGIONFS_CMD_WRITEBACK, .doit = regionfs_nl_op },
 	{ .cmd = REGIONFS_CMD_MOVED, .doit = regionfs_nl_moved },
 	{ .cmd = REGIONFS_CMD_TRACK, .doit = regionfs_nl_later },
-	{ .cmd = REGIONFS_CMD_WRITE_RATE, .doit = regionfs_nl_later },
+	{ .cmd = REGIONFS_CMD_WRITE_RATE, .doit = regionfs_nl_write_rate },
 };
 
 static const struct genl_multicast_group regionfs_groups[] = {

@@ -32,6 +32,21 @@ static int regionfs_put_stats(struct sk_buff *skb, atomic64_t *stats, u64 outsta
 	return 0;
 }
 
+static int regionfs_put_waits(struct sk_buff *skb, atomic64_t *waits)
+{
+	struct nlattr *attr = nla_reserve(skb, REGIONFS_A_WAITS, REGIONFS_WAITS_BUCKETS * sizeof(u64));
+	u64 value;
+	int i;
+
+	if (!attr)
+		return -EMSGSIZE;
+	for (i = 0; i < REGIONFS_WAITS_BUCKETS; i++) {
+		value = atomic64_read(&waits[i]);
+		memcpy(nla_data(attr) + i * sizeof(value), &value, sizeof(value));
+	}
+	return 0;
+}
+
 int regionfs_put_instance(struct sk_buff *skb, struct regionfs_instance *inst)
 {
 	u32 gen, pid = regionfs_channel_pid(inst, &gen);
@@ -45,7 +60,8 @@ int regionfs_put_instance(struct sk_buff *skb, struct regionfs_instance *inst)
 	    nla_put_u32(skb, REGIONFS_A_TAKEBACK, READ_ONCE(inst->takeback_ms)) ||
 	    nla_put_u32(skb, REGIONFS_A_DIRTY_RATIO, READ_ONCE(inst->dirty_ratio)))
 		return -EMSGSIZE;
-	return regionfs_put_stats(skb, inst->stats, READ_ONCE(inst->nr_outstanding), 0, 0);
+	return regionfs_put_stats(skb, inst->stats, READ_ONCE(inst->nr_outstanding), 0, 0) ?:
+	       regionfs_put_waits(skb, inst->waits);
 }
 
 /* The region's path within @buf, no leading '/'; NULL when it is unlinked or too long. */
@@ -94,15 +110,19 @@ static int regionfs_put_source(struct sk_buff *skb, struct regionfs_region *regi
 
 static int regionfs_put_inode(struct sk_buff *skb, struct regionfs_region *region, struct inode *inode)
 {
+	u64 rate = regionfs_rate(region);
+
 	if (regionfs_put_u64(skb, REGIONFS_A_SIZE, i_size_read(inode)) ||
 	    nla_put_u32(skb, REGIONFS_A_MODE, inode->i_mode & 07777) ||
 	    nla_put_u32(skb, REGIONFS_A_UID, from_kuid(&init_user_ns, inode->i_uid)) ||
 	    nla_put_u32(skb, REGIONFS_A_GID, from_kgid(&init_user_ns, inode->i_gid)) ||
 	    nla_put_u32(skb, REGIONFS_A_NLINK, inode->i_nlink) ||
 	    nla_put_s64(skb, REGIONFS_A_MTIME, regionfs_inode_mtime_ns(inode), REGIONFS_A_PAD) ||
-	    nla_put_u32(skb, REGIONFS_A_WRITERS, atomic_read(&region->open_writers)))
+	    nla_put_u32(skb, REGIONFS_A_WRITERS, atomic_read(&region->open_writers)) ||
+	    (rate && regionfs_put_u64(skb, REGIONFS_A_WRITE_RATE, rate)))
 		return -EMSGSIZE;
-	return regionfs_put_stats(skb, region->stats, 0, inode->i_mapping->nrpages, regionfs_dirty_bytes(region));
+	return regionfs_put_stats(skb, region->stats, 0, inode->i_mapping->nrpages, regionfs_dirty_bytes(region)) ?:
+	       regionfs_put_waits(skb, region->waits);
 }
 
 int regionfs_put_region(struct sk_buff *skb, struct regionfs_region *region)

@@ -164,7 +164,7 @@ int regionfs_nl_region_get(struct sk_buff *skb, struct genl_info *info)
 
 	if (err)
 		return err;
-	msg = genlmsg_new(REGIONFS_PATH_MAX + REGIONFS_SOURCE_MAX + 1024, GFP_KERNEL);
+	msg = genlmsg_new(REGIONFS_PATH_MAX + REGIONFS_SOURCE_MAX + 2048, GFP_KERNEL);
 	head = msg ? genlmsg_put_reply(msg, info, &regionfs_family, 0, REGIONFS_CMD_REGION_GET) : NULL;
 	err = head ? regionfs_put_region(msg, nl.region) : -ENOMEM;
 	regionfs_nl_end(&nl);
@@ -325,6 +325,21 @@ int regionfs_nl_thaw(struct sk_buff *skb, struct genl_info *info)
 	regionfs_region_thaw(nl.region);
 	regionfs_nl_end(&nl);
 	return 0;
+}
+
+int regionfs_nl_write_rate(struct sk_buff *skb, struct genl_info *info)
+{
+	struct regionfs_nl nl;
+	int err = regionfs_nl_begin(&nl, skb, info, REGIONFS_NL_REGION);
+
+	if (err)
+		return err;
+	if (!info->attrs[REGIONFS_A_WRITE_RATE])
+		err = regionfs_nl_refuse(info, -EINVAL, "name the rate");
+	else if (regionfs_rate_set(nl.region, nla_get_u64(info->attrs[REGIONFS_A_WRITE_RATE])))
+		err = regionfs_nl_refuse(info, -ENOTCONN, "the limit would be the helper's, and no helper is attached");
+	regionfs_nl_end(&nl);
+	return err;
 }
 
 int regionfs_nl_unlock(struct sk_buff *skb, struct genl_info *info)

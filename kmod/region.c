@@ -21,6 +21,7 @@ struct regionfs_region *regionfs_region_alloc(struct regionfs_instance *inst, co
 	INIT_LIST_HEAD(&region->ordered);
 	INIT_LIST_HEAD(&region->blocked);
 	INIT_LIST_HEAD(&region->local_node);
+	regionfs_rate_init(region);
 	region->ranges = RB_ROOT_CACHED;
 	init_waitqueue_head(&region->wait);
 	xa_init(&region->dirty);
@@ -76,6 +77,7 @@ void regionfs_region_put(struct regionfs_region *region)
 
 	if (!refcount_dec_and_test(&region->refs))
 		return;
+	regionfs_rate_destroy(region);
 	regionfs_dirty_destroy(region);
 	kfree(region->source);
 	kfree_rcu(region, rcu);

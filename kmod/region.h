@@ -21,6 +21,21 @@ enum {
 	REGIONFS_R_LATE_TOLD,		/* and the event is on its way, by inst->late */
 };
 
+#define REGIONFS_RATE_PAID	16
+
+/* A writer's turn, on its stack; see rate.c. */
+struct regionfs_turn {
+	struct list_head node;		/* rate_lock: region->rate_line */
+	struct task_struct *task;
+	u64 since;			/* rate_lock: ns; not called before */
+	bool passed;			/* rate_lock: did not come when called, and has not run since */
+	loff_t pos;			/* where it wants to write */
+	size_t len;			/* how much; once it is paid for, what may be written */
+	u64 rate;			/* at which that was charged; 0: it was not */
+	long left;			/* jiffies to sleep */
+	int err;
+};
+
 /*
  * Lifetime: one reference for the inode, one for each request, lookup and op. The inode holds the region until it is
  * evicted; then ->inode is NULL.
@@ -67,10 +82,19 @@ struct regionfs_region {
 	u32 local_gen;			/* inst->lock: the attach generation of the helper that named it */
 	struct list_head local_node;	/* inst->lock: inst->locals while there is one */
 
+	spinlock_t rate_lock;
+	u64 rate;			/* rate_lock for writing; see rate.c */
+	u32 rate_gen;			/* rate_lock for writing: the attach generation of the helper that set it */
+	u64 rate_due;			/* rate_lock: ns; when the next writer may go */
+	struct list_head rate_line;	/* rate_lock: who waits for that */
+	struct timer_list rate_timer;	/* pending while somebody is in line who is not passed by */
+	const void *rate_paid[REGIONFS_RATE_PAID];
+
 	struct xarray dirty;		/* see dirty.c */
 	atomic64_t change_seq;
 	u64 changed_all;		/* see dirty.c */
 	atomic64_t stats[__REGIONFS_STAT_MAX];
+	atomic64_t waits[REGIONFS_WAITS_BUCKETS];
 	struct rcu_head rcu;
 };
 
@@ -120,6 +144,23 @@ static inline void regionfs_stat_add(struct regionfs_region *region, enum region
 	atomic64_add(n, &region->inst->stats[stat]);
 }
 
+/* rate.c */
+void regionfs_rate_init(struct regionfs_region *region);
+void regionfs_rate_destroy(struct regionfs_region *region);
+u64 regionfs_rate(struct regionfs_region *region);
+bool regionfs_rate_now(struct regionfs_region *region, size_t len);
+void regionfs_rate_owe(struct regionfs_region *region, size_t len);
+void regionfs_rate_refund(struct regionfs_region *region, const struct regionfs_turn *turn, size_t written);
+int regionfs_rate_wait(struct regionfs_region *region, struct regionfs_turn *turn, unsigned int task_state);
+void regionfs_rate_wake(struct regionfs_region *region);
+void regionfs_rate_note(struct regionfs_region *region);
+bool regionfs_rate_paid(struct regionfs_region *region);
+bool regionfs_rate_noted(struct regionfs_region *region);
+int regionfs_rate_set(struct regionfs_region *region, u64 rate);
+
+/* waits.c */
+void regionfs_waited(struct regionfs_region *region, u64 since);
+
 /* dirty.c */
 #define REGIONFS_BLOCK_SHIFT	9	/* pages per block of the dirty map: no folio is larger */
 #define REGIONFS_BLOCK_PAGES	(1UL << REGIONFS_BLOCK_SHIFT)
@@ -128,6 +169,7 @@ int regionfs_dirty_reserve(struct regionfs_region *region, pgoff_t index, unsign
 void regionfs_dirty_set(struct regionfs_region *region, pgoff_t index, unsigned long nr);
 void regionfs_dirty_clear(struct regionfs_region *region, pgoff_t index, pgoff_t end);
 void regionfs_dirty_copy(struct regionfs_region *region, struct folio *folio, unsigned long *bits);
+bool regionfs_dirty_test(struct regionfs_region *region, pgoff_t index);
 bool regionfs_dirty_any(struct regionfs_region *region, struct folio *folio);
 unsigned long regionfs_dirty_count(struct regionfs_region *region, struct folio *folio);
 void regionfs_dirty_destroy(struct regionfs_region *region);

@@ -252,6 +252,7 @@ int regionfs_region_freeze(struct regionfs_region *region, unsigned long deadlin
 		regionfs_op_end(region, inode);
 		return 0;
 	}
+	regionfs_rate_wake(region);
 	err = regionfs_freeze_run(region, inode, deadline, force, pinned, first);
 	err = regionfs_op_settle(region, REGIONFS_R_FROZEN, err, REGIONFS_EVENT_FROZEN);
 	regionfs_op_end(region, inode);
@@ -293,6 +294,7 @@ int regionfs_region_lock(struct regionfs_region *region, unsigned long deadline)
 		regionfs_op_end(region, inode);
 		return 0;
 	}
+	regionfs_rate_wake(region);
 	err = regionfs_lock_run(region, inode, deadline);
 	err = regionfs_op_settle(region, REGIONFS_R_LOCKED, err, REGIONFS_EVENT_LOCKED);
 	regionfs_op_end(region, inode);

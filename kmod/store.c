@@ -2,6 +2,11 @@
 /*
  * STORE: the helper puts pulled bytes into the page cache before anyone asks. It never waits for a folio or a lock
  * that a program may hold, and never touches a folio that is uptodate, dirty or being read.
+ *
+ * It takes memory that is free, and no other: reclaim would hold the helper's thread up, which has faults to answer and write-back to do,
+ * for the sake of bytes that nobody has asked for, and push out some that were. kswapd is woken, and makes room for later ones; the
+ * reserves stay untouched, and a full cgroup is no reason to kill. The bytes are charged to the helper's cgroup. Where that has a limit
+ * (memory.max) which clean cache has filled, nobody reclaims for a STORE: REGIONFS_STAT_STORE_SHORT then grows with each.
  */
 #include <linux/highmem.h>
 #include <linux/pagemap.h>
@@ -28,11 +33,16 @@ int regionfs_token(struct regionfs_instance *inst, u64 addr)
 	return copy_to_user(u64_to_user_ptr(addr), &t, sizeof(t)) ? -EFAULT : 0;
 }
 
+static gfp_t regionfs_store_gfp(struct address_space *mapping)
+{
+	return (mapping_gfp_mask(mapping) & ~__GFP_DIRECT_RECLAIM) | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN;
+}
+
 /* A folio of the store's own, not in the page cache yet. As large as alignment allows. */
 static struct folio *regionfs_store_alloc(struct address_space *mapping, pgoff_t index, size_t len)
 {
 	unsigned int order = 0;
-	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_NORETRY | __GFP_NOWARN;
+	gfp_t gfp = regionfs_store_gfp(mapping);
 	struct folio *folio;
 
 	if (len >= 2 * PAGE_SIZE)
@@ -91,7 +101,7 @@ static int regionfs_store_enter(struct regionfs_region *region, struct address_s
 		return -EAGAIN;
 	err = READ_ONCE(region->closing) ? -EAGAIN : 0;
 	if (!err)
-		err = filemap_add_folio(mapping, folio, index, mapping_gfp_mask(mapping));
+		err = filemap_add_folio(mapping, folio, index, regionfs_store_gfp(mapping));
 	if (err)
 		goto unlock;
 	if (regionfs_store_stale(region, index, folio_nr_pages(folio), token) ||
@@ -101,14 +111,12 @@ static int regionfs_store_enter(struct regionfs_region *region, struct address_s
 		folio_mark_uptodate(folio);
 	}
 	folio_unlock(folio);
-	if (wq_has_sleeper(&region->wait))
-		wake_up_all(&region->wait);
 unlock:
 	filemap_invalidate_unlock_shared(mapping);
 	return err;
 }
 
-/* One folio's worth. Bytes passed over; *@stored grows by those that became present. -ESTALE, -EAGAIN, -EFAULT. */
+/* One folio's worth. Bytes passed over; *@stored grows by those that became present. -ESTALE, -EAGAIN, -ENOMEM, -EFAULT. */
 static ssize_t regionfs_store_step(struct regionfs_region *region, struct address_space *mapping,
 				   const struct regionfs_store *s, u64 done, u64 *stored)
 {
@@ -124,7 +132,7 @@ static ssize_t regionfs_store_step(struct regionfs_region *region, struct addres
 	}
 	folio = regionfs_store_alloc(mapping, index, s->length - done);
 	if (!folio)
-		return -EAGAIN;
+		return -ENOMEM;
 	size = folio_size(folio);
 	err = regionfs_store_copy(folio, s, done);
 	if (!err)
@@ -138,23 +146,29 @@ static ssize_t regionfs_store_step(struct regionfs_region *region, struct addres
 	return size;
 }
 
+/*
+ * Faults may have found a folio locked in the moment that it was entered. They are woken once, and not for each folio: most wait for
+ * something else.
+ */
 static int regionfs_store_range(struct regionfs_region *region, struct address_space *mapping,
 				const struct regionfs_store *s)
 {
 	u64 done = 0, stored = 0;
-	ssize_t n;
+	ssize_t n = 0;
 
 	while (done < s->length) {
 		n = regionfs_store_step(region, mapping, s, done, &stored);
-		if (n == -EAGAIN || n == -ENOMEM)
-			break;
 		if (n < 0)
-			return n;
+			break;
 		done += n;
 		cond_resched();
 	}
+	if (wq_has_sleeper(&region->wait))
+		wake_up_all(&region->wait);
 	regionfs_stat_add(region, REGIONFS_STAT_STORED_BYTES, stored);
-	return stored;
+	if (n == -ENOMEM)
+		regionfs_stat_add(region, REGIONFS_STAT_STORE_SHORT, s->length - done);
+	return n < 0 && n != -EAGAIN && n != -ENOMEM ? n : stored;
 }
 
 static int regionfs_store_check(struct regionfs_region *region, struct inode *inode, const struct regionfs_store *s)

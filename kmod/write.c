@@ -265,15 +265,13 @@ unlock:
 	return ret;
 }
 
-/* One round: wait, fill, write what can be written at once. */
-static ssize_t regionfs_write_round(struct kiocb *iocb, struct iov_iter *iter, struct regionfs_region *region, bool again)
+/* One turn: fill, write what can be written at once. */
+static ssize_t regionfs_write_turn(struct kiocb *iocb, struct iov_iter *iter, struct regionfs_region *region, bool again)
 {
 	size_t count = iov_iter_count(iter), len, allowed;
 	ssize_t ret;
 
-	ret = regionfs_region_wait(region, REGIONFS_WANT_WRITE, TASK_INTERRUPTIBLE);
-	if (!ret)
-		ret = regionfs_write_fill(iocb, iter, region, again, &len);
+	ret = regionfs_write_fill(iocb, iter, region, again, &len);
 	if (ret)
 		return ret;
 	iov_iter_truncate(iter, len);
@@ -282,6 +280,29 @@ static ssize_t regionfs_write_round(struct kiocb *iocb, struct iov_iter *iter, s
 	if (allowed < len)
 		count = allowed;	/* no round tries again what the first was told: one signal is enough */
 	iov_iter_reexpand(iter, count - max_t(ssize_t, ret, 0));
+	return ret;
+}
+
+/* One round: wait until one may write, and how much; write that. */
+static ssize_t regionfs_write_round(struct kiocb *iocb, struct iov_iter *iter, struct regionfs_region *region, bool again)
+{
+	struct regionfs_turn turn = { .pos = iocb->ki_pos, .len = iov_iter_count(iter) };
+	size_t count = turn.len, done;
+	ssize_t ret;
+
+	if (iocb->ki_flags & IOCB_APPEND)
+		turn.pos = i_size_read(file_inode(iocb->ki_filp));
+	ret = regionfs_region_wait(region, REGIONFS_WANT_WRITE, TASK_INTERRUPTIBLE);
+	if (!ret)
+		ret = regionfs_rate_wait(region, &turn, TASK_INTERRUPTIBLE);
+	if (ret)
+		return ret;
+	iov_iter_truncate(iter, turn.len);
+	ret = regionfs_write_turn(iocb, iter, region, again);
+	done = max_t(ssize_t, ret, 0);
+	regionfs_rate_refund(region, &turn, done);
+	if (iov_iter_count(iter) == turn.len - done)	/* else the file's limits allow no more */
+		iov_iter_reexpand(iter, count - done);
 	return ret;
 }
 

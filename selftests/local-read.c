@@ -123,6 +123,63 @@ static void ended(void)
 	ok(!asked(0, 1), "and not after that");
 }
 
+#define ROUNDS 100
+
+static volatile sig_atomic_t stop;
+
+static void on_stop(int sig)
+{
+	stop = sig;
+}
+
+/* Reads all of it, cold, over and over: 0 when only the pattern was seen. */
+static int reads_on(void *arg)
+{
+	struct sigaction act = { .sa_handler = on_stop };
+	static char buf[SIZE];
+	int in = open(path, O_RDONLY);
+
+	sigaction(SIGUSR1, &act, NULL);
+	while (!stop) {
+		env_evict(in);
+		for (uint64_t at = 0; at < SIZE && !stop; at += CHUNK)
+			if (pread(in, buf, CHUNK, at) == CHUNK && pattern_check(buf, CHUNK, at, 1) != -1)
+				return 1;
+	}
+	return 0;
+}
+
+/* Once LOCAL has been taken back, what the file then holds is seen by nobody, not even by who was copying it just then. */
+static void taken_back(void)
+{
+	static char right[SIZE], wrong[SIZE];
+	uint64_t other = env_filled(&e, "back", SIZE, 1), seen;
+	char file[64];
+	pid_t pid;
+	int shm;
+
+	snprintf(file, sizeof(file), "/dev/shm/regionfs-local-%d", getpid());
+	snprintf(path, sizeof(path), "%s", env_path(&e, "back"));
+	pattern_fill(right, SIZE, 0, 1);
+	memset(wrong, 0xee, SIZE);
+	shm = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	must(shm >= 0);
+	pid = spawn(reads_on, NULL);
+	for (int i = 0; i < ROUNDS; i++) {
+		must(pwrite(shm, right, SIZE, 0) == SIZE);
+		seen = env_stat(&e, other, REGIONFS_STAT_LOCAL_BYTES);
+		must(fh_local(e.fh, other, 0, file) == 0);
+		if (!ok(env_wait_stat(&e, other, REGIONFS_STAT_LOCAL_BYTES, seen + 1, SOON), "round %d: it is read from the file", i))
+			break;	/* the reader has seen something wrong */
+		must(fh_local(e.fh, other, 0, "") == 0);
+		must(pwrite(shm, wrong, SIZE, 0) == SIZE);
+	}
+	must(kill(pid, SIGUSR1) == 0);
+	is(reap(pid, SOON), 0, "nothing was seen that came after the end");
+	close(shm);
+	unlink(file);
+}
+
 int main(void)
 {
 	tap_start(300);
@@ -138,6 +195,7 @@ int main(void)
 	resized();
 	refused();
 	ended();
+	taken_back();
 	close(fd);
 	return tap_done();
 }

@@ -86,6 +86,22 @@ static void rename_over(void)
 	   "the other one is destroyed");
 }
 
+/* simple_rename() knows no whiteouts: then the name's region goes on as it was, with its write rate. */
+static void rename_refused(void)
+{
+	uint64_t one = env_filled(&e, "three", 64 * KiB, 1), two = env_filled(&e, "four", 64 * KiB, 2);
+	char a[512], b[512];
+
+	env_ask(&e, REGIONFS_CMD_WRITE_RATE, two);
+	nlq_u64(&e.q, REGIONFS_A_WRITE_RATE, MiB);
+	must(env_call(&e) == 0);
+	is(error_of(renameat2(AT_FDCWD, in(a, "three"), AT_FDCWD, in(b, "four"), RENAME_WHITEOUT)), EINVAL,
+	   "rename with a whiteout");
+	ok(env_id(&e, "three") == one && env_id(&e, "four") == two, "both are there");
+	must(env_simple(&e, REGIONFS_CMD_REGION_GET, two) == 0);
+	ok(e.r.a[REGIONFS_A_WRITE_RATE] != NULL, "the second still has its write rate");
+}
+
 static void unlink_open(void)
 {
 	char a[512];
@@ -137,6 +153,7 @@ int main(void)
 	directories();
 	refused();
 	rename_over();
+	rename_refused();
 	unlink_open();
 	attributes();
 	return tap_done();

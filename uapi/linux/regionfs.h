@@ -189,7 +189,9 @@ struct regionfs_store {
  * The file fd of the caller's holds, at any time from now on, what a READ of the region would be answered with, at the same offsets
  * (past its end: zeroes). The kernel may then read it itself and send no READ, though it still may send one; it never reads
  * pages so that a WRITE, DISCARD or RESIZE is on its way for. That ends with fd -1, with another file, with the channel, when
- * the region's source is set to another or the region has moved. The descriptor may be closed afterwards.
+ * the region's source is set to another or the region has moved. The descriptor may be closed afterwards. Once a LOCAL that ends it (fd
+ * -1, or another file) has completed, nothing more of the old file becomes visible, whatever its bytes are then: what was read from it
+ * before stays in the page cache.
  * -EBADF: not a regular file that is open for reading. -EOPNOTSUPP: not on a tmpfs, or an unknown flag. -ESTALE: the epoch is not the
  * region's.
  */
@@ -239,8 +241,13 @@ struct regionfs_local {
  * WRITEBACK      L. A_OFFSET, A_LENGTH: writes what is dirty in the range; A_SYNC: and sends SYNC.
  * MOVED          A_EPOCH (newer): the region lives elsewhere. Open files get ESTALE, mappings SIGBUS, cached
  *                bytes are dropped. Gives A_COUNT, late dirty bytes that were lost by it.
- * EVENT          from the kernel, multicast: A_EVENT, and what changed. A hint: after a gap, dump again.
- * TRACK, WRITE_RATE are kept for live migration, -EOPNOTSUPP.
+ * EVENT          from the kernel, multicast: A_EVENT, and what changed. A hint: after a gap, dump again. Two that come of things done
+ *                at once may come in either order: what depends on the state asks for it (REGION_GET).
+ * WRITE_RATE     A_WRITE_RATE: the region's writers (write(2), stores through mappings, O_DIRECT; all of them together) are slowed to
+ *                so many bytes a second, in the order in which they came; 0: no limit. A change, also one that lifts it, takes effect at once,
+ *                for those too that are asleep. Truncate and fallocate are not slowed, readers neither. The limit is the attached helper's:
+ *                it ends with it, and when the region is unlinked. -ENOTCONN: a limit, and there is no helper.
+ * TRACK is kept for live migration, -EOPNOTSUPP.
  */
 enum regionfs_cmd {
 	REGIONFS_CMD_UNSPEC,
@@ -302,12 +309,14 @@ enum regionfs_attr {
 	REGIONFS_A_ATTACHED,		/* u32: attach generation of the helper, 0 when there is none */
 	REGIONFS_A_PID,			/* u32: the helper's, in the caller's pid namespace */
 	REGIONFS_A_OPENS,		/* u32: open files; one that only a mapping holds counts on */
-	REGIONFS_A_WRITERS,		/* u32: of these, writable */
+	REGIONFS_A_WRITERS,		/* u32: of these, writable; a store through a mapping needs one */
 	REGIONFS_A_GENERATION,		/* u32: region generation */
 	REGIONFS_A_MOUNTS,		/* u32: mounts of the instance */
 	REGIONFS_A_REGIONS,		/* u64: regions in the instance */
 	REGIONFS_A_NLINK,		/* u32: 0 for unlinked but open */
 	REGIONFS_A_MTIME,		/* s64: ns since the epoch */
+	REGIONFS_A_WRITE_RATE,		/* u64: bytes a second; told where there is a limit */
+	REGIONFS_A_WAITS,		/* binary: u64[REGIONFS_WAITS_BUCKETS], not aligned */
 	__REGIONFS_A_MAX,
 };
 
@@ -317,6 +326,13 @@ struct regionfs_range {
 	__u64 offset;
 	__u64 length;
 };
+
+/*
+ * A_WAITS: how often a program's access (a fault, a read, a write to a part of a page) had to wait for a READ to be answered, by how long: [i]
+ * counts waits of at least 2^i and less than 2^(i+1) microseconds, [0] also those below 1, the last also all longer ones.
+ * Waits for a helper to come, for thaw or unlock are not among them.
+ */
+#define REGIONFS_WAITS_BUCKETS	24
 
 /* Revoked for all, root too: writes EROFS, stores SIGBUS. */
 #define REGIONFS_REGION_READ_ONLY	(1u << 0)
@@ -347,6 +363,7 @@ enum regionfs_event {
 	REGIONFS_EVENT_LOST		= 15,	/* instance: the helper is gone */
 	REGIONFS_EVENT_INSTANCE_NEW	= 16,
 	REGIONFS_EVENT_INSTANCE_GONE	= 17,
+	REGIONFS_EVENT_WRITERS		= 18,	/* the first writable file is open, or the last one gone: ask for A_WRITERS */
 };
 
 /*
@@ -369,6 +386,9 @@ enum regionfs_stat {
 	REGIONFS_STAT_CACHED_PAGES,	/* G: region only */
 	REGIONFS_STAT_DIRTY_BYTES,	/* G: at least; region only */
 	REGIONFS_STAT_LOCAL_BYTES,	/* read by the kernel from a LOCAL file */
+	REGIONFS_STAT_WAITS,		/* accesses that waited for a READ to be answered: the sum of A_WAITS */
+	REGIONFS_STAT_WAIT_NS,		/* and for how long in all */
+	REGIONFS_STAT_STORE_SHORT,	/* bytes that STORE did not put, for lack of memory */
 	__REGIONFS_STAT_MAX,
 };
 
