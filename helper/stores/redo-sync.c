@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+/* redo-sync: fsync for all that wait at once, and reading back what is in the log. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crc32c.h"
+#include "log.h"
+#include "stores/redo-internal.h"
+
+/* ---- sync ---- */
+
+static void sync_ended(struct redo *redo)
+{
+	struct list served;
+	struct list *entry;
+	int error = redo->sync_error;
+
+	redo->sync_error = 0;
+	if (!error && redo->durable)
+		redo->error = 0;
+	/* what is called may start the next round */
+	list_init(&served);
+	list_splice(&served, &redo->sync_served);
+	while ((entry = list_pop(&served))) {
+		struct redo_io *io = list_entry(entry, struct redo_io, list);
+
+		io->done(io, error);
+	}
+}
+
+static void note_error(struct redo *redo, int error)
+{
+	if (!redo->error)
+		log_error("the log of a local store can't be synced: %s", strerror(-error));
+	redo->error = redo->sync_error = error;
+}
+
+static void segment_synced(struct redo_segment *segment, int res)
+{
+	struct redo *redo = segment->redo;
+
+	segment->syncing = false;
+	segment->failed = res < 0;
+	if (res < 0) {
+		note_error(redo, res);
+		segment->dirty = true;
+	} else {
+		segment->synced = segment->sync_end;
+	}
+	if (--redo->syncing)
+		return;
+	sync_ended(redo);
+	redo_sync_start(redo);
+	redo_run(redo);
+}
+
+static void synced(struct loop_op *op, int res)
+{
+	segment_synced(container_of(op, struct redo_segment, op), res);
+}
+
+static int repair_work(struct loop_work *work)
+{
+	return redo_repair(container_of(work, struct redo_segment, work));
+}
+
+/* What is being read goes on from the old file, which is the same. */
+static void repaired(struct loop_work *work, int res)
+{
+	struct redo_segment *segment = container_of(work, struct redo_segment, work);
+
+	if (!res && dup3(segment->copy_fd, segment->fd, O_CLOEXEC) < 0)
+		res = -errno;
+	if (segment->copy_fd >= 0)
+		close(segment->copy_fd);
+	segment_synced(segment, res);
+}
+
+static void sync_segment(struct redo *redo, struct redo_segment *segment)
+{
+	segment->dirty = false;
+	segment->syncing = true;
+	segment->sync_end = segment->end;
+	redo->syncing++;
+	if (segment->failed) {
+		segment->work.work = repair_work;
+		segment->work.done = repaired;
+		loop_work(redo->loop, &segment->work);
+		return;
+	}
+	segment->op.done = synced;
+	loop_fsync(redo->loop, &segment->op, segment->fd, true);
+}
+
+/* One round at a time: who comes during it is not covered by it. */
+void redo_sync_start(struct redo *redo)
+{
+	struct list *pos;
+
+	if (redo->syncing || list_empty(&redo->sync_waiting))
+		return;
+	list_splice(&redo->sync_served, &redo->sync_waiting);
+	if (redo->durable)
+		list_for_each(pos, &redo->segments) {
+			struct redo_segment *segment = list_entry(pos, struct redo_segment, list);
+
+			/* what is still being written to it would not be in the copy */
+			if (segment->failed && segment == redo->current && redo->writing)
+				redo->sync_error = redo->error;
+			else if (segment->dirty)
+				sync_segment(redo, segment);
+		}
+	if (!redo->syncing)
+		sync_ended(redo);
+}
+
+int redo_error(const struct redo *redo)
+{
+	return redo->error;
+}
+
+bool redo_synced(struct redo *redo, uint64_t at)
+{
+	const struct redo_segment *segment = redo->durable ? redo_segment_find(redo, at) : NULL;
+
+	return !segment || (at & ((1u << REDO_SHIFT) - 1)) < segment->synced;
+}
+
+/* ---- read ---- */
+
+static const struct redo_entry *entry_of(const struct redo_segment *segment, uint32_t offset)
+{
+	size_t low = 0, high = segment->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (segment->entries[middle].data <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? &segment->entries[low - 1] : NULL;
+}
+
+/* A record is checked as a whole, so all of it is read. */
+static int read_begin(struct redo *redo, struct redo_io *io, uint64_t at)
+{
+	uint32_t offset = (uint32_t)(at & ((1u << REDO_SHIFT) - 1));
+	const struct redo_entry *entry;
+
+	io->whole = NULL;
+	io->moved = 0;
+	io->redo = redo;
+	io->segment = redo_segment_find(redo, at);
+	entry = io->segment ? entry_of(io->segment, offset) : NULL;
+	if (!entry || io->length > entry->length || offset - entry->data > entry->length - io->length)
+		return -EIO;
+	io->from = entry->data;
+	io->skip = offset - entry->data;
+	io->crc = entry->crc;
+	if (io->length == entry->length)
+		return 0;
+	io->arg = entry->length;
+	io->whole = malloc(entry->length);
+	return io->whole ? 0 : -ENOMEM;
+}
+
+static char *read_buffer(const struct redo_io *io)
+{
+	return io->whole ? io->whole : io->data;
+}
+
+static uint64_t read_length(const struct redo_io *io)
+{
+	return io->whole ? io->arg : io->length;
+}
+
+static void read_end(struct redo_io *io, int error)
+{
+	if (!error && crc32c(0, read_buffer(io), read_length(io)) != io->crc)
+		error = -EIO;
+	if (!error && io->whole)
+		memcpy(io->data, io->whole + io->skip, io->length);
+	free(io->whole);
+	io->segment->readers--;
+	io->done(io, error);
+}
+
+static void read_more(struct redo_io *io);
+
+static void read_moved(struct loop_op *op, int res)
+{
+	struct redo_io *io = container_of(op, struct redo_io, op);
+
+	if (res == -EINTR || res == -EAGAIN)
+		res = 0;
+	else if (!res)
+		res = -EIO;
+	if (res > 0)
+		io->moved += (uint64_t)res;
+	if (res < 0 || io->moved == read_length(io))
+		read_end(io, res < 0 ? res : 0);
+	else
+		read_more(io);
+}
+
+static void read_more(struct redo_io *io)
+{
+	io->op.done = read_moved;
+	loop_read(io->redo->loop, &io->op, io->segment->fd, read_buffer(io) + io->moved, (uint32_t)(read_length(io) - io->moved),
+		  io->from + io->moved);
+}
+
+static int read_file(int fd, char *data, uint64_t length, uint64_t offset)
+{
+	while (length) {
+		ssize_t n = pread(fd, data, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		data += n;
+		offset += (uint64_t)n;
+		length -= (uint64_t)n;
+	}
+	return 0;
+}
+
+void redo_read(struct redo *redo, struct redo_io *io, uint64_t at)
+{
+	int err = read_begin(redo, io, at);
+
+	if (err) {
+		io->done(io, err);
+		return;
+	}
+	io->segment->readers++;
+	if (redo->durable)
+		read_more(io);
+	else
+		read_end(io, read_file(io->segment->fd, read_buffer(io), read_length(io), io->from));
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a local store gives up for others: within the budget, never what is pinned, and not under the eyes of a reader. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/mount.h>
+
+#include "base-ask.h"
+
+#define CHUNKS 64u
+
+static struct base *open_budget(const char *dir, bool durable, uint64_t budget)
+{
+	struct base_options options = options_of(dir, durable, CHUNKS * CHUNK);
+
+	options.budget = budget;
+	return open_with(options);
+}
+
+/* The room of what was given up goes by itself, some time. */
+static bool room_falls_to(struct base *base, uint64_t room)
+{
+	for (int i = 0; i < 500 && base_stats(base)->room > room; i++)
+		pass(2);
+	return base_stats(base)->room <= room;
+}
+
+static void test_budget(const char *dir, bool durable)
+{
+	struct base *base = open_budget(dir, durable, 8 * CHUNK);
+	bool within = true, kept = true;
+
+	tap_ok(base_evicts(base), "it gives up, with a budget below the size");
+	for (unsigned int i = 0; i < CHUNKS; i++) {
+		kept &= !put(base, 1, i * CHUNK, CHUNK) && base_present(base, 0, CHUNK);
+		within &= base_stats(base)->present <= 8 * CHUNK;
+	}
+	tap_ok(within, "within the budget");
+	tap_ok(kept && holds(base, 1, 0, CHUNK), "what is used stays");
+	tap_ok(holds(base, 1, (CHUNKS - 1) * CHUNK, CHUNK) && !base_present(base, CHUNK, 1), "the newest is there, the oldest not");
+	tap_number((long long)base_stats(base)->evicted, (CHUNKS - 8) * CHUNK, "what was given up is counted");
+	tap_ok(room_falls_to(base, 10 * CHUNK), "its room is given back");
+	base_set_budget(base, 2 * CHUNK);
+	tap_number((long long)base_stats(base)->present, 2 * CHUNK, "a smaller budget");
+	base_set_budget(base, 0);
+	tap_ok(!base_evicts(base), "none: nothing is given up");
+	put(base, 1, 0, CHUNKS * CHUNK);
+	tap_ok(holds(base, 1, 0, CHUNKS * CHUNK), "all of it fits");
+	base_set_budget(base, CHUNKS * CHUNK);
+	tap_ok(!base_evicts(base), "nor with a budget for all");
+	base_close(base);
+}
+
+static void test_pins(const char *dir, bool durable)
+{
+	struct base *base = open_budget(dir, durable, 4 * CHUNK);
+	bool kept = true;
+
+	base_pin(base, 0, 6 * CHUNK);
+	base_pin(base, CHUNK, 10);
+	put(base, 1, 0, 6 * CHUNK);
+	for (unsigned int i = 6; i < CHUNKS; i++)
+		kept &= !put(base, 1, i * CHUNK, CHUNK);
+	tap_ok(kept && holds(base, 1, 0, 6 * CHUNK), "pinned chunks stay, more than the budget");
+	tap_number((long long)base_stats(base)->present, 10 * CHUNK, "others within it");
+	base_unpin(base, 0, 6 * CHUNK);
+	tap_number((long long)base_stats(base)->present, 5 * CHUNK, "what is no longer pinned goes");
+	tap_ok(holds(base, 1, CHUNK, CHUNK), "what is pinned twice stays");
+	base_unpin(base, CHUNK, 10);
+	tap_number((long long)base_stats(base)->present, 4 * CHUNK, "until it is not");
+	base_drop(base, 0, UINT64_MAX);
+	put(base, 2, 0, CHUNKS * CHUNK);
+	tap_ok(holds(base, 2, 0, CHUNKS * CHUNK), "a write that is larger than the budget");
+	base_close(base);
+}
+
+static void test_reopened(const char *dir, bool durable)
+{
+	struct base *base = open_budget(dir, durable, 0);
+
+	put(base, 1, 0, 16 * CHUNK);
+	ask(base_flush, base, 0, 0, NULL);
+	base_close(base);
+	base = open_budget(dir, durable, 4 * CHUNK);
+	put(base, 2, 20 * CHUNK, CHUNK);
+	tap_ok(base_stats(base)->present <= 4 * CHUNK, "what an earlier life has left counts");
+	tap_ok(holds(base, 2, 20 * CHUNK, CHUNK), "and goes for what comes");
+	/* with its room under way, whose rest is the next start's */
+	base_close(base);
+	base = open_budget(dir, durable, 4 * CHUNK);
+	tap_ok(base_stats(base)->room <= (durable ? 17 : 4) * CHUNK, "what was given up has no room at the next start");
+	ask(base_check, base, 0, CHUNKS * CHUNK, NULL);
+	tap_ok(base_stats(base)->room <= 17 * CHUNK && base_stats(base)->present <= 16 * CHUNK, "nor is it there");
+	base_close(base);
+}
+
+/* ---- a reader ---- */
+
+struct reader {
+	struct base *base;
+	bool by_mapping;
+	atomic_bool stop;
+	unsigned long right, wrong, gone;
+};
+
+static bool copy(struct reader *reader, char *to, uint64_t offset)
+{
+	const void *addr = base_addr(reader->base, offset);
+
+	if (!reader->by_mapping)
+		return pread(base_fd(reader->base), to, PAGE, (off_t)offset) == PAGE;
+	memcpy(to, addr, PAGE);
+	return true;
+}
+
+static void read_one(struct reader *reader, uint64_t offset)
+{
+	uint64_t seq = base_seq(reader->base);
+	char got[PAGE];
+	bool same = true;
+
+	if (!base_present(reader->base, offset, PAGE) || !copy(reader, got, offset))
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!base_present(reader->base, offset, PAGE) || base_seq(reader->base) != seq) {
+		reader->gone++;
+		return;
+	}
+	for (unsigned int i = 0; i < PAGE; i++)
+		same &= (unsigned char)got[i] == byte_at(1, offset + i);
+	reader->right += same;
+	reader->wrong += !same;
+}
+
+static void *read_all(void *arg)
+{
+	struct reader *reader = arg;
+
+	while (!atomic_load(&reader->stop))
+		for (unsigned int i = 0; i < CHUNKS; i++)
+			read_one(reader, i * CHUNK + PAGE * (i % 16));
+	return NULL;
+}
+
+static void test_reader(const char *dir, bool by_mapping)
+{
+	struct reader reader = { .base = open_budget(dir, false, 16 * CHUNK), .by_mapping = by_mapping };
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, read_all, &reader))
+		exit(99);
+	for (unsigned int i = 0; i < 3000; i++)
+		put(reader.base, 1, i * 7 % CHUNKS * CHUNK, CHUNK);
+	atomic_store(&reader.stop, true);
+	pthread_join(thread, NULL);
+	tap_ok(!reader.wrong && reader.right, "a reader %s has no wrong bytes", by_mapping ? "of the mapping" : "of the file");
+	printf("# %lu right, %lu seen to be gone\n", reader.right, reader.gone);
+	base_close(reader.base);
+}
+
+/* ---- no room ---- */
+
+static unsigned int fill_up(struct base *base)
+{
+	unsigned int n = 0;
+
+	while (n < CHUNKS && !put(base, 1, n * CHUNK, CHUNK))
+		n++;
+	return n;
+}
+
+static void test_full(const char *dir)
+{
+	struct base *base = open_budget(dir, false, 0);
+	unsigned int n = fill_up(base);
+
+	tap_ok(n > 8 && n < 20, "a full tmpfs ends it");
+	tap_number(put(base, 1, n * CHUNK, CHUNK), -ENOSPC, "with ENOSPC");
+	tap_ok(!base_present(base, n * CHUNK, PAGE) && holds(base, 1, 0, n * CHUNK), "what had no room is absent, the rest is there");
+	/* where the map itself has no room for an entry */
+	tap_ok(put(base, 1, n * CHUNK, 3 * PAGE) || put(base, 1, (n + 1) * CHUNK, 3 * PAGE), "not one page fits");
+	base_resize(base, 1ULL << 40);
+	tap_number(put(base, 0, 1ULL << 36, CHUNK), -ENOSPC, "nor the entry of zeroes");
+	base_drop(base, CHUNK, 4 * CHUNK);
+	tap_number(put(base, 2, 30 * CHUNK, 2 * CHUNK), 0, "what waits for room that is being given back gets it");
+	base_close(base);
+	base = open_base(dir, false, 1ULL << 40);
+	tap_ok(holds(base, 1, 0, CHUNK) && holds(base, 1, 5 * CHUNK, (n - 5) * CHUNK) && holds(base, 2, 30 * CHUNK, 2 * CHUNK),
+	       "the next helper finds it");
+	tap_ok(!base_present(base, 1ULL << 36, 1) && !base_present(base, CHUNK, 1), "and nothing else");
+	base_close(base);
+	if (remove_base(dir))
+		exit(99);
+}
+
+/* A tmpfs in place of a disk, since that is easily full. */
+static void test_full_disk(const char *dir)
+{
+	struct base *base = open_base(dir, true, CHUNKS * CHUNK);
+	char map[256];
+	struct stat st;
+
+	for (unsigned int n = fill_up(base); !put(base, 1, n * CHUNK, PAGE); n++)
+		;
+	snprintf(map, sizeof(map), "%s/map", dir);
+	tap_number(ask(base_flush, base, 0, 0, NULL), 0, "a flush of a full disk lets the log go");
+	tap_ok(!stat(map, &st) && st.st_size == 8192, "there was no room for an entry");
+	base_drop(base, 0, 2 * CHUNK);
+	tap_number(put(base, 2, CHUNK, PAGE), 0, "there is room");
+	tap_number(ask(base_flush, base, 0, 0, NULL), 0, "a flush");
+	fill_up(base);
+	tap_number(put(base, 3, CHUNK, PAGE), 0, "a full one, where an entry has room");
+	tap_number(ask(base_flush, base, 0, 0, NULL), 0, "a flush");
+	base_close(base);
+	base = open_base(dir, true, CHUNKS * CHUNK);
+	ask(base_check, base, 0, CHUNKS * CHUNK, NULL);
+	tap_ok(holds(base, 3, CHUNK, PAGE) && !base_stats(base)->corrupt, "its entry is there, and no wrong one");
+	base_close(base);
+	if (remove_base(dir))
+		exit(99);
+}
+
+int main(void)
+{
+	char *dir;
+
+	if (loop_open(&loop, 0))
+		return 99;
+	for (int durable = 0; durable < 2; durable++) {
+		void (*const test[])(const char *, bool) = { test_budget, test_pins, test_reopened };
+
+		for (unsigned int i = 0; i < 3; i++) {
+			dir = make_dir(durable);
+			printf("# on a %s\n", durable ? "disk" : "tmpfs");
+			test[i](dir, durable);
+			drop_dir(dir);
+		}
+	}
+	for (int by_mapping = 0; by_mapping < 2; by_mapping++) {
+		dir = make_dir(false);
+		test_reader(dir, by_mapping);
+		drop_dir(dir);
+	}
+	dir = make_dir(false);
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("small", dir, "tmpfs", 0, "size=1100k")) {
+		tap_skip("a full tmpfs", "it can't be mounted");
+	} else {
+		test_full(dir);
+		test_full_disk(dir);
+		umount(dir);
+	}
+	drop_dir(dir);
+	/* what closed bases have left to the pool */
+	pass(100);
+	loop_close(loop);
+	return tap_end();
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The local store on a disk whose fdatasync fails, for a while: who waits is told, once; nothing is lost, and it goes on. */
+#include "store-ask.h"
+#include "store-private.h"
+
+#define SIZE	(512 * PAGE)
+
+void __real_loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_only);
+void __wrap_loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_only);
+
+static bool fail_log, fail_base;
+
+void __wrap_loop_fsync(struct loop *any_loop, struct loop_op *op, int fd, bool data_only)
+{
+	char path[600] = "", link[40];
+	bool is_log;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, path, sizeof(path) - 1) < 0)
+		exit(99);
+	is_log = strstr(path, "/log-");
+	__real_loop_fsync(any_loop, op, (is_log ? fail_log : fail_base) ? -1 : fd, data_only);
+}
+
+static int error_of(struct store *store)
+{
+	struct store_stats stats;
+
+	store_stats(store, &stats);
+	return stats.error;
+}
+
+static bool are(struct store *store, uint64_t first, uint64_t n, uint64_t version)
+{
+	bool good = true;
+
+	for (uint64_t page = first; page < first + n; page++)
+		good &= read_page(store, page) == version;
+	return good;
+}
+
+static bool logged(struct store *store, struct store_gen *gen, uint64_t first, uint64_t n, uint64_t version)
+{
+	bool good = true;
+
+	for (uint64_t page = first; page < first + n; page++)
+		good &= log_page(store, gen, page) == version;
+	return good;
+}
+
+static bool waited;
+
+static void waited_now(struct loop_timer *timer)
+{
+	waited = true;
+	loop_stop(loop);
+}
+
+static void wait_ms(unsigned int ms)
+{
+	struct loop_timer timer = { .fire = waited_now };
+
+	waited = false;
+	loop_timer_set(loop, &timer, ms);
+	turn(&waited);
+}
+
+static void check_log(void)
+{
+	char *dir = make_dir(true), *copy;
+	struct store *store = open_store(dir, true, SIZE);
+	struct store_gen *one, *two;
+
+	write_pages(store, 1, 0, 400, 1);
+	fail_log = true;
+	tap_ok(ask_sync(store) < 0 && error_of(store), "an fsync that fails says so");
+	fail_log = false;
+	tap_number(write_pages(store, 2, 100, 200, 2), 0, "what comes after it is taken");
+	tap_ok(are(store, 0, 100, 1) && are(store, 100, 200, 2), "all of it is read");
+	tap_ok(!ask_sync(store) && !error_of(store), "the next one makes it good");
+	copy = copy_dir(dir, true);
+	one = store_gen_oldest(store);
+	two = store_gen_after(store, one);
+	tap_ok(logged(store, one, 0, 400, 1) && logged(store, two, 100, 200, 2), "all of it can be pushed");
+	store_gen_pushed(store, one);
+	store_gen_pushed(store, two);
+	tap_number(ask_note(store), 0, "and that is noted");
+	close_store(store);
+	store = open_store(copy, true, SIZE);
+	tap_ok(store_gen_oldest(store) && are(store, 0, 100, 1) && are(store, 100, 200, 2), "after a kill it is all there");
+	close_store(store);
+	drop_dir(copy);
+	drop_dir(dir);
+}
+
+/* While it fails. */
+static void check_failing(void)
+{
+	char *dir = make_dir(true);
+	struct store *store = open_store(dir, true, SIZE);
+	bool good = true;
+
+	fail_log = true;
+	for (uint64_t i = 0; i < 8; i++) {
+		good &= !write_pages(store, 1 + i, 8 * i, 8, 10 + i);
+		ask_sync(store);
+	}
+	for (uint64_t i = 0; i < 8; i++)
+		good &= are(store, 8 * i, 8, 10 + i);
+	tap_ok(good, "while it fails changes are taken and read");
+	fail_log = false;
+	tap_number(ask_sync(store), 0, "when it doesn't any more they are on the disk");
+	while (store_gen_oldest(store))
+		store_gen_pushed(store, store_gen_oldest(store));
+	tap_number(ask_note(store), 0, "and noted");
+	close_store(store);
+	tap_number(count_files(dir, "log-"), 0, "the log has emptied");
+	drop_dir(dir);
+}
+
+static void check_base(void)
+{
+	char *dir = make_dir(true);
+	struct store *store = open_store(dir, true, SIZE);
+	struct store_stats stats;
+
+	write_pages(store, 1, 0, 400, 1);
+	fill_pages(store, 400, 32, 2, NULL);
+	fail_base = true;
+	wait_ms(1500);
+	tap_ok(error_of(store), "a flush that fails is told");
+	tap_ok(are(store, 0, 400, 1), "what the source has not is read");
+	fail_base = false;
+	store_gen_pushed(store, store_gen_oldest(store));
+	tap_number(ask_note(store), 0, "it is pushed");
+	wait_ms(3000);
+	write_pages(store, 2, 0, 400, 3);
+	store_gen_pushed(store, store_gen_oldest(store));
+	wait_ms(2500);
+	store_stats(store, &stats);
+	tap_ok(!stats.error && stats.log <= 3u << 20, "then the log gets shorter (%llu)", (unsigned long long)stats.log);
+	close_store(store);
+	store = open_store(dir, true, SIZE);
+	tap_ok(are(store, 0, 400, 3), "what came later is kept");
+	close_store(store);
+	drop_dir(dir);
+}
+
+int main(void)
+{
+	if (loop_open(&loop, 0))
+		return 99;
+	check_log();
+	check_failing();
+	check_base();
+	loop_close(loop);
+	return tap_end();
+}
