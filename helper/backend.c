@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "backend.h"
+#include "journal.h"
+#include "split.h"
 
 extern const struct backend_ops memory_backend, file_backend, dir_backend;
 extern const struct backend_ops leech_backend, peer_backend, peer_plain_backend, peer_unix_backend, peer_exec_backend;
@@ -23,6 +25,9 @@ const struct backend_ops *const backend_table[] = {
 	&leech_backend,
 	NULL,
 };
+
+#define REPLAY_MS 15000u
+#define REPLAY_LOOK_MS 200u
 
 /* Guards every backend's why: errors are rare. */
 static pthread_mutex_t why_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -91,8 +96,8 @@ char *backend_child(const char *base, const char *name)
 	if (uri_parse(&uri, base, why, sizeof(why)))
 		return NULL;
 	ops = backend_find(uri.scheme);
-	source = ops && ops->child ? ops->child(&uri, name) : default_child(&uri, name);
-	if (!uri_option(&uri, "owned"))
+	source = ops && ops->child ? ops->child(&uri, name) : journal_is_name(name) ? NULL : default_child(&uri, name);
+	if (source && !uri_option(&uri, "owned"))
 		source = add_option(source, "owned");
 	uri_free(&uri);
 	return source;
@@ -138,6 +143,32 @@ bool backend_owned(const char *source)
 
 /* ---- life ---- */
 
+static void as_writer(struct backend_open *open)
+{
+	open->replaying = true;
+	open->read_only = false;
+	open->readers_patience_ms = open->patience_ms;
+	open->patience_ms = REPLAY_LOOK_MS;
+}
+
+static void as_reader(struct backend_open *open)
+{
+	if (!open->replaying)
+		return;
+	open->replaying = false;
+	open->read_only = true;
+	open->patience_ms = open->readers_patience_ms;
+}
+
+/* It may be used once more. */
+static void tell_opened(struct backend_open *open, struct backend *backend, int error)
+{
+	as_reader(open);
+	open->replayed_it = false;
+	open->replay_until = 0;
+	open->done(open, backend, error);
+}
+
 void backend_open(struct backend_open *open)
 {
 	const struct backend_ops *ops;
@@ -150,7 +181,7 @@ void backend_open(struct backend_open *open)
 	}
 	if (err) {
 		uri_free(&open->uri);
-		open->done(open, NULL, err);
+		tell_opened(open, NULL, err);
 		return;
 	}
 	backend->ops = ops;
@@ -164,25 +195,118 @@ void backend_open(struct backend_open *open)
 
 static void backend_free(struct backend *backend)
 {
+	if (backend->journal)
+		journal_close(backend->journal);
 	uri_free(&backend->uri);
 	free(backend->why);
 	free(backend);
+}
+
+static void keep_why(const struct backend *backend, struct backend_open *open, int error)
+{
+	backend_why((struct backend *)backend, open->why, sizeof(open->why));
+	if (!*open->why)
+		snprintf(open->why, sizeof(open->why), "%s: %s", backend->uri.text, strerror(-error));
+}
+
+static void journal_closed(void *arg)
+{
+	struct backend_open *open = arg;
+
+	if (open->error)
+		tell_opened(open, NULL, open->error);
+	else
+		backend_open(open);
+}
+
+/* Closes it, and opens it once more. */
+static void open_again(struct backend *backend)
+{
+	struct backend_open *open = backend->open;
+
+	open->error = 0;
+	open->uri = backend->uri;
+	memset(&backend->uri, 0, sizeof(backend->uri));
+	backend_close(backend, journal_closed, open);
+}
+
+/* Who only wants to read a source with a batch that has to be done first, writes it once. */
+static void open_as_writer(struct backend *backend)
+{
+	struct backend_open *open = backend->open;
+
+	if (!open->replay_until)
+		open->replay_until = loop_now_ns() + 1000000ULL * (open->patience_ms ? open->patience_ms : REPLAY_MS);
+	as_writer(open);
+	open_again(backend);
+}
+
+static void opened_well(struct backend *backend)
+{
+	struct backend_open *open = backend->open;
+
+	if (open->replaying) {
+		/* what it has for that, others may want: the lock */
+		as_reader(open);
+		open->replayed = backend->replayed;
+		open->replayed_it = !backend->replayed_before;
+		open_again(backend);
+		return;
+	}
+	if (open->replayed_it) {
+		backend->replayed = open->replayed;
+		backend->replayed_before = false;
+	}
+	backend->open = NULL;
+	tell_opened(open, backend, 0);
+}
+
+static void journal_opened(struct backend *backend, int error)
+{
+	struct backend_open *open = backend->open;
+
+	if (error == JOURNAL_WANTS_WRITER) {
+		open_as_writer(backend);
+	} else if (error) {
+		open->error = error;
+		keep_why(backend, open, error);
+		backend_close(backend, journal_closed, open);
+	} else {
+		opened_well(backend);
+	}
+}
+
+/* Who has the source is about to do the batch: a look at it will tell. */
+static bool look_again(struct backend *backend, int error)
+{
+	struct backend_open *open = backend->open;
+
+	if (!open->replaying || error != -EBUSY || loop_now_ns() > open->replay_until)
+		return false;
+	as_reader(open);
+	open->uri = backend->uri;
+	memset(&backend->uri, 0, sizeof(backend->uri));
+	backend_free(backend);
+	backend_open(open);
+	return true;
 }
 
 void backend_opened(struct backend *backend, int error)
 {
 	struct backend_open *open = backend->open;
 
-	backend->open = NULL;
-	if (!error) {
-		open->done(open, backend, 0);
+	if (error && look_again(backend, error))
 		return;
+	if (error) {
+		keep_why(backend, open, error);
+		backend_free(backend);
+		tell_opened(open, NULL, error);
+	} else if (backend->ops->journal) {
+		journal_open(backend, journal_opened);
+	} else {
+		backend->open = NULL;
+		tell_opened(open, backend, 0);
 	}
-	backend_why(backend, open->why, sizeof(open->why));
-	if (!*open->why)
-		snprintf(open->why, sizeof(open->why), "%s: %s", backend->uri.text, strerror(-error));
-	backend_free(backend);
-	open->done(open, NULL, error);
 }
 
 void backend_close(struct backend *backend, void (*closed)(void *arg), void *arg)
@@ -204,10 +328,29 @@ void backend_closed(struct backend *backend)
 
 /* ---- requests ---- */
 
+void backend_submit_source(struct backend *backend, struct backend_req *req)
+{
+	bool moves = req->op == BACKEND_READ || req->op == BACKEND_WRITE;
+
+	req->backend = backend;
+	if (moves && req->length > backend->caps.max_request)
+		split_submit(backend, req);
+	else
+		backend->ops->submit(backend, req);
+}
+
 void backend_submit(struct backend *backend, struct backend_req *req)
 {
+	bool publishes = req->op == BACKEND_PUBLISH || req->op == BACKEND_DROP || req->flags & BACKEND_STAGED;
+
 	req->backend = backend;
-	backend->ops->submit(backend, req);
+	req->entered = false;
+	if (publishes && !backend->caps.publish)
+		backend_done(req, -EOPNOTSUPP);
+	else if (backend->journal && (publishes || req->op == BACKEND_DESTROY))
+		journal_submit(backend->journal, req);
+	else if (!backend->journal || journal_enter(backend->journal, req))
+		backend_submit_source(backend, req);
 }
 
 static void done_there(struct loop_task *task)
@@ -219,6 +362,8 @@ static void done_there(struct loop_task *task)
 
 void backend_done(struct backend_req *req, int error)
 {
+	if (req->entered)
+		journal_leave(req->backend->journal, req);
 	if (req->loop == loop_current()) {
 		req->done(req, error);
 		return;

@@ -10,9 +10,8 @@
  *
  * Requests. The caller owns struct backend_req and keeps it, and its data, until the callback. The callback may come
  * from within backend_submit(): don't hold a lock there, and don't touch the request after it.
- * backend_submit() has split nothing: a request is at most caps.max_request long and, where caps.align
- * is more than one, the caller may still send any offset and length (a backend that needs alignment reads,
- * modifies and writes itself). No two WRITE, DISCARD, RESIZE that overlap are under way at once. A READ is ordered by
+ * Callers may send any offset and length: backend_submit() splits a READ or WRITE that is longer than caps.max_request, so a backend
+ * never sees one; a backend that needs alignment (caps.align) reads, modifies and writes itself. No two WRITE, DISCARD, RESIZE that overlap are under way at once. A READ is ordered by
  * nobody: the kernel's is begun only while none of them is under way, but may be overtaken by one, and pulls, peers and seeders
  * read when they like. Such a READ may be answered with the bytes before or after, or some of each; what counts is that it stands
  * in the way of nothing: once one of the three is answered, every READ and WRITE that is submitted after it finds what it has left.
@@ -33,6 +32,7 @@
 
 struct backend;
 struct backend_req;
+struct journal;
 struct region;
 
 /* ---- sources: SCHEME:REST[?KEY=VALUE&...] and SCHEME://[USER@]HOST[:PORT]/PATH[?KEY=VALUE&...] ---- */
@@ -85,6 +85,9 @@ struct backend_caps {
 	bool ordered;		/* answers requests in the order that they came in */
 	bool fixed_size;	/* RESIZE is refused */
 	bool read_only;		/* the source can't be written: WRITE gives -EROFS */
+	bool publish;		/* takes staged requests and PUBLISH */
+	uint64_t publish_max;	/* bytes, as much as a batch should have: while it is done, others wait for what it changes; 0: no bound */
+	bool abortable;		/* may be closed with requests under way: they fail with -ESHUTDOWN */
 	bool local;		/* lives on this host: there is nothing to hand over to another one */
 	int local_fd;			/* a file on a tmpfs that is the source, byte for byte, for the kernel to read itself; -1: none */
 	enum backend_fence fence;
@@ -99,7 +102,10 @@ enum backend_op {
 	BACKEND_SYNC,		/* what was answered before is durable when answered */
 	BACKEND_DISCARD,	/* offset, length: reads zero afterwards */
 	BACKEND_RESIZE,		/* the size is now length; arg is the lowest on the way: bytes from there on read zero */
+	/* caps.publish: all that was staged in the request's batch is seen at once, and durable, when answered. See BACKEND_STAGED. */
+	BACKEND_PUBLISH,
 	BACKEND_DESTROY,	/* delete the bytes. Asked only for regions made through the mount; last request */
+	BACKEND_DROP,		/* caps.publish: a batch that is staged, and not published, is dropped: nobody will publish it */
 	BACKEND_OPS,
 };
 
@@ -114,8 +120,23 @@ enum backend_op {
  */
 #define BACKEND_ANY_ADDR	(1u << 4)
 
+/*
+ * caps.publish, WRITE, DISCARD, RESIZE: not to be seen before the PUBLISH of its batch, and then all of the batch or nothing, whatever dies
+ * when. A batch has one RESIZE at most, which begins it (else -EINVAL). There is one batch at a time: the first request of another one drops the one
+ * that was not published. PUBLISH again of the one that was published last is answered 0; of one that is not known (the source was opened anew since) -ESTALE, and
+ * so is a staged request of a batch whose beginning was lost so: it is staged again from its start, under a new number.
+ */
+#define BACKEND_STAGED		(1u << 5)
+
 /* region.c's: it was given to a second backend, since the first one was dead. */
-#define BACKEND_AGAIN		(1u << 4)
+#define BACKEND_AGAIN		(1u << 6)
+
+/* What a PUBLISH has changed: for who has to forget what he knows of it. */
+struct backend_published {
+	uint64_t offset, length;	/* one range that covers all; resized: to the end, however far that was */
+	uint64_t size;			/* of the source, if resized; else it is at least so much */
+	bool resized;
+};
 
 #define BACKEND_REQ_PRIVATE 256
 
@@ -125,6 +146,9 @@ struct backend_req {
 	uint64_t offset;
 	uint64_t length;
 	uint64_t arg;
+	uint64_t batch;		/* BACKEND_STAGED and PUBLISH: which one; random, never 0 */
+	bool first;		/* BACKEND_STAGED: it begins the batch, and was answered before the others are submitted */
+	struct backend_published published;	/* out, of PUBLISH; where it fails it may have been done nevertheless */
 	void *data;
 	uint32_t attach_gen;	/* of the helper that carries it, for FENCE_GENERATION */
 	uint64_t epoch;
@@ -139,6 +163,7 @@ struct backend_req {
 	struct list list;
 	struct loop_task task;	/* to move it between threads */
 	int error;
+	bool entered;		/* journal-gate.c's: it counts as being at the source */
 	_Alignas(16) uint8_t private[BACKEND_REQ_PRIVATE];
 };
 
@@ -159,6 +184,7 @@ struct backend_open {
 	struct loop *loop;	/* home */
 	const char *instance;	/* the instance's name */
 	const char *run_dir;	/* /run/regionfs/NAME */
+	const char *state_dir;	/* /var/lib/regionfs/NAME; NULL: none */
 	const char *credentials;	/* directory of named credentials */
 	uint64_t instance_id;
 	uint64_t region;	/* 0: none, as for a leecher's source */
@@ -172,7 +198,16 @@ struct backend_open {
 	/* called on home, with a backend that is open, or an error and why */
 	void (*done)(struct backend_open *open, struct backend *backend, int error);
 	char why[256];
+	/* backend.c's */
+	int error;
+	bool replaying;		/* who wants to read has found a batch that has to be done first: opened to write, it will be closed and opened again */
+	bool replayed_it;
+	uint32_t readers_patience_ms;
+	uint64_t replay_until;	/* loop_now_ns(): so long who has the source may still do it */
+	struct backend_published replayed;
 };
+
+#define BACKEND_IDENTITY 4
 
 struct backend_ops {
 	const char *scheme;	/* further schemes of the same kind have a line of their own in the table */
@@ -190,6 +225,24 @@ struct backend_ops {
 	char *(*child)(const struct uri *base, const char *name);
 	/* Optional; the source names no bytes by itself ("memory:64M"), so that child() is asked also for a region that is added. */
 	bool (*generic)(const struct uri *uri);
+	/*
+	 * Optional; where the journal of an open backend is (journal.h), which then takes staged requests and PUBLISH: the backend itself never
+	 * sees them. In the pool; malloc'ed, NULL: it can't have one.
+	 */
+	char *(*journal)(const struct backend *backend);
+	/*
+	 * Optional, with journal; in the pool: room for what will be written there, though nothing changes that can be seen. A source that can't
+	 * tell says 0.
+	 */
+	int (*reserve)(const struct backend *backend, uint64_t offset, uint64_t length);
+	/*
+	 * With journal; in the pool: what tells this source from another one that has come in its place, also after a reboot. Of devices that
+	 * can't be told, there is no journal.
+	 */
+	int (*identity)(const struct backend *backend, uint64_t identity[BACKEND_IDENTITY]);
+	/* Optional, with journal; in the pool: how many bytes of room a WRITE there would take, of the file system that the journal is on. */
+	uint64_t (*missing)(const struct backend *backend, uint64_t offset, uint64_t length);
+	bool one_file;		/* how long a source can be is how long a file beside it can be */
 };
 
 struct backend {
@@ -198,7 +251,15 @@ struct backend {
 	struct loop *loop;
 	struct backend_caps caps;	/* set before backend_opened(); then only caps.size changes: see backend_size() */
 	struct backend_open *open;	/* until opened */
+	struct journal *journal;	/* NULL: it has none */
+	/*
+	 * What a batch that was decided earlier has changed when it was opened; length 0: nothing. replayed_before: it was done by the earlier one, who
+	 * may have died before anybody heard of it; the size is the source's.
+	 */
+	struct backend_published replayed;
+	bool replayed_before;
 	atomic_bool dead;		/* set before it fails a request: it will do no better, but another one, opened now, may */
+	atomic_bool lost;		/* and what was answered before, and not synced, is gone: who asks for a SYNC has to hear that */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	char *why;			/* the last error's sentence, or NULL; guarded */
@@ -221,8 +282,11 @@ bool backend_local(const char *source);
 /* Was it made by backend_child()? */
 bool backend_owned(const char *source);
 
+#define BACKEND_PUBLISH_MAX (256ULL << 20)
+
 /* open has uri and the rest filled in; done is called always, maybe from within. */
 void backend_open(struct backend_open *open);
+/* In the thread of req->loop. */
 void backend_submit(struct backend *backend, struct backend_req *req);
 /* On home. Frees the backend, then calls closed. */
 void backend_close(struct backend *backend, void (*closed)(void *arg), void *arg);
@@ -258,6 +322,8 @@ void backend_opened(struct backend *backend, int error);
 void backend_closed(struct backend *backend);
 /* The request is done: calls back on its loop; from any thread. */
 void backend_done(struct backend_req *req, int error);
+/* journal*.c's: past the journal. */
+void backend_submit_source(struct backend *backend, struct backend_req *req);
 /* Notes a sentence about an error for people, and returns error. Any thread. */
 int backend_error(struct backend *backend, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

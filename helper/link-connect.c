@@ -82,6 +82,8 @@ static void hello_done(struct link_req *req, int error)
 	link->ping_ms = reply.ping_ms < 200 ? 200 : reply.ping_ms;
 	link->session->features = reply.features;
 	memcpy(link->session->server, reply.name, sizeof(reply.name));
+	memcpy(link->server_id, reply.server, sizeof(link->server_id));
+	session_server(link->session, reply.server);
 }
 
 static void auth_done(struct link_req *req, int error)
@@ -116,6 +118,10 @@ static void open_done(struct link_req *req, int error)
 		conn_bulk(link->conn);
 	loop_timer_set(link->session->config.loop, &link->timer, link->ping_ms);
 	session_link_up(link->session, link);
+	if (!(link->session->features & WIRE_FEAT_PUBLISH))
+		link_fail_batches(link);
+	if (link->session->lost)
+		link_fail_syncs(link);
 	link_pump(link);
 }
 
@@ -243,6 +249,12 @@ static void link_ping(struct link *link)
 	req->done = ping_done;
 	link->pinging = true;
 	link_send_req(link, req);
+}
+
+void link_measure(struct link *link)
+{
+	if (link->state == LINK_UP && link->conn && !link->pinging)
+		link_ping(link);
 }
 
 static void link_alive(struct link *link)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* link: requests and replies of one connection. How it connects is in link-connect.c. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "link-internal.h"
@@ -69,18 +70,25 @@ void link_send_req(struct link *link, struct link_req *req)
 	if (!req->handshake) {
 		link->in_flight += req->weight;
 		if (link->slot)
-			link->session->bulk_in_flight += req->weight;
+			session_sent(link->session, req->weight);
 	}
 	conn_send(link->conn, frame);
 }
 
+/* A program waits for it. */
+static bool is_urgent(const struct link_req *req)
+{
+	return req->type == WIRE_READ && req->flags & WIRE_F_DEMAND;
+}
+
 static bool may_send(struct link *link, const struct link_req *req)
 {
-	if (link->nr_unanswered >= link->max_requests)
+	/* what is not urgent leaves some of them */
+	if (link->nr_unanswered >= link->max_requests - (is_urgent(req) ? 0 : link->max_requests / 8))
 		return false;
 	if (req->type == WIRE_WRITE && link->credit < req->data_len)
 		return false;
-	return !link->slot || session_room(link->session, req->weight);
+	return !link->slot || is_urgent(req) || session_room(link->session, req->weight);
 }
 
 void link_pump(struct link *link)
@@ -95,6 +103,18 @@ void link_pump(struct link *link)
 	}
 }
 
+/* Also on a bulk link, where the long ones go, and on the demand link, where a SYNC may be long: what is urgent overtakes all that waits. */
+static void enqueue(struct link *link, struct link_req *req)
+{
+	struct list *at = link->waiting.next;
+
+	if (!is_urgent(req))
+		at = &link->waiting;
+	while (at != &link->waiting && is_urgent(list_entry(at, struct link_req, list)))
+		at = at->next;
+	list_add(at, &req->list);
+}
+
 void link_submit(struct link *link, struct link_req *req)
 {
 	req->link = link;
@@ -105,7 +125,7 @@ void link_submit(struct link *link, struct link_req *req)
 	req->weight = req->type == WIRE_READ ? req->into_len : req->data_len;
 	link->load += req->weight;
 	list_init(&req->list);
-	list_add(&link->waiting, &req->list);
+	enqueue(link, req);
 	link_pump(link);
 }
 
@@ -140,8 +160,11 @@ static int take_body(struct link_req *req, const struct wire_head *head, const u
 {
 	if (head->flags & WIRE_F_ZERO)
 		return len || req->type != WIRE_READ ? -EPROTO : 0;
-	if (len > req->into_len || (req->type == WIRE_READ && len != req->into_len))
+	if (req->type == WIRE_READ && len != req->into_len)
 		return -EPROTO;
+	/* what a later version has more to say */
+	if (len > req->into_len)
+		len = req->into_len;
 	if (len)
 		memcpy(req->into, body, len);
 	req->got = (uint32_t)len;
@@ -204,13 +227,30 @@ static void link_conn_ended(struct conn *conn, int error, const char *why)
 	link_lost(link, error ? error : -ECONNRESET, why);
 }
 
+/* Not what is staged: without its PUBLISH it comes to nothing. */
 static bool may_land_late(const struct link_req *req)
 {
-	return req->sent && (req->type == WIRE_WRITE || req->type == WIRE_DISCARD || req->type == WIRE_RESIZE);
+	return req->sent && !(req->flags & WIRE_F_STAGED) && (req->type == WIRE_WRITE || req->type == WIRE_DISCARD || req->type == WIRE_RESIZE ||
+			     req->type == WIRE_PUBLISH);
+}
+
+static bool is_any(const struct link_req *req)
+{
+	return true;
+}
+
+static bool is_harmless(const struct link_req *req)
+{
+	return !may_land_late(req);
+}
+
+static bool is_of_batch(const struct link_req *req)
+{
+	return req->flags & WIRE_F_STAGED || req->type == WIRE_PUBLISH;
 }
 
 /* Those on the wire come back when the connection has ended; here are the others. */
-static void fail_waiting(struct link *link, int error, bool all)
+static void fail_waiting(struct link *link, int error, bool (*which)(const struct link_req *req))
 {
 	struct list waiting, *entry;
 
@@ -219,7 +259,7 @@ static void fail_waiting(struct link *link, int error, bool all)
 	while ((entry = list_pop(&waiting))) {
 		struct link_req *req = list_entry(entry, struct link_req, list);
 
-		if (all || !may_land_late(req))
+		if (which(req))
 			req_finish(req, error);
 		else
 			list_add(&link->waiting, &req->list);
@@ -228,12 +268,28 @@ static void fail_waiting(struct link *link, int error, bool all)
 
 void link_fail_all(struct link *link, int error)
 {
-	fail_waiting(link, error, true);
+	fail_waiting(link, error, is_any);
 }
 
 void link_fail_harmless(struct link *link, int error)
 {
-	fail_waiting(link, error, false);
+	fail_waiting(link, error, is_harmless);
+}
+
+static bool is_sync(const struct link_req *req)
+{
+	return req->type == WIRE_SYNC;
+}
+
+void link_fail_syncs(struct link *link)
+{
+	snprintf(link->why, sizeof(link->why), "the server was booted, or replaced, before it had synced all that was written");
+	fail_waiting(link, -EIO, is_sync);
+}
+
+void link_fail_batches(struct link *link)
+{
+	fail_waiting(link, -ESTALE, is_of_batch);
 }
 
 const struct conn_ops link_conn_ops = {

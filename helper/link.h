@@ -27,7 +27,7 @@ struct link_req {
 	uint8_t flags;
 	uint32_t generation;
 	uint64_t epoch;
-	uint8_t body[WIRE_RANGE_SIZE];	/* small bodies; a WRITE's range */
+	uint8_t body[WIRE_RANGE_SIZE + WIRE_BATCH_SIZE];	/* small bodies; a WRITE's range */
 	uint32_t body_len;
 	const void *data;		/* what follows body */
 	uint32_t data_len;
@@ -76,6 +76,7 @@ struct link {
 	uint64_t in_flight;		/* of these, sent and unanswered */
 	uint64_t next_id;
 	uint32_t incarnation;
+	uint8_t server_id[16];		/* of the connection's other side */
 	uint32_t ping_ms;
 	uint32_t backoff_ms;
 	uint64_t down_since;		/* loop_now_ns(); 0 while up */
@@ -96,10 +97,16 @@ void link_stop(struct link *link, int error);
 void link_submit(struct link *link, struct link_req *req);
 /* Sends what the limits allow now. */
 void link_pump(struct link *link);
+/* Has it measure its round trip: ends with session_rtt() on the demand link. */
+void link_measure(struct link *link);
 /* Everything that waits or is unanswered fails with error. */
 void link_fail_all(struct link *link, int error);
+/* SYNCs that wait fail with -EIO: what they are about is lost. */
+void link_fail_syncs(struct link *link);
+/* What waits and is of a batch fails with -ESTALE: this server doesn't know of batches, and would take offence. */
+void link_fail_batches(struct link *link);
 /*
- * What waits fails, but for WRITE, DISCARD and RESIZE that were sent once: the server may still have them, and would
+ * What waits fails, but for WRITE, DISCARD and RESIZE, not staged, and PUBLISH, that were sent once: the server may still have them, and would
  * do them after what follows.
  */
 void link_fail_harmless(struct link *link, int error);

@@ -19,14 +19,17 @@
 #define LISTENER_STRANGERS	16u
 /* Bytes that all requests of a listener may hold; who would take more waits. */
 #define LISTENER_MEMORY		(64u << 20)
+/* On top of it, for demand connections alone: bulk that holds all the rest must not stand in their way. */
+#define LISTENER_RESERVE	(4u << 20)
 
 struct export;
 
 struct server {
 	struct loop *loop;
 	struct list listeners;
-	uint8_t id[16];
+	uint8_t id[16];		/* another one after a reboot */
 	char name[256];		/* this host, as peers are told */
+	uint64_t features;	/* WIRE_FEAT_* that it has */
 };
 
 struct listener_options {
@@ -74,7 +77,7 @@ struct export *listener_export(struct listener *listener, const char *region);
 /* ---- for service.c ---- */
 
 /* Takes memory for a request; false: the service is told by service_fed() when there is some. */
-bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes);
+bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes, bool urgent);
 void listener_give(struct listener *listener, uint32_t bytes);
 /* One who was a stranger is none any more: there is room for the next. */
 void listener_known(struct listener *listener);

@@ -115,6 +115,17 @@ void serve_fail(struct serve_req *req, int error, const char *fmt, ...)
 
 /* ---- bytes ---- */
 
+static void answer_published(struct serve_req *req)
+{
+	const struct backend_published *published = &req->backend.published;
+	struct wire_published reply = {
+		.offset = published->offset, .length = published->length, .size = published->size,
+		.resized = published->resized,
+	};
+
+	serve_shape(req, WIRE_S_PUBLISHED, &reply);
+}
+
 static void backend_answered(struct backend_req *backend, int error)
 {
 	struct serve_req *req = container_of(backend, struct serve_req, backend);
@@ -124,6 +135,8 @@ static void backend_answered(struct backend_req *backend, int error)
 
 	if (error) {
 		serve_fail(req, error, "%s: %s", session->export->name, strerror(-error));
+	} else if (backend->op == BACKEND_PUBLISH) {
+		answer_published(req);
 	} else if (backend->op != BACKEND_READ) {
 		serve_reply(req, 0, NULL, 0);
 	} else {
@@ -138,6 +151,11 @@ static void backend_answered(struct backend_req *backend, int error)
 
 static const uint8_t zeroes[WIRE_DATA_BULK];
 
+static bool is_staged(const struct serve_req *req)
+{
+	return req->head.flags & WIRE_F_STAGED;
+}
+
 static void serve_backend(struct serve_req *req, enum backend_op op)
 {
 	struct backend_req *backend = &req->backend;
@@ -147,6 +165,9 @@ static void serve_backend(struct serve_req *req, enum backend_op op)
 	backend->flags = req->head.flags & WIRE_F_DEMAND ? BACKEND_DEMAND : service->slot ? BACKEND_BULK : 0;
 	if (op == BACKEND_READ)
 		backend->flags |= BACKEND_ZERO_NULL;
+	if (is_staged(req))
+		backend->flags |= BACKEND_STAGED;
+	backend->first = req->head.flags & WIRE_F_FIRST;
 	backend->offset = req->range.offset;
 	backend->length = req->range.length;
 	/* a WRITE without bytes is one of zeroes */
@@ -164,7 +185,7 @@ static int serve_buffer(struct serve_req *req, uint32_t bytes)
 {
 	struct service *service = req->service;
 
-	if (!listener_take(service->listener, &service->hungry, bytes)) {
+	if (!listener_take(service->listener, &service->hungry, bytes, !service->slot)) {
 		service->stalled = req;
 		if (service->conn)
 			conn_pause(service->conn);
@@ -200,13 +221,15 @@ static int take_credit(struct serve_req *req, size_t len)
 	return 0;
 }
 
-/* As a hole, unless they make the region longer, which a hole doesn't. */
+/* As a hole, unless they make the region longer, which a hole doesn't. Whether a staged one does, nobody knows yet. */
 static void serve_zeroes(struct serve_req *req)
 {
 	struct wire_info info;
+	bool longer;
 
 	export_info(req->service->session->export, &info);
-	serve_backend(req, req->range.offset + req->range.length > info.size ? BACKEND_WRITE : BACKEND_DISCARD);
+	longer = is_staged(req) || req->range.offset + req->range.length > info.size;
+	serve_backend(req, longer ? BACKEND_WRITE : BACKEND_DISCARD);
 }
 
 /* The bytes were paid for with credit, so there is memory for them: a WRITE never stalls. */
@@ -244,9 +267,43 @@ static int take_range(struct serve_req *req, const uint8_t *body, size_t len, bo
 	return data && range->length > max ? -EINVAL : 0;
 }
 
-static bool changes_bytes(uint8_t type)
+static bool may_be_staged(uint8_t type)
 {
 	return type == WIRE_WRITE || type == WIRE_DISCARD || type == WIRE_RESIZE;
+}
+
+static bool changes_bytes(uint8_t type)
+{
+	return may_be_staged(type) || type == WIRE_PUBLISH;
+}
+
+/* How many bytes stand before those of a WRITE. */
+static size_t before_data(const struct serve_req *req)
+{
+	return WIRE_RANGE_SIZE + (is_staged(req) ? WIRE_BATCH_SIZE : 0);
+}
+
+/* Which batch, where it is of one; used: what comes before that. */
+static int take_batch(struct serve_req *req, const uint8_t *body, size_t len, size_t used)
+{
+	struct wire_batch batch = { .batch = 0 };
+
+	if (!is_staged(req) && req->head.type != WIRE_PUBLISH)
+		return 0;
+	if (len < used || wire_decode(WIRE_S_BATCH, body + used, len - used, &batch) < 0)
+		return -EPROTO;
+	req->backend.batch = batch.batch;
+	return batch.batch ? 0 : -EINVAL;
+}
+
+/* A WRITE's bytes were paid for nevertheless. */
+static int refuse_range(struct serve_req *req, int error, size_t len)
+{
+	size_t data = req->head.type == WIRE_WRITE && len > before_data(req) ? len - before_data(req) : 0;
+	int ret = take_credit(req, data);
+
+	serve_fail(req, error, "a range that cannot be");
+	return error == -EPROTO ? error : ret;
 }
 
 static int take_bytes(struct serve_req *req, const uint8_t *body, size_t len)
@@ -254,12 +311,12 @@ static int take_bytes(struct serve_req *req, const uint8_t *body, size_t len)
 	uint8_t type = req->head.type;
 	int ret = take_range(req, body, len, type != WIRE_DISCARD);
 
-	if (ret) {
-		serve_fail(req, ret, "a range that cannot be");
-		return ret == -EPROTO ? ret : 0;
-	}
+	if (!ret)
+		ret = take_batch(req, body, len, WIRE_RANGE_SIZE);
+	if (ret)
+		return refuse_range(req, ret, len);
 	if (type == WIRE_WRITE)
-		return serve_write(req, body + WIRE_RANGE_SIZE, len - WIRE_RANGE_SIZE);
+		return serve_write(req, body + before_data(req), len - before_data(req));
 	if (type == WIRE_READ)
 		serve_read(req);
 	else
@@ -272,7 +329,7 @@ static int take_resize(struct serve_req *req, const uint8_t *body, size_t len)
 	struct wire_resize resize;
 
 	if (wire_decode(WIRE_S_RESIZE, body, len, &resize) < 0 || resize.size > INT64_MAX ||
-	    resize.low > resize.size) {
+	    resize.low > resize.size || take_batch(req, body, len, WIRE_RANGE_SIZE)) {
 		serve_fail(req, -EPROTO, "a size that cannot be");
 		return -EPROTO;
 	}
@@ -280,6 +337,17 @@ static int take_resize(struct serve_req *req, const uint8_t *body, size_t len)
 	req->backend.arg = resize.low;
 	serve_backend(req, BACKEND_RESIZE);
 	return 0;
+}
+
+static int take_publish(struct serve_req *req, const uint8_t *body, size_t len)
+{
+	int ret = take_batch(req, body, len, 0);
+
+	if (ret)
+		serve_fail(req, ret, "a batch that cannot be");
+	else
+		serve_backend(req, BACKEND_PUBLISH);
+	return ret == -EPROTO ? ret : 0;
 }
 
 static void take_info(struct serve_req *req)
@@ -310,12 +378,21 @@ static void take_migration(struct serve_req *req, const uint8_t *body, size_t le
 
 static int refuse_change(struct serve_req *req, int error, size_t len)
 {
-	size_t data = req->head.type == WIRE_WRITE && len > WIRE_RANGE_SIZE ? len - WIRE_RANGE_SIZE : 0;
+	size_t data = req->head.type == WIRE_WRITE && len > before_data(req) ? len - before_data(req) : 0;
 	int ret = take_credit(req, data);
 
 	serve_fail(req, error, error == -ESTALE ? "a newer owner or helper writes this region" :
 		   "this session may only read");
 	return ret;
+}
+
+static bool is_agreed(const struct service *service, const struct wire_head *head)
+{
+	bool staged = head->flags & (WIRE_F_STAGED | WIRE_F_FIRST);
+
+	if (staged && !may_be_staged(head->type))
+		return false;
+	return service->hello.features & WIRE_FEAT_PUBLISH || (!staged && head->type != WIRE_PUBLISH);
 }
 
 int serve_frame(struct service *service, const struct wire_head *head, const uint8_t *body,
@@ -326,6 +403,10 @@ int serve_frame(struct service *service, const struct wire_head *head, const uin
 
 	if (!req)
 		return -ENOMEM;
+	if (!is_agreed(service, head)) {
+		serve_fail(req, -EPROTO, "%s cannot be staged", wire_type_name(head->type));
+		return -EPROTO;
+	}
 	ret = changes_bytes(head->type) ? export_fence(service->session, head) : 0;
 	if (ret)
 		return refuse_change(req, ret, len);
@@ -336,6 +417,8 @@ int serve_frame(struct service *service, const struct wire_head *head, const uin
 		return take_bytes(req, body, len);
 	case WIRE_RESIZE:
 		return take_resize(req, body, len);
+	case WIRE_PUBLISH:
+		return take_publish(req, body, len);
 	case WIRE_SYNC:
 		serve_backend(req, BACKEND_SYNC);
 		return 0;

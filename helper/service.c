@@ -85,7 +85,7 @@ static void fill_hello_reply(const struct service *service, struct wire_hello_re
 
 	memset(reply, 0, sizeof(*reply));
 	reply->version = WIRE_VERSION;
-	reply->features = service->hello.features & WIRE_FEAT_ALL;
+	reply->features = service->hello.features;
 	reply->max_data = WIRE_DATA_BULK;
 	reply->max_requests = SERVICE_REQUESTS;
 	reply->ping_ms = SERVICE_PING_MS;
@@ -108,6 +108,7 @@ static int take_hello(struct service *service, struct serve_req *req, const uint
 		return 0;
 	}
 	service->state = SERVICE_HELLO;
+	hello->features &= service->listener->server->features;
 	fill_hello_reply(service, &reply);
 	serve_shape(req, WIRE_S_HELLO_REPLY, &reply);
 	return 0;

@@ -43,7 +43,7 @@ struct service {
 	struct conn *conn;		/* NULL: ended */
 	enum service_state state;
 	struct loop_timer timer;
-	struct wire_hello hello;
+	struct wire_hello hello;	/* features: that both sides have */
 	/* of OPEN */
 	struct export_session *session;
 	uint8_t slot;

@@ -14,6 +14,12 @@
 #define WINDOW_START	(4u << 20)
 /* Bulk gives way when the demand connection's round trip is over 5/4 of its best, and this much. */
 #define RTT_SLACK_NS	2000000u
+/* A single late answer says little: the best one rises by an eighth, and this. */
+#define RTT_STEP_NS	50000u
+/* While bulk is under way the round trip is looked at so often. */
+#define RTT_EVERY_NS	200000000u
+/* The shortest that a long request is cut into. */
+#define PIECE_MIN	(32u << 10)
 
 /* ---- how much bulk may be on its way ---- */
 
@@ -25,30 +31,58 @@ bool session_room(struct session *session, uint32_t bytes)
 	return false;
 }
 
+void session_sent(struct session *session, uint32_t bytes)
+{
+	session->bulk_in_flight += bytes;
+	if (session->bulk_in_flight > session->peak)
+		session->peak = session->bulk_in_flight;
+}
+
 void session_answered(struct session *session, struct link *link, uint32_t bytes)
 {
 	if (!link->slot)
 		return;
 	session->bulk_in_flight -= bytes;
+	if (loop_now_ns() - session->rtt_at > RTT_EVERY_NS)
+		link_measure(&session->links[0]);
 	for (unsigned int i = 1; i < session->nr_links; i++)
 		if (&session->links[i] != link && !list_empty(&session->links[i].waiting))
 			link_pump(&session->links[i]);
 }
 
-void session_rtt(struct session *session, uint64_t ns)
+/*
+ * The best one is what the path takes by itself. When the path gets longer that shows where next to no bulk is in its way, and
+ * only there: of a path that always has a queue the best would else rise with it, and the queue with the best.
+ */
+static void note_best(struct session *session, uint64_t ns)
 {
-	uint64_t window = session->window;
+	uint64_t step = session->rtt_min / 8 + RTT_STEP_NS;
 
-	session->rtt = ns;
 	if (!session->rtt_min || ns < session->rtt_min)
 		session->rtt_min = ns;
-	if (ns > session->rtt_min + session->rtt_min / 4 + RTT_SLACK_NS)
-		window = window * 3 / 4;
-	else if (session->window_full)
+	else if (session->peak <= SESSION_WINDOW_MIN)
+		session->rtt_min += (ns - session->rtt_min) / 8 < step ? (ns - session->rtt_min) / 8 : step;
+}
+
+void session_rtt(struct session *session, uint64_t ns)
+{
+	uint64_t window = session->window, most;
+
+	note_best(session, ns);
+	most = session->rtt_min + session->rtt_min / 4 + RTT_SLACK_NS;
+	/* So much less that the queue goes; by half at most, since the other side may just have been busy. */
+	if (ns > most && session->peak > SESSION_WINDOW_MIN) {
+		uint64_t fits = (uint64_t)((double)session->peak * (double)most / (double)ns);
+
+		if (fits < window)
+			window = fits > window / 2 ? fits : window / 2;
+	} else if (ns <= most && session->window_full) {
 		window = window * 3 / 2;
+	}
+	session->rtt = ns;
+	session->rtt_at = loop_now_ns();
 	session->window_full = false;
-	/* The best one known ages, or a path that got longer would starve bulk for ever. */
-	session->rtt_min += session->rtt_min / 256;
+	session->peak = session->bulk_in_flight;
 	session->window = window < SESSION_WINDOW_MIN ? SESSION_WINDOW_MIN :
 			  window > SESSION_WINDOW_MAX ? SESSION_WINDOW_MAX : window;
 }
@@ -89,11 +123,34 @@ void session_bulk(struct session *session, struct link_req *req)
 	submit(best, req);
 }
 
+/* Where little may be under way, pieces are short, or a single one would be more than the window. */
 uint32_t session_max_data(const struct session *session, bool bulk)
 {
 	const struct link *link = &session->links[bulk && session->nr_links > 1];
+	uint32_t most = link->max_data;
 
-	return link->max_data;
+	while (bulk && most > PIECE_MIN && most > session->window / 4)
+		most /= 2;
+	return most;
+}
+
+/* ---- what the server has promised ---- */
+
+void session_server(struct session *session, const uint8_t id[16])
+{
+	static const uint8_t none[16];
+
+	if (memcmp(session->server_id, none, 16) && memcmp(session->server_id, id, 16) && session->changes != session->synced)
+		session->lost = true;
+	memcpy(session->server_id, id, 16);
+}
+
+void session_changed(struct session *session, const struct link *link)
+{
+	session->changes++;
+	/* by the old one, though another link has seen the new one already */
+	if (memcmp(link->server_id, session->server_id, 16))
+		session->lost = true;
 }
 
 /* ---- links come and go ---- */
@@ -102,6 +159,12 @@ static void session_settle(struct session *session);
 
 void session_link_up(struct session *session, struct link *link)
 {
+	/* Another connection may go another way; but a sample among bulk would be taken for what the path takes by itself. */
+	if (!link->slot) {
+		if (session->bulk_in_flight <= SESSION_WINDOW_MIN)
+			session->rtt_min = 0;
+		link_measure(link);
+	}
 	if (session->is_open || link->slot || session->closing)
 		return;
 	session->is_open = true;

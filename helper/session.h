@@ -17,7 +17,7 @@
 #include "wire.h"
 
 #define SESSION_BULK_DEFAULT	2u
-#define SESSION_WINDOW_MIN	(1u << 20)
+#define SESSION_WINDOW_MIN	(128u << 10)
 #define SESSION_WINDOW_MAX	(32u << 20)
 
 struct session_config {
@@ -47,10 +47,15 @@ struct session {
 	struct wire_info info;		/* as OPEN last told */
 	uint64_t features;
 	char server[WIRE_NAME_MAX + 1];
+	/* What is not synced is lost when the server's host was booted in between, or another one has taken over: its id is another one then. */
+	uint8_t server_id[16];		/* the newest; all 0: none yet */
+	uint64_t changes, synced;	/* answered so far; of these, known to be durable */
+	bool lost;
 	uint64_t window;		/* bytes that bulk may have in flight */
 	uint64_t bulk_in_flight;
 	bool window_full;		/* it was the limit since the last sample */
-	uint64_t rtt, rtt_min;		/* ns, of the demand connection */
+	uint64_t peak;			/* the most that bulk had in flight since the last sample */
+	uint64_t rtt, rtt_min, rtt_at;	/* ns, of the demand connection; the last sample, the best, when the last was */
 	struct loop_timer tick;
 	uint64_t opening_until;
 	bool is_open, closing;
@@ -73,11 +78,15 @@ void session_close(struct session *session, void (*closed)(struct session *sessi
 void session_urgent(struct session *session, struct link_req *req);
 /* On the bulk connection that has least to do. */
 void session_bulk(struct session *session, struct link_req *req);
-/* The longest READ or WRITE of either kind. */
+/* The longest READ or WRITE of either kind now. */
 uint32_t session_max_data(const struct session *session, bool bulk);
 
 /* ---- for link.c ---- */
 
+/* Who is there, as each HELLO says. */
+void session_server(struct session *session, const uint8_t id[16]);
+/* A change was answered on this link. */
+void session_changed(struct session *session, const struct link *link);
 void session_link_up(struct session *session, struct link *link);
 /* The other side has said no, or has not been there. true: the link shall try again. */
 bool session_link_down(struct session *session, struct link *link, int error, const char *why,
@@ -86,6 +95,7 @@ void session_link_ended(struct session *session, struct link *link);
 void session_rtt(struct session *session, uint64_t ns);
 /* May a request of so many bytes be sent on a bulk link now? */
 bool session_room(struct session *session, uint32_t bytes);
+void session_sent(struct session *session, uint32_t bytes);
 void session_answered(struct session *session, struct link *link, uint32_t bytes);
 
 #endif

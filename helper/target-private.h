@@ -38,6 +38,7 @@ struct shared {
 	struct region *region;
 	struct batch writeback, invalidate;
 	bool plain;
+	struct backend_published owed;	/* of a PUBLISH that failed, but may be done since: the next one tells the kernel of both */
 	/* target-size.c's */
 	uint64_t size;			/* the kernel's, as it has said in claim, or was told since */
 	struct list sizing;		/* steps; the first one is under way */

@@ -128,11 +128,53 @@ static void sized(struct size_step *step, int error)
 	invalidate(req);
 }
 
+/* Both, as if they were one. */
+static void published_add(struct backend_published *all, const struct backend_published *more)
+{
+	uint64_t from, end;
+
+	if (!more->length)
+		return;
+	if (!all->length) {
+		*all = *more;
+		return;
+	}
+	from = all->offset < more->offset ? all->offset : more->offset;
+	end = all->offset + all->length > more->offset + more->length ? all->offset + all->length : more->offset + more->length;
+	all->offset = from;
+	all->length = end - from;
+	if (more->resized || more->size > all->size)
+		all->size = more->size;
+	all->resized |= more->resized;
+}
+
+/* The kernel hears of all that the batch has changed. */
+static void published(struct shared_req *req, int error)
+{
+	struct backend_published *owed = &req->shared->owed;
+
+	req->outer->published = req->inner.published;
+	published_add(owed, &req->inner.published);
+	if (error) {
+		req_end(req, error);
+		return;
+	}
+	req->step.offset = owed->offset;
+	req->step.end = owed->resized ? 0 : owed->offset + owed->length;
+	req->size.exact = owed->resized;
+	req->size.size = owed->size;
+	req->size.then = sized;
+	memset(owed, 0, sizeof(*owed));
+	shared_size(req->shared, &req->size);
+}
+
 static void inner_done(struct backend_req *inner, int error)
 {
 	struct shared_req *req = container_of(inner, struct shared_req, inner);
 
-	if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC) {
+	if (inner->op == BACKEND_PUBLISH) {
+		published(req, error);
+	} else if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC || inner->flags & BACKEND_STAGED) {
 		req_end(req, error);
 	} else if (inner->op == BACKEND_DISCARD) {
 		invalidate(req);
@@ -171,6 +213,8 @@ static void fill_req(struct shared_req *req, struct shared *shared, struct backe
 	inner->length = outer->length;
 	inner->arg = outer->arg;
 	inner->data = outer->data;
+	inner->batch = outer->batch;
+	inner->first = outer->first;
 	inner->attach_gen = shared->region->regiond->attach_gen;
 	inner->epoch = shared->region->info.epoch;
 	inner->loop = outer->loop;
@@ -218,6 +262,8 @@ static void shared_info(struct target *target, struct wire_info *info)
 		info->flags &= ~WIRE_INFO_RESIZE;
 	if (caps->read_only)
 		info->flags |= WIRE_INFO_READ_ONLY;
+	if (caps->publish)
+		info->flags |= WIRE_INFO_PUBLISH;
 }
 
 static void shared_close(struct target *target)

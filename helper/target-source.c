@@ -8,6 +8,8 @@
 struct source {
 	struct target target;
 	struct backend *backend;
+	struct backend_req drop;
+	bool dropping, closing;
 };
 
 static void source_submit(struct target *target, struct backend_req *req)
@@ -23,7 +25,7 @@ static void source_info(struct target *target, struct wire_info *info)
 	info->chunk = caps->chunk;
 	info->mode = 0600;
 	info->flags = WIRE_INFO_DISCARD | (caps->fixed_size ? 0 : WIRE_INFO_RESIZE) |
-		      (caps->read_only ? WIRE_INFO_READ_ONLY : 0);
+		      (caps->read_only ? WIRE_INFO_READ_ONLY : 0) | (caps->publish ? WIRE_INFO_PUBLISH : 0);
 }
 
 static void source_claim(struct target *target, void (*done)(void *arg, int error, const char *why),
@@ -37,16 +39,40 @@ static void source_claim(struct target *target, void (*done)(void *arg, int erro
 		done(arg, 0, "");
 }
 
+static void source_free(struct source *source)
+{
+	backend_close(source->backend, NULL, NULL);
+	free(source);
+}
+
+static void source_dropped(struct backend_req *req, int error)
+{
+	struct source *source = container_of(req, struct source, drop);
+
+	source->dropping = false;
+	if (source->closing)
+		source_free(source);
+}
+
+/* What its writer has staged, and not published, takes room. */
 static void source_release(struct target *target)
 {
+	struct source *source = container_of(target, struct source, target);
+
+	if (!source->backend->caps.publish || source->dropping)
+		return;
+	source->dropping = true;
+	source->drop = (struct backend_req){ .op = BACKEND_DROP, .loop = source->backend->loop, .done = source_dropped };
+	backend_submit(source->backend, &source->drop);
 }
 
 static void source_close(struct target *target)
 {
 	struct source *source = container_of(target, struct source, target);
 
-	backend_close(source->backend, NULL, NULL);
-	free(source);
+	source->closing = true;
+	if (!source->dropping)
+		source_free(source);
 }
 
 static const struct target_ops source_ops = {

@@ -24,7 +24,7 @@ struct target_ops {
 	 * there are local writers.
 	 */
 	void (*claim)(struct target *target, void (*done)(void *arg, int error, const char *why), void *arg);
-	/* It has ended. */
+	/* It has ended: what it has staged, and not published, is dropped. */
 	void (*release)(struct target *target);
 	/* No request is under way. Frees it, out of the loop maybe. */
 	void (*close)(struct target *target);

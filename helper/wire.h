@@ -16,11 +16,13 @@
 
 #define WIRE_HEAD_SIZE		32u
 #define WIRE_RANGE_SIZE		16u		/* offset, length: what stands before the bytes of a WRITE */
+#define WIRE_BATCH_SIZE		8u		/* what follows it in a staged one */
 #define WIRE_UNAUTH_MAX		4096u		/* longest frame before authorization, and of any small message */
 #define WIRE_DATA_DEMAND	(64u << 10)	/* most bytes of a READ or WRITE on the demand connection */
 #define WIRE_DATA_BULK		(256u << 10)	/* on a bulk connection */
-#define WIRE_FRAME_DEMAND	(WIRE_HEAD_SIZE + WIRE_RANGE_SIZE + WIRE_DATA_DEMAND)
-#define WIRE_FRAME_BULK		(WIRE_HEAD_SIZE + WIRE_RANGE_SIZE + WIRE_DATA_BULK)
+#define WIRE_BEFORE_DATA	(WIRE_HEAD_SIZE + WIRE_RANGE_SIZE + WIRE_BATCH_SIZE)
+#define WIRE_FRAME_DEMAND	(WIRE_BEFORE_DATA + WIRE_DATA_DEMAND)
+#define WIRE_FRAME_BULK		(WIRE_BEFORE_DATA + WIRE_DATA_BULK)
 
 #define WIRE_NAME_MAX		255u		/* a host's name for itself, a token */
 #define WIRE_REGION_MAX		1023u		/* a region's path in OPEN and LIST */
@@ -41,6 +43,7 @@ enum wire_type {
 	WIRE_LIST	= 10,
 	WIRE_PING	= 11,
 	WIRE_CLOSE	= 12,
+	WIRE_PUBLISH	= 13,
 	WIRE_TRACK	= 16,
 	WIRE_DIRTY	= 17,
 	WIRE_FINALIZE	= 18,
@@ -57,14 +60,17 @@ enum wire_type {
 #define WIRE_F_ZERO		(1u << 0)	/* READ reply, WRITE: the bytes are all zero and not sent */
 #define WIRE_F_DEMAND		(1u << 1)	/* READ: a program waits for it */
 #define WIRE_F_MORE		(1u << 2)	/* LIST, DIRTY, FINALIZE reply: ask again from where it ended */
-#define WIRE_F_ALL		0x07u
+#define WIRE_F_STAGED		(1u << 3)	/* WRITE, DISCARD, RESIZE: not to be seen before the PUBLISH of its batch */
+#define WIRE_F_FIRST		(1u << 4)	/* STAGED: it begins the batch */
+#define WIRE_F_ALL		0x1fu
 
 /* Features, in HELLO. */
 #define WIRE_FEAT_WRITE		(1ULL << 0)
 #define WIRE_FEAT_DISCARD	(1ULL << 1)
 #define WIRE_FEAT_RESIZE	(1ULL << 2)
 #define WIRE_FEAT_SEED		(1ULL << 3)
-#define WIRE_FEAT_ALL		0x0fULL
+#define WIRE_FEAT_PUBLISH	(1ULL << 4)	/* STAGED, FIRST and PUBLISH */
+#define WIRE_FEAT_ALL		0x1fULL
 
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */
@@ -76,6 +82,7 @@ enum wire_type {
 #define WIRE_INFO_SEEDING	(1u << 1)
 #define WIRE_INFO_DISCARD	(1u << 2)
 #define WIRE_INFO_RESIZE	(1u << 3)
+#define WIRE_INFO_PUBLISH	(1u << 4)
 
 enum wire_auth {
 	WIRE_AUTH_TRANSPORT	= 0,	/* what TLS proved, or that the transport is trusted, is all there is */
@@ -155,6 +162,19 @@ struct wire_resize {
 	uint64_t low;
 };
 
+/* PUBLISH; and after the range of a WRITE or DISCARD, or the sizes of a RESIZE, that is STAGED. */
+struct wire_batch {
+	uint64_t batch;
+};
+
+/* The reply to PUBLISH: struct backend_published. */
+struct wire_published {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t size;
+	uint8_t resized;
+};
+
 struct wire_list {
 	char after[WIRE_REGION_MAX + 1];
 };
@@ -224,6 +244,8 @@ enum wire_shape {
 	WIRE_S_INFO,
 	WIRE_S_RANGE,
 	WIRE_S_RESIZE,
+	WIRE_S_BATCH,
+	WIRE_S_PUBLISHED,
 	WIRE_S_LIST,
 	WIRE_S_LIST_ENTRY,
 	WIRE_S_TRACK,

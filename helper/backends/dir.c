@@ -12,8 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/dir.h"
+#include "backends/file-journal.h"
+#include "journal.h"
 
 #define PARTS 8
 #define ZEROES (64u << 10)
@@ -57,6 +60,10 @@ static struct dir *dir_of(struct backend *backend)
 
 static int dir_check(const struct uri *uri, char *why, size_t why_len)
 {
+	if (!uri->host && *uri->path == '/' && journal_is_name(uri->path)) {
+		snprintf(why, why_len, "%s: that is the name of a journal", uri->text);
+		return -EINVAL;
+	}
 	if (!uri->host && *uri->path == '/')
 		return 0;
 	snprintf(why, why_len, "%s: dir: is followed by an absolute path, as in dir:/srv/data", uri->text);
@@ -378,6 +385,39 @@ static void dir_do_task(struct loop_task *task)
 	dir_do(dir_of(req->backend), req);
 }
 
+/* What has no number for a name is no chunk's. */
+static char *dir_journal(const struct backend *backend)
+{
+	char *journal;
+
+	return asprintf(&journal, "%s/%s", backend->uri.path, DIR_JOURNAL) < 0 ? NULL : journal;
+}
+
+static uint64_t dir_missing(const struct backend *backend, uint64_t offset, uint64_t length)
+{
+	const struct dir *dir = container_of(backend, struct dir, backend);
+	uint64_t end = offset + length, missing = 0;
+
+	while (offset < end) {
+		uint64_t at = offset % dir->chunk, len = dir->chunk - at < end - offset ? dir->chunk - at : end - offset;
+		char name[32];
+		int fd;
+
+		dir_chunk_name(dir, offset / dir->chunk, name);
+		fd = openat(dir->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		missing += fd < 0 ? len : file_journal_missing(fd, at, len);
+		if (fd >= 0)
+			close(fd);
+		offset += len;
+	}
+	return missing;
+}
+
+static int dir_identity(const struct backend *backend, uint64_t identity[BACKEND_IDENTITY])
+{
+	return file_journal_identity(container_of(backend, struct dir, backend)->fd, identity);
+}
+
 static void dir_submit(struct backend *backend, struct backend_req *req)
 {
 	if (loop_current() == backend->loop) {
@@ -397,4 +437,7 @@ const struct backend_ops dir_backend = {
 	.open = dir_open,
 	.close = dir_close,
 	.submit = dir_submit,
+	.journal = dir_journal,
+	.identity = dir_identity,
+	.missing = dir_missing,
 };

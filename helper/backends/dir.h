@@ -13,6 +13,7 @@
 #define DIR_DIRTY_MAX	256		/* more, and SYNC is one syncfs */
 #define DIR_META	".regionfs"
 #define DIR_LOCK	".lock"
+#define DIR_JOURNAL	".journal"
 #define DIR_BUCKETS	256
 
 /* The SYNC that is under way, for all that came while the one before was; what it does is taken off the dir's list. */

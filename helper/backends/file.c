@@ -18,8 +18,10 @@
 #include <linux/fs.h>
 
 #include "backend.h"
+#include "backends/file-journal.h"
 #include "backends/lock.h"
 #include "dirs.h"
+#include "journal.h"
 
 #define DIRECT_ALIGN 4096u
 #define ZEROES (64u << 10)
@@ -52,6 +54,10 @@ static struct file *file_of(struct backend *backend)
 
 static int file_check(const struct uri *uri, char *why, size_t why_len)
 {
+	if (!uri->host && *uri->path == '/' && journal_is_name(uri->path)) {
+		snprintf(why, why_len, "%s: names that end in %s are those of journals", uri->text, JOURNAL_SUFFIX);
+		return -EINVAL;
+	}
 	if (!uri->host && *uri->path == '/')
 		return 0;
 	snprintf(why, why_len, "%s: file: is followed by an absolute path, as in file:/srv/data", uri->text);
@@ -262,6 +268,32 @@ static void file_close(struct backend *backend)
 	backend_closed(backend);
 }
 
+static char *file_journal(const struct backend *backend)
+{
+	const struct file *file = container_of(backend, struct file, backend);
+
+	return file_journal_path(backend, file->fd, file->block_device);
+}
+
+static int file_identity(const struct backend *backend, uint64_t identity[BACKEND_IDENTITY])
+{
+	return file_journal_identity(container_of(backend, struct file, backend)->fd, identity);
+}
+
+static uint64_t file_missing(const struct backend *backend, uint64_t offset, uint64_t length)
+{
+	const struct file *file = container_of(backend, struct file, backend);
+
+	return file->block_device ? 0 : file_journal_missing(file->fd, offset, length);
+}
+
+static int file_reserve(const struct backend *backend, uint64_t offset, uint64_t length)
+{
+	const struct file *file = container_of(backend, struct file, backend);
+
+	return file->block_device ? 0 : file_journal_reserve(file->fd, offset, length);
+}
+
 /* ---- READ, WRITE ---- */
 
 static void req_continue(struct backend_req *req);
@@ -419,11 +451,13 @@ static int resize_work(struct loop_work *work)
 {
 	struct backend_req *req = backend_req_of(container_of(work, struct file_req, work));
 	struct file *file = file_of(req->backend);
+	int err;
 
 	if (file->block_device)
 		return req->length == backend_size(req->backend) && req->arg == req->length ? 0 : -EOPNOTSUPP;
-	if (ftruncate(file->fd, (off_t)req->arg) || ftruncate(file->fd, (off_t)req->length))
-		return backend_error(req->backend, -errno, "%s: can't resize: %s", req->backend->uri.path, strerror(errno));
+	err = file_journal_resize(file->fd, req->arg, req->length);
+	if (err)
+		return backend_error(req->backend, err, "%s: can't resize: %s", req->backend->uri.path, strerror(-err));
 	backend_set_size(req->backend, req->length);
 	return 0;
 }
@@ -490,4 +524,9 @@ const struct backend_ops file_backend = {
 	.open = file_open,
 	.close = file_close,
 	.submit = file_submit,
+	.journal = file_journal,
+	.identity = file_identity,
+	.missing = file_missing,
+	.reserve = file_reserve,
+	.one_file = true,
 };

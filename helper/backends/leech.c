@@ -66,6 +66,7 @@ static void leech_opened(struct leech *leech)
 	struct backend_caps *caps = &leech->backend.caps;
 
 	*caps = leech->local->caps;
+	caps->publish = false;
 	caps->local_fd = -1;	/* some of its bytes are not in that file yet */
 	caps->size = chunkmap_size(leech->map);
 	caps->chunk = chunkmap_chunk(leech->map);

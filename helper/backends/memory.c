@@ -17,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <linux/magic.h>
 
 #include "backend.h"
+#include "backends/file-journal.h"
+#include "memory-dir.h"
 #include "pages.h"
 #include "units.h"
 
@@ -100,35 +101,6 @@ static char *memory_child(const struct uri *base, const char *name)
 
 /* ---- open, in the pool ---- */
 
-/*
- * A tmpfs of our own, since that of /run is small; the first helper mounts it, instance stop unmounts it. Where
- * that isn't allowed (tests) the directory is taken as it is; with any other failure it is not, as the next mount would hide it.
- */
-static int memory_mount(const char *dir)
-{
-	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
-	static atomic_bool mounted;
-	struct stat here, above;
-	char parent[4096];
-	int err = 0;
-
-	if (atomic_load(&mounted))
-		return 0;
-	if (mkdir(dir, 0700) && errno != EEXIST)
-		return -errno;
-	if (snprintf(parent, sizeof(parent), "%s/..", dir) >= (int)sizeof(parent))
-		return -ENAMETOOLONG;
-	pthread_mutex_lock(&one);
-	if (stat(dir, &here) || stat(parent, &above))
-		err = -errno;
-	else if (here.st_dev == above.st_dev && mount("regionfs-memory", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-						      "mode=0700,size=80%,nr_inodes=0") && errno != EPERM)
-		err = -errno;
-	pthread_mutex_unlock(&one);
-	atomic_store(&mounted, !err);
-	return err;
-}
-
 /* Which pages are there, of a file that an earlier helper has left. If that can't be told, READs copy. */
 static void memory_scan(struct memory *memory, uint64_t size)
 {
@@ -197,7 +169,7 @@ static int memory_work(struct loop_work *work)
 	if (snprintf(dir, sizeof(dir), "%s/memory", open->run_dir) >= (int)sizeof(dir) ||
 	    asprintf(&memory->path, "%s/%s", dir, name) < 0)
 		return -ENOMEM;
-	err = memory_mount(dir);
+	err = memory_dir_mount(dir);
 	if (!err)
 		err = memory_open_file(memory, open);
 	if (err == -ENOENT)
@@ -258,6 +230,33 @@ static void memory_close(struct backend *backend)
 {
 	memory_free(memory_of(backend));
 	backend_closed(backend);
+}
+
+/* No region's file has a name like it. */
+static char *memory_journal(const struct backend *backend)
+{
+	const struct memory *memory = container_of(backend, struct memory, backend);
+	int dir = (int)(strrchr(memory->path, '/') - memory->path);
+	char *journal;
+
+	return asprintf(&journal, "%.*s/.%s.journal", dir, memory->path, memory->path + dir + 1) < 0 ? NULL : journal;
+}
+
+static int memory_identity(const struct backend *backend, uint64_t identity[BACKEND_IDENTITY])
+{
+	return file_journal_identity(container_of(backend, struct memory, backend)->fd, identity);
+}
+
+static uint64_t memory_missing(const struct backend *backend, uint64_t offset, uint64_t length)
+{
+	return file_journal_missing(container_of(backend, struct memory, backend)->fd, offset, length);
+}
+
+static int memory_reserve(const struct backend *backend, uint64_t offset, uint64_t length)
+{
+	const struct memory *memory = container_of(backend, struct memory, backend);
+
+	return file_journal_reserve(memory->fd, offset, length);
 }
 
 /* ---- requests ---- */
@@ -368,11 +367,13 @@ static int resize_work(struct loop_work *work)
 {
 	struct backend_req *req = backend_req_of(container_of(work, struct memory_req, work));
 	struct memory *memory = memory_of(req->backend);
+	int err;
 
 	if (memory->present)
 		pages_clear(memory->present, req->arg, UINT64_MAX - req->arg);
-	if (ftruncate(memory->fd, (off_t)req->arg) || ftruncate(memory->fd, (off_t)req->length))
-		return -errno;
+	err = file_journal_resize(memory->fd, req->arg, req->length);
+	if (err)
+		return err;
 	backend_set_size(req->backend, req->length);
 	return 0;
 }
@@ -465,4 +466,9 @@ const struct backend_ops memory_backend = {
 	.submit = memory_submit,
 	.child = memory_child,
 	.generic = memory_generic,
+	.journal = memory_journal,
+	.identity = memory_identity,
+	.missing = memory_missing,
+	.reserve = memory_reserve,
+	.one_file = true,
 };

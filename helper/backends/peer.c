@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "backends/peer.h"
+#include "backends/peer-uri.h"
 #include "tls-files.h"
 #include "zero.h"
 
@@ -44,7 +45,10 @@ struct piece {
 struct peer_io {
 	struct piece *pieces;
 	unsigned int nr, left;
+	uint64_t changes;	/* SYNC: what was answered before */
+	bool begins;		/* a batch: the first piece is answered before the others are sent */
 	int error;
+	uint8_t published[64];	/* PUBLISH's reply */
 };
 
 static struct peer *to_peer(struct backend *backend)
@@ -55,88 +59,6 @@ static struct peer *to_peer(struct backend *backend)
 struct session *peer_session(struct backend *backend)
 {
 	return to_peer(backend)->session;
-}
-
-/* ---- the URI ---- */
-
-static const char *uri_region(const struct uri *uri)
-{
-	if (uri->host)
-		return *uri->path == '/' ? uri->path + 1 : uri->path;
-	return uri_option(uri, "region");
-}
-
-static int option_number(const struct uri *uri, const char *key, uint32_t max, uint32_t *value)
-{
-	const char *text = uri_option(uri, key);
-	unsigned long number;
-	char *end;
-
-	if (!text)
-		return 0;
-	number = strtoul(text, &end, 10);
-	if (!*text || *end || number > max)
-		return -EINVAL;
-	*value = (uint32_t)number;
-	return 0;
-}
-
-static bool option_known(const char *key)
-{
-	static const char *const known[] = { "credential", "psk", "cert", "key", "ca", "region",
-					     "connections", "timeout", "seed", "owned" };
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (!strcmp(key, known[i]))
-			return true;
-	return false;
-}
-
-static int check_options(const struct uri *uri, char *why, size_t why_len)
-{
-	uint32_t number = 1;
-
-	for (unsigned int i = 0; i < uri->nr_options; i++) {
-		if (option_known(uri->option[i].key))
-			continue;
-		snprintf(why, why_len, "%s: has no option \"%s\"", uri->scheme, uri->option[i].key);
-		return -EINVAL;
-	}
-	if (option_number(uri, "connections", WIRE_SLOTS_MAX - 1, &number) || !number) {
-		snprintf(why, why_len, "connections= is a number from 1 to %u", WIRE_SLOTS_MAX - 1);
-		return -EINVAL;
-	}
-	if (option_number(uri, "timeout", 86400, &number)) {
-		snprintf(why, why_len, "timeout= is a number of seconds, at most 86400");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static bool names_credential(const struct uri *uri)
-{
-	return uri_option(uri, "credential") || uri_option(uri, "psk") || uri_option(uri, "cert");
-}
-
-static int peer_check(const struct uri *uri, char *why, size_t why_len)
-{
-	const char *region = uri_region(uri);
-	bool local = !strcmp(uri->scheme, "peer+unix") || !strcmp(uri->scheme, "peer+exec");
-
-	if (!local && !uri->host) {
-		snprintf(why, why_len, "%s needs a host: %s://HOST:PORT/REGION", uri->scheme, uri->scheme);
-		return -EINVAL;
-	}
-	if (!region || !*region || strlen(region) > WIRE_REGION_MAX) {
-		snprintf(why, why_len, "which region of the peer? %s", local ?
-			 "Add ?region=NAME" : "Name it as the path, peer://HOST:PORT/REGION");
-		return -EINVAL;
-	}
-	if (!strcmp(uri->scheme, "peer") && !names_credential(uri)) {
-		snprintf(why, why_len, "peer:// is TLS and needs ?credential=NAME; peer+plain:// is clear text");
-		return -EINVAL;
-	}
-	return check_options(uri, why, why_len);
 }
 
 /* ---- opening ---- */
@@ -153,7 +75,7 @@ static int open_tls(struct peer *peer)
 	char why[256] = "";
 	int ret = 0;
 
-	if (!names_credential(uri))
+	if (!peer_uri_credential(uri))
 		return 0;
 	credential = calloc(1, sizeof(*credential));
 	if (!credential)
@@ -204,6 +126,9 @@ static void fill_caps(struct peer *peer)
 	caps->parallel = PEER_PARALLEL;
 	caps->fixed_size = !(info->flags & WIRE_INFO_RESIZE);
 	caps->read_only = peer->read_only || info->flags & WIRE_INFO_READ_ONLY;
+	caps->abortable = true;
+	caps->publish = !caps->read_only && info->flags & WIRE_INFO_PUBLISH && peer->session->features & WIRE_FEAT_PUBLISH;
+	caps->publish_max = BACKEND_PUBLISH_MAX;
 	caps->fence = FENCE_GENERATION;
 	caps->durability = DURABLE_SYNC;
 }
@@ -237,7 +162,7 @@ static int start_session(struct peer *peer)
 	const struct uri *uri = &peer->backend.uri;
 	struct session_config config = {
 		.loop = peer->backend.loop, .uri = uri, .tls = peer->tls,
-		.region = uri_region(uri), .generation = open->attach_gen, .epoch = open->epoch,
+		.region = peer_uri_region(uri), .generation = open->attach_gen, .epoch = open->epoch,
 		.nr_bulk = SESSION_BULK_DEFAULT, .arg = peer, .opened = peer_opened,
 	};
 
@@ -246,8 +171,8 @@ static int start_session(struct peer *peer)
 		config.open_flags |= WIRE_OPEN_SEED;
 	else if (!open->read_only && !peer->read_only)
 		config.open_flags |= WIRE_OPEN_WRITE;
-	option_number(uri, "connections", WIRE_SLOTS_MAX - 1, &config.nr_bulk);
-	if (!option_number(uri, "timeout", 86400, &config.away_ms))
+	peer_uri_number(uri, "connections", WIRE_SLOTS_MAX - 1, &config.nr_bulk);
+	if (!peer_uri_number(uri, "timeout", 86400, &config.away_ms))
 		config.away_ms *= 1000;
 	return session_open(&peer->session, &config);
 }
@@ -295,6 +220,26 @@ static void finish_read(struct backend_req *req, const struct peer_io *io)
 			memset(io->pieces[i].link.into, 0, io->pieces[i].link.into_len);
 }
 
+static int finish_publish(struct backend_req *req, const struct peer_io *io)
+{
+	struct wire_published published;
+
+	if (wire_decode(WIRE_S_PUBLISHED, io->published, io->pieces[0].link.got, &published) < 0)
+		return -EPROTO;
+	/* it goes to the kernel: what no file has is not to be added up there */
+	if (published.size > INT64_MAX || published.offset > INT64_MAX || published.length > UINT64_MAX - published.offset)
+		return -EPROTO;
+	req->published = (struct backend_published){
+		.offset = published.offset, .length = published.length, .size = published.size,
+		.resized = published.resized,
+	};
+	if (published.resized)
+		backend_set_size(req->backend, published.size);
+	else
+		backend_grow(req->backend, published.size);
+	return 0;
+}
+
 static void io_done(struct backend_req *req)
 {
 	struct peer_io *io = backend_private(req, struct peer_io);
@@ -303,10 +248,28 @@ static void io_done(struct backend_req *req)
 
 	if (!error && req->op == BACKEND_READ)
 		finish_read(req, io);
-	if (!error && req->op == BACKEND_RESIZE)
+	if (!error && req->op == BACKEND_PUBLISH)
+		error = finish_publish(req, io);
+	if (!error && req->op == BACKEND_SYNC && io->changes > peer->session->synced)
+		peer->session->synced = io->changes;
+	if (!error && req->op == BACKEND_RESIZE && !(req->flags & BACKEND_STAGED))
 		__atomic_store_n(&peer->backend.caps.size, req->length, __ATOMIC_RELAXED);
 	free(io->pieces);
 	backend_done(req, error);
+}
+
+static void send_pieces(struct backend_req *req, unsigned int from, unsigned int to);
+
+/* Who writes again what may be lost goes by whether another backend has been opened. */
+static void note_lost(struct peer *peer)
+{
+	atomic_store(&peer->backend.lost, true);
+	atomic_store(&peer->backend.dead, true);
+}
+
+static bool is_change(const struct backend_req *req)
+{
+	return (req->op == BACKEND_WRITE || req->op == BACKEND_DISCARD || req->op == BACKEND_RESIZE) && !(req->flags & BACKEND_STAGED);
 }
 
 static void piece_done(struct link_req *link, int error)
@@ -315,6 +278,10 @@ static void piece_done(struct link_req *link, int error)
 	struct peer_io *io = backend_private(piece->req, struct peer_io);
 	struct peer *peer = to_peer(piece->req->backend);
 
+	if (!error && is_change(piece->req))
+		session_changed(peer->session, link->link);
+	if (error && link->type == WIRE_SYNC && peer->session->lost)
+		note_lost(peer);
 	/* A session that was told a final no never comes back; where only reading was allowed, writing may be by now. */
 	if (error && (peer->session->error || (error == -EROFS && peer->read_only)))
 		atomic_store(&peer->backend.dead, true);
@@ -322,6 +289,14 @@ static void piece_done(struct link_req *link, int error)
 		io->error = backend_error(piece->req->backend, error, "%s of %s: %s",
 					  wire_type_name(link->type), piece->req->backend->uri.text,
 					  *link->link->why ? link->link->why : strerror(-error));
+	if (io->begins && piece == io->pieces) {
+		io->left = error ? 1 : io->left;
+		if (io->left-- > 1)
+			send_pieces(piece->req, 1, io->nr);
+		else
+			io_done(piece->req);
+		return;
+	}
 	if (!--io->left)
 		io_done(piece->req);
 }
@@ -342,6 +317,24 @@ static void fill_resize(struct piece *piece, const struct backend_req *req)
 						     sizeof(piece->link.body));
 }
 
+/* After what else there is. */
+static void fill_batch(struct piece *piece, struct backend_req *req, bool first)
+{
+	struct wire_batch batch = { .batch = req->batch };
+	struct link_req *link = &piece->link;
+
+	link->body_len += (uint32_t)wire_encode(WIRE_S_BATCH, &batch, link->body + link->body_len,
+						sizeof(link->body) - link->body_len);
+	if (req->op == BACKEND_PUBLISH) {
+		link->into = backend_private(req, struct peer_io)->published;
+		link->into_len = sizeof(backend_private(req, struct peer_io)->published);
+	} else {
+		link->flags |= WIRE_F_STAGED;
+		if (req->first && first)
+			link->flags |= WIRE_F_FIRST;
+	}
+}
+
 static void fill_piece(struct piece *piece, struct backend_req *req, uint64_t at, uint32_t len)
 {
 	struct link_req *link = &piece->link;
@@ -353,7 +346,7 @@ static void fill_piece(struct piece *piece, struct backend_req *req, uint64_t at
 	link->done = piece_done;
 	if (req->op == BACKEND_RESIZE)
 		fill_resize(piece, req);
-	else if (req->op != BACKEND_SYNC)
+	else if (req->op != BACKEND_SYNC && req->op != BACKEND_PUBLISH)
 		fill_range(piece, req->offset + at, req->op == BACKEND_DISCARD ? req->length : len);
 	if (req->op == BACKEND_READ) {
 		link->into = data;
@@ -365,6 +358,8 @@ static void fill_piece(struct piece *piece, struct backend_req *req, uint64_t at
 		link->data = data;
 		link->data_len = len;
 	}
+	if (req->op == BACKEND_PUBLISH || req->flags & BACKEND_STAGED)
+		fill_batch(piece, req, !at);
 }
 
 /* Demand goes alone and in small pieces; what is long, or that no one waits for, is bulk. */
@@ -372,13 +367,51 @@ static bool is_bulk(const struct backend_req *req)
 {
 	if (req->op == BACKEND_READ)
 		return !(req->flags & BACKEND_DEMAND) || req->length > WIRE_DATA_BULK;
-	return req->op == BACKEND_WRITE;
+	return req->op == BACKEND_WRITE || (req->op == BACKEND_DISCARD && req->flags & BACKEND_BULK);
 }
 
 static const uint8_t wire_types[BACKEND_OPS] = {
 	[BACKEND_READ] = WIRE_READ, [BACKEND_WRITE] = WIRE_WRITE, [BACKEND_SYNC] = WIRE_SYNC,
-	[BACKEND_DISCARD] = WIRE_DISCARD, [BACKEND_RESIZE] = WIRE_RESIZE,
+	[BACKEND_DISCARD] = WIRE_DISCARD, [BACKEND_RESIZE] = WIRE_RESIZE, [BACKEND_PUBLISH] = WIRE_PUBLISH,
 };
+
+/* The request may end within the last submit: nothing of it is touched after that. */
+static void send_pieces(struct backend_req *req, unsigned int from, unsigned int to)
+{
+	struct session *session = to_peer(req->backend)->session;
+	struct piece *pieces = backend_private(req, struct peer_io)->pieces;
+	bool bulk = is_bulk(req);
+
+	for (unsigned int i = from; i < to; i++) {
+		if (bulk)
+			session_bulk(session, &pieces[i].link);
+		else
+			session_urgent(session, &pieces[i].link);
+	}
+}
+
+/* It was there when the backend was opened, but an older server has taken over: another backend, opened now, will know. */
+static bool has_lost(struct backend_req *req)
+{
+	bool batch = req->op == BACKEND_PUBLISH || req->flags & BACKEND_STAGED;
+
+	if (!batch || to_peer(req->backend)->session->features & WIRE_FEAT_PUBLISH)
+		return false;
+	atomic_store(&req->backend->dead, true);
+	backend_done(req, -EOPNOTSUPP);
+	return true;
+}
+
+/* Bytes that were answered are gone. */
+static bool has_lost_bytes(struct backend_req *req)
+{
+	if (req->op != BACKEND_SYNC || !to_peer(req->backend)->session->lost)
+		return false;
+	note_lost(to_peer(req->backend));
+	backend_done(req, backend_error(req->backend, -EIO, "%s: the server was booted, or replaced, before it had synced all that was written",
+					req->backend->uri.text));
+	return true;
+}
 
 static void peer_start(struct backend_req *req)
 {
@@ -388,26 +421,25 @@ static void peer_start(struct backend_req *req)
 	uint32_t max = session_max_data(session, bulk);
 	unsigned int nr = data ? (unsigned int)((req->length + max - 1) / max) : 1;
 
+	if (has_lost(req) || has_lost_bytes(req))
+		return;
 	memset(io, 0, sizeof(*io));
 	io->nr = io->left = nr;
+	io->changes = session->changes;
 	io->pieces = calloc(nr ? nr : 1, sizeof(*io->pieces));
 	if (!nr || !io->pieces) {
 		free(io->pieces);
 		backend_done(req, nr ? -ENOMEM : 0);
 		return;
 	}
-	/* The request may end within the last submit: nothing of it is touched after that. */
 	for (unsigned int i = 0; i < nr; i++) {
 		uint64_t at = (uint64_t)i * max, left = req->length - at;
-		struct piece *piece = &io->pieces[i];
 
-		piece->link.type = wire_types[req->op];
-		fill_piece(piece, req, at, data ? (uint32_t)(left < max ? left : max) : 0);
-		if (bulk)
-			session_bulk(session, &piece->link);
-		else
-			session_urgent(session, &piece->link);
+		io->pieces[i].link.type = wire_types[req->op];
+		fill_piece(&io->pieces[i], req, at, data ? (uint32_t)(left < max ? left : max) : 0);
 	}
+	io->begins = req->flags & BACKEND_STAGED && req->first;
+	send_pieces(req, 0, io->begins ? 1 : nr);
 }
 
 static void peer_moved(struct loop_task *task)
@@ -417,6 +449,11 @@ static void peer_moved(struct loop_task *task)
 
 static void peer_submit(struct backend *backend, struct backend_req *req)
 {
+	if (req->op == BACKEND_DROP) {
+		/* its session's end does that there */
+		backend_done(req, -EOPNOTSUPP);
+		return;
+	}
 	if (req->op == BACKEND_DESTROY) {
 		backend_done(req, backend_error(backend, -EOPNOTSUPP, "a peer's region is removed there"));
 		return;
@@ -432,7 +469,7 @@ static void peer_submit(struct backend *backend, struct backend_req *req)
 #define PEER_OPS(ident, name, text) \
 	const struct backend_ops ident = { \
 		.scheme = name, .summary = text, .size = sizeof(struct peer), \
-		.check = peer_check, .open = peer_open, .close = peer_close, .submit = peer_submit, \
+		.check = peer_uri_check, .open = peer_open, .close = peer_close, .submit = peer_submit, \
 	}
 
 extern const struct backend_ops peer_backend, peer_plain_backend, peer_unix_backend, peer_exec_backend;

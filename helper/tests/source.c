@@ -24,6 +24,13 @@ struct loop *source_begin(void)
 	return loop;
 }
 
+void source_begin_in(const char *path)
+{
+	snprintf(dir, sizeof(dir), "%s", path);
+	if (loop_open(&loop, 0))
+		exit(99);
+}
+
 void source_end(void)
 {
 	char command[256];
@@ -103,6 +110,27 @@ struct backend *opening_wait(struct opening *opening)
 	return opening->backend;
 }
 
+void opening_start_reader(struct opening *opening, const char *uri)
+{
+	*opening = (struct opening){
+		.open = {
+			.loop = loop, .instance = "test", .run_dir = dir, .read_only = true, .done = on_open,
+			.patience_ms = PATIENCE_MS,
+		},
+	};
+	if (uri_parse(&opening->open.uri, uri, opening->open.why, sizeof(opening->open.why)))
+		exit(99);
+	backend_open(&opening->open);
+}
+
+struct backend *source_open_reader(const char *uri)
+{
+	struct opening opening;
+
+	opening_start_reader(&opening, uri);
+	return opening_wait(&opening);
+}
+
 struct backend *source_open(const char *uri, bool create, uint64_t size)
 {
 	struct opening opening;
@@ -149,6 +177,26 @@ void ask_start_with(struct ask *ask, struct backend *backend, unsigned int flags
 	ask->req.loop = loop;
 	ask->req.done = on_answer;
 	backend_submit(backend, &ask->req);
+}
+
+void stage_start(struct ask *ask, struct backend *backend, uint64_t batch, bool first, enum backend_op op, uint64_t offset,
+		 uint64_t length, void *data)
+{
+	memset(ask, 0, sizeof(*ask));
+	ask->req = (struct backend_req){
+		.op = op, .flags = op == BACKEND_PUBLISH ? 0 : BACKEND_STAGED, .batch = batch, .first = first,
+		.offset = op == BACKEND_RESIZE ? 0 : offset, .arg = op == BACKEND_RESIZE ? offset : 0, .length = length,
+		.data = data, .loop = loop, .done = on_answer,
+	};
+	backend_submit(backend, &ask->req);
+}
+
+int stage(struct backend *backend, uint64_t batch, bool first, enum backend_op op, uint64_t offset, uint64_t length, void *data)
+{
+	struct ask ask;
+
+	stage_start(&ask, backend, batch, first, op, offset, length, data);
+	return ask_wait(&ask);
 }
 
 void ask_start(struct ask *ask, struct backend *backend, enum backend_op op, uint64_t offset, uint64_t length, void *data)

@@ -290,6 +290,63 @@ static bool all_equal(void)
 	return !memcmp(buffer, reference, size_now);
 }
 
+/* ---- batches ---- */
+
+static int stage_one(enum backend_op op, uint64_t batch, bool first, uint64_t offset, uint64_t length, uint64_t arg, void *data)
+{
+	struct backend_req req = {
+		.op = op, .flags = op == BACKEND_PUBLISH ? 0 : BACKEND_STAGED, .batch = batch, .first = first, .offset = offset,
+		.length = length, .arg = arg, .data = data, .loop = home, .done = on_one,
+	};
+
+	backend_submit(backend, &req);
+	loop_run(home);
+	loop_again(home);
+	return one_result;
+}
+
+/* Staged, and in after as it will be when it is published; at most one RESIZE, in front. */
+static int stage_random(struct slot *slot, uint64_t batch, bool first)
+{
+	struct backend_req *req = &slot->req;
+
+	memset(req, 0, sizeof(*req));
+	do
+		choose(req);
+	while (req->op == BACKEND_READ || req->op == BACKEND_SYNC || (req->op == BACKEND_RESIZE && !first) ||
+	       (!req->length && req->op != BACKEND_RESIZE));
+	apply(slot);
+	return stage_one(req->op, batch, first, req->op == BACKEND_RESIZE ? 0 : req->offset, req->length, req->arg, slot->buffer);
+}
+
+static void check_batches(const char *name)
+{
+	static char before[SPACE], after[SPACE];
+	bool staged = true, hidden = true, seen = true;
+
+	for (uint64_t batch = 1; batch <= 30; batch++) {
+		uint64_t size = size_now, size_after;
+
+		memcpy(before, reference, SPACE);
+		for (unsigned int i = 0; i < 1 + next_random() % 8; i++)
+			staged &= !stage_random(&slots[0], batch, !i);
+		memcpy(after, reference, SPACE);
+		memcpy(reference, before, SPACE);
+		size_after = size_now;
+		size_now = size;
+		hidden &= all_equal() && backend->caps.size == size;
+		/* one of three is dropped by the next */
+		if (batch % 3 == 0)
+			continue;
+		staged &= !stage_one(BACKEND_PUBLISH, batch, false, 0, 0, 0, NULL);
+		memcpy(reference, after, SPACE);
+		size_now = size_after;
+		seen &= all_equal() && backend->caps.size == size_now;
+	}
+	tap_ok(staged && hidden, "%s: what is staged is not seen", name);
+	tap_ok(seen, "%s: what is published is, all of it", name);
+}
+
 static void check_source(const char *name, const char *source)
 {
 	memset(reference, 0, sizeof(reference));
@@ -307,6 +364,8 @@ static void check_source(const char *name, const char *source)
 	tap_ok(!wrong, "%s: every READ sees what was written before", name);
 	tap_ok(!lent, "%s: READ answers in the ways that were asked for", name);
 	tap_ok(all_equal(), "%s: all bytes are right", name);
+	tap_ok(backend->caps.publish, "%s: takes batches", name);
+	check_batches(name);
 	tap_number(do_one(BACKEND_SYNC, 0, 0, 0, NULL), 0, "SYNC");
 	tap_number((long long)backend->caps.size, (long long)size_now, "the size followed");
 	close_source(backend);

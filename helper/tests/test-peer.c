@@ -4,6 +4,7 @@
  * operations against a reference array, with connections that are killed in the middle; who may write; who is let in.
  */
 #include "peer-pair.h"
+#include "raw-peer.h"
 
 static char key_file[64], wrong_file[64];
 
@@ -234,19 +235,6 @@ static void test_keys(void)
 
 /* ---- what is not acceptable ---- */
 
-static int raw_connect(const struct export *export)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct timeval limit = { .tv_sec = 2 };
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", export->listener->text + 5);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		exit(95);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	return fd;
-}
-
 /* Sends a frame of that type and length (only its first 64 bytes); is the connection closed on it, and nothing answered? */
 static bool is_shut_out(const struct export *export, uint8_t type, uint32_t length)
 {
@@ -283,26 +271,6 @@ static void test_strangers(void)
 }
 
 /* ---- more clients at once than strangers are let in ---- */
-
-static void send_frame(int fd, uint8_t type, enum wire_shape shape, const void *msg)
-{
-	uint8_t frame[512];
-	int n = wire_encode(shape, msg, frame + WIRE_HEAD_SIZE, sizeof(frame) - WIRE_HEAD_SIZE);
-	struct wire_head head = { .length = WIRE_HEAD_SIZE + (uint32_t)n, .type = type, .id = type };
-
-	wire_head_encode(frame, &head);
-	if (n < 0 || write(fd, frame, head.length) < 0)
-		exit(93);
-}
-
-static void introduce_raw(int fd)
-{
-	struct wire_hello hello = { .magic = WIRE_MAGIC, .version_min = WIRE_VERSION, .version_max = WIRE_VERSION };
-	struct wire_auth_msg auth = { .method = WIRE_AUTH_TRANSPORT };
-
-	send_frame(fd, WIRE_HELLO, WIRE_S_HELLO, &hello);
-	send_frame(fd, WIRE_AUTH, WIRE_S_AUTH, &auth);
-}
 
 static void test_crowd(void)
 {

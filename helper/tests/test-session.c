@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sessions that do not end well: refused, timed out, given up by either side; and what is special in what they carry. */
+#include "backends/peer.h"
 #include "peer-pair.h"
 
 /* ---- the region's side says no: not at once, but when everybody has been asked ---- */
@@ -224,8 +225,228 @@ static void test_cancel(void)
 	unexport(export);
 }
 
+/* ---- how much bulk may be under way, on a simulated link in virtual time ---- */
+
+#define LINK 25000000u	/* 200 mbit */
+
+/* A sample while bulk fills the window. */
+static void sample(struct session *session, uint64_t rtt)
+{
+	uint64_t path = LINK * rtt / 1000000000, queue = session->window > path ? session->window - path : 0;
+
+	session->peak = session->window;
+	session->window_full = true;
+	session_rtt(session, rtt + queue * 1000000000 / LINK);
+}
+
+static void test_window(unsigned int ms)
+{
+	struct session session = { .window = 1 << 20 };
+	uint64_t rtt = ms * 1000000ULL, path = LINK * rtt / 1000000000, least, most = 0;
+
+	session_rtt(&session, rtt + 100000);
+	for (int i = 0; i < 20; i++)
+		sample(&session, rtt);
+	least = session.window;
+	for (int i = 0; i < 20000; i++) {
+		sample(&session, rtt);
+		least = session.window < least ? session.window : least;
+		most = session.window > most ? session.window : most;
+	}
+	tap_ok(least >= path, "RTT %u: bulk fills the path, also in an hour", ms);
+	tap_ok(most <= 2 * path + 4 * SESSION_WINDOW_MIN / 2, "RTT %u: with %llu KiB at most", ms, (unsigned long long)most >> 10);
+}
+
+static void test_longer_path(void)
+{
+	struct session session = { .window = 1 << 20 };
+
+	session_rtt(&session, 1000000);
+	for (int i = 0; i < 20; i++)
+		sample(&session, 1000000);
+	for (int i = 0; i < 200; i++)
+		sample(&session, 100000000);
+	tap_ok(session.window >= LINK / 10, "a path that got longer is filled again (%llu KiB)", (unsigned long long)session.window >> 10);
+}
+
+static void test_pieces(void)
+{
+	struct session session = { .window = SESSION_WINDOW_MIN, .nr_links = 2 };
+
+	session.links[0].max_data = WIRE_DATA_DEMAND;
+	session.links[1].max_data = WIRE_DATA_BULK;
+	tap_number(session_max_data(&session, true), 32 << 10, "in a small window pieces are short");
+	session.window = 1 << 20;
+	tap_number(session_max_data(&session, true), WIRE_DATA_BULK, "in a large one as long as can be");
+	tap_number(session_max_data(&session, false), WIRE_DATA_DEMAND, "and of demand always the same");
+}
+
+/* ---- a long READ that a program waits for goes as bulk, but first ---- */
+
+static bool is_held(uint64_t offset)
+{
+	struct list *at;
+
+	list_for_each(at, &array.held)
+		if (list_entry(at, struct backend_req, list)->offset == offset)
+			return true;
+	return false;
+}
+
+static int left;
+
+static void on_read(struct backend_req *req, int error)
+{
+	last_error = last_error ? last_error : error;
+	if (!--left)
+		loop_stop(loop);
+}
+
+static void start_read(struct backend *client, struct backend_req *req, unsigned int flags, uint64_t offset, void *data)
+{
+	*req = (struct backend_req){
+		.op = BACKEND_READ, .flags = flags, .offset = offset, .length = 512 << 10, .data = data, .loop = loop, .done = on_read,
+	};
+	left++;
+	backend_submit(client, req);
+}
+
+static void test_overtake(void)
+{
+	struct export *export = export_array(&plain, false);
+	static uint8_t bytes[5][512 << 10];
+	struct backend_req req[5];
+	struct backend *client;
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "?connections=1");
+	client = client_open(source, (struct who){ .instance = 1 });
+	peer_session(client)->window = SESSION_WINDOW_MIN;
+	array.hold_all = true;
+	last_error = 0;
+	for (unsigned int i = 0; i < 4; i++)
+		start_read(client, &req[i], 0, i * sizeof(bytes[0]), bytes[i]);
+	start_read(client, &req[4], BACKEND_DEMAND, 3 << 20, bytes[4]);
+	for (int i = 0; i < 1000 && !is_held(3 << 20); i++)
+		pass(1);
+	tap_ok(is_held(3 << 20) && !is_held(3 * sizeof(bytes[0])), "a long READ that a program waits for overtakes the bulk that waits");
+	array.hold_all = false;
+	array_release_held();
+	if (left)
+		turn();
+	tap_number(last_error, 0, "and all are answered");
+	client_close(client);
+	unexport(export);
+}
+
+/* Whatever else waits on the demand connection, and at the server. */
+static void test_demand(void)
+{
+	struct export *export = export_array(&plain, false);
+	static struct backend_req sync[80], discard, read;
+	static uint8_t page[4096];
+	struct export_session *session;
+	struct backend *client;
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "?connections=1");
+	client = client_open(source, (struct who){ .instance = 1 });
+	array.hold_all = true;
+	last_error = 0;
+	left = 82;
+	for (unsigned int i = 0; i < 80; i++) {
+		sync[i] = (struct backend_req){ .op = BACKEND_SYNC, .loop = loop, .done = on_read };
+		backend_submit(client, &sync[i]);
+	}
+	discard = (struct backend_req){ .op = BACKEND_DISCARD, .flags = BACKEND_BULK, .offset = 1 << 20, .length = 4096, .loop = loop, .done = on_read };
+	backend_submit(client, &discard);
+	read = (struct backend_req){ .op = BACKEND_READ, .flags = BACKEND_DEMAND, .offset = 2 << 20, .length = 4096, .data = page, .loop = loop,
+				     .done = on_read };
+	backend_submit(client, &read);
+	for (int i = 0; i < 1000 && !(is_held(2 << 20) && is_held(1 << 20)); i++)
+		pass(1);
+	session = list_entry(export->sessions.next, struct export_session, list);
+	tap_ok(is_held(2 << 20), "a READ that a program waits for overtakes all else on the demand connection, and at the server");
+	tap_number(session->busy[1], 1, "a DISCARD that nobody waits for is bulk");
+	array.hold_all = false;
+	array_release_held();
+	if (left)
+		turn();
+	tap_number(last_error, 0, "and all are answered");
+	client_close(client);
+	unexport(export);
+}
+
+static void test_reconnect(void)
+{
+	struct session session = { .window = 1 << 20, .rtt_min = 1000000, .nr_links = 1 };
+
+	session.is_open = true;
+	session.links[0].session = &session;
+	session.bulk_in_flight = 4u << 20;
+	session_link_up(&session, &session.links[0]);
+	tap_number((long long)session.rtt_min, 1000000, "a demand connection that comes back among bulk takes no sample of that for the best");
+}
+
+static void cut_all(struct export *export)
+{
+	struct list *at, *next;
+
+	list_for_each_safe(at, next, &export->listener->services)
+		service_close(list_entry(at, struct service, list), -ECONNRESET);
+}
+
+/* The server is gone and back between a WRITE and its SYNC: by itself, or with its host. */
+static void test_boot(void)
+{
+	struct export *export = export_array(&plain, false);
+	static uint8_t page[4096] = { 1 };
+	struct backend_req sync;
+	struct backend *client;
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "?connections=1");
+	client = client_open(source, (struct who){ .instance = 1 });
+	tap_number(request(client, BACKEND_WRITE, 0, 4096, page), 0, "bytes are written");
+	cut_all(export);
+	tap_number(request(client, BACKEND_SYNC, 0, 0, NULL), 0, "and synced, though the connections were new ones");
+	server->id[0]++;
+	cut_all(export);
+	tap_number(request(client, BACKEND_SYNC, 0, 0, NULL), 0, "nothing is lost where the host was booted after that");
+	tap_number(request(client, BACKEND_WRITE, 0, 4096, page), 0, "others are written");
+	array.hold_all = true;
+	start(client, &sync, BACKEND_SYNC, 0, 0, NULL);
+	while (list_empty(&array.held))
+		pass(1);
+	server->id[0]++;
+	cut_all(export);
+	pass(50);
+	array.hold_all = false;
+	array_release_held();
+	turn();
+	tap_number(last_error, -EIO, "where it was booted before, the SYNC fails");
+	tap_ok(atomic_load(&client->dead) && atomic_load(&client->lost), "and all that are asked know");
+	tap_number(request(client, BACKEND_SYNC, 0, 0, NULL), -EIO, "so does the next one");
+	client_close(client);
+	unexport(export);
+}
+
+static void test_reserve(void)
+{
+	struct listener listener = { .memory = LISTENER_MEMORY - 10 };
+	struct list bulk, demand;
+
+	list_init(&listener.hungry);
+	list_init(&bulk);
+	list_init(&demand);
+	tap_ok(!listener_take(&listener, &bulk, WIRE_DATA_BULK, false), "bulk waits for the listener's memory");
+	tap_ok(listener_take(&listener, &demand, WIRE_DATA_DEMAND, true), "for demand there is some left");
+	tap_ok(!listener_take(&listener, &demand, LISTENER_RESERVE, true), "but not without end");
+}
+
 int main(void)
 {
+	static const unsigned int rtts[] = { 0, 1, 6, 14, 30, 100 };
 	char command[64];
 
 	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
@@ -238,6 +459,15 @@ int main(void)
 	test_timeout();
 	test_expired();
 	test_cancel();
+	for (size_t i = 0; i < sizeof(rtts) / sizeof(*rtts); i++)
+		test_window(rtts[i]);
+	test_longer_path();
+	test_pieces();
+	test_overtake();
+	test_demand();
+	test_reconnect();
+	test_boot();
+	test_reserve();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) ? 99 : tap_end();
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* An exported region and the kernel: in which order a peer's requests and claims ask for what, and what they wait for. */
 #include "fake-helper.h"
+#include "../crc32c.h"
+#include "../backends/file-journal.h"
+#include "../journal-private.h"
 #include "../target.h"
 
 static struct target *target;
@@ -258,6 +261,119 @@ static void test_append(void)
 	target_end();
 }
 
+/* ---- a batch of a peer's ---- */
+
+static uint64_t batch_nr = 1;
+
+static void batch_start(struct peer_req *peer, enum backend_op op, bool first, uint64_t offset, uint64_t length, uint64_t arg)
+{
+	static char data[65536];
+
+	memset(peer, 0, sizeof(*peer));
+	peer->req = (struct backend_req){
+		.op = op, .flags = op == BACKEND_PUBLISH ? 0 : BACKEND_STAGED, .batch = batch_nr, .first = first, .offset = offset,
+		.length = length, .arg = arg, .data = data, .loop = regiond.loop, .done = on_peer_done,
+	};
+	target->ops->submit(target, &peer->req);
+}
+
+static void batch_do(enum backend_op op, bool first, uint64_t offset, uint64_t length, uint64_t arg)
+{
+	struct peer_req peer;
+
+	batch_start(&peer, op, first, offset, length, arg);
+	peer_wait(&peer);
+	tap_ok(peer.told && !peer.error, "it is answered");
+}
+
+static void test_publish(void)
+{
+	struct peer_req peer;
+	struct wire_info info = { .size = 0 };
+
+	target_open(5000);
+	claim();
+	claim_wait();
+	target->ops->info(target, &info);
+	tap_ok(info.flags & WIRE_INFO_PUBLISH, "a region on a file is published to");
+	fake.log[0] = '\0';
+	batch_do(BACKEND_WRITE, true, 100, 50, 0);
+	batch_do(BACKEND_WRITE, false, 7000, 1000, 0);
+	tap_is(fake.log, "", "of a staged request the kernel hears nothing");
+	tap_number(known_size(), 5000, "nor is the size another one");
+	fake.hold = 1u << REGIONFS_CMD_INVALIDATE;
+	batch_start(&peer, BACKEND_PUBLISH, false, 0, 0, 0);
+	wait_held();
+	tap_ok(!peer.told, "PUBLISH is not answered before the kernel has dropped what has changed");
+	fake_release();
+	peer_wait(&peer);
+	tap_ok(peer.told && !peer.error, "then it is");
+	tap_is(fake.log, " size=8000 invalidate", "having told it of the size");
+	tap_number(known_size(), 8000, "which the helper knows, too");
+
+	batch_nr++;
+	batch_do(BACKEND_RESIZE, true, 0, 3000, 2000);
+	fake.log[0] = '\0';
+	batch_do(BACKEND_PUBLISH, false, 0, 0, 0);
+	tap_is(fake.log, " size=3000 invalidate", "a RESIZE comes with its batch");
+	target_end();
+}
+
+/* A helper is killed between the decision and the source: what the next one finds. */
+static void leave_decided(bool done)
+{
+	static struct backend backend;
+	static char page[4096];
+	struct journal_record record = {
+		.batch = 50, .at = JOURNAL_START, .offset = 8192, .length = sizeof(page), .op = BACKEND_WRITE,
+		.data_crc = crc32c(0, page, sizeof(page)),
+	};
+	struct journal journal = { .backend = &backend, .fd = -1, .batch = 50, .end = JOURNAL_START + sizeof(record) + sizeof(page),
+				   .changed = { .offset = 8192, .length = sizeof(page), .size = 12288 } };
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s.regionfs-journal", file);
+	unlink(path);
+	journal.path = path;
+	fd = open(file, O_RDONLY);
+	if (fd < 0 || file_journal_identity(fd, journal.identity))
+		exit(95);
+	close(fd);
+	record.crc = journal_record_crc(&record);
+	if (journal_file_begin(&journal) || pwrite(journal.fd, &record, sizeof(record), JOURNAL_START) != sizeof(record) ||
+	    pwrite(journal.fd, page, sizeof(page), JOURNAL_START + sizeof(record)) != sizeof(page) || journal_file_note(&journal, 50) ||
+	    (done && journal_file_note(&journal, 0)))
+		exit(95);
+	close(journal.fd);
+}
+
+static void test_replayed(void)
+{
+	target_open(5000);
+	leave_decided(false);
+	claim();
+	claim_wait();
+	tap_number(claim_error, 0, "a region whose last helper had decided a batch is let in to");
+	tap_is(fake.log, " get read-only writeback+sync size=12288 invalidate get", "when the kernel has heard of what that changed");
+	peer_do(BACKEND_WRITE, 8000, 1000, 0);
+	tap_is(fake.log, " invalidate", "and the size is known");
+	target_end();
+}
+
+/* It was killed after the source, and before the kernel. */
+static void test_replayed_before(void)
+{
+	target_open(5000);
+	leave_decided(true);
+	claim();
+	claim_wait();
+	tap_number(claim_error, 0, "a region whose last helper has done a batch");
+	settle();
+	tap_ok(strstr(fake.log, " invalidate get") != NULL, "of which the kernel may not have heard: it hears of it again");
+	target_end();
+}
+
 int main(void)
 {
 	char command[96];
@@ -267,6 +383,9 @@ int main(void)
 	test_claim();
 	test_restart();
 	test_append();
+	test_publish();
+	test_replayed();
+	test_replayed_before();
 	snprintf(command, sizeof(command), "rm -rf %s %s.copy", dir, dir);
 	return system(command) ? 99 : tap_end();
 }

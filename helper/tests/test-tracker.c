@@ -17,6 +17,24 @@ static void note(enum backend_op op, uint64_t offset, uint64_t length, uint64_t 
 	tracker_note(tracker, &req);
 }
 
+/* Of a region of 300 chunks. */
+static void test_published(void)
+{
+	struct backend_req req = { .op = BACKEND_WRITE, .flags = BACKEND_STAGED, .offset = 0, .length = CHUNK };
+
+	tracker_note(tracker, &req);
+	tap_number((long long)tracker_close_round(tracker), 0, "a staged request has changed nothing");
+	req = (struct backend_req){ .op = BACKEND_PUBLISH, .published = { .offset = CHUNK, .length = 3 * CHUNK } };
+	tracker_note(tracker, &req);
+	tap_number((long long)tracker_close_round(tracker), 3, "a batch that is published has");
+	req.published = (struct backend_published){ .offset = 290 * CHUNK, .length = UINT64_MAX - 290 * CHUNK, .size = 295 * CHUNK, .resized = true };
+	tracker_note(tracker, &req);
+	tap_number((long long)tracker_close_round(tracker), 10, "with a RESIZE up to where the region once ended");
+	req.published.length = 0;
+	tracker_note(tracker, &req);
+	tap_number((long long)tracker_close_round(tracker), 300, "and all, where nobody knows");
+}
+
 static void test_rounds(void)
 {
 	struct wire_extent extents[4];
@@ -44,6 +62,7 @@ static void test_rounds(void)
 	tap_ok(extents[0].chunk == 80 && extents[0].count == 220, "of what was cut off");
 	note(BACKEND_RESIZE, 0, 400 * CHUNK, 400 * CHUNK);
 	tap_number((long long)tracker_close_round(tracker), 0, "beyond that there was nothing to cut");
+	test_published();
 	tracker_stop(tracker);
 	note(BACKEND_WRITE, 0, 1, 0);
 	tap_number((long long)tracker_dirty(tracker), 0, "nothing is noted when it has stopped");
