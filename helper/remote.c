@@ -1,0 +1,594 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * remote: each request is a copy that is given to the backend, so that it can be given to the next one as well. A backend that has died
+ * is closed when the last request has left it, and then another one is opened.
+ *
+ * users counts requests that are in the backend or on their way there, from any thread; a request is counted before
+ * "up" is looked at, and up is cleared before users is, so that the backend is never closed under one.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "remote.h"
+
+#define RETRY_FIRST_MS	100u
+#define RETRY_MOST_MS	5000u
+#define TICK_MS		500u
+/* Asked, and silent for so long: it is away. */
+#define SILENT_NS	3000000000ULL
+
+struct remote {
+	struct backend_open open;	/* the circumstances; its uri is empty */
+	struct backend_open opening;
+	char *text;			/* the URI */
+	struct backend *backend;	/* while it is open, up or not */
+	struct backend_caps caps;
+	void *arg;
+	void (*changed)(void *arg, enum remote_state state, int error, const char *why);
+	enum remote_state state;
+	atomic_bool up;			/* requests may be given to the backend */
+	atomic_uint users;
+	_Atomic uint64_t answered_at;	/* loop_now_ns() */
+	atomic_bool kicked;
+	struct loop_task kick, first, tell;
+	bool telling;
+	struct loop_timer retry, tick;	/* retry: of opening */
+	struct list waiting;		/* struct attempt: for a backend */
+	struct list resting;		/* struct attempt: each for its timer, the backend is well */
+	uint64_t away_since, asked_at;
+	unsigned int tries;
+	uint64_t opened;
+	bool is_opening, is_closing_backend, was_up, closing;
+	int error;
+	char why[256];
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+/* A request, as the backend gets it. */
+struct attempt {
+	struct list list;
+	struct loop_task task;
+	struct remote *remote;
+	struct backend_req *outer;
+	struct backend_req inner;
+	struct loop_timer timer;
+	unsigned int tries;
+	int error;
+};
+
+static void remote_advance(struct remote *remote);
+
+bool remote_is_temporary(int error)
+{
+	switch (error) {
+	case -EAGAIN:
+	case -EBUSY:
+	case -EINTR:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -ECONNABORTED:
+	case -ENOTCONN:
+	case -EPIPE:
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+	case -ENETUNREACH:
+	case -ENETDOWN:
+	case -EADDRNOTAVAIL:
+	case -ESHUTDOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Errors that speak of the way to the source, and not of one request. */
+static bool is_far(int error)
+{
+	return remote_is_temporary(error) && error != -EAGAIN && error != -EBUSY && error != -EINTR && error != -ENOMEM &&
+	       error != -EMFILE && error != -ENFILE;
+}
+
+/* ---- states ---- */
+
+/* Whoever hears of it may close the remote. Of several changes the last is told. */
+static void tell(struct loop_task *task)
+{
+	struct remote *remote = container_of(task, struct remote, tell);
+	char why[sizeof(remote->why)];
+
+	remote->telling = false;
+	if (remote->closing) {
+		remote_advance(remote);
+		return;
+	}
+	snprintf(why, sizeof(why), "%s", remote->why);
+	remote->changed(remote->arg, remote->state, remote->error, why);
+}
+
+static void set_state(struct remote *remote, enum remote_state state, int error, const char *why)
+{
+	bool news = state != remote->state || error != remote->error || strcmp(why, remote->why);
+
+	remote->state = state;
+	remote->error = error;
+	snprintf(remote->why, sizeof(remote->why), "%s", why);
+	if (state != REMOTE_AWAY)
+		remote->away_since = 0;
+	else if (!remote->away_since)
+		remote->away_since = loop_now_ns();
+	if (!news || remote->closing || remote->telling)
+		return;
+	remote->telling = true;
+	loop_post(remote->open.loop, &remote->tell);
+}
+
+static void kicked(struct loop_task *task)
+{
+	struct remote *remote = container_of(task, struct remote, kick);
+
+	atomic_store(&remote->kicked, false);
+	remote_advance(remote);
+}
+
+/* Any thread. */
+static void kick(struct remote *remote)
+{
+	if (!atomic_exchange(&remote->kicked, true))
+		loop_post(remote->open.loop, &remote->kick);
+}
+
+/* ---- requests ---- */
+
+/* Any thread. The last one out has the home loop look, when there is something to do. */
+static void leave(struct remote *remote)
+{
+	if (atomic_fetch_sub(&remote->users, 1) == 1 && !atomic_load(&remote->up))
+		kick(remote);
+}
+
+static bool enter(struct remote *remote)
+{
+	atomic_fetch_add(&remote->users, 1);
+	if (atomic_load(&remote->up))
+		return true;
+	leave(remote);
+	return false;
+}
+
+static void attempt_end(struct attempt *attempt, int error)
+{
+	struct backend_req *outer = attempt->outer;
+
+	outer->data = attempt->inner.data;
+	free(attempt);
+	backend_done(outer, error);
+}
+
+static uint64_t pause_ms(unsigned int tries)
+{
+	uint64_t ms = (uint64_t)RETRY_FIRST_MS << (tries < 6 ? tries : 6);
+
+	return ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS;
+}
+
+static void retry_now(struct loop_timer *timer)
+{
+	remote_advance(container_of(timer, struct remote, retry));
+}
+
+static void retry_later(struct remote *remote)
+{
+	remote->retry.fire = retry_now;
+	loop_timer_set(remote->open.loop, &remote->retry, pause_ms(remote->tries++));
+}
+
+static void attempt_rested(struct loop_timer *timer)
+{
+	struct attempt *attempt = container_of(timer, struct attempt, timer);
+	struct remote *remote = attempt->remote;
+
+	list_del(&attempt->list);
+	list_add(&remote->waiting, &attempt->list);
+	remote_advance(remote);
+}
+
+/* The backend is well: nobody else waits for this one. */
+static void attempt_rest(struct attempt *attempt)
+{
+	struct remote *remote = attempt->remote;
+	char why[256];
+
+	if (is_far(attempt->error)) {
+		backend_why(remote->backend, why, sizeof(why));
+		set_state(remote, REMOTE_AWAY, attempt->error, *why ? why : strerror(-attempt->error));
+	}
+	list_add(&remote->resting, &attempt->list);
+	attempt->timer.fire = attempt_rested;
+	loop_timer_set(remote->open.loop, &attempt->timer, pause_ms(attempt->tries++));
+}
+
+/* On the home loop: it goes by itself, so the request waits for the next try. */
+static void attempt_again(struct loop_task *task)
+{
+	struct attempt *attempt = container_of(task, struct attempt, task);
+	struct remote *remote = attempt->remote;
+	char why[256];
+
+	if (remote->closing) {
+		leave(remote);
+		attempt_end(attempt, -ESHUTDOWN);
+		return;
+	}
+	if (remote->backend && !atomic_load(&remote->backend->dead)) {
+		attempt_rest(attempt);
+		leave(remote);
+		return;
+	}
+	if (remote->backend) {
+		backend_why(remote->backend, why, sizeof(why));
+		set_state(remote, REMOTE_AWAY, attempt->error, *why ? why : strerror(-attempt->error));
+	}
+	list_add(&remote->waiting, &attempt->list);
+	atomic_store(&remote->up, false);
+	/* one that dies as soon as it is used is not opened without a pause */
+	if (!remote->retry.slot)
+		retry_later(remote);
+	leave(remote);
+}
+
+static void attempt_done(struct backend_req *req, int error)
+{
+	struct attempt *attempt = container_of(req, struct attempt, inner);
+	struct remote *remote = attempt->remote;
+	bool dead = error && atomic_load(&req->backend->dead);
+
+	if (!dead && !is_far(error))
+		atomic_store_explicit(&remote->answered_at, loop_now_ns(), memory_order_relaxed);
+	if (error && (remote_is_temporary(error) || dead) && req->op != BACKEND_DESTROY) {
+		attempt->error = error;
+		attempt->task.run = attempt_again;
+		loop_post(remote->open.loop, &attempt->task);
+		return;
+	}
+	/* in this order: whoever waits for the request's end keeps the remote */
+	leave(remote);
+	attempt_end(attempt, error);
+}
+
+/* In the thread of loop. */
+static void attempt_start(struct attempt *attempt, struct loop *loop)
+{
+	attempt->inner = *attempt->outer;
+	attempt->inner.loop = loop;
+	attempt->inner.done = attempt_done;
+	backend_submit(attempt->remote->backend, &attempt->inner);
+}
+
+static struct attempt *attempt_new(struct remote *remote, struct backend_req *req)
+{
+	struct attempt *attempt = malloc(sizeof(*attempt));
+
+	if (!attempt)
+		return NULL;
+	attempt->remote = remote;
+	attempt->outer = req;
+	attempt->inner.data = req->data;
+	attempt->timer = (struct loop_timer){ 0 };
+	attempt->tries = 0;
+	list_init(&attempt->list);
+	return attempt;
+}
+
+bool remote_try(struct remote *remote, struct backend_req *req)
+{
+	struct attempt *attempt;
+
+	if (!enter(remote))
+		return false;
+	attempt = attempt_new(remote, req);
+	if (!attempt) {
+		leave(remote);
+		return false;
+	}
+	attempt_start(attempt, req->loop);
+	return true;
+}
+
+/* Asks for the silence to be noticed. */
+static void watch(struct remote *remote);
+
+void remote_submit(struct remote *remote, struct backend_req *req)
+{
+	struct attempt *attempt;
+
+	if (remote->closing) {
+		backend_done(req, -ESHUTDOWN);
+		return;
+	}
+	if (req->op == BACKEND_DESTROY && remote->state == REMOTE_AWAY) {
+		backend_done(req, remote->error);
+		return;
+	}
+	watch(remote);
+	if (list_empty(&remote->waiting) && remote_try(remote, req))
+		return;
+	attempt = attempt_new(remote, req);
+	if (!attempt) {
+		backend_done(req, -ENOMEM);
+		return;
+	}
+	list_add(&remote->waiting, &attempt->list);
+	if (atomic_load(&remote->up))
+		kick(remote);
+}
+
+/* ---- silence ---- */
+
+static void ticked(struct loop_timer *timer)
+{
+	struct remote *remote = container_of(timer, struct remote, tick);
+	uint64_t now = loop_now_ns(), answered = atomic_load(&remote->answered_at);
+	uint64_t since = answered > remote->asked_at ? answered : remote->asked_at;
+
+	if (!atomic_load(&remote->users)) {
+		if (remote->state == REMOTE_AWAY && atomic_load(&remote->up) && list_empty(&remote->waiting) &&
+		    list_empty(&remote->resting))
+			set_state(remote, REMOTE_UP, 0, "");
+		return;
+	}
+	if (remote->state == REMOTE_UP && now - since > SILENT_NS) {
+		set_state(remote, REMOTE_AWAY, -ETIMEDOUT, "it does not answer");
+		remote->away_since = since;
+	} else if (remote->state == REMOTE_AWAY && atomic_load(&remote->up) && now - since < SILENT_NS &&
+		   answered > remote->away_since) {
+		remote->tries = 0;
+		set_state(remote, REMOTE_UP, 0, "");
+	}
+	loop_timer_set(remote->open.loop, &remote->tick, TICK_MS);
+}
+
+static void watch(struct remote *remote)
+{
+	if (remote->tick.slot)
+		return;
+	remote->asked_at = loop_now_ns();
+	remote->tick.fire = ticked;
+	loop_timer_set(remote->open.loop, &remote->tick, TICK_MS);
+}
+
+/* ---- opening and closing the backend ---- */
+
+/* Whoever deletes does not wait for a source that is away. */
+static void fail_destroys(struct remote *remote, int error)
+{
+	struct list *at, *next, list;
+
+	list_init(&list);
+	list_for_each_safe(at, next, &remote->waiting) {
+		if (list_entry(at, struct attempt, list)->outer->op != BACKEND_DESTROY)
+			continue;
+		list_del(at);
+		list_add(&list, at);
+	}
+	while ((at = list_pop(&list)))
+		attempt_end(list_entry(at, struct attempt, list), error);
+}
+
+static void backend_is_open(struct backend_open *open, struct backend *backend, int error)
+{
+	struct remote *remote = container_of(open, struct remote, opening);
+
+	remote->is_opening = false;
+	if (error) {
+		set_state(remote, REMOTE_AWAY, error, open->why);
+		if (!remote->closing) {
+			fail_destroys(remote, error);
+			retry_later(remote);
+		}
+	} else {
+		remote->backend = backend;
+		remote->caps = backend->caps;
+		remote->was_up = true;
+		remote->opened++;
+		remote->tries = 0;
+		atomic_store(&remote->up, !remote->closing);
+		set_state(remote, REMOTE_UP, 0, "");
+	}
+	remote_advance(remote);
+}
+
+static void start_open(struct remote *remote)
+{
+	struct backend_open *open = &remote->opening;
+	int err;
+
+	*open = remote->open;
+	open->done = backend_is_open;
+	remote->is_opening = true;
+	err = uri_parse(&open->uri, remote->text, open->why, sizeof(open->why));
+	if (err)
+		backend_is_open(open, NULL, err);
+	else
+		backend_open(open);
+}
+
+static void backend_is_closed(void *arg)
+{
+	struct remote *remote = arg;
+
+	remote->is_closing_backend = false;
+	remote_advance(remote);
+}
+
+static void start_close(struct remote *remote)
+{
+	struct backend *backend = remote->backend;
+
+	remote->backend = NULL;
+	remote->is_closing_backend = true;
+	backend_close(backend, backend_is_closed, remote);
+}
+
+/* ---- the driver ---- */
+
+static void fail_waiting(struct remote *remote, int error)
+{
+	struct list *entry;
+
+	while ((entry = list_pop(&remote->resting))) {
+		loop_timer_cancel(remote->open.loop, &list_entry(entry, struct attempt, list)->timer);
+		list_add(&remote->waiting, entry);
+	}
+	while ((entry = list_pop(&remote->waiting)))
+		attempt_end(list_entry(entry, struct attempt, list), error);
+}
+
+static void start_waiting(struct remote *remote)
+{
+	struct list list, *entry;
+
+	list_init(&list);
+	list_splice(&list, &remote->waiting);
+	while ((entry = list_pop(&list))) {
+		struct attempt *attempt = list_entry(entry, struct attempt, list);
+
+		watch(remote);
+		if (enter(remote))
+			attempt_start(attempt, remote->open.loop);
+		else
+			list_add(&remote->waiting, &attempt->list);
+	}
+}
+
+static void remote_free(struct remote *remote)
+{
+	void (*closed)(void *) = remote->closed;
+	void *arg = remote->closed_arg;
+
+	loop_timer_cancel(remote->open.loop, &remote->retry);
+	loop_timer_cancel(remote->open.loop, &remote->tick);
+	free(remote->text);
+	free(remote);
+	closed(arg);
+}
+
+static void advance_closing(struct remote *remote)
+{
+	fail_waiting(remote, -ESHUTDOWN);
+	if (remote->is_opening || remote->is_closing_backend)
+		return;
+	if (remote->backend && (!atomic_load(&remote->users) || remote->backend->caps.abortable))
+		start_close(remote);
+	else if (!remote->backend && !atomic_load(&remote->users) && !atomic_load(&remote->kicked) && !remote->telling)
+		remote_free(remote);
+}
+
+static void remote_advance(struct remote *remote)
+{
+	if (remote->closing) {
+		advance_closing(remote);
+		return;
+	}
+	if (remote->backend && atomic_load(&remote->backend->dead)) {
+		atomic_store(&remote->up, false);
+		if (!atomic_load(&remote->users))
+			start_close(remote);
+		return;
+	}
+	if (remote->backend)
+		start_waiting(remote);
+	else if (!remote->backend && !remote->is_opening && !remote->is_closing_backend && !remote->retry.slot)
+		start_open(remote);
+}
+
+/* ---- life ---- */
+
+static void open_first(struct loop_task *task)
+{
+	struct remote *remote = container_of(task, struct remote, first);
+
+	remote->is_opening = false;
+	remote_advance(remote);
+}
+
+int remote_open(struct remote **result, const struct remote_options *options)
+{
+	struct remote *remote = calloc(1, sizeof(*remote));
+
+	if (!remote)
+		return -ENOMEM;
+	remote->text = strdup(options->open->uri.text);
+	if (!remote->text) {
+		free(remote);
+		return -ENOMEM;
+	}
+	remote->open = *options->open;
+	memset(&remote->open.uri, 0, sizeof(remote->open.uri));
+	*remote->open.why = '\0';
+	uri_free(&options->open->uri);
+	remote->arg = options->arg;
+	remote->changed = options->changed;
+	list_init(&remote->waiting);
+	list_init(&remote->resting);
+	remote->tell.run = tell;
+	remote->kick.run = kicked;
+	remote->first.run = open_first;
+	remote->is_opening = true;	/* until then */
+	loop_post(remote->open.loop, &remote->first);
+	*result = remote;
+	return 0;
+}
+
+void remote_close(struct remote *remote, void (*closed)(void *arg), void *arg)
+{
+	remote->closing = true;
+	remote->closed = closed;
+	remote->closed_arg = arg;
+	atomic_store(&remote->up, false);
+	loop_timer_cancel(remote->open.loop, &remote->retry);
+	loop_timer_cancel(remote->open.loop, &remote->tick);
+	kick(remote);
+}
+
+enum remote_state remote_state(const struct remote *remote)
+{
+	return remote->state;
+}
+
+uint64_t remote_opened(const struct remote *remote)
+{
+	return remote->opened;
+}
+
+const struct backend_caps *remote_caps(const struct remote *remote)
+{
+	if (!remote->was_up)
+		return NULL;
+	return remote->backend ? &remote->backend->caps : &remote->caps;
+}
+
+uint64_t remote_away_since(const struct remote *remote)
+{
+	return remote->away_since;
+}
+
+int remote_error(const struct remote *remote, char *why, size_t why_len)
+{
+	snprintf(why, why_len, "%s", remote->why);
+	return remote->error;
+}
+
+const char *remote_uri(const struct remote *remote)
+{
+	return remote->text;
+}
