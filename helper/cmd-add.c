@@ -22,7 +22,11 @@ const struct cmd cmd_add = {
 		"  peer://HOST:PORT/REGION  a region that another regiond exports, by TLS\n"
 		"  peer+plain://...         the same in clear text\n"
 		"  peer+unix:PATH           through a UNIX socket\n"
-		"  peer+exec:COMMAND        through a command's input and output, so ssh works\n",
+		"  peer+exec:COMMAND        through a command's input and output, so ssh works\n\n"
+		"A managed region is pulled before anybody asks, and with a store (--local memory or\n"
+		"file:DIR) goes on while its source is away, and is pushed behind the program's back. Any\n"
+		"of the options from --local on makes it one; what they leave open is as the instance\n"
+		"has it.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_SOURCE, "source", NULL, "URI", "where the bytes are (default: the instance's)" },
@@ -36,6 +40,9 @@ const struct cmd cmd_add = {
 		{ CMD_TRUE, "read-only", NULL, NULL, "nobody can write, root neither" },
 		{ CMD_TRUE, "fixed-size", NULL, NULL, "programs can't change its size" },
 		{ CMD_TRUE, "exclusive", NULL, NULL, "fail also when an equal region exists" },
+		{ CMD_TRUE, "managed", NULL, NULL, "a managed region, with what is usual" },
+		{ CMD_TRUE, "direct", NULL, NULL, "each miss goes to the source, though the instance is managed" },
+		CMD_POLICY_OPTIONS,
 		CMD_OPTIONS_END,
 	},
 	.run = run,

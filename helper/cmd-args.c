@@ -26,13 +26,27 @@ static json_t *absolute_path(const char *prefix, const char *path)
 	return json_sprintf("%s%s/%s", prefix, here, path);
 }
 
+/* prefixes: those that a path follows, ended by NULL. */
+static json_t *absolute_behind(const char *const *prefixes, const char *text)
+{
+	for (; *prefixes; prefixes++)
+		if (!strncmp(text, *prefixes, strlen(*prefixes)))
+			return absolute_path(*prefixes, text + strlen(*prefixes));
+	return json_string(text);
+}
+
 static json_t *absolute_source(const char *text)
 {
-	if (!strncmp(text, "file:", 5))
-		return absolute_path("file:", text + 5);
-	if (!strncmp(text, "dir:", 4))
-		return absolute_path("dir:", text + 4);
-	return json_string(text);
+	static const char *const prefixes[] = { "file:", "dir:", NULL };
+
+	return absolute_behind(prefixes, text);
+}
+
+static json_t *absolute_where(const char *text)
+{
+	static const char *const prefixes[] = { "file:", "list:", "profile:", NULL };
+
+	return absolute_behind(prefixes, text);
 }
 
 static json_t *region_name(const char *text)
@@ -80,6 +94,10 @@ static json_t *parse_value(enum cmd_type type, const char *text)
 		return *text ? absolute_path("", text) : NULL;
 	case CMD_SOURCE:
 		return *text ? absolute_source(text) : NULL;
+	case CMD_WHERE:
+		return *text ? absolute_where(text) : NULL;
+	case CMD_COMMAND:
+		return json_string(text);
 	case CMD_REGION:
 		return region_name(text);
 	case CMD_SIZE:

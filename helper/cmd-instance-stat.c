@@ -13,6 +13,8 @@ static const struct show_field fields[] = {
 	{ SHOW_NUMBER, "mounts", "mounts" },
 	{ SHOW_NUMBER, "regions", "regions" },
 	{ SHOW_SIZE, "dirty_bytes", "dirty" },
+	{ SHOW_SIZE, "unpushed_bytes", "not at sources" },
+	{ SHOW_TEXT, "policy", "managed" },
 	{ SHOW_TEXT, "default_source", "default source" },
 	{ SHOW_TEXT, "state_dir", "state directory" },
 	{ SHOW_MS, "takeback", "take-back limit" },

@@ -22,11 +22,14 @@ static void put_stats(json_t *to, const uint64_t *values)
 		{ REGIONFS_STAT_SYNCS, "syncs" },
 		{ REGIONFS_STAT_DISCARDS, "discards" },
 		{ REGIONFS_STAT_STORED_BYTES, "stored_bytes" },
+		{ REGIONFS_STAT_STORE_SHORT, "store_short" },
 		{ REGIONFS_STAT_LOCAL_BYTES, "local_bytes" },
 		{ REGIONFS_STAT_ERRORS, "errors" },
 		{ REGIONFS_STAT_TAKEN_BACK, "taken_back" },
 		{ REGIONFS_STAT_LATE_COMMITS, "late_commits" },
 		{ REGIONFS_STAT_OUTSTANDING, "outstanding" },
+		{ REGIONFS_STAT_WAITS, "wait_count" },
+		{ REGIONFS_STAT_WAIT_NS, "wait_ns" },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

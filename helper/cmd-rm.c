@@ -12,7 +12,8 @@ const struct cmd cmd_rm = {
 	.summary = "forget a region; its source keeps the bytes",
 	.details =
 		"Programs that have it open go on with it. Refused while it has bytes that are not\n"
-		"written yet: 'regionctl sync REGION' writes them, --discard drops them.\n",
+		"written yet, or not at the source: 'regionctl sync REGION' brings them there, --discard\n"
+		"drops them.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_TRUE, "discard", NULL, NULL, "drop bytes that are not written yet" },

@@ -22,7 +22,10 @@ const struct cmd cmd_set = {
 	.summary = "change a region's mode, owner, policy or source",
 	.details =
 		"--read-only revokes write access at once, also from open files, mappings and root,\n"
-		"and writes what is dirty; --read-write gives it back.\n",
+		"and writes what is dirty; --read-write gives it back.\n\n"
+		"Of a managed region, local and durability stay as they were added. --push-order any lets\n"
+		"the others go on that wait for a region whose source is away: its changes are not kept\n"
+		"in order with theirs any more.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_TRUE, "read-only", "read_only", NULL, "nobody can write from now on" },
@@ -35,6 +38,7 @@ const struct cmd cmd_set = {
 		  "accesses fail after it when no regiond answers; 0: they wait" },
 		{ CMD_SOURCE, "source", NULL, "URI", "the same bytes are at this address now" },
 		{ CMD_SIZE, "size", NULL, "SIZE", "the size that the source has" },
+		CMD_POLICY_OPTIONS,
 		CMD_OPTIONS_END,
 	},
 	.run = run,

@@ -7,10 +7,13 @@ static void show_parts(const json_t *region)
 	const json_t *backend = json_object_get(region, "backend");
 	const json_t *stats = json_object_get(region, "stats");
 	const json_t *handover = json_object_get(region, "handover");
+	const json_t *managed = json_object_get(region, "managed");
 
 	show_fields(region, show_region_fields, NULL);
 	if (json_is_object(handover))
 		show_fields(handover, show_handover_fields, "hand-over");
+	if (json_is_object(managed))
+		show_managed(managed, json_integer_value(json_object_get(region, "size")));
 	if (json_is_object(backend))
 		show_fields(backend, show_backend_fields, "backend");
 	if (json_is_object(stats))
@@ -34,7 +37,7 @@ static int run(struct cmd_context *ctx)
 
 const struct cmd cmd_stat = {
 	.name = "stat",
-	.summary = "show a region: state, backend, counters",
+	.summary = "show a region: state, where its bytes are, backend, counters",
 	.operands = CMD_ONE_REGION,
 	.run = run,
 };

@@ -10,7 +10,9 @@ static int run(struct cmd_context *ctx)
 const struct cmd cmd_sync = {
 	.name = "sync",
 	.summary = "write what is dirty and make it durable",
-	.details = "Without REGION, all regions of the instance.\n",
+	.details =
+		"Without REGION, all regions of the instance. Of managed regions all is at the source\n"
+		"afterwards, whatever --durability an fsync has.\n",
 	.operands = (const struct cmd_operand[]) {
 		{ CMD_REGION, "region", "REGION", true },
 		CMD_OPERANDS_END,

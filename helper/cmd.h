@@ -29,6 +29,8 @@ enum cmd_type {
 	CMD_TEXT,
 	CMD_PATH,		/* of a file: made absolute, since regiond runs somewhere else */
 	CMD_SOURCE,		/* a URI; the path of file: and dir: is made absolute */
+	CMD_WHERE,		/* a word, or file:, list: or profile: and a path, which is made absolute */
+	CMD_COMMAND,		/* for a shell; "" is none */
 	CMD_REGION,		/* a path below the mount: a '/' in front is dropped */
 	CMD_SIZE,
 	CMD_NUMBER,
@@ -58,6 +60,23 @@ struct cmd_option {
 	{ CMD_PATH, "tls-key", NULL, "FILE", "the certificate's private key" }, \
 	{ CMD_PATH, "tls-ca", NULL, "FILE", "who must have signed the other side's certificate" }, \
 	{ CMD_TRUE, "insecure", NULL, NULL, "clear text, readable by anyone on the way" }
+
+/* How a region is managed; policy.h of regiond knows what goes together. */
+#define CMD_POLICY_OPTIONS \
+	{ CMD_WHERE, "local", NULL, "WHERE", "the store here: cache (none), memory or file:DIR" }, \
+	{ CMD_SIZE, "local-size", NULL, "SIZE", "what the store may hold; 0: no limit" }, \
+	{ CMD_WHERE, "pull-order", NULL, "ORDER", \
+	  "sequential, edges, list:FILE, profile:FILE or none; FILE,only: not the rest" }, \
+	{ CMD_SIZE, "pull-rate", NULL, "SIZE", "pull so much a second at most; 0: no limit" }, \
+	{ CMD_TEXT, "durability", NULL, "WHERE", "fsync waits for the source (remote) or the store (local)" }, \
+	{ CMD_TEXT, "push-order", NULL, "ORDER", \
+	  "barrier: as a disk after a power cut, at each moment; any: faster" }, \
+	{ CMD_DURATION, "push-interval", NULL, "TIME", "what was written is pushed after it" }, \
+	{ CMD_SIZE, "max-unpushed", NULL, "SIZE", "writers are slowed as it comes near" }, \
+	{ CMD_COMMAND, "on-before-open", NULL, "COMMAND", "before the source is opened; must succeed" }, \
+	{ CMD_COMMAND, "on-after-pull", NULL, "COMMAND", "when nothing is missing any more" }, \
+	{ CMD_COMMAND, "on-before-sync", NULL, "COMMAND", "before a sync sends what was written; must succeed" }, \
+	{ CMD_COMMAND, "on-after-sync", NULL, "COMMAND", "when the source has it" }
 
 struct cmd_operand {
 	enum cmd_type type;
@@ -180,6 +199,8 @@ extern const struct show_field show_region_fields[];
 extern const struct show_field show_backend_fields[];
 extern const struct show_field show_stats_fields[];
 extern const struct show_field show_handover_fields[];	/* in cmd-wait.c */
+/* MANAGED of control.h, in cmd-show-managed.c */
+void show_managed(const json_t *managed, json_int_t size);
 
 /* ---- cmd-help.c ---- */
 

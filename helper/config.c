@@ -18,7 +18,10 @@
 
 enum config_option {
 	OPT_INSTANCE, OPT_SOURCE, OPT_STATE, OPT_RUN, OPT_CONFIG, OPT_CREDENTIALS, OPT_QUEUES, OPT_DEPTH, OPT_MAX_REQUEST,
-	OPT_CHUNK, OPT_TAKEBACK, OPT_DIRTY_RATIO, OPT_LOCAL_READ, OPT_ALLOW_GROUP, OPT_READY_FD, OPT_FOREGROUND, OPT_VERBOSE, OPT_HELP,
+	OPT_CHUNK, OPT_TAKEBACK, OPT_DIRTY_RATIO, OPT_LOCAL_READ, OPT_ALLOW_GROUP, OPT_MANAGED,
+	OPT_POLICY,			/* the first of policy_keys */
+	OPT_POLICY_LAST = OPT_POLICY + 11,
+	OPT_READY_FD, OPT_FOREGROUND, OPT_VERBOSE, OPT_HELP,
 	OPT_VERSION, NR_OPTIONS,
 };
 
@@ -37,6 +40,19 @@ static const struct option options[] = {
 	{ "dirty-ratio", required_argument, NULL, OPT_DIRTY_RATIO },
 	{ "local-read", required_argument, NULL, OPT_LOCAL_READ },
 	{ "allow-group", required_argument, NULL, OPT_ALLOW_GROUP },
+	{ "managed", optional_argument, NULL, OPT_MANAGED },
+	{ "local", required_argument, NULL, OPT_POLICY },
+	{ "local-size", required_argument, NULL, OPT_POLICY + 1 },
+	{ "pull-order", required_argument, NULL, OPT_POLICY + 2 },
+	{ "pull-rate", required_argument, NULL, OPT_POLICY + 3 },
+	{ "durability", required_argument, NULL, OPT_POLICY + 4 },
+	{ "push-order", required_argument, NULL, OPT_POLICY + 5 },
+	{ "push-interval", required_argument, NULL, OPT_POLICY + 6 },
+	{ "max-unpushed", required_argument, NULL, OPT_POLICY + 7 },
+	{ "on-before-open", required_argument, NULL, OPT_POLICY + 8 },
+	{ "on-after-pull", required_argument, NULL, OPT_POLICY + 9 },
+	{ "on-before-sync", required_argument, NULL, OPT_POLICY + 10 },
+	{ "on-after-sync", required_argument, NULL, OPT_POLICY + 11 },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
@@ -65,6 +81,16 @@ const char *config_usage(void)
 	       "  --dirty-ratio PERCENT of the dirty limit for this instance (default: 20)\n"
 	       "  --local-read YES|NO   the kernel reads memory regions itself (default: yes)\n"
 	       "  --allow-group GROUP   may use the read-only commands of the control socket\n"
+	       "  --managed[=YES|NO]    regions are managed, by the options that follow\n"
+	       "  --local WHERE         their store: cache (none), memory or file:DIR (default: cache)\n"
+	       "  --local-size SIZE     what it may hold (default: no limit)\n"
+	       "  --pull-order ORDER    sequential, edges, list:FILE, profile:FILE or none\n"
+	       "  --pull-rate SIZE      a second, at most\n"
+	       "  --durability WHERE    fsync waits for the source (remote) or the store (local)\n"
+	       "  --push-order ORDER    barrier or any\n"
+	       "  --push-interval TIME  after which what was written is pushed (default: 5s)\n"
+	       "  --max-unpushed SIZE   near which writers are slowed (default: 1G)\n"
+	       "  --on-before-open, --on-after-pull, --on-before-sync, --on-after-sync COMMAND\n"
 	       "  --ready-fd N          a byte is written there when all is up\n"
 	       "  --foreground          don't go to the background\n"
 	       "  --verbose             log each step\n"
@@ -181,6 +207,8 @@ static int take_source(char **to, const char *value, char *why, size_t why_len)
 
 static int take_option(struct config *config, enum config_option option, const char *value, char *why, size_t why_len)
 {
+	if (option >= OPT_POLICY && option <= OPT_POLICY_LAST)
+		return policy_set(&config->policy, policy_keys[option - OPT_POLICY], value, why, why_len);
 	switch (option) {
 	case OPT_INSTANCE:
 		return config_name_ok(value) ? take_string(&config->name, value) : -EINVAL;
@@ -212,6 +240,8 @@ static int take_option(struct config *config, enum config_option option, const c
 	case OPT_ALLOW_GROUP:
 		config->have_group = true;
 		return take_group(&config->allow_group, value);
+	case OPT_MANAGED:
+		return take_bool(&config->managed, value);
 	case OPT_READY_FD:
 		return take_number((uint32_t *)&config->ready_fd, 0, 1 << 20, value);
 	case OPT_FOREGROUND:
@@ -239,6 +269,7 @@ int config_parse(struct config *config, int argc, char **argv, char *why, size_t
 
 	memset(config, 0, sizeof(*config));
 	*config = (struct config){ .queues = 2, .depth = 16, .local_read = true, .ready_fd = -1 };
+	policy_init(&config->policy);
 	*why = '\0';
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -282,13 +313,41 @@ static struct config_region *declared(struct config *config, const char *path)
 		return NULL;
 	}
 	region->mode = 0644;
+	policy_init(&region->policy);
 	*at = region;
 	return region;
+}
+
+/* -ENOENT: the key is not one of a policy. */
+static int take_policy(struct config_region *region, const char *key, const char *value, char *why, size_t why_len)
+{
+	int err;
+
+	for (unsigned int i = 0; policy_keys[i]; i++) {
+		if (strcmp(policy_keys[i], key))
+			continue;
+		err = policy_set(&region->policy, key, value, why, why_len);
+		if (!err)
+			region->policy_given |= 1u << i;
+		return err;
+	}
+	return -ENOENT;
+}
+
+static int take_managed(struct config_region *region, const char *value)
+{
+	bool managed;
+	int err = take_bool(&managed, value);
+
+	if (!err)
+		region->managed = managed ? MANAGED_YES : MANAGED_NO;
+	return err;
 }
 
 static int take_region(struct config *config, const char *path, const char *key, const char *value, char *why, size_t why_len)
 {
 	struct config_region *region;
+	int err;
 
 	if (!*path || *path == '/') {
 		snprintf(why, why_len, "a region is declared as [region PATH], with its path below the mount");
@@ -315,6 +374,11 @@ static int take_region(struct config *config, const char *path, const char *key,
 		return take_bool(&region->read_only, value);
 	if (!strcmp(key, "fixed-size"))
 		return take_bool(&region->fixed_size, value);
+	if (!strcmp(key, "managed"))
+		return take_managed(region, value);
+	err = take_policy(region, key, value, why, why_len);
+	if (err != -ENOENT)
+		return err;
 	snprintf(why, why_len, "there is no key \"%s\" for a region", key);
 	return -EINVAL;
 }
@@ -354,6 +418,52 @@ static int default_path(char **to, const char *before, const char *name, const c
 	return asprintf(to, "%s%s%s", before, name, after) < 0 ? -ENOMEM : 0;
 }
 
+/* ---- what a region's policy is in the end ---- */
+
+static int inherit(struct config_region *region, const struct policy *from, char *why, size_t why_len)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; policy_keys[i] && !err; i++) {
+		char *value = region->policy_given & 1u << i ? NULL : policy_show(from, policy_keys[i]);
+
+		if (value)
+			err = policy_set(&region->policy, policy_keys[i], value, why, why_len);
+		free(value);
+	}
+	return err;
+}
+
+static int settle_region(const struct config *config, struct config_region *region, char *why, size_t why_len)
+{
+	char wrong[512];
+	int err;
+
+	if (region->managed == MANAGED_NO && region->policy_given) {
+		snprintf(why, why_len, "%s: region %s can't have options of managed regions and managed=no", config->file, region->path);
+		return -EINVAL;
+	}
+	if (region->managed == MANAGED_DEFAULT)
+		region->managed = config->managed || region->policy_given ? MANAGED_YES : MANAGED_NO;
+	if (region->managed == MANAGED_NO)
+		return 0;
+	err = inherit(region, &config->policy, wrong, sizeof(wrong));
+	if (!err)
+		err = policy_check(&region->policy, wrong, sizeof(wrong));
+	if (err)
+		snprintf(why, why_len, "%s: region %s: %s", config->file, region->path, wrong);
+	return err;
+}
+
+static int settle_policies(struct config *config, char *why, size_t why_len)
+{
+	int err = config->managed ? policy_check(&config->policy, why, why_len) : 0;
+
+	for (struct config_region *region = config->regions; region && !err; region = region->next)
+		err = settle_region(config, region, why, why_len);
+	return err;
+}
+
 int config_read(struct config *config, char *why, size_t why_len)
 {
 	int err = default_path(&config->file, "/etc/regionfs/", config->name, ".conf");
@@ -371,7 +481,7 @@ int config_read(struct config *config, char *why, size_t why_len)
 		err = default_path(&config->credentials, "/etc/regionfs/credentials", "", "");
 	if (!err)
 		err = default_path(&config->source, "memory:", "", "");
-	return err;
+	return err ? err : settle_policies(config, why, why_len);
 }
 
 void config_free(struct config *config)
@@ -382,6 +492,7 @@ void config_free(struct config *config)
 		config->regions = region->next;
 		free(region->path);
 		free(region->source);
+		policy_free(&region->policy);
 		free(region);
 	}
 	free(config->name);
@@ -390,4 +501,5 @@ void config_free(struct config *config)
 	free(config->run_dir);
 	free(config->credentials);
 	free(config->file);
+	policy_free(&config->policy);
 }

@@ -8,6 +8,9 @@
  *     source = file:/srv/db.img
  *     size = 1G
  *     mode = 0640
+ *     local = memory
+ *
+ * The options of managed regions (policy.h) are for one region there, and above the regions for all that say nothing else.
  */
 #ifndef REGIONFS_CONFIG_H
 #define REGIONFS_CONFIG_H
@@ -16,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "policy.h"
 
 /* Where a setting comes from, weakest first. */
 enum config_from {
@@ -32,6 +37,13 @@ struct config_region {
 	uint64_t size;		/* 0: the source's own */
 	uint32_t mode, uid, gid, timeout, chunk;
 	bool read_only, fixed_size;
+	struct policy policy;
+	uint32_t policy_given;	/* which of its keys, by their place in policy_keys; config_read() fills in the others */
+	enum config_managed {
+		MANAGED_DEFAULT,
+		MANAGED_NO,
+		MANAGED_YES,
+	} managed;		/* after config_read() one of the last two */
 };
 
 struct config {
@@ -49,6 +61,8 @@ struct config {
 	uint32_t takeback;	/* ms; 0: the kernel's */
 	uint32_t dirty_ratio;	/* percent; 0: the kernel's */
 	bool local_read;	/* the kernel may read memory regions itself */
+	bool managed;		/* regions are, unless they were added as direct ones */
+	struct policy policy;	/* of managed regions, where nothing else is said */
 	bool have_group;
 	gid_t allow_group;
 	bool foreground;

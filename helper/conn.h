@@ -26,7 +26,7 @@
 struct conn;
 
 /* Room for a frame's head and a struct wire_range in front of data. */
-#define CONN_HEAD_ROOM (WIRE_HEAD_SIZE + WIRE_RANGE_SIZE)
+#define CONN_HEAD_ROOM WIRE_BEFORE_DATA
 
 /* A frame to be sent, the caller's until sent() gives it back. */
 struct conn_frame {

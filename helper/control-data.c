@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control-kernel.h"
+#include "control-managed.h"
 #include "flush.h"
 #include "pull.h"
 #include "region.h"
@@ -39,9 +40,18 @@ static void sync_progress(void *arg, uint64_t done, uint64_t total)
 		control_progress(sync->call, done, total, "regions", "writing");
 }
 
+static void sync_pushing(void *arg, uint64_t done, uint64_t total)
+{
+	struct sync *sync = arg;
+
+	if (progress_due(&sync->last_progress, done, total))
+		control_progress(sync->call, done, total, "bytes", "pushing");
+}
+
 static void drain_counted(struct control_call *call, const struct netlink_attrs *instance, uint64_t dirty)
 {
-	control_ok(call, json_pack("{s:o}", "dirty_bytes", control_id(dirty)));
+	control_ok(call, json_pack("{s:o,s:o}", "dirty_bytes", control_id(dirty), "unpushed_bytes",
+				   control_id(regions_unpushed(call->regiond->regions, NULL))));
 }
 
 static void sync_done(void *arg, int error, const char *why)
@@ -70,7 +80,7 @@ static void drain_done(void *arg, int error, const char *why)
 
 static void start_flush(struct control_call *call, void (*done)(void *arg, int error, const char *why))
 {
-	struct flush_options options = { .regiond = call->regiond, .progress = sync_progress, .done = done };
+	struct flush_options options = { .regiond = call->regiond, .progress = sync_progress, .pushing = sync_pushing, .done = done };
 
 	if (control_u32(call, "timeout", &options.timeout_ms))
 		return;
@@ -137,15 +147,11 @@ static void pull_gone(struct control_call *call)
 		pull_stop(pulling->pull);
 }
 
-static void run_pull(struct control_call *call)
+void control_pull_range(struct control_call *call, struct region *region)
 {
-	struct region *region = control_region(call);
 	struct pull_options options = { .region = region, .length = UINT64_MAX };
 	struct pulling *pulling;
 
-	if (!region)
-		return;
-	region_put(region);
 	if (control_u64(call, "offset", &options.offset) || control_u64(call, "length", &options.length))
 		return;
 	if (options.offset > region->info.size) {
@@ -168,6 +174,25 @@ static void run_pull(struct control_call *call)
 		return;
 	free(pulling);
 	control_fail(call, -ENOMEM, "out of memory");
+}
+
+static void run_pull(struct control_call *call)
+{
+	struct region *region = control_region(call);
+	bool range = control_has(call, "offset") || control_has(call, "length");
+	bool steer = control_has(call, "pause") || control_has(call, "resume") || control_has(call, "rate");
+
+	if (!region)
+		return;
+	if (steer && range)
+		control_fail(call, -EINVAL, "a range is pulled at once and at full speed");
+	else if (steer && !region->info.policy)
+		control_fail(call, -EINVAL, "%s is a direct region: nothing pulls it in the background", region->info.path);
+	else if (region->info.policy && !range)
+		control_pull_managed(call, region);
+	else
+		control_pull_range(call, region);
+	region_put(region);
 }
 
 /* ---- drop ---- */
@@ -200,7 +225,7 @@ extern const struct control_cmd control_data_cmds[];
 const struct control_cmd control_data_cmds[] = {
 	{ "sync", CONTROL_DETACHES, "region timeout", run_sync },
 	{ "drain", CONTROL_DETACHES, "timeout", run_drain },
-	{ "pull", 0, "region offset length", run_pull },
+	{ "pull", 0, "region offset length pause resume rate", run_pull },
 	{ "drop", 0, "region offset length discard", run_drop },
 	{ NULL, 0, NULL, NULL },
 };

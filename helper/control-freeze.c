@@ -67,6 +67,13 @@ static void stream_event(struct events_watch *watch, const struct netlink_attrs 
 	control_event(stream->call, attrs ? json_event(attrs) : json_pack("{s:s}", "event", "gap"));
 }
 
+static void stream_own(struct events_watch *watch, const struct events_own *own)
+{
+	struct stream *stream = container_of(watch, struct stream, watch);
+
+	control_event(stream->call, json_event_own(own));
+}
+
 static void stream_gone(struct control_call *call)
 {
 	struct stream *stream = call->arg;
@@ -86,6 +93,7 @@ static void run_events(struct control_call *call)
 	}
 	stream->call = call;
 	stream->watch.event = stream_event;
+	stream->watch.own = stream_own;
 	call->arg = stream;
 	call->gone = stream_gone;
 	events_watch(&stream->watch);

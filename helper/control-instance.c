@@ -6,8 +6,10 @@
 
 #include "control-json.h"
 #include "control-kernel.h"
+#include "flush.h"
 #include "instance.h"
 #include "log.h"
+#include "region.h"
 #include "regiond.h"
 #include "version.h"
 
@@ -60,13 +62,17 @@ static void run_set(struct control_call *call)
 
 /* ---- the end ---- */
 
+#define STOP_MS 30000u
+
 static void stop_done(struct control_ask *ask)
 {
 	struct control_call *call = ask->control;
 	struct regiond *regiond = call->regiond;
+	/* with the instance end the stores, too */
+	uint64_t discarded = ask->got.count + regions_unpushed(regiond->regions, NULL);
 
-	log_info("instance stopped, %llu bytes discarded", (unsigned long long)ask->got.count);
-	control_ok(call, json_pack("{s:o}", "discarded", control_id(ask->got.count)));
+	log_info("instance stopped, %llu bytes discarded", (unsigned long long)discarded);
+	control_ok(call, json_pack("{s:o}", "discarded", control_id(discarded)));
 	regiond_stop(regiond);
 }
 
@@ -77,20 +83,18 @@ static void stop_refused(struct control_ask *ask)
 	instance_check(ask->control->regiond, NULL);
 }
 
-static void run_stop(struct control_call *call)
+/* The arguments were looked at. */
+static void stop_now(struct control_call *call)
 {
 	struct control_ask *ask = control_ask_new(call, REGIONFS_CMD_INSTANCE_STOP);
-	bool discard = false;
 
 	if (!ask)
 		return;
-	if (control_bool(call, "discard", &discard) || control_u32(call, "timeout", &ask->call.attrs.deadline)) {
-		control_ask_free(ask);
-		return;
-	}
-	if (control_has(call, "timeout"))
+	if (control_has(call, "timeout")) {
 		ask->call.attrs.have |= NETLINK_BIT(REGIONFS_A_DEADLINE);
-	if (discard)
+		control_u32(call, "timeout", &ask->call.attrs.deadline);
+	}
+	if (json_is_true(json_object_get(call->args, "discard")))
 		netlink_flag(&ask->call.attrs, DISCARD);
 	/* the channel ends with the instance, which is no accident then */
 	call->regiond->instance_ending = true;
@@ -98,6 +102,36 @@ static void run_stop(struct control_call *call)
 	ask->then = stop_done;
 	ask->undo = stop_refused;
 	control_ask(ask);
+}
+
+static void stop_flushed(void *arg, int error, const char *why)
+{
+	struct control_call *call = arg;
+
+	if (error)
+		control_fail(call, error, "%s", why);
+	else
+		stop_now(call);
+}
+
+static int is_managed(struct region *region, void *arg)
+{
+	(void)arg;
+	return region->info.policy != NULL;
+}
+
+/* The kernel knows of what is dirty, not of what is unpushed. */
+static void run_stop(struct control_call *call)
+{
+	struct flush_options flush = { .regiond = call->regiond, .timeout_ms = STOP_MS, .done = stop_flushed, .arg = call };
+	bool discard = false;
+
+	if (control_bool(call, "discard", &discard) || control_u32(call, "timeout", &flush.timeout_ms))
+		return;
+	if (discard || !region_each(call->regiond->regions, is_managed, NULL))
+		stop_now(call);
+	else
+		flush_start(&flush);
 }
 
 static void run_detach(struct control_call *call)

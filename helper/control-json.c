@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "control-json.h"
 #include "control.h"
 #include "device.h"
+#include "events.h"
 #include "netlink.h"
 #include "region.h"
 #include "regiond.h"
@@ -57,7 +59,7 @@ static const char *state_name(enum region_state state)
 
 /* ---- a region, as text: far faster than by objects, which counts where there are ten thousand ---- */
 
-enum kind { ID, U32, I64, STRING, FLAGS, STATE, ERROR };
+enum kind { ID, U32, I64, STRING, FLAGS, STATE, ERROR, POLICY };
 
 static const struct region_field {
 	const char *name;
@@ -82,6 +84,7 @@ static const struct region_field {
 	FIELD(mtime, I64),
 	{ "state", STATE, 0 },
 	{ "error", ERROR, 0 },
+	{ "policy", POLICY, 0 },
 #undef FIELD
 };
 
@@ -143,6 +146,25 @@ static void add_flags(struct text *text, uint32_t flags)
 	text_add(text, "]", 1);
 }
 
+/* With the one key that says most in front, whether it is as usual or not. */
+static void add_policy(struct text *text, const char *policy)
+{
+	struct text whole = { 0 };
+
+	if (strncmp(policy, "local=", 6))
+		text_string(&whole, *policy ? "local=cache " : "local=cache");
+	text_string(&whole, policy);
+	text_json(text, whole.failed ? policy : whole.data);
+	text_free(&whole);
+}
+
+static bool is_there(const struct region_field *field, const struct region *region)
+{
+	if (field->kind == ERROR)
+		return region && region->error;
+	return field->kind != POLICY || (region && region->info.policy);
+}
+
 static void add_field(struct text *text, const struct region_field *field, const struct netlink_attrs *attrs,
 		      const struct region *region)
 {
@@ -169,10 +191,10 @@ static void add_field(struct text *text, const struct region_field *field, const
 		text_json(text, state_name(region ? atomic_load(&region->state) : REGION_NEW));
 		break;
 	case ERROR:
-		if (region && region->error)
-			text_json(text, region->why);
-		else
-			text_string(text, "null");
+		text_json(text, region->why);
+		break;
+	case POLICY:
+		add_policy(text, region->info.policy);
 		break;
 	}
 }
@@ -182,7 +204,10 @@ static void add_array(struct text *text, const struct netlink_attrs *attrs, cons
 {
 	for (unsigned int i = 0; i < fields->n; i++) {
 		text_add(text, i ? "," : "[", 1);
-		add_field(text, &region_fields[fields->field[i]], attrs, region);
+		if (is_there(&region_fields[fields->field[i]], region))
+			add_field(text, &region_fields[fields->field[i]], attrs, region);
+		else
+			text_string(text, "null");
 	}
 	text_string(text, fields->n ? "]" : "[]");
 }
@@ -192,7 +217,7 @@ static void add_object(struct text *text, const struct netlink_attrs *attrs, con
 	for (size_t i = 0; i < NR_FIELDS; i++) {
 		const struct region_field *field = &region_fields[i];
 
-		if (field->kind == ERROR && !(region && region->error))
+		if (!is_there(field, region))
 			continue;
 		text_string(text, i ? ",\"" : "{\"");
 		text_string(text, field->name);
@@ -249,7 +274,16 @@ json_t *json_backend(struct backend *backend)
 	return json;
 }
 
-json_t *json_stats(const uint64_t *stats)
+static json_t *json_waits(const struct netlink_attrs *attrs)
+{
+	json_t *json = json_array();
+
+	for (size_t i = 0; i < REGIONFS_WAITS_BUCKETS; i++)
+		json_array_append_new(json, control_id(attrs->waits[i]));
+	return json;
+}
+
+json_t *json_stats(const struct netlink_attrs *attrs)
 {
 	static const char *const names[] = {
 		[REGIONFS_STAT_READS] = "reads",
@@ -267,18 +301,23 @@ json_t *json_stats(const uint64_t *stats)
 		[REGIONFS_STAT_CACHED_PAGES] = "cached_pages",
 		[REGIONFS_STAT_DIRTY_BYTES] = "dirty_bytes",
 		[REGIONFS_STAT_LOCAL_BYTES] = "local_bytes",
+		[REGIONFS_STAT_WAITS] = "wait_count",
+		[REGIONFS_STAT_WAIT_NS] = "wait_ns",
+		[REGIONFS_STAT_STORE_SHORT] = "store_short",
 	};
 	json_t *json = json_object();
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (names[i])
-			set(json, names[i], control_id(stats[i]));
+			set(json, names[i], control_id(attrs->stats[i]));
+	set(json, "waits", json_waits(attrs));
 	return json;
 }
 
 json_t *json_instance(const struct regiond *regiond, const struct netlink_attrs *attrs, uint64_t dirty)
 {
 	const struct config *config = regiond->config;
+	char *usual = region_usual_policy(regiond);
 	json_t *json = json_object();
 	char id[32];
 
@@ -300,7 +339,11 @@ json_t *json_instance(const struct regiond *regiond, const struct netlink_attrs 
 	set(json, "depth", json_integer(config->depth));
 	set(json, "max_request", json_integer(regiond->device ? device_max_request(regiond->device) : 0));
 	set(json, "dirty_bytes", control_id(dirty));
-	set(json, "stats", json_stats(attrs->stats));
+	set(json, "unpushed_bytes", control_id(regions_unpushed(regiond->regions, NULL)));
+	if (usual)
+		set(json, "policy", json_string(*usual ? usual : "local=cache"));
+	free(usual);
+	set(json, "stats", json_stats(attrs));
 	set(json, "version", json_string(regionfs_version));
 	return json;
 }
@@ -323,6 +366,10 @@ json_t *json_event(const struct netlink_attrs *attrs)
 		set(json, "mode", json_integer(attrs->mode));
 	if (netlink_has(attrs, FLAGS))
 		set(json, "flags", json_flags(attrs->flags));
+	if (netlink_has(attrs, OPENS))
+		set(json, "opens", json_integer(attrs->opens));
+	if (netlink_has(attrs, WRITERS))
+		set(json, "writers", json_integer(attrs->writers));
 	if (netlink_has(attrs, SOURCE))
 		set(json, "source", control_text(attrs->source));
 	if (netlink_has(attrs, PID))
@@ -331,5 +378,20 @@ json_t *json_event(const struct netlink_attrs *attrs)
 		set(json, "attach_gen", json_integer(attrs->attached));
 	if (netlink_has(attrs, OFFSET))
 		set(json, "offset", control_id(attrs->offset));
+	return json;
+}
+
+json_t *json_event_own(const struct events_own *own)
+{
+	const struct region *region = own->region;
+	json_t *json = json_object();
+
+	set(json, "event", json_string(own->what));
+	set(json, "instance", control_text(region->regiond->config->name));
+	set(json, "region", control_id(region->info.id));
+	if (region->info.path)
+		set(json, "path", control_text(region->info.path));
+	if (own->detail)
+		set(json, "detail", control_text(own->detail));
 	return json;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct backend;
+struct events_own;
 struct netlink_attrs;
 struct region;
 struct regiond;
@@ -28,8 +29,9 @@ void json_region_text(struct text *text, struct regiond *regiond, const struct n
 /* attrs: what the kernel says; the rest is the registry's. */
 json_t *json_region(struct regiond *regiond, const struct netlink_attrs *attrs);
 json_t *json_backend(struct backend *backend);
-json_t *json_stats(const uint64_t *stats);
+json_t *json_stats(const struct netlink_attrs *attrs);
 json_t *json_instance(const struct regiond *regiond, const struct netlink_attrs *attrs, uint64_t dirty);
 json_t *json_event(const struct netlink_attrs *attrs);
+json_t *json_event_own(const struct events_own *own);
 
 #endif

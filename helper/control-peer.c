@@ -164,6 +164,7 @@ static void export_source(struct control_call *call, const char *source)
 	export->open.loop = call->regiond->loop;
 	export->open.instance = config->name;
 	export->open.run_dir = config->run_dir;
+	export->open.state_dir = config->state_dir;
 	export->open.credentials = config->credentials;
 	export->open.instance_id = call->regiond->instance_id;
 	export->open.attach_gen = call->regiond->attach_gen;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-/* control-region: add, stat, rm, set. */
+/* control-region: stat, rm, set; add is in control-add.c. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "control-json.h"
 #include "control-kernel.h"
+#include "control-managed.h"
+#include "control-policy.h"
+#include "control-region.h"
 #include "handover.h"
 #include "flush.h"
 #include "netlink.h"
-#include "probe.h"
 #include "region.h"
 #include "regiond.h"
 #include "state.h"
@@ -29,16 +31,22 @@ static void answer_item(struct netlink_call *call, const struct netlink_attrs *a
 {
 	struct answer *answer = container_of(call, struct answer, call);
 	struct region *region = region_update(answer->control->regiond->regions, attrs);
-	json_t *handover;
+	json_t *handover, *managed;
 
 	if (answer->json)
 		return;
 	answer->json = json_region(answer->control->regiond, attrs);
+	/* of one that was just added the source and the size are known from here on: it is pulled before anybody opens the file */
+	if (!answer->stat && region)
+		region_open_managed(region);
 	if (!answer->stat)
 		return;
-	json_object_set_new(answer->json, "stats", json_stats(attrs->stats));
+	json_object_set_new(answer->json, "stats", json_stats(attrs));
 	json_object_set_new(answer->json, "backend",
 			    region && region->backend ? json_backend(region->backend) : json_null());
+	managed = region ? control_managed_json(region) : NULL;
+	if (managed)
+		json_object_set_new(answer->json, "managed", managed);
 	handover = region ? handover_show(region) : NULL;
 	if (handover)
 		json_object_set_new(answer->json, "handover", handover);
@@ -92,6 +100,11 @@ static void answer_region(struct control_call *control, uint64_t id, bool stat)
 	netlink_call(control->regiond->netlink, &answer->call);
 }
 
+void control_answer_region(struct control_call *call, uint64_t id)
+{
+	answer_region(call, id, false);
+}
+
 static void run_stat(struct control_call *call)
 {
 	struct region *region = control_region(call);
@@ -100,171 +113,6 @@ static void run_stat(struct control_call *call)
 		return;
 	answer_region(call, region->info.id, true);
 	region_put(region);
-}
-
-/* ---- add ---- */
-
-struct add {
-	struct control_call *control;
-	const char *path, *source;	/* in the call's args */
-	char *resolved;
-	uint64_t size;
-	uint32_t chunk, mode, uid, gid, timeout;
-	bool have_size, read_only, fixed_size, exclusive;
-};
-
-static void add_free(void *arg)
-{
-	struct add *add = arg;
-
-	free(add->resolved);
-	free(add);
-}
-
-static void add_done(struct control_ask *ask)
-{
-	struct add *add = ask->arg;
-	struct regiond *regiond = ask->control->regiond;
-	struct netlink_attrs attrs = ask->got;
-	struct region *region;
-
-	attrs.path = add->path;
-	attrs.have |= NETLINK_BIT(REGIONFS_A_PATH);
-	region = region_update(regiond->regions, &attrs);
-	if (region && add->chunk)
-		region_set_chunk(region, add->chunk);
-	answer_region(ask->control, attrs.region, false);
-}
-
-static void add_refused(struct control_ask *ask)
-{
-	struct add *add = ask->arg;
-
-	if (add->resolved)
-		probe_undo(ask->control->regiond, add->resolved);
-}
-
-static void ask_add(struct add *add)
-{
-	struct control_ask *ask = control_ask_new(add->control, REGIONFS_CMD_REGION_ADD);
-	struct netlink_attrs *attrs;
-
-	if (!ask) {
-		add_free(add);
-		return;
-	}
-	attrs = &ask->call.attrs;
-	netlink_set(attrs, PATH, path, add->path);
-	if (add->resolved)
-		netlink_set(attrs, SOURCE, source, add->resolved);
-	netlink_set(attrs, SIZE, size, add->size);
-	netlink_set(attrs, MODE, mode, add->mode & 07777);
-	netlink_set(attrs, UID, uid, add->uid);
-	netlink_set(attrs, GID, gid, add->gid);
-	netlink_set(attrs, TIMEOUT, timeout, add->timeout);
-	netlink_set(attrs, FLAGS, flags, (add->read_only ? REGIONFS_REGION_READ_ONLY : 0) |
-					 (add->fixed_size ? REGIONFS_REGION_FIXED_SIZE : 0));
-	netlink_set(attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE);
-	ask->then = add_done;
-	ask->undo = add_refused;
-	ask->arg = add;
-	ask->free_arg = add_free;
-	control_ask(ask);
-}
-
-static void add_probed(struct probe *probe, void *arg, int error, const char *why)
-{
-	struct add *add = arg;
-
-	if (error) {
-		control_fail(add->control, error, "%s", why);
-		add_free(add);
-	} else {
-		add->resolved = probe->source;
-		probe->source = NULL;
-		if (!add->have_size)
-			add->size = probe->size;
-		add->read_only |= probe->read_only;
-		add->fixed_size |= probe->fixed_size;
-		ask_add(add);
-	}
-	probe_free(probe);
-}
-
-/* The same path and source: adding it again is no error, so that scripts can be run twice. */
-static bool is_equal(const struct add *add, const struct region *region)
-{
-	const char *have = region->info.source;
-	size_t len;
-
-	if (!add->source || !have)
-		return !add->source && !have;
-	len = strlen(add->source);
-	return !strncmp(have, add->source, len) && (!have[len] || (backend_generic(add->source) && have[len] == '?'));
-}
-
-static int add_args(struct control_call *call, struct add *add)
-{
-	int err = control_string(call, "region", &add->path);
-
-	if (!err)
-		err = control_string(call, "source", &add->source);
-	if (!err)
-		err = control_u64(call, "size", &add->size);
-	if (!err)
-		err = control_u32(call, "chunk", &add->chunk);
-	if (!err)
-		err = control_u32(call, "mode", &add->mode);
-	if (!err)
-		err = control_u32(call, "uid", &add->uid);
-	if (!err)
-		err = control_u32(call, "gid", &add->gid);
-	if (!err)
-		err = control_u32(call, "timeout", &add->timeout);
-	if (!err)
-		err = control_bool(call, "read_only", &add->read_only);
-	if (!err)
-		err = control_bool(call, "fixed_size", &add->fixed_size);
-	return err ? err : control_bool(call, "exclusive", &add->exclusive);
-}
-
-static bool add_check(struct control_call *call, struct add *add)
-{
-	if (add->path && *add->path == '/')
-		add->path++;
-	if (!add->path || !*add->path || *add->path == '#')
-		control_fail(call, -EINVAL, "a region is named by its path below the mount");
-	else if (add->chunk && (add->chunk & (add->chunk - 1) || add->chunk < 4096 || add->chunk > 16 << 20))
-		control_fail(call, -EINVAL, "a chunk is a power of two from 4K to 16M");
-	else if (call->region && (add->exclusive || !is_equal(add, call->region)))
-		control_fail(call, -EEXIST, "there is a region %s already%s%s", add->path,
-			     call->region->info.source ? ", of " : "", call->region->info.source ? call->region->info.source : "");
-	else
-		return true;
-	return false;
-}
-
-static void run_add(struct control_call *call)
-{
-	struct add *add = calloc(1, sizeof(*add));
-
-	if (!add) {
-		control_fail(call, -ENOMEM, "out of memory");
-		return;
-	}
-	add->control = call;
-	add->mode = 0644;
-	add->have_size = control_has(call, "size");
-	if (add_args(call, add) || !add_check(call, add)) {
-		add_free(add);
-	} else if (call->region) {
-		answer_region(call, call->region->info.id, false);
-		add_free(add);
-	} else if (add->source) {
-		probe_start(call->regiond, add->source, add->size, add->chunk, add_probed, add);
-	} else {
-		ask_add(add);
-	}
 }
 
 /* ---- rm ---- */
@@ -281,28 +129,39 @@ static bool is_held(struct control_call *call, const struct region *region)
 static void keep_bytes(struct control_ask *ask)
 {
 	ask->control->region->info.purge = false;
+	ask->control->region->info.discard = false;
+}
+
+/* The arguments were looked at. */
+static void rm_now(struct control_call *call)
+{
+	struct control_ask *ask = control_ask_new(call, REGIONFS_CMD_REGION_DEL);
+
+	if (!ask)
+		return;
+	call->region->info.discard = json_is_true(json_object_get(call->args, "discard"));
+	if (call->region->info.discard)
+		netlink_flag(&ask->call.attrs, DISCARD);
+	/* before the kernel's answer, since its DESTROY may overtake that */
+	call->region->info.purge = json_is_true(json_object_get(call->args, "purge"));
+	ask->undo = keep_bytes;
+	control_ask(ask);
 }
 
 static void run_rm(struct control_call *call)
 {
 	struct region *region = control_region(call);
 	bool discard = false, purge = false;
-	struct control_ask *ask;
 
 	if (!region)
 		return;
 	region_put(region);
 	if (is_held(call, region) || control_bool(call, "discard", &discard) || control_bool(call, "purge", &purge))
 		return;
-	ask = control_ask_new(call, REGIONFS_CMD_REGION_DEL);
-	if (!ask)
-		return;
 	if (discard)
-		netlink_flag(&ask->call.attrs, DISCARD);
-	/* before the kernel's answer, since its DESTROY may overtake that */
-	call->region->info.purge = purge;
-	ask->undo = keep_bytes;
-	control_ask(ask);
+		rm_now(call);
+	else
+		control_managed_check(call, rm_now);
 }
 
 /* ---- set ---- */
@@ -317,14 +176,36 @@ static void set_flushed(void *arg, int error, const char *why)
 		answer_region(call, call->region->info.id, false);
 }
 
+/* What the kernel doesn't know of. The backend, where it need not be another one, takes it as it runs. */
+static int set_policy(struct control_call *call)
+{
+	char *policy;
+	bool again;
+	int err = control_policy_set(call, call->region, &policy, &again);
+
+	if (err || !policy)
+		return err;
+	err = region_set_policy(call->region, policy, again);
+	free(policy);
+	if (!err && again)
+		region_open_managed(call->region);
+	else if (!err)
+		err = control_managed_set(call->region);
+	if (err)
+		control_fail(call, err, "the policy could not be changed: %s", strerror(-err));
+	return err;
+}
+
 static void set_done(struct control_ask *ask)
 {
 	struct control_call *call = ask->control;
 	struct flush_options flush = {
-		.regiond = call->regiond, .region = call->region, .done = set_flushed, .arg = call,
+		.regiond = call->regiond, .region = call->region, .here_only = true, .done = set_flushed, .arg = call,
 	};
 	const char *source = json_string_value(json_object_get(call->args, "source"));
 
+	if (set_policy(call))
+		return;
 	if (source)
 		region_set_source(call->region, source);
 	/* from now on it is as the user has said, whoever else has made it so before */
@@ -399,6 +280,28 @@ static bool set_check(struct control_call *call, const struct netlink_attrs *att
 	return false;
 }
 
+/* What the source has not got belongs to that one: another need not have what it was written over. */
+static bool is_behind(struct control_call *call, struct region *region)
+{
+	uint64_t unpushed = region_unpushed(region);
+
+	if (unpushed)
+		control_fail(call, -EBUSY, "%s has %" PRIu64 " bytes that its source has not got: 'regionctl sync %s' first", region->info.path,
+			     unpushed, region->info.path);
+	return unpushed != 0;
+}
+
+static bool policy_ok(struct control_call *call, const struct region *region)
+{
+	char *policy;
+	bool again;
+	int err = control_policy_set(call, region, &policy, &again);
+
+	if (!err)
+		free(policy);
+	return !err;
+}
+
 static void run_set(struct control_call *call)
 {
 	struct region *region = control_region(call);
@@ -407,7 +310,7 @@ static void run_set(struct control_call *call)
 	if (!region)
 		return;
 	region_put(region);
-	if (control_has(call, "source") && is_held(call, region))
+	if ((control_has(call, "source") && (is_held(call, region) || is_behind(call, region))) || !policy_ok(call, region))
 		return;
 	ask = control_ask_new(call, REGIONFS_CMD_REGION_SET);
 	if (!ask)
@@ -423,9 +326,11 @@ static void run_set(struct control_call *call)
 extern const struct control_cmd control_region_cmds[];
 
 const struct control_cmd control_region_cmds[] = {
-	{ "add", 0, "region source size chunk mode uid gid timeout read_only fixed_size exclusive", run_add },
+	{ "add", 0, "region source size chunk mode uid gid timeout read_only fixed_size exclusive managed direct "
+	  CONTROL_POLICY_ARGS, control_run_add },
 	{ "stat", CONTROL_READ_ONLY, "region", run_stat },
 	{ "rm", 0, "region discard purge", run_rm },
-	{ "set", 0, "region mode uid gid read_only fixed_size timeout source size", run_set },
+	{ "set", 0, "region mode uid gid read_only fixed_size timeout source size "
+	  CONTROL_POLICY_ARGS, run_set },
 	{ NULL, 0, NULL, NULL },
 };

@@ -23,7 +23,7 @@
 #define OUT_MAX		(4u << 20)	/* of progress and events; what has to be said is said */
 
 extern const struct control_cmd control_region_cmds[], control_ls_cmds[], control_data_cmds[], control_freeze_cmds[],
-	control_instance_cmds[], control_peer_cmds[];
+	control_instance_cmds[], control_peer_cmds[], control_managed_cmds[];
 
 const struct control_cmd *const control_tables[] = {
 	control_region_cmds,
@@ -32,6 +32,7 @@ const struct control_cmd *const control_tables[] = {
 	control_freeze_cmds,
 	control_instance_cmds,
 	control_peer_cmds,
+	control_managed_cmds,
 	NULL,
 };
 

@@ -24,20 +24,30 @@
  *
  * ping R                                     -> {}
  * version R                                  -> {version, abi, protocol: 1}
- * add       region source? size? chunk? mode? uid? gid? timeout? read_only? fixed_size? exclusive?
+ * add       region source? size? chunk? mode? uid? gid? timeout? read_only? fixed_size? exclusive? managed? direct? POLICY?
  *           no source: the instance's default. size: else the source's own. mode: integer (0o600 = 384).
- *           parents are made. EEXIST when the path is taken, or with no "exclusive": equal ones are fine only from /etc.
+ *           parents are made. managed, or any of POLICY: a managed region; direct: none though the instance's are. EEXIST when the path is taken, or with no "exclusive": equal ones are fine only from /etc.
  *                                            -> {REGION}
  * ls R      path? fields?                    -> {regions: [REGION...]} sorted by path; path: those at or below it;
  *                                               fields: "path size ..." gives only these members of each, as arrays: {rows: [[...]...]}
  * stat R    region                           -> {REGION, stats: {reads, read_bytes, demand_reads, writes, write_bytes, syncs,
  *                                               discards, stored_bytes, local_bytes, errors, taken_back, late_commits,
- *                                               outstanding, cached_pages, dirty_bytes}, backend: {BACKEND} or null}
- * rm        region discard? purge?           -> {}   discard: with dirty bytes too; purge: deletes the backing bytes
- * sync D    region? timeout?                 -> {}   writes what is dirty and makes it durable; no region: all. timeout: ms
- * pull      region offset? length?           -> {bytes}   brings bytes into the page cache; progress
+ *                                               outstanding, cached_pages, dirty_bytes, wait_count, wait_ns, store_short,
+ *                                               waits: [24 of them]}, backend: {BACKEND} or null, managed?: {MANAGED}}
+ *                                               waits: as A_WAITS
+ * map R     region n?                        -> {bucket, buckets: [[present, coming, unpushed, going]...]}   of a managed region, in n parts
+ *                                               (64) of bucket bytes; how many bytes of each are so
+ * record    region reset?                    -> {chunks, profile}   of a managed region: which of its chunks were touched, in order, as
+ *                                               the text of a profile; reset: and from now on anew
+ * rm        region discard? purge?           -> {}   discard: with dirty or unpushed bytes too; purge: deletes the backing bytes
+ * sync D    region? timeout?                 -> {}   writes what is dirty and makes it durable, at the source; no region: all. timeout:
+ *                                               ms; progress
+ * pull      region offset? length? pause? resume? rate?
+ *                                            -> {bytes}   brings bytes into the page cache; progress. Of a managed region, without
+ *                                               offset and length: waits until its order is complete, or with one of pause,
+ *                                               resume, rate (bytes a second, 0: no limit), at once: {state, rate}
  * drop      region offset? length? discard?  -> {}   writes, then drops from the page cache; discard: without writing
- * set       region mode? uid? gid? read_only? fixed_size? timeout? source? size?
+ * set       region mode? uid? gid? read_only? fixed_size? timeout? source? size? POLICY?
  *                                            -> {REGION}   read_only: true | false (--read-only, --read-write)
  * freeze    region timeout? force?           -> {}
  * thaw      region                           -> {}
@@ -45,9 +55,10 @@
  * unlock    region                           -> {}
  * events R                                   streams {"event": {event, instance, region?, path?, size?, mode?, ...}} until
  *                                            the client closes
- * drain D   timeout?                         -> {dirty_bytes}   all regions: written and synced; progress; ETIMEDOUT
+ * drain D   timeout?                         -> {dirty_bytes, unpushed_bytes}   all regions: written, synced and pushed; progress;
+ *                                               ETIMEDOUT
  * instance.stat R                            -> {INSTANCE}
- * instance.stop  discard? timeout?           -> {discarded}   writes what is dirty, ends the instance and regiond. EBUSY while mounted
+ * instance.stop  discard? timeout?           -> {discarded}   writes and pushes what is dirty, ends the instance and regiond. EBUSY while mounted
  * instance.set   takeback? dirty_ratio?      -> {INSTANCE}
  * detach                                     -> {}   ends regiond alone; regions and dirty bytes stay in the kernel
  *
@@ -60,11 +71,20 @@
  * abort     region                           -> {}
  *
  * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
- *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or absent).
+ *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or
+ *   absent), policy ("local=memory durability=local ...", as policy.h has it; absent: a direct region).
+ * POLICY: local, local_size, pull_order, pull_rate, durability, push_order, push_interval, max_unpushed, on_before_open, on_after_pull,
+ *   on_before_sync, on_after_sync: strings as regionctl takes them, or numbers (bytes, ms).
+ * MANAGED: policy: {POLICY}; and once it is open hits, misses, hit_bytes, miss_bytes, fetched, bypassed, wait: [READs that took less than 2, 4,
+ *   8 ... us, the last: longer], source: {state ("opening", "up", "away"), away_ms}, pull: {state ("pulling", "paused", "yielding",
+ *   "complete", "idle"), pulled, in_flight, window, rate, trip_us}; and with a store, store: {present, room, evicted, corrupt,
+ *   unpushed, log, oldest_ms, full}, push: {state ("pushing", "waiting", "idle", "away", "stopped"), unpushed, oldest_ms, pushed,
+ *   generations, saved, rate, in_flight, limit, error?, waits_for? (the path of the region that has to push something older first),
+ *   waits_for_why? ("away", "failing", "closed", "behind")}.
  * BACKEND: scheme, size, chunk, align, max_request, parallel, fence ("none", "process", "lock", "generation"), durability
  *   ("never", "sync", "write"), read_only.
  * INSTANCE: name, id ("0x..."), attach_gen, pid, mounts, regions, takeback, dirty_ratio, default_source, state_dir, queues, depth, max_request,
- *   dirty_bytes, stats: {...}, version.
+ *   dirty_bytes, unpushed_bytes, policy (of regions that say nothing else; absent: direct ones), stats: {...}, version.
  */
 #ifndef REGIONFS_CONTROL_H
 #define REGIONFS_CONTROL_H

@@ -33,6 +33,18 @@ static void tell(const struct netlink_attrs *attrs)
 	}
 }
 
+void events_tell(const struct events_own *own)
+{
+	struct list *entry, *next;
+
+	list_for_each_safe(entry, next, &watches) {
+		struct events_watch *watch = list_entry(entry, struct events_watch, list);
+
+		if (watch->own)
+			watch->own(watch, own);
+	}
+}
+
 /* ---- an event only says which region: the kernel is asked for the rest ---- */
 
 struct refresh {
@@ -103,6 +115,17 @@ static void changed(struct regiond *regiond, const struct netlink_attrs *attrs)
 	region_put(region);
 }
 
+/* Who writes it matters to a managed one alone. */
+static void used(struct regiond *regiond, const struct netlink_attrs *attrs)
+{
+	struct region *region = region_find(regiond->regions, attrs->region);
+
+	if (region && region->info.policy)
+		refresh(region);
+	if (region)
+		region_put(region);
+}
+
 /* Not by its name: that may be another's by now. */
 static bool is_ours(const struct regiond *regiond, const struct netlink_attrs *attrs)
 {
@@ -120,6 +143,10 @@ void events_take(void *arg, const struct netlink_attrs *attrs)
 	if (!regiond->mirror_ready || !netlink_has(attrs, EVENT) || !netlink_has(attrs, REGION) || !is_ours(regiond, attrs))
 		return;
 	switch (attrs->event) {
+	case REGIONFS_EVENT_OPENED:
+	case REGIONFS_EVENT_CLOSED:
+		used(regiond, attrs);
+		break;
 	case REGIONFS_EVENT_CREATED:
 	case REGIONFS_EVENT_RESIZED:
 	case REGIONFS_EVENT_CHANGED:

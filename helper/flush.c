@@ -7,14 +7,20 @@
 #include <string.h>
 
 #include "flush.h"
+#include "managed.h"
 #include "region.h"
 #include "regiond.h"
+#include "units.h"
 
 #define PARALLEL 8
+#define STEP_MS 200
 
 struct slot {
 	struct netlink_call call;
 	struct flush *flush;
+	struct region *region;		/* being pushed: a reference */
+	struct pusher_wait wait;
+	bool waits, opens;		/* for the pusher, for the backend */
 };
 
 struct flush {
@@ -23,6 +29,8 @@ struct flush {
 	size_t nr, max, next, done;
 	unsigned int running;
 	uint64_t end_ns;		/* 0: none */
+	uint64_t most;			/* bytes unpushed, when they were most */
+	struct loop_timer timer;	/* while something is being pushed */
 	int error;
 	char why[256];
 	struct slot slot[PARALLEL];
@@ -30,6 +38,7 @@ struct flush {
 
 static void flush_end(struct flush *flush)
 {
+	loop_timer_cancel(flush->options.regiond->loop, &flush->timer);
 	flush->options.done(flush->options.arg, flush->error, flush->why);
 	free(flush->id);
 	free(flush);
@@ -45,14 +54,13 @@ static void flush_fail(struct flush *flush, int error, const char *why)
 
 static void slot_next(struct slot *slot);
 
-static void slot_done(struct netlink_call *call, int error, const char *why)
+static void slot_end(struct slot *slot)
 {
-	struct slot *slot = container_of(call, struct slot, call);
 	struct flush *flush = slot->flush;
 
-	/* one that is gone by now has nothing to write */
-	if (error && error != -ENOENT)
-		flush_fail(flush, error, why);
+	if (slot->region)
+		region_put(slot->region);
+	slot->region = NULL;
 	flush->running--;
 	flush->done++;
 	if (flush->options.progress)
@@ -60,6 +68,122 @@ static void slot_done(struct netlink_call *call, int error, const char *why)
 	slot_next(slot);
 	if (!flush->running)
 		flush_end(flush);
+}
+
+/* ---- what the source has not got ---- */
+
+static uint64_t left_to_push(const struct flush *flush, unsigned int *nr)
+{
+	*nr = 1;
+	return flush->options.region ? region_unpushed(flush->options.region) : regions_unpushed(flush->options.regiond->regions, nr);
+}
+
+static void slot_open(struct region *region, int error, void *arg);
+
+static void push_late(struct flush *flush)
+{
+	char why[256], size[REGIONFS_UNITS_TEXT];
+	unsigned int nr;
+	uint64_t left = left_to_push(flush, &nr);
+
+	snprintf(why, sizeof(why), "the time-out was over before all was at its source: %s (%llu bytes) of %u region%s stay in the local store",
+		 regionfs_size_format(left, size), (unsigned long long)left, nr, nr == 1 ? "" : "s");
+	flush_fail(flush, -ETIMEDOUT, why);
+	/* with the last one flush is freed; calls to the kernel have a deadline of their own */
+	flush->running++;
+	for (size_t i = 0; i < PARALLEL; i++) {
+		struct slot *slot = &flush->slot[i];
+
+		if (slot->waits)
+			pusher_unwait(&slot->wait);
+		else if (!slot->opens || !region_open_cancel(slot->region, slot_open, slot))
+			continue;
+		slot->waits = slot->opens = false;
+		slot_end(slot);
+	}
+	if (!--flush->running)
+		flush_end(flush);
+}
+
+static void push_look(struct loop_timer *timer)
+{
+	struct flush *flush = container_of(timer, struct flush, timer);
+	unsigned int nr;
+	uint64_t left = left_to_push(flush, &nr);
+
+	if (flush->end_ns && loop_now_ns() >= flush->end_ns) {
+		push_late(flush);
+		return;
+	}
+	flush->most = left > flush->most ? left : flush->most;
+	if (flush->options.pushing && flush->most)
+		flush->options.pushing(flush->options.arg, flush->most - left, flush->most);
+	loop_timer_set(flush->options.regiond->loop, timer, STEP_MS);
+}
+
+static void slot_pushed(struct pusher_wait *wait, int error)
+{
+	struct slot *slot = container_of(wait, struct slot, wait);
+	struct managed *managed = slot->region->backend ? managed_of(slot->region->backend) : NULL;
+	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
+
+	slot->waits = false;
+	if (error)
+		flush_fail(slot->flush, error, pusher ? pusher_stats(pusher)->why : "");
+	slot_end(slot);
+}
+
+static void slot_open(struct region *region, int error, void *arg)
+{
+	struct slot *slot = arg;
+	struct flush *flush = slot->flush;
+	struct managed *managed = !error && region->backend ? managed_of(region->backend) : NULL;
+	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
+
+	slot->opens = false;
+	/* one that is gone by now has nothing to push */
+	if (error && atomic_load(&region->state) != REGION_GONE)
+		flush_fail(flush, error, region->why);
+	/* another one has failed meanwhile, or there is nothing that could be pushed */
+	if (error || flush->error || !pusher) {
+		slot_end(slot);
+		return;
+	}
+	slot->waits = true;
+	slot->wait = (struct pusher_wait){ .done = slot_pushed };
+	pusher_flush(pusher, &slot->wait);
+}
+
+static void slot_push(struct slot *slot)
+{
+	struct flush *flush = slot->flush;
+
+	if (!flush->timer.slot) {
+		flush->timer.fire = push_look;
+		loop_timer_set(flush->options.regiond->loop, &flush->timer, 0);
+	}
+	slot->region = region_find(slot->flush->options.regiond->regions, slot->call.attrs.region);
+	if (!slot->region || !slot->region->info.policy) {
+		slot_end(slot);
+		return;
+	}
+	slot->opens = true;
+	region_open(slot->region, slot_open, slot);
+}
+
+/* ---- what the kernel has ---- */
+
+static void slot_written(struct netlink_call *call, int error, const char *why)
+{
+	struct slot *slot = container_of(call, struct slot, call);
+
+	/* one that is gone by now has nothing to write */
+	if (error && error != -ENOENT)
+		flush_fail(slot->flush, error, why);
+	if (error || slot->flush->options.here_only)
+		slot_end(slot);
+	else
+		slot_push(slot);
 }
 
 /* What remains of the whole time-out, in ms; 0: it is over. */
@@ -85,7 +209,7 @@ static void slot_next(struct slot *slot)
 	netlink_flag(&slot->call.attrs, SYNC);
 	if (flush->end_ns)
 		netlink_set(&slot->call.attrs, DEADLINE, deadline, left);
-	slot->call.done = slot_done;
+	slot->call.done = slot_written;
 	flush->running++;
 	netlink_call(flush->options.regiond->netlink, &slot->call);
 }

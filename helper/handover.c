@@ -56,8 +56,8 @@ static void hook_none(struct loop_task *task)
 	hook->done(hook, 0, "");
 }
 
-void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment,
-	      void (*done)(struct hook *hook, int error, const char *why))
+void hook_run_with(struct hook *hook, struct region *region, const char *command, const char *moment, char *const *env,
+		   void (*done)(struct hook *hook, int error, const char *why))
 {
 	memset(hook, 0, sizeof(*hook));
 	hook->done = done;
@@ -66,16 +66,24 @@ void hook_run(struct hook *hook, struct region *region, const char *command, con
 		loop_post(region->regiond->loop, &hook->task);
 		return;
 	}
-	snprintf(hook->text, sizeof(hook->text), "REGIONFS_REGION=%s", region->info.path);
+	snprintf(hook->text, sizeof(hook->text), "REGIONFS_REGION=%s", region->info.path ? region->info.path : "");
 	snprintf(hook->moment, sizeof(hook->moment), "REGIONFS_MOMENT=%s", moment);
 	hook->list[0] = hook->text;
 	hook->list[1] = hook->moment;
+	for (size_t i = 0; i < sizeof(hook->list) / sizeof(hook->list[0]) - 3 && env && env[i]; i++)
+		hook->list[2 + i] = env[i];
 	hook->job.command = command;
 	hook->job.env = hook->list;
 	hook->job.timeout_ms = HOOK_TIMEOUT_MS;
 	hook->job.stdio = -1;
 	hook->job.done = hook_ended;
 	spawner_run(region->regiond->spawner, &hook->job);
+}
+
+void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment,
+	      void (*done)(struct hook *hook, int error, const char *why))
+{
+	hook_run_with(hook, region, command, moment, NULL, done);
 }
 
 /* ---- the kernel ---- */

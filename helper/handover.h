@@ -57,13 +57,17 @@ struct hook {
 	/* error 0, or negative with a sentence; never from within */
 	void (*done)(struct hook *hook, int error, const char *why);
 	struct loop_task task;
-	char *list[4];
+	char *list[8];
 	char moment[64];
 };
 
 /* command NULL: done at once, out of the loop. moment: "suspend" and the like, for REGIONFS_MOMENT. */
 void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment,
 	      void (*done)(struct hook *hook, int error, const char *why));
+
+/* The same, with more for its environment: at most 4 of "KEY=VALUE", then NULL; valid until done. */
+void hook_run_with(struct hook *hook, struct region *region, const char *command, const char *moment, char *const *env,
+		   void (*done)(struct hook *hook, int error, const char *why));
 
 /*
  * A netlink command on a region, that is freed after it. then: error 0 or negative, why "" or a sentence; got: what the answer

@@ -341,6 +341,8 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 		leecher_ended(leecher, error ? error : -ENOMEM);
 		return;
 	}
+	/* until it is whole here, the leech brings its bytes, whatever is usual in this instance */
+	region_set_policy(region, NULL, false);
 	leecher->handover.region = region;
 	region->handover = &leecher->handover;
 	loop_timer_set(leecher->regiond->loop, &leecher->limit, CONNECT_MS);

@@ -42,7 +42,9 @@ static const char *const ignored_options[] = {
 /* Handed to regiond as --NAME=VALUE when it is started. */
 static const char *const helper_options[] = {
 	"source", "state", "config", "credentials", "queues", "depth", "max-request", "chunk",
-	"takeback", "dirty-ratio", "local-read", "allow-group",
+	"takeback", "dirty-ratio", "local-read", "allow-group", "managed", "local", "local-size", "pull-order",
+	"pull-rate", "durability", "push-order", "push-interval", "max-unpushed", "on-before-open",
+	"on-after-pull", "on-before-sync", "on-after-sync",
 };
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -119,7 +121,8 @@ static int add_argument(struct regionfs_options *options, const char *text, char
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(helper_options); i++)
-		if (value_of(text, helper_options[i]))
+		if (value_of(text, helper_options[i]) ||
+		    (!strcmp(text, "managed") && !strcmp(helper_options[i], text)))
 			break;
 	if (i == ARRAY_SIZE(helper_options))
 		return 0;

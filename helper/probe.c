@@ -65,6 +65,7 @@ static void open_fill(struct backend_open *open, const struct regiond *regiond)
 	open->loop = regiond->loop;
 	open->instance = config->name;
 	open->run_dir = config->run_dir;
+	open->state_dir = config->state_dir;
 	open->credentials = config->credentials;
 	open->instance_id = regiond->instance_id;
 	open->attach_gen = regiond->attach_gen;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* region-close: closing a region's backend, and the end of a region. All on the main loop. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "barrier.h"
 #include "handover.h"
 #include "log.h"
+#include "managed.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "state.h"
@@ -26,6 +29,14 @@ void region_destroyed(struct region *region)
 	struct backend_req *req = region->destroy;
 
 	region->destroy = NULL;
+	atomic_store(&region->state, REGION_GONE);
+	region_stop_retrying(region);
+	region_tell_openers(region, -ENOENT);
+	region_release_waiting(region, -ENOENT);
+	/* nobody waits for what it has not pushed */
+	if (region->regiond->barriers)
+		barriers_forget(region->regiond->barriers, region->info.id);
+	region_store_known(region);
 	if (req) {
 		backend_done(req, 0);
 		region_put(region);
@@ -71,6 +82,8 @@ static void destroy_bytes(struct region *region, struct backend *backend)
 	struct destroy *destroy = wants_deletion(region) ? calloc(1, sizeof(*destroy)) : NULL;
 
 	region_get(region);
+	if (managed_of(backend))
+		managed_forget(managed_of(backend), region->info.discard);
 	if (!destroy) {
 		backend_close(backend, destroy_closed, region);
 		return;
@@ -92,6 +105,7 @@ static void recall_source(struct region *region)
 		return;
 	region->info.source = strdup(info->source);
 	region->info.purge = info->purge;
+	region->info.discard |= info->discard;
 }
 
 static bool is_kept(struct region *region)
@@ -109,7 +123,8 @@ void region_advance_destroy(struct region *region, enum region_state state)
 	if (state == REGION_READY) {
 		atomic_store(&region->state, REGION_CLOSING);
 		region_advance(region);
-	} else if (wants_deletion(region)) {
+	} else if (wants_deletion(region) || region->info.policy) {
+		/* a local store may have what the source has not */
 		region_start_open(region);
 	} else {
 		region_destroyed(region);

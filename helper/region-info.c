@@ -47,11 +47,15 @@ static bool info_update(struct region_info *info, const struct netlink_attrs *at
 	return changed;
 }
 
-/* What the kernel doesn't know, the state directory does. */
+/* What the kernel doesn't know, the state directory does. One that isn't known there either has just been made. */
 static void recall(struct region *region)
 {
 	const struct region_info *info = state_find(region->regiond->state, region->info.id);
 
+	free(region->info.policy);
+	region->info.policy = info && info->policy ? strdup(info->policy) : NULL;
+	if (!info && !region->unlinked)
+		region->info.policy = region_usual_policy(region->regiond);
 	if (!info)
 		return;
 	region->info.chunk = info->chunk;
@@ -62,6 +66,7 @@ static void recall(struct region *region)
 		set_string(&region->info.resume, info->resume);
 	/* of a region that was to be removed, and is there nevertheless, it was not meant in the end */
 	region->info.purge = info->purge && region->unlinked;
+	region->info.discard = info->discard && region->unlinked;
 }
 
 void region_set_claimed(struct region *region, bool claimed)
@@ -101,6 +106,9 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 		news |= region_size_heard(region, attrs->size, attrs->asked_ns);
 	if (news || !region->mirrored)
 		region_mirror(region);
+	if (netlink_has(attrs, WRITERS))
+		region->writers = attrs->writers;
+	region_tell_writable(region);
 	region_put(region);
 	return region;
 }

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "instance.h"
 #include "log.h"
+#include "managed.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "state.h"
@@ -16,6 +17,8 @@
 #define RETRY_FIRST_MS	100
 #define RETRY_MOST_MS	5000
 #define FAILED_PAUSE_NS	1000000000ULL
+#define MANAGED_FIRST_MS	1000u
+#define MANAGED_MOST_MS		60000u
 #ifndef OPEN_MAX	/* tests build with a few */
 #define OPEN_MAX	4096
 #endif
@@ -46,7 +49,7 @@ static void job_free(struct region_job *job)
 	region_put(region);
 }
 
-static void tell_openers(struct region *region, int error)
+void region_tell_openers(struct region *region, int error)
 {
 	struct list openers, *entry;
 
@@ -104,10 +107,44 @@ static void open_failed(struct region *region, int error)
 	region->retry_at = loop_now_ns() + FAILED_PAUSE_NS;
 	region->tries = 0;
 	atomic_store(&region->state, REGION_FAILED);
-	tell_openers(region, error);
+	region_tell_openers(region, error);
 	region_release_waiting(region, error);
 	if (region->destroy)
 		region_destroyed(region);
+}
+
+/* ---- a managed one: what is to be pulled or pushed waits for no program's request ---- */
+
+static void managed_again(struct loop_timer *timer)
+{
+	struct region *region = container_of(timer, struct region, managed_retry);
+
+	if (atomic_load(&region->state) == REGION_FAILED && !region->regiond->stopping) {
+		region->retry_at = 0;
+		region_open_managed(region);
+	}
+	region_put(region);
+}
+
+void region_retry_managed(struct region *region)
+{
+	uint64_t ms = MANAGED_FIRST_MS << (region->managed_tries < 6 ? region->managed_tries : 6);
+
+	if (!region->info.policy || region->unlinked || region->destroy || region->managed_retry.slot || region->regiond->stopping)
+		return;
+	region->managed_tries++;
+	region->managed_retry.fire = managed_again;
+	region_get(region);
+	loop_timer_set(region->regiond->loop, &region->managed_retry, ms < MANAGED_MOST_MS ? ms : MANAGED_MOST_MS);
+}
+
+void region_stop_retrying(struct region *region)
+{
+	region->managed_tries = 0;
+	if (!region->managed_retry.slot)
+		return;
+	loop_timer_cancel(region->regiond->loop, &region->managed_retry);
+	region_put(region);
 }
 
 static void retry_now(struct loop_timer *timer)
@@ -137,11 +174,13 @@ static void job_failed(struct region_job *job, int error, const char *why)
 	job_free(job);
 	if (!region->give_up_at && region->info.timeout)
 		region->give_up_at = loop_now_ns() + region->info.timeout * 1000000ULL;
-	tell_openers(region, error);
+	region_tell_openers(region, error);
 	if (is_temporary(error) && region_has_waiting(region) && !region->destroy && (!region->give_up_at || loop_now_ns() < region->give_up_at))
 		retry_later(region);
 	else
 		open_failed(region, error);
+	if (atomic_load(&region->state) == REGION_FAILED)
+		region_retry_managed(region);
 	region_put(region);
 }
 
@@ -149,13 +188,13 @@ static void job_failed(struct region_job *job, int error, const char *why)
 
 /*
  * Open backends are bounded: past that, the one that was opened longest ago and has not been used since it was looked
- * at last is closed. Those that peers use stay.
+ * at last is closed. Those that peers use stay, and managed ones.
  */
 static void close_one(struct regions *regions)
 {
 	for (int i = 0; i < CLOSE_TRIES && !list_empty(&regions->open); i++) {
 		struct region *region = list_entry(regions->open.next, struct region, open);
-		bool idle = !atomic_load(&region->in_flight) && !region->export && !region->handover;
+		bool idle = !atomic_load(&region->in_flight) && !region->export && !region->handover && !region->info.policy;
 
 		list_del(&region->open);
 		list_add(&regions->open, &region->open);
@@ -194,14 +233,18 @@ static void job_ready(struct region_job *job)
 	region->why[0] = '\0';
 	region->tries = 0;
 	region->give_up_at = 0;
+	region_stop_retrying(region);
 	job_free(job);
 	note_open(region);
 	region_tell_local(region);
+	region_tell_writable(region);
 	pthread_mutex_lock(&region->lock);
 	atomic_store(&region->state, REGION_READY);
 	pthread_mutex_unlock(&region->lock);
+	region_tell_replayed(region);
+	region_tell_grown(region);
 	if (!wants_another(region))
-		tell_openers(region, 0);
+		region_tell_openers(region, 0);
 	region_advance(region);
 	region_put(region);
 }
@@ -256,6 +299,20 @@ static int job_resolve(struct region_job *job)
 	return job->source ? 0 : -ENOMEM;
 }
 
+static void open_managed(struct region_job *job)
+{
+	struct policy policy;
+	int err;
+
+	err = policy_parse(&policy, job->region->info.policy, job->open.why, sizeof(job->open.why));
+	if (err) {
+		job_failed(job, err, job->open.why);
+		return;
+	}
+	managed_open(&job->open, &policy, job->region);
+	policy_free(&policy);
+}
+
 static void job_open(struct region_job *job)
 {
 	struct region *region = job->region;
@@ -272,6 +329,7 @@ static void job_open(struct region_job *job)
 	open->loop = region->regiond->loop;
 	open->instance = config->name;
 	open->run_dir = config->run_dir;
+	open->state_dir = config->state_dir;
 	open->credentials = config->credentials;
 	open->instance_id = region->regiond->instance_id;
 	open->region = region->info.id;
@@ -283,7 +341,10 @@ static void job_open(struct region_job *job)
 	open->read_only = !atomic_exchange(&region->write_wanted, false) && region->info.flags & REGIONFS_REGION_READ_ONLY;
 	open->done = backend_is_open;
 	region->stale_source = false;
-	backend_open(open);
+	if (region->info.policy)
+		open_managed(job);
+	else
+		backend_open(open);
 }
 
 static void region_asked(struct netlink_call *call, const struct netlink_attrs *attrs)
@@ -373,6 +434,10 @@ void region_advance(struct region *region)
 	case REGION_CLOSING:
 		region_advance_closing(region);
 		break;
+	case REGION_GONE:
+		if (atomic_load(&region->forgotten))
+			region_release_waiting(region, -ENOENT);
+		break;
 	default:
 		break;
 	}
@@ -382,8 +447,8 @@ void region_open(struct region *region, void (*ready)(struct region *region, int
 {
 	struct opener *opener;
 
-	if (atomic_load(&region->state) == REGION_READY) {
-		ready(region, 0, arg);
+	if (atomic_load(&region->state) == REGION_READY || atomic_load(&region->state) == REGION_GONE) {
+		ready(region, atomic_load(&region->state) == REGION_READY ? 0 : -ENOENT, arg);
 		return;
 	}
 	opener = malloc(sizeof(*opener));
@@ -397,6 +462,22 @@ void region_open(struct region *region, void (*ready)(struct region *region, int
 	region_advance(region);
 }
 
+bool region_open_cancel(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg)
+{
+	struct list *at;
+
+	list_for_each(at, &region->openers) {
+		struct opener *opener = list_entry(at, struct opener, list);
+
+		if (opener->ready != ready || opener->arg != arg)
+			continue;
+		list_del(at);
+		free(opener);
+		return true;
+	}
+	return false;
+}
+
 void region_open_writable(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg)
 {
 	atomic_store(&region->write_wanted, true);
@@ -405,9 +486,21 @@ void region_open_writable(struct region *region, void (*ready)(struct region *re
 	region_open(region, ready, arg);
 }
 
-int region_set_source(struct region *region, const char *source)
+void region_open_another(struct region *region)
 {
 	enum region_state state = atomic_load(&region->state);
+
+	if (state == REGION_OPENING)
+		region->stale_source = true;
+	region->retry_at = 0;
+	if (state != REGION_READY)
+		return;
+	atomic_store(&region->state, REGION_CLOSING);
+	region_advance(region);
+}
+
+int region_set_source(struct region *region, const char *source)
+{
 	char *copy = strdup(source);
 
 	if (!copy)
@@ -415,13 +508,7 @@ int region_set_source(struct region *region, const char *source)
 	free(region->info.source);
 	region->info.source = copy;
 	region_mirror(region);
-	if (state == REGION_OPENING)
-		region->stale_source = true;
-	region->retry_at = 0;
-	if (state != REGION_READY)
-		return 0;
-	atomic_store(&region->state, REGION_CLOSING);
-	region_advance(region);
+	region_open_another(region);
 	return 0;
 }
 

@@ -38,11 +38,24 @@ void region_start_open(struct region *region);
 /* With region->destroy set, in one of the states in which nothing is under way. */
 void region_advance_destroy(struct region *region, enum region_state state);
 void region_advance_closing(struct region *region);
+/* Whoever waits in region_open() hears. */
+void region_tell_openers(struct region *region, int error);
+/* A managed one that could not be opened is tried again, later and later. */
+void region_retry_managed(struct region *region);
+void region_stop_retrying(struct region *region);
 /* It has ended: answers DESTROY, and forgets it. */
 void region_destroyed(struct region *region);
 
 /* Main loop, with a backend that has just been opened: the kernel may read its file itself, or may not any more. region-local.c */
 void region_tell_local(struct region *region);
+
+/* Main loop, once it is ready: the kernel hears of what opening the backend has changed. */
+void region_tell_replayed(struct region *region);
+/* What was done before it was opened, told at once: all that programs here have changed is at the source. */
+void region_tell_replayed_before(struct region *region);
+
+/* Likewise, of a managed one whose store is longer than the kernel knows. */
+void region_tell_grown(struct region *region);
 
 /* ---- region-size.c ---- */
 
@@ -57,6 +70,10 @@ void region_mirror_size(struct region *region);
 /* While a file grows it is enough to write that down now and then; a SYNC doesn't wait for this. */
 void region_mirror_size_later(struct region *region);
 
+/* What is open, or being opened, is not what is wanted any more: it is closed, and the next request opens another one. region-open.c */
+void region_open_another(struct region *region);
+/* To a managed one that is open: may it still be written, by mode, flags and who has it open? */
+void region_tell_writable(struct region *region);
 /* To the state directory. */
 void region_mirror(struct region *region);
 

@@ -34,15 +34,27 @@ static void size_grow(struct region *region, uint64_t end)
 		}
 }
 
+static void size_set(struct region *region, uint64_t size)
+{
+	atomic_store(&region->size_at, loop_now_ns());
+	if (atomic_exchange(&region->size, size) != size)
+		size_changed(region);
+}
+
 void region_size_note(struct region *region, const struct backend_req *req)
 {
-	if (req->op == BACKEND_WRITE) {
+	const struct backend_published *published = &req->published;
+
+	if (req->flags & BACKEND_STAGED)
+		return;
+	if (req->op == BACKEND_WRITE)
 		size_grow(region, req->offset + req->length);
-	} else if (req->op == BACKEND_RESIZE) {
-		atomic_store(&region->size_at, loop_now_ns());
-		if (atomic_exchange(&region->size, req->length) != req->length)
-			size_changed(region);
-	}
+	else if (req->op == BACKEND_RESIZE)
+		size_set(region, req->length);
+	else if (req->op == BACKEND_PUBLISH && published->resized)
+		size_set(region, published->size);
+	else if (req->op == BACKEND_PUBLISH)
+		size_grow(region, published->size);
 }
 
 bool region_size_mirrored(struct region *region)

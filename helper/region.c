@@ -135,6 +135,7 @@ void region_put(struct region *region)
 	free(region->info.source);
 	free(region->info.seed);
 	free(region->info.resume);
+	free(region->info.policy);
 	pthread_mutex_destroy(&region->lock);
 	free(region);
 }
@@ -191,7 +192,7 @@ static bool request_again_elsewhere(struct region *region, struct backend_req *r
 	if (!atomic_load(&region->backend->dead))
 		return false;
 	atomic_store(&region->broken, true);
-	if (req->flags & BACKEND_AGAIN)
+	if (req->flags & BACKEND_AGAIN || (req->op == BACKEND_SYNC && atomic_load(&region->backend->lost)))
 		return false;
 	req->flags |= BACKEND_AGAIN;
 	region_leave(region);
@@ -253,6 +254,20 @@ static void sync_done(struct backend_req *req, int error)
 	loop_post(req->region->regiond->loop, &req->task);
 }
 
+/* What it has changed is durable, so what is known of it has to be. */
+static void publish_done(struct backend_req *req, int error)
+{
+	if (!error)
+		region_size_note(req->region, req);
+	sync_done(req, error);
+}
+
+/* What the backend's answer goes through. */
+static void (*answer_of(const struct backend_req *req))(struct backend_req *, int)
+{
+	return req->op == BACKEND_SYNC ? sync_done : req->op == BACKEND_PUBLISH ? publish_done : request_done;
+}
+
 void region_leave(struct region *region)
 {
 	/* the last one out lets the main loop go on with closing */
@@ -262,7 +277,8 @@ void region_leave(struct region *region)
 
 static bool is_change(const struct backend_req *req)
 {
-	return req->op == BACKEND_WRITE || req->op == BACKEND_DISCARD || req->op == BACKEND_RESIZE;
+	return req->op == BACKEND_WRITE || req->op == BACKEND_DISCARD || req->op == BACKEND_RESIZE ||
+	       req->op == BACKEND_PUBLISH;
 }
 
 /*
@@ -311,7 +327,7 @@ static void request_start(struct region *region, struct backend_req *req)
 	if (!atomic_load_explicit(&region->used, memory_order_relaxed))
 		atomic_store_explicit(&region->used, true, memory_order_relaxed);
 	req->then = req->done;
-	req->done = req->op == BACKEND_SYNC ? sync_done : request_done;
+	req->done = answer_of(req);
 	backend_submit(region->backend, req);
 }
 

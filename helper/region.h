@@ -28,7 +28,9 @@ struct region_info {
 	uint32_t flags;		/* REGIONFS_REGION_* */
 	uint32_t timeout;
 	uint32_t chunk;		/* wanted by the user, 0: the backend's choice */
+	char *policy;		/* how it is managed, see policy.h; NULL: it is a direct one */
 	bool purge;		/* rm --purge: its bytes go with it, whoever made them */
+	bool discard;		/* rm --discard: so does what its source has not got */
 	bool claimed;		/* it is, or is about to be, read-only because a peer writes it: target-claim.c */
 	/* seeder-left.c: how far a hand-over has come, and the hook that lets the program here go on; NULL: none */
 	char *seed, *resume;
@@ -69,6 +71,7 @@ struct region {
 	atomic_bool kicked;
 	atomic_bool forgotten;
 	bool unlinked;
+	uint32_t writers;		/* open files that may write, as the kernel told last */
 	bool mirrored;			/* the state directory has heard of it */
 	bool refreshing, refresh_again;	/* events.c's: the kernel is being asked about it */
 	_Atomic uint64_t size;		/* as WRITE and RESIZE have made it; info.size follows */
@@ -85,6 +88,11 @@ struct region {
 	unsigned int tries;
 	uint64_t retry_at;		/* FAILED: loop_now_ns() from which a request opens it again */
 	uint64_t give_up_at;		/* OPENING: the region's deadline, 0: none */
+	struct loop_timer managed_retry;
+	unsigned int managed_tries;
+	bool held;			/* a managed one: nobody pushes until its store is known */
+	uint64_t write_rate;		/* what its writers are to be slowed to */
+	bool rate_telling;		/* the kernel is being told, or will be again */
 };
 
 struct regions;
@@ -110,7 +118,10 @@ int region_each(struct regions *regions, int (*fn)(struct region *region, void *
 /* ready(region, error, arg), maybe from within: the region's backend is open, or failed to (region->why). */
 void region_open(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg);
 
-/* The same, with one that takes what changes bytes, though the region be read-only for programs here. */
+/* Gives up waiting: ready isn't called. false: it has been. */
+bool region_open_cancel(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg);
+
+/* As region_open(), with one that takes what changes bytes, though the region be read-only for programs here. */
 void region_open_writable(struct region *region, void (*ready)(struct region *region, int error, void *arg), void *arg);
 
 /* At the end of the process: closes its backend, if that is idle. closed(region, arg), maybe from within. */
@@ -122,6 +133,23 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 int region_set_source(struct region *region, const char *source);
 /* chunk is the helper's own: the kernel doesn't know of it. */
 void region_set_chunk(struct region *region, uint32_t chunk);
+/*
+ * policy: a text of policy.h, copied; NULL: a direct region. The state log is told. again: the backend that is open, if there is one, is
+ * closed after its last request, and the next request, or region_open(), opens the one that this asks for.
+ */
+int region_set_policy(struct region *region, const char *policy, bool again);
+/* What a region is that nobody has said anything of: the instance's policy, or NULL. malloc'ed. */
+char *region_usual_policy(const struct regiond *regiond);
+/* Managed regions are open for as long as they are there, since pulling and pushing need no program that asks. */
+void region_open_managed(struct region *region);
+/* All of them, at the start. */
+void regions_open_managed(struct regions *regions);
+/* The store of a managed one is open, and in the order of what is pushed, or can't be opened. */
+void region_store_known(struct region *region);
+/* Bytes that its source has not got, of a managed one that is open; else 0. */
+uint64_t region_unpushed(struct region *region);
+/* Of all of them; nr: of how many, or NULL. */
+uint64_t regions_unpushed(struct regions *regions, unsigned int *nr);
 /* The state log is told; who needs it on the disk waits for that. */
 void region_set_claimed(struct region *region, bool claimed);
 /* Its name is gone; open files may still use it. */

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "barrier.h"
 #include "config.h"
 #include "control.h"
 #include "daemon.h"
@@ -247,6 +248,7 @@ static void is_restored(struct regiond *self, int error)
 	serving = true;
 	seeder_restart(self);
 	leecher_restart(self);
+	regions_open_managed(self->regions);
 	log_info("serves instance %s, attach generation %u", config.name, self->attach_gen);
 	daemon_ready();
 }
@@ -451,12 +453,15 @@ static int run_dir_wait(void)
 
 static int start(void)
 {
+	static struct barriers barriers;
 	int err = spawner_fork(&regiond.spawner);
 
 	if (err) {
 		fail(err, "can't start a process: %s", strerror(-err));
 		return err;
 	}
+	barriers_init(&barriers);
+	regiond.barriers = &barriers;
 	block_signals();
 	become_helper();
 	err = run_dir_wait();

@@ -8,6 +8,7 @@
 
 #include "loop.h"
 
+struct barriers;
 struct config;
 struct control;
 struct device;
@@ -25,6 +26,7 @@ struct regiond {
 	struct control *control;
 	struct spawner *spawner;	/* runs hooks */
 	struct state *state;
+	struct barriers *barriers;	/* the order of what is pushed, over all regions */
 	uint64_t instance_id;
 	uint32_t attach_gen;
 	void *server;			/* the peer server's listeners */

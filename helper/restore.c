@@ -39,6 +39,7 @@ static void todo_free(struct todo *todo)
 {
 	free(todo->info.path);
 	free(todo->info.source);
+	free(todo->info.policy);
 	free(todo);
 }
 
@@ -52,8 +53,9 @@ static struct todo *todo_add(struct restore *restore, const struct region_info *
 	todo->declared = declared;
 	todo->info.path = strdup(info->path);
 	todo->info.source = info->source ? strdup(info->source) : NULL;
+	todo->info.policy = info->policy ? strdup(info->policy) : NULL;
 	todo->info.seed = todo->info.resume = NULL;
-	if (!todo->info.path || (info->source && !todo->info.source)) {
+	if (!todo->info.path || (info->source && !todo->info.source) || (info->policy && !todo->info.policy)) {
 		todo_free(todo);
 		return NULL;
 	}
@@ -108,24 +110,32 @@ static bool is_known(struct restore *restore, const char *path)
 	return region != NULL;
 }
 
+static int add_one_declared(struct restore *restore, const struct config_region *region)
+{
+	struct region_info info = {
+		.path = region->path, .source = region->source, .size = region->size, .mode = region->mode,
+		.uid = region->uid, .gid = region->gid, .timeout = region->timeout, .chunk = region->chunk,
+	};
+	struct todo *todo = NULL;
+
+	info.flags |= region->read_only ? REGIONFS_REGION_READ_ONLY : 0;
+	info.flags |= region->fixed_size ? REGIONFS_REGION_FIXED_SIZE : 0;
+	info.policy = region->managed == MANAGED_YES ? policy_text(&region->policy) : NULL;
+	if (info.policy || region->managed != MANAGED_YES)
+		todo = todo_add(restore, &info, true);
+	free(info.policy);
+	return todo ? 0 : -ENOMEM;
+}
+
 static int add_declared(struct restore *restore)
 {
 	const struct config_region *region;
+	int err = 0;
 
-	for (region = restore->regiond->config->regions; region; region = region->next) {
-		struct region_info info = {
-			.path = region->path, .source = region->source, .size = region->size, .mode = region->mode,
-			.uid = region->uid, .gid = region->gid, .timeout = region->timeout, .chunk = region->chunk,
-		};
-
-		if (is_known(restore, region->path))
-			continue;
-		info.flags |= region->read_only ? REGIONFS_REGION_READ_ONLY : 0;
-		info.flags |= region->fixed_size ? REGIONFS_REGION_FIXED_SIZE : 0;
-		if (!todo_add(restore, &info, true))
-			return -ENOMEM;
-	}
-	return 0;
+	for (region = restore->regiond->config->regions; region && !err; region = region->next)
+		if (!is_known(restore, region->path))
+			err = add_one_declared(restore, region);
+	return err;
 }
 
 /* ---- the phases: what was mirrored, what the kernel has, what is declared ---- */
@@ -137,12 +147,11 @@ static struct region *find_added(struct restore *restore, const struct todo *tod
 {
 	struct regions *regions = restore->regiond->regions;
 
-	if (!todo->info.chunk)
-		return NULL;
 	return todo->id ? region_find(regions, todo->id) : region_find_path(regions, todo->info.path);
 }
 
-static void keep_chunks(struct restore *restore)
+/* What the kernel doesn't keep. */
+static void keep_rest(struct restore *restore)
 {
 	struct list *entry;
 
@@ -151,7 +160,10 @@ static void keep_chunks(struct restore *restore)
 		struct region *region = find_added(restore, todo);
 
 		if (region) {
-			region_set_chunk(region, todo->info.chunk);
+			if (todo->info.chunk)
+				region_set_chunk(region, todo->info.chunk);
+			if (region_set_policy(region, todo->info.policy, true))
+				log_error("out of memory: region %s keeps no policy", todo->info.path);
 			region_put(region);
 		}
 		todo_free(todo);
@@ -162,7 +174,7 @@ static void dumped(void *arg, int error)
 {
 	struct restore *restore = arg;
 
-	keep_chunks(restore);
+	keep_rest(restore);
 	if (!error)
 		state_complete(restore->regiond->state);
 	if (restore->last_phase || error || add_declared(restore) || list_empty(&restore->todo)) {

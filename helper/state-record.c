@@ -90,12 +90,16 @@ void record_region(struct text *text, const struct region_info *info, bool unlin
 	add_number(text, "flags", info->flags);
 	add_number(text, "timeout", info->timeout);
 	add_number(text, "chunk", info->chunk);
+	if (info->policy)
+		add_string(text, "policy", info->policy);
 	if (info->seed)
 		add_string(text, "seed", info->seed);
 	if (info->resume)
 		add_string(text, "resume", info->resume);
 	if (info->purge)
 		add_number(text, "purge", 1);
+	if (info->discard)
+		add_number(text, "discard", 1);
 	if (info->claimed)
 		add_number(text, "claimed", 1);
 	if (unlinked)
@@ -197,7 +201,7 @@ static bool take_pair(struct record *record, const char *key, const char *value)
 	};
 	const struct { const char *key; char **to; } strings[] = {
 		{ "path", &info->path }, { "source", &info->source }, { "key", &record->key }, { "value", &record->value },
-		{ "seed", &info->seed }, { "resume", &info->resume },
+		{ "seed", &info->seed }, { "resume", &info->resume }, { "policy", &info->policy },
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -213,6 +217,8 @@ static bool take_pair(struct record *record, const char *key, const char *value)
 		record->unlinked = true;
 	if (!strcmp(key, "purge"))
 		info->purge = true;
+	if (!strcmp(key, "discard"))
+		info->discard = true;
 	if (!strcmp(key, "claimed"))
 		info->claimed = true;
 	return true;
@@ -273,6 +279,7 @@ void record_free(struct record *record)
 	free(record->info.source);
 	free(record->info.seed);
 	free(record->info.resume);
+	free(record->info.policy);
 	free(record->key);
 	free(record->value);
 	memset(record, 0, sizeof(*record));

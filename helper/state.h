@@ -5,6 +5,7 @@
  *
  *     CRC32 instance id=0x1234         the regions that follow are this life's of the instance; those before are gone
  *     CRC32 region id=7 path=a%20b source=file:/x size=4096 mode=420 ...
+ *                                      policy= where it is managed, see policy.h
  *                                      seed= and resume= while it is being given away, see seeder-left.c
  *     CRC32 forget id=7
  *     CRC32 setting source=memory:

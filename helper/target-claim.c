@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "region-private.h"
 #include "regiond.h"
 #include "target-private.h"
 
@@ -64,15 +65,48 @@ static void claim_undo(struct shared *shared, int error, const char *what, const
 
 /* ---- step by step ---- */
 
+/* What the kernel says of it; the answer itself comes in done(). */
+static void claim_item(struct netlink_call *call, const struct netlink_attrs *attrs)
+{
+	call->attrs.writers = attrs->writers;
+	call->attrs.flags = attrs->flags;
+	call->attrs.size = attrs->size;
+}
+
+/* Opening it has done a batch of an earlier peer's: the kernel has been told of another size since it was asked. */
+static void claim_resized(struct netlink_call *call, int error, const char *why)
+{
+	struct shared *shared = container_of(call, struct shared, call);
+
+	if (error) {
+		claim_undo(shared, error, "its size cannot be told", why);
+		return;
+	}
+	shared->size = call->attrs.size;
+	claim_end(shared, 0, "");
+}
+
+static void claim_ask_size(struct shared *shared)
+{
+	struct netlink_call *call = claim_call(shared, REGIONFS_CMD_REGION_GET, claim_resized);
+
+	call->item = claim_item;
+	netlink_call(shared->region->regiond->netlink, call);
+}
+
 /* Opened for writing, though it is read-only now: so what the peer is told of the source is what it can do. */
 static void claim_opened(struct region *region, int error, void *arg)
 {
 	struct shared *shared = arg;
 
-	if (error)
+	if (error) {
 		claim_undo(shared, error, "its source cannot be written", region->why);
-	else
+	} else if (region->backend->replayed.length) {
+		region_tell_replayed_before(region);
+		claim_ask_size(shared);
+	} else {
 		claim_end(shared, 0, "");
+	}
 }
 
 static void claim_written(struct netlink_call *call, int error, const char *why)
@@ -123,14 +157,6 @@ static void claim_mark(struct shared *shared)
 	region_set_claimed(shared->region, true);
 	shared->marked.done = claim_marked;
 	state_sync(shared->region->regiond->state, &shared->marked);
-}
-
-/* What the kernel says of it; the answer itself comes in claim_looked(). */
-static void claim_item(struct netlink_call *call, const struct netlink_attrs *attrs)
-{
-	call->attrs.writers = attrs->writers;
-	call->attrs.flags = attrs->flags;
-	call->attrs.size = attrs->size;
 }
 
 static void claim_looked(struct netlink_call *call, int error, const char *why)
@@ -186,10 +212,38 @@ static void released(struct netlink_call *call, int error, const char *why)
 	free(release);
 }
 
+struct drop {
+	struct backend_req req;
+};
+
+static void dropped(struct backend_req *req, int error)
+{
+	free(container_of(req, struct drop, req));
+}
+
+/* What it has staged, and not published, takes room. */
+static void drop_batch(struct region *region)
+{
+	struct drop *drop;
+
+	if (atomic_load(&region->state) != REGION_READY || !region->backend->caps.publish)
+		return;
+	drop = calloc(1, sizeof(*drop));
+	if (!drop)
+		return;
+	drop->req.op = BACKEND_DROP;
+	drop->req.loop = region->regiond->loop;
+	drop->req.done = dropped;
+	region_submit(region->regiond->regions, region->info.id, &drop->req);
+}
+
 void shared_release(struct target *target)
 {
 	struct shared *shared = to_shared(target);
 	struct release *release;
+
+	if (!shared->plain)
+		drop_batch(shared->region);
 
 	if (!shared->revoked)
 		return;

@@ -125,10 +125,21 @@ static void note_resize(struct tracker *tracker, uint64_t size, uint64_t low)
 		note_range(tracker, low, end - low);
 }
 
-/* A request that failed may have been done in part, so it counts as well. */
+/* One that failed, and does not know what it has changed, has changed all. */
+static void note_published(struct tracker *tracker, const struct backend_published *published)
+{
+	if (!published->length)
+		note_resize(tracker, 0, 0);
+	else if (published->resized)
+		note_resize(tracker, published->size, published->offset);
+	else
+		note_range(tracker, published->offset, published->length);
+}
+
+/* A request that failed may have been done in part, so it counts as well; a staged one does when it is published. */
 void tracker_note(struct tracker *tracker, const struct backend_req *req)
 {
-	if (!atomic_load_explicit(&tracker->active, memory_order_acquire))
+	if (!atomic_load_explicit(&tracker->active, memory_order_acquire) || req->flags & BACKEND_STAGED)
 		return;
 	pthread_mutex_lock(&tracker->lock);
 	if (!atomic_load(&tracker->active))
@@ -137,6 +148,8 @@ void tracker_note(struct tracker *tracker, const struct backend_req *req)
 		note_range(tracker, req->offset, req->length);
 	else if (req->op == BACKEND_RESIZE)
 		note_resize(tracker, req->length, req->arg);
+	else if (req->op == BACKEND_PUBLISH)
+		note_published(tracker, &req->published);
 	pthread_mutex_unlock(&tracker->lock);
 }
 

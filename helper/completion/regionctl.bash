@@ -54,6 +54,11 @@ _regionctl_value() {
 		mapfile -t COMPREPLY < <(compgen -W 'memory: file: dir: peer://' -- "$cur")
 		compopt -o nospace
 		;;
+	--local) mapfile -t COMPREPLY < <(compgen -W 'cache memory file:' -- "$cur") ;;
+	--pull-order) mapfile -t COMPREPLY < <(compgen -W 'sequential edges list: profile: none' -- "$cur") ;;
+	--durability) mapfile -t COMPREPLY < <(compgen -W 'remote local' -- "$cur") ;;
+	--push-order) mapfile -t COMPREPLY < <(compgen -W 'barrier any' -- "$cur") ;;
+	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-*) ;;
 	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume) ;;
 	--takeback | --dirty-ratio | --queues | --depth) ;;
 	*) return 1 ;;

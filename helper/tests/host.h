@@ -26,7 +26,7 @@
 
 #define HOST_REGIONS 8u
 
-extern const struct control_cmd control_peer_cmds[], control_region_cmds[];
+extern const struct control_cmd control_peer_cmds[], control_region_cmds[], control_data_cmds[], control_managed_cmds[];
 
 static struct spawner *spawner;
 static char dir[] = "/tmp/test-migrate.XXXXXX";
@@ -145,6 +145,8 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 	case REGIONFS_CMD_REGION_SET:
 		kernel_set(region, &call->attrs);
 		return 0;
+	case REGIONFS_CMD_WRITEBACK:
+		return 0;
 	case REGIONFS_CMD_FREEZE:
 		region->flags |= REGIONFS_REGION_FROZEN;
 		if (kernel->freezing)
@@ -242,13 +244,18 @@ struct user {
 	bool done;
 	int error;
 	char said[512];
+	char answer[8192];		/* what "ok" had, as JSON */
 };
 
 void control_put(struct control_client *client, json_t *line, bool optional)
 {
 	struct user *user = (struct user *)client;
-	json_t *error = json_object_get(line, "error");
+	json_t *error = json_object_get(line, "error"), *ok = json_object_get(line, "ok");
+	char *text = ok ? json_dumps(ok, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
+	if (text)
+		snprintf(user->answer, sizeof(user->answer), "%s", text);
+	free(text);
 	if (error) {
 		user->error = -(int)json_integer_value(json_object_get(error, "errno"));
 		snprintf(user->said, sizeof(user->said), "%s", json_string_value(json_object_get(error, "message")));
@@ -394,14 +401,14 @@ static void __attribute__((unused)) host_release(struct host *host)
 /* regionctl COMMAND, as it was resolved; the answer comes to user. Takes args. */
 static void host_begin(struct host *host, struct user *user, const char *name, json_t *args)
 {
+	const struct control_cmd *const tables[] = { control_peer_cmds, control_region_cmds, control_data_cmds, control_managed_cmds };
 	const struct control_cmd *cmd = NULL;
 	const char *path = json_string_value(json_object_get(args, "region"));
 	struct control_call *call = calloc(1, sizeof(*call));
 
-	for (const struct control_cmd *at = control_peer_cmds; at->name; at++)
-		cmd = strcmp(at->name, name) ? cmd : at;
-	for (const struct control_cmd *at = control_region_cmds; at->name; at++)
-		cmd = strcmp(at->name, name) ? cmd : at;
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		for (const struct control_cmd *at = tables[i]; at->name; at++)
+			cmd = strcmp(at->name, name) ? cmd : at;
 	memset(user, 0, sizeof(*user));
 	call->regiond = host->regiond;
 	call->cmd = cmd;
@@ -412,7 +419,7 @@ static void host_begin(struct host *host, struct user *user, const char *name, j
 }
 
 /* The same, to its end. */
-static int host_do(struct host *host, const char *name, json_t *args)
+static int __attribute__((unused)) host_do(struct host *host, const char *name, json_t *args)
 {
 	struct user user;
 
@@ -424,7 +431,7 @@ static int host_do(struct host *host, const char *name, json_t *args)
 	return user.error;
 }
 
-static struct kernel_region *host_region(struct host *host, const char *path)
+static __attribute__((unused)) struct kernel_region *host_region(struct host *host, const char *path)
 {
 	for (unsigned int i = 0; i < host->kernel.nr; i++)
 		if (host->kernel.regions[i].linked && !strcmp(host->kernel.regions[i].path, path))
@@ -482,7 +489,7 @@ static const char *host_says(struct host *host, const char *path, const char *ke
 	return to;
 }
 
-static bool host_is(struct host *host, const char *path, const char *state)
+static bool __attribute__((unused)) host_is(struct host *host, const char *path, const char *state)
 {
 	return !strcmp(host_says(host, path, "state"), state);
 }

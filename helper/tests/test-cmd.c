@@ -22,6 +22,8 @@ static const struct cmd cmd_one = {
 		{ CMD_USER, "uid", NULL, "USER", "" },
 		{ CMD_OWNER, "owner", NULL, "USER", "" },
 		{ CMD_PATH, "tls-psk", NULL, "FILE", "" },
+		{ CMD_WHERE, "pull-order", NULL, "ORDER", "" },
+		{ CMD_COMMAND, "on-after-pull", NULL, "COMMAND", "" },
 		CMD_OPTIONS_END,
 	},
 };
@@ -56,6 +58,10 @@ static void check_lines(void)
 	check("/db", "{\"region\":\"db\"}");
 	check("/", "REGION '/' is empty or no UTF-8");
 	check("", "REGION is missing");
+	check("db --pull-order edges", "{\"pull_order\":\"edges\",\"region\":\"db\"}");
+	check("db --pull-order profile:/x,only", "{\"pull_order\":\"profile:/x,only\",\"region\":\"db\"}");
+	check("db --pull-order=", "--pull-order '' is empty or no UTF-8");
+	check("db --on-after-pull= --size 4K", "{\"on_after_pull\":\"\",\"region\":\"db\",\"size\":4096}");
 	check("db file:/x extra", "'extra' is one argument too many");
 	check("db file:/x", "{\"region\":\"db\",\"source\":\"file:/x\"}");
 	check("--size 64K db --mode 640", "{\"mode\":416,\"region\":\"db\",\"size\":65536}");

@@ -112,6 +112,43 @@ static void check_file(void)
 	config_free(&config);
 }
 
+static void check_policies(void)
+{
+	struct config config;
+	const struct config_region *region;
+	char *text;
+
+	tap_number(parse_file(&config, "local = memory\npull-rate = 10M\non-after-pull = echo a b\n[region a]\nsize = 1M\n"
+			      "[region b]\nmanaged = yes\n[region c]\ndurability = local\npull-rate = 0\nlocal = \"file:/a b\"\n"), 0,
+		   "policies");
+	tap_is(why, "", "without a complaint");
+	tap_ok(!config.managed, "nothing is managed of itself");
+	region = config.regions;
+	if (tap_ok(region && region->next && region->next->next, "three regions")) {
+		tap_ok(region->managed == MANAGED_NO, "one with no option of its own neither");
+		region = region->next;
+		text = policy_text(&region->policy);
+		tap_ok(region->managed == MANAGED_YES, "one that says so is");
+		tap_is(text, "local=memory pull-rate=10M on-after-pull=echo%20a%20b", "as the instance says");
+		free(text);
+		region = region->next;
+		text = policy_text(&region->policy);
+		tap_ok(region->managed == MANAGED_YES, "one with an option is");
+		tap_is(text, "local=file:/a%20b durability=local on-after-pull=echo%20a%20b", "and its own options beat the instance's");
+		free(text);
+	}
+	config_free(&config);
+	tap_number(parse_file(&config, "[region a]\nsize=1M\n[region b]\nmanaged=no\n[instance]\nmanaged = yes\nlocal=memory\n"), 0,
+		   "a managed instance");
+	tap_ok(config.managed && config.regions->managed == MANAGED_YES && config.regions->policy.local == LOCAL_MEMORY,
+	       "what is said at the end counts as well");
+	tap_ok(config.regions->next->managed == MANAGED_NO, "managed=no is an exception");
+	config_free(&config);
+	tap_number(PARSE(&config, "--instance", "x", "--managed", "--local=memory", "--push-order", "any"), 0, "on the command line");
+	tap_ok(config.managed && config.policy.local == LOCAL_MEMORY && config.policy.push_order == PUSH_ANY, "they mean the same");
+	config_free(&config);
+}
+
 static void bad_file(const char *text, const char *part)
 {
 	struct config config;
@@ -133,6 +170,11 @@ static void check_bad_files(void)
 	bad_file("[region /x]\nsize = 1\n", "below the mount");
 	bad_file("[disk]\na=b\n", "[disk]");
 	bad_file("instance = other\n", "instance");
+	bad_file("local = disk\n", "cache, memory or file");
+	bad_file("managed = yes\ndurability = local\n", "local=memory");
+	bad_file("durability = local\n[region a]\nmanaged = yes\n", "region a: durability=local");
+	bad_file("[region a]\nmanaged = no\nlocal = memory\n", "managed=no");
+	bad_file("[region a]\npull-order = some\n", "pull-order=some");
 	bad_file("depth = 4\nsource = nonsense\n", "scheme");
 	unlink(file);
 	tap_ok(!PARSE(&config, "--instance", "x", "--config", file) && config_read(&config, why, sizeof(why)) == -ENOENT,
@@ -150,6 +192,7 @@ int main(void)
 	check_options();
 	check_refusals();
 	check_file();
+	check_policies();
 	check_bad_files();
 	unlink(file);
 	return tap_end();

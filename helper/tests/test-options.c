@@ -44,6 +44,12 @@ static void check_split(void)
 	parse("source=\"dir:/a,b\",ro");
 	tap_ok(options.nr_args == 1 && !strcmp(options.args[0], "--source=dir:/a,b") &&
 	       options.flags == MS_RDONLY, "a comma in quotes belongs to the value");
+	parse("managed,local=memory,pull-rate=5M,\"pull-order=profile:/a,only\"");
+	tap_ok(options.nr_args == 4 && !strcmp(options.args[0], "--managed") && !strcmp(options.args[1], "--local=memory") &&
+	       !strcmp(options.args[3], "--pull-order=profile:/a,only"), "managed mounts are regiond's");
+	tap_is(options.data, "", "and nothing of that the file system's");
+	parse("managed=no");
+	tap_ok(options.nr_args == 1 && !strcmp(options.args[0], "--managed=no"), "managed has a value or none");
 	parse("sources=x");
 	tap_is(options.data, "sources=x", "a longer name is another option");
 	parse("source");

@@ -29,6 +29,14 @@ static const struct {
 	{ "ls\",\"args\":{\"fields\":\"path", "{\"ok\":{\"rows\":[[\"db\"],[\"a \\\"b\\\"\"]]}}\n" },
 	{ "ls\",\"args\":{\"path\":\"none", "{\"ok\":{\"regions\":[]}}\n" },
 	{ "ls", "{\"ok\":{\"regions\":[{" REGION ",\"odd\":\"a\\\"{,:[\\\\\",\"none\":{}},{\"id\":-4}]}}\n" },
+	{ "stat\",\"args\":{\"region\":\"near",
+	  "{\"ok\":{\"path\":\"near\",\"size\":8192,\"source\":\"file:/x\",\"state\":\"ready\",\"policy\":\"local=memory\",\"managed\":"
+	  "{\"policy\":{\"local\":\"memory\"},\"hits\":3,\"misses\":1,\"wait\":[1,3],\"source\":{\"state\":\"up\",\"away_ms\":0},"
+	  "\"pull\":{\"state\":\"complete\"},\"store\":{\"present\":4096},\"push\":{\"state\":\"idle\",\"unpushed\":0}}}}\n" },
+	{ "map\",\"args\":{\"region\":\"near\",\"n", "{\"ok\":{\"bucket\":4096,\"buckets\":[[4096,0,0,0],[0,0,0,0]]}}\n" },
+	{ "record\",\"args\":{\"region\":\"near\",\"reset", "{\"ok\":{\"chunks\":1,\"profile\":\"\"}}\n" },
+	{ "record", "{\"ok\":{\"chunks\":1,\"profile\":\"regionfs-profile 1\\n0 1\\n\"}}\n" },
+	{ "pull\",\"args\":{\"pause", "{\"ok\":{\"state\":\"paused\",\"rate\":2048}}\n" },
 	{ "stat", "{\"ok\":{" REGION ",\"stats\":{\"reads\":7}}}\n" },
 	{ "rm", "{\"error\":{\"errno\":16,\"message\":\"db has 5 dirty bytes\"}}\n" },
 	{ "thaw", "{\"error\":{\"errno\":2,\"message\":\"no region named db\"}}\n" },
@@ -136,6 +144,32 @@ static void check_output(void)
 	check("events --json", 0, "{\"event\":\"created\",\"path\":\"db\"}\n");
 }
 
+static void check_managed(void)
+{
+	char line[256];
+
+	check("stat near", 0, "region:    near\nsource:    file:/x\nsize:      8 KiB (8192)\nstate:     ready\nmanaged:   local=memory\n"
+	      "here:      50%, 4 KiB of 8 KiB\nsource\n  state:     up\n  away for:  none\nreads\n  hits:              3\n"
+	      "  misses:            1\nstore\n  here:            4 KiB (4096)\npull\n  state:           complete\n"
+	      "push\n  state:                idle\n  not at the source:    0 B\n");
+	check("watch near --once", 0, "near  8 KiB\nsource    file:/x\n          up\n\n#.\n"
+	      "4 KiB each: . remote  > on its way  # local  * not pushed  ^ being pushed\n\n"
+	      "pull      complete, 50% here (4 KiB), 0 B/s, window 0 B, round trip 0.0 ms\npush      idle, 0 B unpushed, 0 B/s\n"
+	      "reads     75% hits of 4\n\nhow long reads with a program waiting took\n"
+	      "    < 4 us  ======================================================== 4\n");
+	check("watch near --once --json | grep -c '{\"stat\":{.*\"map\":{\"bucket\":4096'", 0, "1\n");
+	check("watch db --once 2>&1", 1, "regionctl watch: db is a direct region, of which there is nothing to watch: 'regionctl stat' "
+	      "has its counters\n");
+	snprintf(line, sizeof(line), "record near %s/profile --reset && cat %s/profile && stat -c %%a %s/profile", run_dir, run_dir, run_dir);
+	snprintf(line + strlen(line), sizeof(line) - strlen(line), "; rm %s/profile", run_dir);
+	check(line, 0, NULL);
+	snprintf(line, sizeof(line), "record near %s/profile > /dev/null; cat %s/profile", run_dir, run_dir);
+	check(line, 0, "regionfs-profile 1\n0 1\n");
+	check("record near /nowhere/x 2>&1", 3, "regionctl record: /nowhere/x can't be written: No such file or directory\n");
+	check("record near 2>&1", 2, NULL);
+	check("pull near --pause", 0, "paused, 2 KiB/s\n");
+}
+
 static void check_failures(void)
 {
 	check("rm db 2>&1", 4, "regionctl rm: db has 5 dirty bytes\n");
@@ -188,8 +222,10 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	setenv("REGIONFS_RUN_DIR", run_dir, 1);
+	unsetenv("COLUMNS");
 	server = start_server();
 	check_output();
+	check_managed();
 	check_failures();
 	check_usage();
 	check_detach();

@@ -20,10 +20,11 @@ static unsigned int live;	/* regions that snapshot() writes: 1 .. live */
 static struct region_info example(uint64_t id)
 {
 	static char path[64], source[] = "file:/a b?x=%25", seed[] = "freezing", resume[] = "kill -CONT 7 && :";
+	static char policy[] = "local=file:/a%20b on-after-pull=x%0A=";
 	struct region_info info = {
 		.id = id, .path = path, .source = source, .size = id * 4096, .mode = 0640, .uid = 7, .gid = 8,
 		.epoch = UINT64_MAX, .lineage = 1ULL << 63, .flags = 3, .timeout = 9, .chunk = 65536,
-		.seed = seed, .resume = resume,
+		.seed = seed, .resume = resume, .policy = id % 2 ? policy : NULL,
 	};
 
 	snprintf(path, sizeof(path), "dir/re gion\n%%-%llu\xff", (unsigned long long)id);
@@ -76,7 +77,7 @@ static bool same(const struct region_info *a, const struct region_info *b)
 	return a && a->path && a->source && !strcmp(a->path, b->path) && !strcmp(a->source, b->source) && a->size == b->size &&
 	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && a->epoch == b->epoch &&
 	       a->lineage == b->lineage && a->flags == b->flags && a->timeout == b->timeout && a->chunk == b->chunk &&
-	       a->seed && !strcmp(a->seed, b->seed) && a->resume && !strcmp(a->resume, b->resume);
+	       (a->policy && b->policy ? !strcmp(a->policy, b->policy) : a->policy == b->policy) && a->seed && !strcmp(a->seed, b->seed) && a->resume && !strcmp(a->resume, b->resume);
 }
 
 static int count(const struct region_info *info, bool unlinked, void *arg)

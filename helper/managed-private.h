@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files managed*.c share. */
+#ifndef REGIONFS_MANAGED_PRIVATE_H
+#define REGIONFS_MANAGED_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "managed.h"
+#include "pages.h"
+#include "policy-hook.h"
+#include "window.h"
+
+/* Bytes that somebody took, in the time that there were any for him. */
+struct managed_flow {
+	uint64_t bytes, ns, since;
+	unsigned int busy;
+};
+
+struct managed {
+	struct backend backend;
+	struct policy policy;
+	struct region *region;		/* a reference */
+	struct remote *remote;
+	struct store *store;		/* NULL with LOCAL_CACHE */
+	struct puller *puller;		/* NULL where nothing is to be pulled */
+	struct pusher *pusher;		/* NULL without a store */
+	struct profile *profile;
+	/* opening and closing */
+	struct backend_open opening;	/* the source's, until the remote has it */
+	bool is_open, puller_closed, pusher_closed, remote_closed, store_closing;
+	bool closing;
+	bool gone;			/* the region is */
+	bool forgotten;			/* the store's files go when it is closed */
+	bool deleted;			/* and so may what the source has not got yet */
+	bool kept;			/* what the source has not got stays in the store of a region that is gone */
+	bool pusher_closing, draining;
+	struct pusher_wait last;
+	struct loop_timer last_timer;	/* draining: the longest that it may take */
+	struct destroy *destroy;
+	void (*parts_closed)(struct managed *managed);	/* the puller and the pusher, before a DESTROY */
+	int error;
+	struct policy_command hook, pull_hook;
+	bool pull_hooking, sync_hooking, sync_again;
+	struct policy_command sync_hook;
+	/* the home loop's */
+	struct list fetches;		/* struct fetch: on their way from the source, or into the store */
+	struct list changes;		/* struct change */
+	struct list blocked;		/* changes that wait for one of those, or for a page */
+	struct list no_room;		/* changes that the store had no room for */
+	struct list reads;		/* struct read that wait for the source */
+	struct loop_timer deadline;	/* of reads and no_room */
+	unsigned int nr_busy;		/* what close waits for, beside the puller and the pusher */
+	uint64_t missing_from;		/* nothing is absent before it */
+	uint64_t evicted;		/* the store's count, when that was so */
+	struct pages *pulled;		/* LOCAL_CACHE: what was put into the page cache once */
+	bool away_told;
+	bool no_local;			/* the kernel may not read the store's file any more */
+	uint64_t budget;		/* the store's */
+	bool budget_late;		/* it gets another one when the kernel does not read its file any more */
+	struct untold *untold;		/* the kernel is being told so */
+	bool limited;			/* the kernel slows the region's writers */
+	/* LOCAL_CACHE: changes that were answered, but not synced */
+	struct { bool any, lost; uint64_t nr, opened; } unsynced;
+	/* managed-bypass.c's: what comes, and what the store takes of it; until: from when on it is tried again, 0: it is used */
+	struct {
+		struct managed_flow source, store;
+		uint64_t until;
+	} bypass;
+	/* what store_is_tight() said, not more than a second ago */
+	bool tight;
+	uint64_t tight_at;
+	/* managed-room.c's */
+	struct {
+		struct store_io io;
+		struct pusher_wait wait;
+		struct loop_timer timer;
+		uint64_t moved;		/* when there was some last */
+		uint64_t ms;		/* the next time that the timer is set; 0: as the first */
+		unsigned int rounds, tries;
+		bool giving, pushing, told, retrying;
+	} room;
+	atomic_bool pulling;		/* misses are to be told to the puller */
+	/* counters; any thread */
+	_Atomic uint64_t hits, misses, hit_bytes, miss_bytes, fetched, wait[MANAGED_HISTOGRAM];
+};
+
+/* Bytes on their way from the source: for the store, and for those who wait for them. */
+struct fetch {
+	struct list list;		/* managed->fetches */
+	struct managed *managed;
+	uint64_t offset;
+	uint32_t length;		/* whole pages */
+	bool demand, landed;		/* landed: it is being stored */
+	uint64_t started;
+	uint64_t cut;			/* store_cut() when it was begun */
+	uint64_t stale;			/* what came is of no use from here on */
+	struct backend_req req;
+	struct store_io store;
+	struct list wants;		/* struct want */
+	uint64_t *skip;			/* pages that were changed meanwhile */
+	bool spoiled;			/* and such that the change has not brought */
+	bool flowing;			/* the store has it, and is measured */
+	struct pull_io *pull;		/* the puller's, or NULL */
+	char *buffer;
+};
+
+/* A part of a READ that waits for a fetch. */
+struct want {
+	struct list list;
+	struct read *read;
+	uint64_t offset;
+	uint32_t length;
+};
+
+/* A READ that was not answered at once. */
+struct read {
+	struct list list;		/* managed->reads */
+	struct managed *managed;
+	struct backend_req *outer;
+	unsigned int left;		/* parts that are still to come */
+	uint64_t since;
+	int error;
+	bool again;			/* a part was given up meanwhile: look anew */
+	bool zero;			/* all parts so far were zeroes */
+	bool answered;			/* the deadline was over */
+	bool demanded;			/* the background was told, */
+	bool puller_told;		/* the puller too, if it was there by then */
+};
+
+/* ---- managed.c ---- */
+
+extern const struct backend_ops managed_backend;
+
+static inline struct managed *to_managed(struct backend *backend)
+{
+	return container_of(backend, struct managed, backend);
+}
+
+static inline struct loop *managed_loop(const struct managed *managed)
+{
+	return managed->backend.loop;
+}
+
+static inline uint64_t managed_size(const struct managed *managed)
+{
+	return backend_size(&managed->backend);
+}
+
+/* Bytes that may be kept near; 0: no limit. */
+uint64_t managed_budget(const struct managed *managed);
+/* The same for the store: none either while all of the region fits, so that its bytes may be read where they are. */
+uint64_t managed_store_budget(const struct managed *managed);
+/* Gives the store that, once the kernel does not read its file any more. */
+void managed_follow_budget(struct managed *managed);
+/* Once, at the first close: nothing is pulled or pushed any more. Then parts_closed(), maybe from within. */
+void managed_close_parts(struct managed *managed);
+/* Runs a command of the policy's. */
+void managed_hook(struct managed *managed, struct policy_command *hook, enum policy_hook which, const char *state,
+		  void (*done)(struct policy_command *hook, int error, const char *why));
+/* The puller's order is through. */
+void managed_pull_complete(struct managed *managed);
+/* Something has ended: closing may go on. May free it. */
+void managed_idle(struct managed *managed);
+/* Tells the kernel of the store's file once all is in it, and takes that back when it isn't any more. */
+void managed_tell_local(struct managed *managed);
+
+/* ---- managed-show.c ---- */
+
+/* The kernel does not read the store's file from done on, which may come from within. -ENOMEM: it still does. */
+int managed_untell_local(struct managed *managed, void (*done)(void *arg), void *arg);
+
+/* 0: no limit. */
+void managed_limit_writers(struct managed *managed, uint64_t bytes_per_second);
+
+/* ---- managed-request.c ---- */
+
+void managed_submit(struct backend *backend, struct backend_req *req);
+/* On the home loop. */
+void managed_start(struct backend_req *req);
+/* To the source, past a store that there isn't. */
+void managed_through(struct managed *managed, struct backend_req *req);
+/* The request has changed the size. */
+void managed_follow_size(struct managed *managed, const struct backend_req *req);
+void managed_read_start(struct managed *managed, struct backend_req *req);
+void managed_read_part(struct read *read, int error);
+void managed_set_deadline(struct managed *managed);
+/* Does the source take nothing of what is to be pushed? */
+bool managed_is_stuck(const struct managed *managed);
+void managed_note_wait(struct managed *managed, uint64_t since_ns);
+/* 0: there is none. */
+uint64_t managed_timeout_ns(const struct managed *managed);
+
+/* ---- managed-change.c ---- */
+
+void managed_change_start(struct managed *managed, struct backend_req *req);
+/* A page has come. */
+void managed_unblock(struct managed *managed);
+void managed_retry_no_room(struct managed *managed);
+/* Since when the first of those waits; UINT64_MAX: there is none. */
+uint64_t managed_change_since(const struct managed *managed);
+/* Those that wait since then or longer. But for what would be done by half: that is tried on. */
+void managed_fail_no_room(struct managed *managed, uint64_t before_ns, int error);
+
+/* ---- managed-room.c ---- */
+
+/* A change waits in no_room. */
+void managed_room_make(struct managed *managed);
+/* Something was pushed, or the store has let go of it: there may be room. */
+void managed_room_came(struct managed *managed);
+/* A change has found some. */
+void managed_room_taken(struct managed *managed);
+/* One waits no longer. */
+void managed_room_settle(struct managed *managed);
+
+/* ---- managed-bypass.c ---- */
+
+void managed_flow_begin(struct managed_flow *flow);
+void managed_flow_end(struct managed_flow *flow, uint64_t bytes);
+void managed_bypass_look(struct managed *managed);
+/* Is what is absent to stay so, since the store is slower than the source? */
+bool managed_bypassed(struct managed *managed);
+
+/* ---- managed-sync.c ---- */
+
+/* LOCAL_CACHE: the source has answered a change. */
+void managed_note_change(struct managed *managed);
+void managed_sync_start(struct managed *managed, struct backend_req *req);
+void managed_destroy_start(struct managed *managed, struct backend_req *req);
+
+/* ---- managed-fetch.c ---- */
+
+/* One that goes into the store. It is started once somebody's want is in its list. NULL: no memory. */
+struct fetch *managed_fetch(struct managed *managed, uint64_t offset, uint32_t length, bool demand);
+void managed_fetch_start(struct fetch *fetch);
+/* The fetch that has this byte and whose page is not out of date, or NULL; *end: how far that goes. demand: one that is not much later than a new one. */
+struct fetch *managed_fetch_find(struct managed *managed, uint64_t offset, bool demand, uint64_t *end);
+/* Is this byte on its way, from the source or into the store? */
+bool managed_fetch_any(struct managed *managed, uint64_t offset);
+/* These bytes change: what is on its way of them is out of date. */
+void managed_fetch_spoil(struct managed *managed, uint64_t offset, uint64_t length);
+int managed_puller_open(struct managed *managed, char *why, size_t why_len);
+
+#endif

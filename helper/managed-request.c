@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * managed: the way of a request, and READs. One is answered in its own thread where all of it is in memory (or, without a store, by the
+ * source's backend there); else on the home loop, put together from what the store has and what fetches bring.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "managed-private.h"
+#include "region.h"
+
+#define DEADLINE_MIN_MS 200u
+
+/* ---- counting ---- */
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+void managed_note_wait(struct managed *managed, uint64_t since_ns)
+{
+	uint64_t us = (loop_now_ns() - since_ns) / 1000;
+	unsigned int slot = us < 2 ? 0 : 63 - (unsigned int)__builtin_clzll(us);
+
+	count(&managed->wait[slot < MANAGED_HISTOGRAM ? slot : MANAGED_HISTOGRAM - 1], 1);
+}
+
+static void note_hit(struct managed *managed, const struct backend_req *req)
+{
+	count(&managed->hits, 1);
+	count(&managed->hit_bytes, req->length);
+}
+
+static void note_miss(struct managed *managed, const struct backend_req *req)
+{
+	count(&managed->misses, 1);
+	count(&managed->miss_bytes, req->length);
+}
+
+uint64_t managed_timeout_ns(const struct managed *managed)
+{
+	return managed->region->info.timeout * 1000000ULL;
+}
+
+/* The background had given way. */
+static void demand_end(struct managed *managed, const struct backend_req *outer, uint64_t since, bool puller)
+{
+	uint64_t took = loop_now_ns() - since;
+
+	if (puller && managed->puller)
+		puller_demand_end(managed->puller, (uint32_t)outer->length, took);
+	if (managed->pusher)
+		pusher_demand_end(managed->pusher, (uint32_t)outer->length, took);
+}
+
+/* ---- parts of a READ ---- */
+
+static void read_finish(struct read *read)
+{
+	struct managed *managed = read->managed;
+	struct backend_req *outer = read->outer;
+	int error = read->error;
+
+	list_del(&read->list);
+	if (read->demanded)
+		demand_end(managed, outer, read->since, read->puller_told);
+	if (outer->flags & BACKEND_DEMAND)
+		managed_note_wait(managed, read->since);
+	if (!error && read->zero && outer->flags & BACKEND_ZERO_NULL)
+		outer->data = NULL;
+	managed->nr_busy--;
+	backend_done(outer, error);
+	managed_idle(managed);
+}
+
+static void read_parts(struct read *read);
+
+void managed_read_part(struct read *read, int error)
+{
+	if (error && !read->error)
+		read->error = error;
+	if (--read->left)
+		return;
+	if (read->again && !read->error) {
+		read->again = false;
+		read_parts(read);
+	} else {
+		read_finish(read);
+	}
+}
+
+struct part {
+	struct store_io io;
+	struct read *read;
+};
+
+static bool is_gone(struct managed *managed, const struct store_io *io)
+{
+	uint64_t offset, length;
+
+	return store_absent(managed->store, io->offset & ~(uint64_t)(PAGES_SIZE - 1), io->offset + io->length, &offset, &length);
+}
+
+static void part_read(struct store_io *io, int error)
+{
+	struct part *part = container_of(io, struct part, io);
+	struct read *read = part->read;
+
+	/* given up since, or its disk has failed: it is absent now, and comes from the source. But for what only the log has. */
+	if (error == -ENODATA || error == -EAGAIN || (error && error != -ENOMEM && is_gone(read->managed, io))) {
+		read->again = true;
+		error = 0;
+	}
+	free(part);
+	managed_read_part(read, error);
+}
+
+static struct part *part_new(struct read *read, uint64_t offset, uint64_t length)
+{
+	struct part *part = calloc(1, sizeof(*part));
+
+	if (!part)
+		return NULL;
+	part->read = read;
+	part->io.offset = offset;
+	part->io.length = length;
+	part->io.data = (char *)read->outer->data + (offset - read->outer->offset);
+	part->io.done = part_read;
+	return part;
+}
+
+static void take_present(struct read *read, uint64_t offset, uint64_t length)
+{
+	struct part *part = part_new(read, offset, length);
+
+	read->left++;
+	read->zero = false;
+	if (part)
+		store_read(read->managed->store, &part->io);
+	else
+		managed_read_part(read, -ENOMEM);
+}
+
+static bool want_new(struct read *read, struct fetch *fetch, uint64_t offset, uint64_t length)
+{
+	struct want *want = malloc(sizeof(*want));
+
+	if (!want)
+		return false;
+	want->read = read;
+	want->offset = offset;
+	want->length = (uint32_t)length;
+	list_add(&fetch->wants, &want->list);
+	read->left++;
+	return true;
+}
+
+/* From a fetch that is on its way, or one of its own: what is asked for and no more, since a program waits for it. Returns how far that goes; 0: no memory. */
+static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
+{
+	struct managed *managed = read->managed;
+	bool demand = read->outer->flags & BACKEND_DEMAND;
+	uint64_t good, first = offset & ~(uint64_t)(PAGES_SIZE - 1), last;
+	struct fetch *fetch = managed_fetch_find(managed, offset, demand, &good);
+
+	if (fetch) {
+		good = good < end ? good : end;
+		return want_new(read, fetch, offset, good - offset) ? good : 0;
+	}
+	last = (end + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
+	last = last - first > WINDOW_UNIT_MAX ? first + WINDOW_UNIT_MAX : last;
+	fetch = managed_fetch(managed, first, (uint32_t)(last - first), demand);
+	if (!fetch)
+		return 0;
+	end = end < last ? end : last;
+	if (!want_new(read, fetch, offset, end - offset))
+		end = 0;
+	managed_fetch_start(fetch);
+	return end;
+}
+
+static void demand(struct read *read, uint64_t offset)
+{
+	struct backend_req *outer = read->outer;
+
+	if (read->demanded || !(outer->flags & BACKEND_DEMAND))
+		return;
+	read->demanded = true;
+	read->puller_told = read->managed->puller;
+	if (read->puller_told)
+		puller_demand_begin(read->managed->puller, offset, (uint32_t)(outer->offset + outer->length - offset));
+	if (read->managed->pusher)
+		pusher_demand_begin(read->managed->pusher);
+}
+
+/* Beyond the region's end there is nothing to read. */
+static uint64_t zero_beyond(struct read *read)
+{
+	struct backend_req *outer = read->outer;
+	uint64_t size = managed_size(read->managed), end = outer->offset + outer->length;
+	uint64_t from = size > outer->offset ? size : outer->offset;
+
+	if (size >= end)
+		return end;
+	memset((char *)outer->data + (from - outer->offset), 0, end - from);
+	return from;
+}
+
+static void read_cover(struct read *read, uint64_t end)
+{
+	struct managed *managed = read->managed;
+	uint64_t at = read->outer->offset, absent, length, stop;
+
+	while (at < end) {
+		if (!store_absent(managed->store, at & ~(uint64_t)(PAGES_SIZE - 1), end, &absent, &length)) {
+			take_present(read, at, end - at);
+			return;
+		}
+		if (absent > at) {
+			take_present(read, at, absent - at);
+			at = absent;
+		}
+		demand(read, at);
+		stop = absent + length < end ? absent + length : end;
+		at = take_absent(read, at, stop);
+		if (!at) {
+			read->error = -ENOMEM;
+			return;
+		}
+	}
+}
+
+static void checked(struct store_io *io, int error)
+{
+	struct part *part = container_of(io, struct part, io);
+	struct read *read = part->read;
+
+	free(part);
+	read->again = true;
+	managed_read_part(read, error);
+}
+
+/* read->left is 1 while the parts are counted out. */
+static void read_parts(struct read *read)
+{
+	struct managed *managed = read->managed;
+	struct backend_req *outer = read->outer;
+	struct part *part;
+	uint64_t end;
+
+	read->left = 1;
+	read->zero = true;
+	if (managed->closing)
+		read->error = -ESHUTDOWN;
+	end = zero_beyond(read);
+	if (read->error || end <= outer->offset) {
+		managed_read_part(read, 0);
+		return;
+	}
+	if (store_checked(managed->store, outer->offset, end - outer->offset)) {
+		read_cover(read, end);
+		managed_read_part(read, 0);
+		return;
+	}
+	part = part_new(read, outer->offset, end - outer->offset);
+	if (!part) {
+		managed_read_part(read, -ENOMEM);
+		return;
+	}
+	part->io.done = checked;
+	store_check(managed->store, &part->io);
+}
+
+/* ---- the deadline of those who wait for a source that is away ---- */
+
+static void drop_wants(struct read *read)
+{
+	struct managed *managed = read->managed;
+	struct list *at, *want, *next;
+
+	list_for_each(at, &managed->fetches) {
+		list_for_each_safe(want, next, &list_entry(at, struct fetch, list)->wants) {
+			if (list_entry(want, struct want, list)->read != read)
+				continue;
+			list_del(want);
+			free(list_entry(want, struct want, list));
+			read->left--;
+		}
+	}
+}
+
+static void fail_late(struct managed *managed, uint64_t before)
+{
+	struct list late, *at, *next;
+
+	list_init(&late);
+	list_for_each_safe(at, next, &managed->reads) {
+		struct read *read = list_entry(at, struct read, list);
+
+		if (read->since > before || remote_state(managed->remote) == REMOTE_UP)
+			continue;
+		list_del(at);
+		list_add(&late, at);
+	}
+	while ((at = list_pop(&late))) {
+		struct read *read = list_entry(at, struct read, list);
+
+		list_add(&managed->reads, at);
+		read->left++;
+		drop_wants(read);
+		managed_read_part(read, -ETIMEDOUT);
+	}
+}
+
+/* As long as the source takes what is pushed, or did not long ago, there will be room. */
+bool managed_is_stuck(const struct managed *managed)
+{
+	const struct pusher_stats *stats = managed->pusher ? pusher_stats(managed->pusher) : NULL;
+
+	if (!stats || stats->error || remote_state(managed->remote) != REMOTE_UP)
+		return true;
+	return !stats->pushing && !managed->room.pushing && loop_now_ns() - managed->room.moved >= managed_timeout_ns(managed);
+}
+
+static void deadline(struct loop_timer *timer)
+{
+	struct managed *managed = container_of(timer, struct managed, deadline);
+	uint64_t before = loop_now_ns() - managed_timeout_ns(managed);
+
+	managed->nr_busy++;
+	fail_late(managed, before);
+	if (managed_is_stuck(managed))
+		managed_fail_no_room(managed, before, -ENOSPC);
+	managed->nr_busy--;
+	managed_set_deadline(managed);
+	managed_idle(managed);
+}
+
+static uint64_t oldest(const struct managed *managed)
+{
+	uint64_t since = managed_change_since(managed);
+	const struct list *at;
+
+	list_for_each(at, &managed->reads)
+		if (list_entry(at, struct read, list)->since < since)
+			since = list_entry(at, struct read, list)->since;
+	return since;
+}
+
+/* Those whose time is over already wait for something else. */
+static uint64_t next_deadline(const struct managed *managed, uint64_t timeout)
+{
+	uint64_t since = oldest(managed), now = loop_now_ns(), at = since > now ? now + timeout : since + timeout;
+
+	return at < now + timeout / 8 ? timeout / 8 : at > now + timeout ? timeout : at - now;
+}
+
+void managed_set_deadline(struct managed *managed)
+{
+	uint64_t timeout = managed_timeout_ns(managed), ms;
+
+	if (!timeout || managed->closing || managed->deadline.slot)
+		return;
+	if (list_empty(&managed->reads) && list_empty(&managed->no_room))
+		return;
+	managed->deadline.fire = deadline;
+	/* who is late already is so because the source is there */
+	ms = next_deadline(managed, timeout) / 1000000 + 1;
+	loop_timer_set(managed_loop(managed), &managed->deadline, ms < DEADLINE_MIN_MS ? DEADLINE_MIN_MS : ms);
+}
+
+/* ---- without a store: past it, to the source ---- */
+
+struct through {
+	struct managed *managed;
+	struct backend_req *outer;
+	struct backend_req inner;
+	uint64_t since;
+	bool demanded;
+};
+
+static void through_done(struct backend_req *req, int error)
+{
+	struct through *through = container_of(req, struct through, inner);
+	struct managed *managed = through->managed;
+	struct backend_req *outer = through->outer;
+
+	if (through->demanded && managed->puller)
+		puller_demand_end(managed->puller, (uint32_t)outer->length, loop_now_ns() - through->since);
+	if (outer->op == BACKEND_READ && outer->flags & BACKEND_DEMAND)
+		managed_note_wait(managed, through->since);
+	if (!error && (outer->op == BACKEND_WRITE || outer->op == BACKEND_RESIZE))
+		managed_follow_size(managed, outer);
+	if (!error && outer->op != BACKEND_READ)
+		managed_note_change(managed);
+	outer->data = through->inner.data;
+	free(through);
+	managed->nr_busy--;
+	backend_done(outer, error);
+	managed_idle(managed);
+}
+
+void managed_through(struct managed *managed, struct backend_req *req)
+{
+	struct through *through = malloc(sizeof(*through));
+
+	if (!through) {
+		backend_done(req, -ENOMEM);
+		return;
+	}
+	through->managed = managed;
+	through->outer = req;
+	through->since = loop_now_ns();
+	through->inner = *req;
+	through->inner.loop = managed_loop(managed);
+	through->inner.done = through_done;
+	through->demanded = req->op == BACKEND_READ && req->flags & BACKEND_DEMAND && managed->puller;
+	managed->nr_busy++;
+	if (through->demanded)
+		puller_demand_begin(managed->puller, req->offset, (uint32_t)req->length);
+	remote_submit(managed->remote, &through->inner);
+}
+
+void managed_follow_size(struct managed *managed, const struct backend_req *req)
+{
+	if (req->op == BACKEND_WRITE) {
+		backend_grow(&managed->backend, req->offset + req->length);
+	} else if (req->op == BACKEND_RESIZE) {
+		backend_set_size(&managed->backend, req->length);
+	} else {
+		return;
+	}
+	if (managed->puller)
+		puller_resize(managed->puller, managed_size(managed));
+	if (managed->store)
+		managed_follow_budget(managed);
+}
+
+/* ---- the way in ---- */
+
+void managed_read_start(struct managed *managed, struct backend_req *req)
+{
+	struct read *read = backend_private(req, struct read);
+
+	memset(read, 0, sizeof(*read));
+	read->managed = managed;
+	read->outer = req;
+	read->since = loop_now_ns();
+	managed->nr_busy++;
+	list_add(&managed->reads, &read->list);
+	managed_set_deadline(managed);
+	if (store_present(managed->store, req->offset, req->length))
+		note_hit(managed, req);
+	else
+		note_miss(managed, req);
+	read_parts(read);
+}
+
+void managed_start(struct backend_req *req)
+{
+	struct managed *managed = to_managed(req->backend);
+
+	switch (req->op) {
+	case BACKEND_READ:
+		if (managed->store) {
+			managed_read_start(managed, req);
+		} else {
+			note_miss(managed, req);
+			managed_through(managed, req);
+		}
+		break;
+	case BACKEND_WRITE:
+	case BACKEND_DISCARD:
+	case BACKEND_RESIZE:
+		if (managed->store)
+			managed_change_start(managed, req);
+		else
+			managed_through(managed, req);
+		break;
+	case BACKEND_SYNC:
+		managed_sync_start(managed, req);
+		break;
+	case BACKEND_DESTROY:
+		managed_destroy_start(managed, req);
+		break;
+	default:
+		backend_done(req, -EOPNOTSUPP);
+	}
+}
+
+static void moved(struct loop_task *task)
+{
+	managed_start(container_of(task, struct backend_req, task));
+}
+
+/* In the thread that it came in. false: it has to go to the home loop. */
+static bool read_at_once(struct managed *managed, struct backend_req *req)
+{
+	if (!managed->store) {
+		if (atomic_load_explicit(&managed->pulling, memory_order_relaxed) || !remote_try(managed->remote, req))
+			return false;
+		count(&managed->misses, 1);
+		return true;
+	}
+	/* copied: an address would have to stay good until the kernel has taken what is there, whatever becomes of the budget meanwhile */
+	if (!store_read_now(managed->store, req->offset, req->length, &req->data, false))
+		return false;
+	note_hit(managed, req);
+	backend_done(req, 0);
+	return true;
+}
+
+void managed_submit(struct backend *backend, struct backend_req *req)
+{
+	struct managed *managed = to_managed(backend);
+
+	if (req->op == BACKEND_READ) {
+		/* the kernel's alone: what programs do, not what peers or seeders read */
+		if (req->id)
+			profile_touch(managed->profile, req->offset, req->length);
+		if (read_at_once(managed, req))
+			return;
+	}
+	if (loop_current() == managed_loop(managed)) {
+		managed_start(req);
+		return;
+	}
+	req->task.run = moved;
+	loop_post(managed_loop(managed), &req->task);
+}

@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0
+/* managed: what people and the kernel are told, and what can be changed while it runs. The home loop's. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/regionfs.h>
+
+#include "device.h"
+#include "log.h"
+#include "managed-private.h"
+#include "netlink.h"
+#include "region-private.h"
+#include "regiond.h"
+
+#define RATE_RETRY_MS 1000
+
+const struct policy *managed_policy(const struct managed *managed)
+{
+	return &managed->policy;
+}
+
+struct puller *managed_puller(struct managed *managed)
+{
+	return managed->puller;
+}
+
+struct pusher *managed_pusher(struct managed *managed)
+{
+	return managed->pusher;
+}
+
+struct profile *managed_profile(struct managed *managed)
+{
+	return managed->profile;
+}
+
+/* ---- how much may be near ---- */
+
+/* In memory half of what there is, unless all of the region fits into that. */
+uint64_t managed_budget(const struct managed *managed)
+{
+	static uint64_t half;
+
+	if (!half)
+		half = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+	if (managed->policy.local_size)
+		return managed->policy.local_size;
+	return managed->policy.local == LOCAL_FILE || managed_size(managed) <= half ? 0 : half;
+}
+
+uint64_t managed_store_budget(const struct managed *managed)
+{
+	uint64_t budget = managed_budget(managed);
+
+	return managed->policy.local == LOCAL_MEMORY && managed_size(managed) <= budget ? 0 : budget;
+}
+
+static void budget_untold(void *arg)
+{
+	struct managed *managed = arg;
+
+	managed->budget_late = false;
+	if (!managed->closing) {
+		managed->budget = managed_store_budget(managed);
+		store_set_budget(managed->store, managed->budget);
+		managed->missing_from = 0;
+	}
+	managed->nr_busy--;
+	managed_idle(managed);
+}
+
+/*
+ * With a budget that is less than the region, bytes go that the kernel may be reading in the store's file. So it hears of that first.
+ * Without memory to tell it the store stays larger than it should, until the next change.
+ */
+void managed_follow_budget(struct managed *managed)
+{
+	uint64_t budget = managed_store_budget(managed);
+
+	if (managed->budget_late || managed->closing || budget == managed->budget)
+		return;
+	managed->budget_late = true;
+	managed->nr_busy++;
+	if (!budget || budget >= managed_size(managed))
+		budget_untold(managed);
+	else if (managed_untell_local(managed, budget_untold, managed)) {
+		managed->budget_late = false;
+		managed->nr_busy--;
+	}
+}
+
+/* ---- statistics ---- */
+
+void managed_stats(struct managed *managed, struct managed_stats *stats)
+{
+	uint64_t away = remote_away_since(managed->remote);
+
+	memset(stats, 0, sizeof(*stats));
+	stats->hits = atomic_load(&managed->hits);
+	stats->misses = atomic_load(&managed->misses);
+	stats->hit_bytes = atomic_load(&managed->hit_bytes);
+	stats->miss_bytes = atomic_load(&managed->miss_bytes);
+	stats->fetched = atomic_load(&managed->fetched);
+	for (unsigned int i = 0; i < MANAGED_HISTOGRAM; i++)
+		stats->wait[i] = atomic_load(&managed->wait[i]);
+	stats->bypassed = managed_bypassed(managed);
+	stats->has_store = managed->store != NULL;
+	stats->remote = remote_state(managed->remote);
+	stats->away_ns = away ? loop_now_ns() - away : 0;
+	if (managed->store)
+		store_stats(managed->store, &stats->store);
+	if (managed->puller)
+		stats->puller = *puller_stats(managed->puller);
+	if (managed->pusher)
+		stats->pusher = *pusher_stats(managed->pusher);
+}
+
+/* ---- the map ---- */
+
+struct map {
+	struct managed_bucket *buckets;
+	uint64_t bytes;			/* of a bucket */
+	unsigned int n;
+	size_t member;			/* of struct managed_bucket */
+};
+
+static void map_add(void *arg, uint64_t offset, uint64_t length)
+{
+	struct map *map = arg;
+	uint64_t end = offset + length;
+
+	for (uint64_t i = offset / map->bytes; i < map->n && offset < end; i++) {
+		uint64_t stop = (i + 1) * map->bytes < end ? (i + 1) * map->bytes : end;
+
+		*(uint64_t *)((char *)&map->buckets[i] + map->member) += stop - offset;
+		offset = stop;
+	}
+}
+
+static void map_store(struct managed *managed, struct map *map)
+{
+	uint64_t *present = calloc(map->n, sizeof(*present)), *unpushed = calloc(map->n, sizeof(*unpushed));
+
+	if (present && unpushed) {
+		store_map(managed->store, map->n, present, unpushed);
+		for (unsigned int i = 0; i < map->n; i++) {
+			map->buckets[i].present = present[i];
+			map->buckets[i].unpushed = unpushed[i];
+		}
+	}
+	free(present);
+	free(unpushed);
+}
+
+static void map_cache(struct managed *managed, struct map *map)
+{
+	uint64_t size = managed_size(managed);
+
+	map->member = offsetof(struct managed_bucket, present);
+	for (uint64_t at = 0; managed->pulled && at < size; at += PROFILE_CHUNK)
+		if (pages_test(managed->pulled, at, PAGES_SIZE) == PAGES_ALL)
+			map_add(map, at, size - at < PROFILE_CHUNK ? size - at : PROFILE_CHUNK);
+}
+
+uint64_t managed_map(struct managed *managed, unsigned int n, struct managed_bucket *buckets)
+{
+	uint64_t size = managed_size(managed);
+	struct map map = { .buckets = buckets, .n = n, .bytes = size / n + (size % n != 0) };
+	struct list *at;
+
+	memset(buckets, 0, n * sizeof(*buckets));
+	if (!size)
+		return 0;
+	if (managed->store)
+		map_store(managed, &map);
+	else
+		map_cache(managed, &map);
+	map.member = offsetof(struct managed_bucket, coming);
+	list_for_each(at, &managed->fetches) {
+		const struct fetch *fetch = list_entry(at, struct fetch, list);
+
+		map_add(&map, fetch->offset, fetch->length);
+	}
+	map.member = offsetof(struct managed_bucket, going);
+	if (managed->pusher)
+		pusher_each(managed->pusher, map_add, &map);
+	return map.bytes;
+}
+
+/* ---- changes while it runs ---- */
+
+static void replace_hooks(struct policy *to, struct policy *from)
+{
+	for (unsigned int i = 0; i < POLICY_HOOKS; i++) {
+		char *old = to->hook[i];
+
+		to->hook[i] = from->hook[i];
+		from->hook[i] = old;
+	}
+}
+
+/* The domain in which policy would have its changes pushed; NULL: none. */
+static struct barriers *domain(struct managed *managed, const struct policy *policy)
+{
+	bool in = policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
+
+	return in ? managed->region->regiond->barriers : NULL;
+}
+
+int managed_set_policy(struct managed *managed, const struct policy *policy)
+{
+	struct policy copy;
+	int err = policy_copy(&copy, policy);
+
+	if (err)
+		return err;
+	if (managed->pusher)
+		err = pusher_set_barriers(managed->pusher, domain(managed, policy));
+	if (err) {
+		policy_free(&copy);
+		return err;
+	}
+	managed->policy.push_order = policy->push_order;
+	replace_hooks(&managed->policy, &copy);
+	policy_free(&copy);
+	managed->policy.pull_rate = policy->pull_rate;
+	managed->policy.push_interval = policy->push_interval;
+	managed->policy.max_unpushed = policy->max_unpushed;
+	managed->policy.local_size = policy->local_size;
+	if (managed->puller) {
+		puller_set_rate(managed->puller, policy->pull_rate);
+		puller_kick(managed->puller);
+	}
+	if (managed->store) {
+		managed_follow_budget(managed);
+		managed_tell_local(managed);
+	}
+	if (managed->pusher)
+		pusher_kick(managed->pusher);
+	return 0;
+}
+
+void managed_writable(struct managed *managed, bool writable)
+{
+	if (managed->pusher)
+		pusher_rest(managed->pusher, !writable);
+}
+
+/* ---- the kernel ---- */
+
+struct rate {
+	struct netlink_call call;
+	struct loop_timer timer;
+	struct region *region;
+	uint64_t told;
+};
+
+static void rate_end(struct rate *rate)
+{
+	rate->region->rate_telling = false;
+	region_put(rate->region);
+	free(rate);
+}
+
+static void rate_told(struct netlink_call *call, int error, const char *why);
+
+static void rate_tell(struct rate *rate)
+{
+	struct region *region = rate->region;
+
+	if (!region->regiond->netlink || atomic_load(&region->forgotten)) {
+		rate_end(rate);
+		return;
+	}
+	rate->told = region->write_rate;
+	memset(&rate->call, 0, sizeof(rate->call));
+	rate->call.cmd = REGIONFS_CMD_WRITE_RATE;
+	netlink_set(&rate->call.attrs, REGION, region, region->info.id);
+	netlink_set(&rate->call.attrs, WRITE_RATE, write_rate, rate->told);
+	rate->call.done = rate_told;
+	netlink_call(region->regiond->netlink, &rate->call);
+}
+
+static void rate_again(struct loop_timer *timer)
+{
+	rate_tell(container_of(timer, struct rate, timer));
+}
+
+static void rate_told(struct netlink_call *call, int error, const char *why)
+{
+	struct rate *rate = container_of(call, struct rate, call);
+	struct region *region = rate->region;
+
+	if (error && error != -ENOENT && error != -ENODEV && error != -ENOTCONN && error != -ECANCELED && !region->regiond->stopping) {
+		log_warning("region %s: its writers can't be told their pace: %s", region->info.path, *why ? why : strerror(-error));
+		rate->timer.fire = rate_again;
+		loop_timer_set(region->regiond->loop, &rate->timer, RATE_RETRY_MS);
+	} else if (!error && rate->told != region->write_rate) {
+		rate_tell(rate);
+	} else {
+		rate_end(rate);
+	}
+}
+
+/* The region's, since the kernel keeps it longer than a backend is open. */
+void managed_limit_writers(struct managed *managed, uint64_t bytes_per_second)
+{
+	struct region *region = managed->region;
+	struct rate *rate;
+
+	region->write_rate = bytes_per_second;
+	if (region->rate_telling || !region->regiond->netlink)
+		return;
+	rate = calloc(1, sizeof(*rate));
+	if (!rate)
+		return;
+	region->rate_telling = true;
+	rate->region = region_get(region);
+	rate_tell(rate);
+}
+
+/* ---- LOCAL ---- */
+
+struct untold {
+	struct loop_op op;
+	struct regionfs_local local;
+	struct managed *managed;
+	struct list waiters;
+};
+
+struct untold_waiter {
+	struct list list;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void is_untold(struct loop_op *op, int res)
+{
+	struct untold *untold = container_of(op, struct untold, op);
+	struct managed *managed = untold->managed;
+	struct list *entry;
+
+	/* -ENOENT and the like: there is no region that could be read */
+	if (res < 0)
+		log_debug("%s: %s", managed->backend.uri.text, strerror(-res));
+	managed->untold = NULL;
+	while ((entry = list_pop(&untold->waiters))) {
+		struct untold_waiter waiter = *list_entry(entry, struct untold_waiter, list);
+
+		free(list_entry(entry, struct untold_waiter, list));
+		waiter.done(waiter.arg);
+	}
+	free(untold);
+	managed->nr_busy--;
+	managed_idle(managed);
+}
+
+static int untold_wait(struct untold *untold, void (*done)(void *arg), void *arg)
+{
+	struct untold_waiter *waiter = malloc(sizeof(*waiter));
+
+	if (!waiter)
+		return -ENOMEM;
+	waiter->done = done;
+	waiter->arg = arg;
+	list_add(&untold->waiters, &waiter->list);
+	return 0;
+}
+
+static struct untold *untold_new(struct managed *managed)
+{
+	struct untold *untold = calloc(1, sizeof(*untold));
+
+	if (!untold)
+		return NULL;
+	list_init(&untold->waiters);
+	untold->managed = managed;
+	untold->local = (struct regionfs_local){ .region = managed->region->info.id, .epoch = managed->region->info.epoch, .fd = -1 };
+	untold->op.done = is_untold;
+	return untold;
+}
+
+/*
+ * What is cut off a file goes later than its bits, and only the bits are asked for in what we answer: so the kernel stops reading it before the
+ * first cut, for good. Its answer says that what it has read of the file so far, and is not sure of, it asks for again (kmod/local.c).
+ */
+int managed_untell_local(struct managed *managed, void (*done)(void *arg), void *arg)
+{
+	struct device *device = managed->region->regiond->device;
+	struct regionfs_io_cmd cmd;
+	struct untold *untold;
+
+	managed->no_local = true;
+	if (managed->untold)
+		return untold_wait(managed->untold, done, arg);
+	/* without a device there is nobody who reads it */
+	if (managed->backend.caps.local_fd < 0 || !managed->region->local_told || !device) {
+		managed->backend.caps.local_fd = -1;
+		done(arg);
+		return 0;
+	}
+	untold = untold_new(managed);
+	if (!untold || untold_wait(untold, done, arg)) {
+		free(untold);
+		return -ENOMEM;
+	}
+	managed->backend.caps.local_fd = -1;
+	managed->untold = untold;
+	managed->nr_busy++;
+	cmd = (struct regionfs_io_cmd){ .addr = (uintptr_t)&untold->local };
+	if (device_command(device, managed_loop(managed), &untold->op, REGIONFS_IO_LOCAL, &cmd))
+		is_untold(&untold->op, -ENODEV);
+	return 0;
+}
+
+/*
+ * Is everything in the store's file? What only the log has is not. Nothing goes that was there, but for what the file's disk loses and what is given up:
+ * then missing_from is 0 again.
+ */
+static bool is_whole(struct managed *managed)
+{
+	uint64_t size = managed_size(managed), length;
+	struct store_stats stats;
+
+	store_stats(managed->store, &stats);
+	if (stats.evicted != managed->evicted) {
+		managed->evicted = stats.evicted;
+		managed->missing_from = 0;
+	}
+	if (store_has_holes(managed->store)) {
+		managed->missing_from = 0;
+		return false;
+	}
+	if (managed->missing_from >= size)
+		return true;
+	if (store_absent(managed->store, managed->missing_from, size, &managed->missing_from, &length))
+		return false;
+	managed->missing_from = size;
+	return true;
+}
+
+void managed_tell_local(struct managed *managed)
+{
+	struct backend_caps *caps = &managed->backend.caps;
+	int fd;
+
+	if (!managed->store || managed->closing || !managed->is_open)
+		return;
+	fd = managed->no_local || managed->untold ? -1 : store_local_fd(managed->store);
+	if (fd >= 0 && caps->local_fd < 0 && !is_whole(managed))
+		fd = -1;
+	if (fd == caps->local_fd)
+		return;
+	caps->local_fd = fd;
+	/* while it is being opened whoever opens it tells, when that is done */
+	if (managed->region->backend == &managed->backend)
+		region_tell_local(managed->region);
+}

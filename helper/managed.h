@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * managed: the backend of a region that has a policy (policy.h): a store in front of a source, a puller, a pusher. It stands where
+ * the source's own backend stands for a direct region.
+ *
+ * Threads: requests come from any loop; what is present in memory is answered there, all else goes to the home loop.
+ */
+#ifndef REGIONFS_MANAGED_H
+#define REGIONFS_MANAGED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "policy.h"
+#include "profile.h"
+#include "puller.h"
+#include "pusher.h"
+#include "remote.h"
+#include "store.h"
+
+struct managed;
+struct region;
+
+#define MANAGED_HISTOGRAM 24
+
+struct managed_stats {
+	uint64_t hits, misses;		/* READs from the kernel that were answered from here, and those that had to wait for the source */
+	uint64_t hit_bytes, miss_bytes;
+	/* how long READs with a program waiting took, in 2^n us: [0] is below 2 us, [1] below 4, ... the last has all above */
+	uint64_t wait[MANAGED_HISTOGRAM];
+	uint64_t fetched;		/* bytes that came from the source */
+	bool bypassed;			/* the store is slower than the source: reads go past it */
+	bool has_store;
+	enum remote_state remote;
+	uint64_t away_ns;		/* how long the source has been away; 0: it is there */
+	struct store_stats store;	/* if has_store */
+	struct puller_stats puller;
+	struct pusher_stats pusher;	/* if has_store */
+};
+
+/* As backend_open(), for a region with a policy (copied): open->uri is the source's. */
+void managed_open(struct backend_open *open, const struct policy *policy, struct region *region);
+/* NULL: the backend is another one. */
+struct managed *managed_of(struct backend *backend);
+const struct policy *managed_policy(const struct managed *managed);
+/* Main loop. */
+void managed_stats(struct managed *managed, struct managed_stats *stats);
+/* For n buckets of the region: bytes present, on their way here, unpushed, being pushed. */
+struct managed_bucket {
+	uint64_t present, coming, unpushed, going;
+};
+uint64_t managed_map(struct managed *managed, unsigned int n, struct managed_bucket *buckets);	/* returns a bucket's bytes */
+/* NULL: nothing is pulled. */
+struct puller *managed_puller(struct managed *managed);
+struct pusher *managed_pusher(struct managed *managed);	/* NULL: no store, writes go through */
+struct profile *managed_profile(struct managed *managed);
+/* New values for what can change while it runs: pull_rate, push_interval, max_unpushed, local_size, push_order, hooks. */
+int managed_set_policy(struct managed *managed, const struct policy *policy);
+/* The region is gone for good: its local store goes when it is closed, after what the source has not got yet went there (or with it: discard). */
+void managed_forget(struct managed *managed, bool discard);
+/* The region's mode, flags or open files have changed: may it still be written? */
+void managed_writable(struct managed *managed, bool writable);
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+/* region-policy: which regions are managed, and how (policy.h). Main loop only. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "barrier.h"
+#include "config.h"
+#include "log.h"
+#include "managed.h"
+#include "region-private.h"
+#include "regiond.h"
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+int region_set_policy(struct region *region, const char *policy, bool again)
+{
+	char *copy = policy ? strdup(policy) : NULL;
+
+	if (policy && !copy)
+		return -ENOMEM;
+	if (is_same(region->info.policy, policy)) {
+		free(copy);
+		return 0;
+	}
+	free(region->info.policy);
+	region->info.policy = copy;
+	region_mirror(region);
+	if (again)
+		region_open_another(region);
+	return 0;
+}
+
+char *region_usual_policy(const struct regiond *regiond)
+{
+	const struct config *config = regiond->config;
+
+	return config->managed ? policy_text(&config->policy) : NULL;
+}
+
+/* region-open.c has logged why not, and stat says it. */
+static void is_open(struct region *region, int error, void *arg)
+{
+	(void)arg;
+	if (error)
+		log_debug("region #%llu is managed, and can't be opened yet", (unsigned long long)region->info.id);
+}
+
+void region_open_managed(struct region *region)
+{
+	if (region->info.policy && !region->unlinked)
+		region_open(region, is_open, NULL);
+}
+
+/* Opening may take the table's lock, so first they are gathered. */
+struct gather {
+	struct region **region;
+	size_t nr, max;
+};
+
+static int gather_one(struct region *region, void *arg)
+{
+	struct gather *gather = arg;
+	struct region **grown;
+
+	if (!region->info.policy)
+		return 0;
+	if (gather->nr == gather->max) {
+		gather->max = gather->max ? gather->max * 2 : 64;
+		grown = realloc(gather->region, gather->max * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		gather->region = grown;
+	}
+	gather->region[gather->nr++] = region_get(region);
+	return 0;
+}
+
+/* Until all stores are open, or have failed to, nobody knows which of them has the oldest changes. The sources may take their time. */
+void region_store_known(struct region *region)
+{
+	if (!region->held)
+		return;
+	region->held = false;
+	barriers_release(region->regiond->barriers);
+}
+
+static void one_is_open(struct region *region, int error, void *arg)
+{
+	is_open(region, error, arg);
+	region_store_known(region);
+}
+
+void regions_open_managed(struct regions *regions)
+{
+	struct barriers *barriers = regions->regiond->barriers;
+	struct gather gather = { 0 };
+
+	barriers_hold(barriers);
+	if (region_each(regions, gather_one, &gather))
+		log_error("out of memory: not all managed regions are pulled before they are used");
+	for (size_t i = 0; i < gather.nr; i++) {
+		struct region *region = gather.region[i];
+
+		if (!region->held && atomic_load(&region->state) != REGION_READY) {
+			region->held = true;
+			barriers_hold(barriers);
+		}
+		region_open(region, one_is_open, NULL);
+		region_put(region);
+	}
+	barriers_release(barriers);
+	free(gather.region);
+}
+
+void region_tell_writable(struct region *region)
+{
+	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
+	bool may = !(region->info.flags & REGIONFS_REGION_READ_ONLY) && (region->info.mode & 0222 || region->writers);
+
+	if (managed)
+		managed_writable(managed, may);
+}
+
+/* ---- what the sources have not got ---- */
+
+uint64_t region_unpushed(struct region *region)
+{
+	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
+	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
+
+	return pusher ? pusher_stats(pusher)->unpushed : 0;
+}
+
+struct unpushed {
+	uint64_t bytes;
+	unsigned int nr;
+};
+
+static int add_unpushed(struct region *region, void *arg)
+{
+	struct unpushed *unpushed = arg;
+	uint64_t bytes = region_unpushed(region);
+
+	unpushed->bytes += bytes;
+	unpushed->nr += bytes != 0;
+	return 0;
+}
+
+uint64_t regions_unpushed(struct regions *regions, unsigned int *nr)
+{
+	struct unpushed unpushed = { 0 };
+
+	region_each(regions, add_unpushed, &unpushed);
+	if (nr)
+		*nr = unpushed.nr;
+	return unpushed.bytes;
+}
