@@ -13,7 +13,9 @@
 #   make check-unit | check-6.1 | check-asan    parts of it; the unit tests with ASan and UBSan
 #   make check-power-cut        that what fsync has acknowledged outlives a power cut      COUNT= SEED= KERNEL=6.1
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
+#   make soak-managed | soak-managed-power | soak-host-lost COUNT=    kills, cuts and lost hosts of managed regions
 #   make demo | bench           see README.md and bench/
+#   make bench-managed | bench-profile    over a link with a delay
 #   make lint                   W=1, sparse, clang, checkpatch, shellcheck
 #   make helper-asan            the programs with ASan and UBSan: build/asan/bin
 #   make clean
@@ -121,6 +123,9 @@ check-power-cut: programs module-$(or $(KERNEL),6.1)
 check-%: programs selftests module-%
 	$(TOP)/scripts/check.sh $*
 
+soak-managed: soak-managed-cycles
+soak-host-lost: soak-managed-host-lost
+
 soak-%: programs selftests module-6.1
 	$(TOP)/scripts/soak.sh $*
 
@@ -132,8 +137,13 @@ bench: deps
 	$(MAKE) programs module-6.1 module-6.12
 	$(MAKE) -C $(TOP)/bench bench
 
+bench-managed bench-profile: deps
+	$(MAKE) programs module-6.1
+	$(MAKE) -C $(TOP)/bench $@
+
 lint:
 	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
-.PHONY: deps check check-unit check-asan check-power-cut demo bench lint
+.PHONY: deps check check-unit check-asan check-power-cut demo bench bench-managed bench-profile lint
+.PHONY: soak-managed soak-host-lost

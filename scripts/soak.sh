@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs one selftest long, in slices, each in a VM of its own; resumable. What has been built is used: make
-# soak-NAME does that first.
+# Runs one selftest long, in slices, each in a VM of its own; resumable. So it does a script beside this one that starts its VMs itself
+# (managed-power, power-cut). What has been built is used: make soak-NAME does that first.
 #
 #   COUNT=n [SEED=s] [SLICE=n] [KERNEL=k] soak.sh NAME
 #
@@ -41,10 +41,18 @@ record() {
 	(IFS=$'\t'; echo "$*") >> "$table"
 }
 
+one_slice() {
+	if [ -x "$here/$name.sh" ]; then
+		KERNEL=$kernel "$here/$name.sh"
+	else
+		"$here/vm.sh" run --kernel "$kernel" --timeout "${TIMEOUT:-86400}" -- \
+			env "REGIONFS_SOAK=1" "$top/selftests/run.sh" "$name"
+	fi
+}
+
 run_slice() {
 	local begin=$1 n=$2 started=$SECONDS result=passed
-	COUNT=$n SEED=$((seed + begin)) "$here/vm.sh" run --kernel "$kernel" --timeout "${TIMEOUT:-86400}" -- \
-		env "REGIONFS_SOAK=1" "$top/selftests/run.sh" "$name" || result=failed:$?
+	COUNT=$n SEED=$((seed + begin)) one_slice || result=failed:$?
 	record "$(date -u +%FT%TZ)" "$name" "$kernel" "$commit" "$seed" "$begin" "$n" "$((SECONDS - started))" "$result"
 	[ "$result" = passed ]
 }
