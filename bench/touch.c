@@ -21,11 +21,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "pattern.h"
 #include "peers/uffd.h"
+#include "samples.h"
 
 #define MIB	(1UL << 20)
 #define WINDOW	(2 * MIB)	/* lone touches stand this far apart */
@@ -57,34 +57,6 @@ struct measure {
 	void (*run)(struct job *job);
 	const char *help;
 };
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-/* splitmix64 */
-static uint64_t draw(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
-
-static void *allocate(size_t count, size_t size)
-{
-	void *mem = calloc(count ? count : 1, size);
-
-	if (!mem)
-		err(1, "memory");
-	memset(mem, 0, count * size);	/* no fault of our own while the clock runs */
-	return mem;
-}
 
 /* ---- the file ---- */
 
@@ -235,28 +207,9 @@ static void warm_up(struct job *job, int sequential)
 	free(own);
 }
 
-/* The first count of a permutation of all pages that are a multiple of stride. */
-static uint64_t *choose(struct job *job, size_t stride, size_t *count)
-{
-	size_t all = job->size / BENCH_PAGE / stride, i, other;
-	uint64_t *page = allocate(all, sizeof(*page)), state = job->seed, swap;
-
-	if (!*count || *count > all)
-		*count = all;
-	for (i = 0; i < all; i++)
-		page[i] = i * stride;
-	for (i = 0; i < *count; i++) {
-		other = i + draw(&state) % (all - i);
-		swap = page[i];
-		page[i] = page[other];
-		page[other] = swap;
-	}
-	return page;
-}
-
 static void touch_chosen(struct job *job, size_t stride, size_t count)
 {
-	uint64_t *page = choose(job, stride, &count);
+	uint64_t *page = choose(job->size / BENCH_PAGE, stride, job->seed, &count);
 
 	job->ns = allocate(count, sizeof(*job->ns));
 	warm_up(job, 0);
@@ -322,29 +275,17 @@ static void fill(struct job *job)
 
 /* ---- results ---- */
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static uint64_t percentile(const struct job *job, unsigned int percent)
-{
-	return job->samples ? job->ns[(job->samples - 1) * percent / 100] : 0;
-}
-
 static void report(struct job *job, size_t pulled)
 {
 	double seconds = job->total_ns / 1e9;
 
-	qsort(job->ns, job->samples, sizeof(*job->ns), compare);
+	sort_ns(job->ns, job->samples);
 	printf("{\"peer\":\"%s\",\"measure\":\"%s\",\"round\":%u,\"samples\":%zu,\"seed\":%ju,",
 	       job->label, job->measure, job->round, job->samples, (uintmax_t)job->seed);
 	printf("\"median_ns\":%ju,\"p10_ns\":%ju,\"p90_ns\":%ju,\"p99_ns\":%ju,\"max_ns\":%ju,",
-	       (uintmax_t)percentile(job, 50), (uintmax_t)percentile(job, 10),
-	       (uintmax_t)percentile(job, 90), (uintmax_t)percentile(job, 99),
-	       (uintmax_t)percentile(job, 100));
+	       (uintmax_t)percentile(job->ns, job->samples, 50), (uintmax_t)percentile(job->ns, job->samples, 10),
+	       (uintmax_t)percentile(job->ns, job->samples, 90), (uintmax_t)percentile(job->ns, job->samples, 99),
+	       (uintmax_t)percentile(job->ns, job->samples, 100));
 	printf("\"mean_ns\":%.0f,\"total_ns\":%ju,\"bytes\":%zu,\"mib_s\":%.1f,\"resident\":%zu}\n",
 	       job->samples ? (double)job->total_ns / job->samples : 0.0,
 	       (uintmax_t)job->total_ns, job->total_bytes,

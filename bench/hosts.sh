@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# For what is measured over a link (managed.sh, profile.sh): a far host whose regiond exports files on a tmpfs, by TLS or in clear
+# text; a near one with a fresh instance for each run; nbdkit on the far one. All is undone at exit.
+#
+#   hosts_up BIN                    the link, and the far host's instance; sets $work
+#   far_serve NAME VARIANT          $work/far/NAME, as that variant wants it: by TLS or in clear text
+#   start_near; near COMMAND...; stop_near
+
+# shellcheck source=bench/link.sh
+. "$(dirname "${BASH_SOURCE[0]}")/link.sh"
+[ "$(id -u)" -eq 0 ] || { echo 'needs root: it mounts file systems' >&2; exit 2; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/regionfs-managed.XXXXXX") || exit 2
+background=()			# processes to end
+nbd_device=''			# where there is one
+nbd_server=''
+served=''			# what is exported
+
+record() { printf '%s\n' "$1" | tee -a "$work/results"; }
+fill() { bench-touch fill --size $(($2 << 20)) "$1"; }
+
+hosts_up() {
+	local program found
+	cp "$1/bench-touch" "$1/bench-io" "$work" || { echo "$1 holds no bench-touch and bench-io: run make" >&2; exit 2; }
+	# Programs are run from memory, so that no fault on them goes to a disk meanwhile
+	for program in regiond regionctl mount.regionfs; do
+		! found=$(command -v $program) || cp "$found" "$work"
+	done
+	PATH=$work:$PATH
+	trap 'exit 130' INT TERM
+	trap hosts_down EXIT
+	link_up || exit 2
+	mkdir "$work/far" "$work/far.mnt" "$work/near"
+	mount -t tmpfs -o size=100% far "$work/far"
+	(umask 077 && echo "bench:$(openssl rand -hex 32)" > "$work/key")
+	in_far mount.regionfs bench-far "$work/far.mnt" -o "source=memory:,state=$work/far.state" || exit 2
+}
+
+hosts_down() {
+	local rc=$?
+	trap - EXIT
+	{
+		[ -z "$nbd_device" ] || nbd_disconnect
+		stop_near
+		kill "${background[@]}"
+		umount "$work/far.mnt"
+		in_far regionctl instance stop bench-far --discard
+		link_down
+		umount -l "$work/far"
+		rm -rf --one-file-system "$work"
+	} > /dev/null 2>&1
+	exit "$rc"
+}
+
+# far_serve NAME VARIANT: exports $work/far/NAME, and only that; a file has one user at a time
+far_serve() {
+	local security=(--tls-psk "$work/key")
+	case $2 in *-plain) security=(--insecure) ;; esac
+	[ -z "$served" ] || in_far regionctl unexport "$served" --instance bench-far
+	served=$1
+	in_far regionctl export "$1" --instance bench-far --listen "$link_far:7000" --source "file:$work/far/$1" "${security[@]}"
+}
+
+# ---- the near host: an instance, a run
+
+# Its stores, too, are new each time
+start_near() {
+	mkdir -p "$work/near.store"
+	in_near mount.regionfs bench-near "$work/near" -o "source=memory:,state=$work/near.state" > "$work/log" 2>&1
+}
+
+near() { in_near regionctl --instance bench-near "$@"; }
+
+# near_can WORD: whether regionctl add knows it
+near_can() { regionctl add --help | grep -q -- "--$1"; }
+
+stop_near() {
+	{
+		timeout 60 umount "$work/near" || umount -l "$work/near"
+		in_near timeout 60 regionctl instance stop bench-near --discard
+		rm -rf --one-file-system "$work/near.state" "$work/near.store" /run/regionfs/bench-near/memory
+	} > /dev/null 2>&1
+}
+
+# The most memory that its helper has had, in KiB
+helper_kib() {
+	local pid
+	pid=$(near instance stat --json | jq -e .pid) && awk '/^VmHWM:/ {print $2}' "/proc/$pid/status"
+}
+
+# source_of VARIANT NAME
+source_of() {
+	case $1 in
+	*-plain) echo "peer+plain://$link_far:7000/$2" ;;
+	*) echo "peer://$link_far:7000/$2?psk=$work/key" ;;
+	esac
+}
+
+# options_of VARIANT: what regionctl add is given
+options_of() {
+	case ${1%%-*} in
+	managed) echo --managed ;;
+	memory) echo --managed --local memory ;;
+	file) echo --managed --local "file:$work/near.store" ;;
+	esac
+	case $1 in *-nopull*) echo --pull-order none ;; esac
+	case $1 in *-local*) echo --durability local ;; esac
+}
+
+# ---- NBD: nbdkit's file plugin on the same file; four connections, requests of 1 MiB, readahead of 4 MiB, no scheduler
+
+nbd_possible() {
+	type nbdkit nbd-client > /dev/null 2>&1 && { [ -b /dev/nbd0 ] || modprobe -q nbd nbds_max=1 max_part=0; } && nbd_device=/dev/nbd0
+}
+
+# A new one for each run: that of Debian 12 may abort when a client leaves with requests under way
+nbd_serve() {
+	local i
+	in_far nbdkit -f -r -i "$link_far" -p 10809 -t 16 file "$work/far/data" 2> /dev/null &
+	nbd_server=$!
+	for ((i = 0; i < 100; i++)); do
+		in_far ss -Hltn 'sport = :10809' | grep -q . && return
+		sleep 0.1
+	done
+	return 1
+}
+
+# Not by netlink: the kernel has that in the first namespace alone
+nbd_connect() {
+	local queue=/sys/block/${nbd_device#/dev/}/queue i
+	in_near nbd-client "$link_far" 10809 "$nbd_device" -nonetlink -b 4096 -C 4 || return
+	for ((i = 0; i < 200; i++)); do
+		grep -q -v '^0$' "${queue%/queue}/size" && break
+		sleep 0.02
+	done
+	echo none > "$queue/scheduler"
+	echo 1024 > "$queue/max_sectors_kb"
+	echo 4096 > "$queue/read_ahead_kb"
+}
+
+nbd_disconnect() {
+	{
+		blockdev --flushbufs "$nbd_device"
+		nbd-client -nonetlink -d "$nbd_device"
+		kill "$nbd_server"
+		wait "$nbd_server"
+	} > /dev/null 2>&1
+}

@@ -1,0 +1,230 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Measures a managed mount over a link, beside a direct one, nbd-client on nbdkit, and one bulk TCP stream over the same link.
+#
+#   managed.sh [OPTION]...        as root, in a VM (scripts/vm.sh run -- bench/managed.sh) or on a machine of its own
+#
+#   --rtts LIST     ms (default "0 1 6 14 30 100")
+#   --rates LIST    (default "200mbit unlimited")
+#   --size MIB      that are read (default 256)
+#   --write MIB     that are written (default 32)
+#   --rounds N      (default 3); variants alternate within a round
+#   --measures LIST default "seq random write backends"
+#   --variants LIST only those, of each measure
+#   --pages N       random: at most so many (default 200); --seconds S: and no longer (default 8)
+#   --segments N    MTUs in a packet where there is a rate (default 1); more is easier on the CPU, but the queue is longer
+#   --bin DIR       where bench-io and bench-touch are (default ../build/bench)
+#
+#   seq        from "regionctl add" (nbd-client, connect) to the last byte checked; when the first page, MiB, 10 MB were there
+#   random     pages that had to wait for the link, while the background pulls and with --pull-order none
+#   write      a page and its msync; all of the file and one msync
+#   backends   seq without any link, from sources of this host
+#
+# A variant's name: how it is mounted (direct, managed, memory, file: --local; -nopull, -local: --durability local); -plain is
+# without TLS. tcp (the third of three transfers) and nbd are without it, too. Prints lines of JSON, then tables (managed.awk).
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+rtts='0 1 6 14 30 100' rates='200mbit unlimited' size=256 write=32 rounds=3 pages=200 seconds=8 bin=$here/../build/bench
+measures='seq random write backends' only='' segments=1
+# shellcheck disable=SC2034 # measure() looks each up by its name
+variants_seq='tcp nbd direct-plain managed-plain direct managed memory file'
+# shellcheck disable=SC2034
+variants_random='nbd direct managed managed-nopull memory memory-nopull'
+# shellcheck disable=SC2034
+variants_write='direct managed memory memory-local file-local'
+# shellcheck disable=SC2034
+variants_backends='direct managed memory file'
+
+say() { echo "managed.sh: $*" >&2; }
+die() { say "$*"; exit 2; }
+usage() { sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0"; }
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--rtts) rtts=$2; shift ;;
+	--rates) rates=$2; shift ;;
+	--size) size=$2; shift ;;
+	--write) write=$2; shift ;;
+	--rounds) rounds=$2; shift ;;
+	--measures) measures=$2; shift ;;
+	--variants) only=$2; shift ;;
+	--pages) pages=$2; shift ;;
+	--seconds) seconds=$2; shift ;;
+	--segments) segments=$2; shift ;;
+	--bin) bin=$2; shift ;;
+	-h | --help) usage; exit 0 ;;
+	*) die "unknown option $1 (see --help)" ;;
+	esac
+	shift
+done
+
+# shellcheck source=bench/hosts.sh
+. "$here/hosts.sh"
+
+# ---- one run of a variant
+
+# tags VARIANT: what every result says of itself
+tags() {
+	printf '"variant":"%s","rtt":%s,"rate":"%s","round":%s' "$1" "$rtt" "$rate" "$round"
+}
+
+failed() {
+	local why
+	why=$(tail -n 1 "$work/log" | tr -cd "[:alnum:] .,:;/_()'-")
+	say "$2 failed at $1, $rtt ms: $why"
+	record "{$(tags "$2"),\"failed\":\"$1\",\"why\":\"$why\"}"
+}
+
+io() { timeout 600 bench-io "$@" 2> "$work/log"; }
+
+# Adds "memory" to a result: the most that the helper has had
+with_memory() { sed "s/}$/,\"helper_kib\":$(helper_kib)}/"; }
+
+# region MEASURE VARIANT NAME OPTION-OF-BENCH-IO...: adds it, measures, and tells; the clock has begun before "add"
+region() {
+	local measure=$1 variant=$2 name=$3 since line
+	shift 3
+	far_serve "$name" "$variant" > "$work/log" 2>&1 || return
+	start_near || return
+	since=$(bench-io now)
+	# shellcheck disable=SC2046 # several options
+	near add "$name" --source "$(source_of "$variant" "$name")" $(options_of "$variant") > "$work/log" 2>&1 || return
+	line=$(io "$measure" --tags "$(tags "$variant")" --since "$since" "$@" "$work/near/$name") || return
+	near sync "$name" > "$work/log" 2>&1 || return
+	record "$(with_memory <<< "$line")"
+}
+
+run_region() {
+	region "$@" || failed "$1" "$2"
+	stop_near
+}
+
+run_nbd() {
+	local measure=$1 since line
+	shift
+	nbd_serve
+	link_forget
+	since=$(bench-io now)
+	if nbd_connect > "$work/log" 2>&1 &&
+		line=$(io "$measure" --tags "$(tags nbd)" --since "$since" "$@" --size $((size << 20)) "$nbd_device"); then
+		record "$line"
+	else
+		failed "$measure" nbd
+	fi
+	nbd_disconnect
+}
+
+# Three, and the last one counts
+run_tcp() {
+	local i line
+	for i in 1 2 3; do
+		line=$(in_near timeout 600 bench-io receive --tags "$(tags tcp)" "$link_far" 7100 2> "$work/log") || { failed seq tcp; return; }
+	done
+	record "$line"
+}
+
+# ---- measures
+
+seq_of() {
+	case $1 in
+	tcp) run_tcp ;;
+	nbd) run_nbd seq ;;
+	*) run_region seq "$1" data ;;
+	esac
+}
+
+# What takes less than the RTT has not been at the other end; without a delay all counts
+random_of() {
+	local options=(--pages "$pages" --seconds "$seconds" --floor-us $((rtt * 1000)) --seed "$round")
+	case $1 in
+	nbd) run_nbd random "${options[@]}" ;;
+	*) run_region random "$1" data "${options[@]}" ;;
+	esac
+}
+
+write_of() {
+	fill "$work/far/written" "$write"
+	run_region write "$1" written --pages "$pages" --seconds "$seconds" --seed "$round"
+	bench-io written "$work/far/written" 2> "$work/log" || failed 'write: the bytes at the source' "$1"
+}
+
+# backend VARIANT KIND: the source is of this host, cold, and there is no link
+backend() {
+	local variant=$1 kind=$2 name=$2 source=$2:$work/far/$2 since line
+	[ "$kind" != memory ] || source="memory:${size}M?name=bench"
+	start_near || return
+	near add "$name" --source "$source" --size $((size << 20)) > "$work/log" 2>&1 || return
+	fill "$work/near/$name" "$size" && near sync "$name" && near rm "$name"
+	[ ! -e "$work/near/$name" ] || return
+	sync
+	echo 3 > /proc/sys/vm/drop_caches
+	since=$(bench-io now)
+	# shellcheck disable=SC2046 # several options
+	near add "$name" --source "$source" --size $((size << 20)) $(options_of "$variant") > "$work/log" 2>&1 || return
+	line=$(io seq --tags "$(tags "$variant"),\"backend\":\"$kind\"" --since "$since" "$work/near/$name") || return
+	record "$(with_memory <<< "$line")"
+}
+
+backends_of() {
+	local kind
+	for kind in memory file dir; do
+		backend "$1" $kind || failed "backends: $kind" "$1"
+		stop_near
+		rm -rf "$work/far/$kind"
+	done
+}
+
+# measure NAME: each of its variants that can be run here
+measure() {
+	local list=variants_$1 variant
+	for variant in ${!list}; do
+		case " ${only:-$variant} " in *" $variant "*) ;; *) continue ;; esac
+		possible "$variant" || continue
+		link_forget
+		"$1_of" "$variant"
+	done
+}
+
+# The first error that a variant cannot be run at all for is told once
+declare -A told
+possible() {
+	local why=''
+	case $1 in
+	tcp | direct*) ;;
+	nbd) [ -n "$nbd_device" ] || why='no nbdkit, nbd-client or nbd module' ;;
+	*) near_can managed || why='regionctl add has no --managed' ;;
+	esac
+	[ -n "$why" ] || return 0
+	[ -n "${told[$1]:-}" ] || record "{\"variant\":\"$1\",\"skipped\":\"$why\"}"
+	told[$1]=1
+	return 1
+}
+
+run() {
+	local name
+	for rate in $rates; do
+		for rtt in $rtts; do
+			link_set "$rtt" "$rate" || die "cannot set the link"
+			record "{\"link\":\"$(link_settings)\",\"rtt\":$rtt,\"rate\":\"$rate\"}"
+			for ((round = 1; round <= rounds; round++)); do
+				for name in $measures; do
+					[ "$name" = backends ] || measure "$name"
+				done
+			done
+		done
+	done
+	case " $measures " in *' backends '*) ;; *) return ;; esac
+	rtt=0 rate=none
+	for ((round = 1; round <= rounds; round++)); do measure backends; done
+}
+
+link_segments=$segments
+hosts_up "$bin"
+record "$(printf '{"kernel":"%s","cpus":%s,"rounds":%s,"size_mib":%s,"write_mib":%s,"segments":%s}' \
+	"$(uname -r)" "$(nproc)" "$rounds" "$size" "$write" "$segments")"
+fill "$work/far/data" "$size" || die "cannot fill $work/far/data"
+in_far bench-io send "$link_far" 7100 "$work/far/data" &
+background+=($!)
+nbd_possible
+run
+awk -f "$here/managed.awk" "$work/results"
