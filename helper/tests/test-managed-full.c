@@ -117,23 +117,8 @@ static bool source_is(char value)
 	return same;
 }
 
-/* As the kernel writes back: then no generation is without a change under way until they have all been told. */
-static int write_all_at_once(char value)
-{
-	static struct ask asks[SIZE / UNIT];
-	int error = 0;
-
-	memset(bytes, value, UNIT);
-	for (unsigned int i = 0; i < SIZE / UNIT; i++)
-		ask_start(&asks[i], backend, BACKEND_WRITE, (uint64_t)i * UNIT, UNIT, bytes);
-	for (unsigned int i = 0; i < SIZE / UNIT; i++)
-		error = error ? error : ask_wait(&asks[i]);
-	return error;
-}
-
 int main(void)
 {
-	uint64_t began;
 	int error = 0;
 
 	regiond.loop = source_begin();
@@ -158,11 +143,6 @@ int main(void)
 	tap_number(flush(), 0, "it is pushed");
 	tap_ok(source_is('B'), "the source has it");
 	tap_ok(all_is('B'), "and it is read");
-	began = loop_now_ns();
-	tap_number(write_all_at_once('C'), 0, "all of it is written at once");
-	tap_ok(loop_now_ns() - began < 10000000000ULL, "about as fast as it is pushed");
-	tap_number(flush(), 0, "it is pushed");
-	tap_ok(source_is('C'), "the source has it");
 	source_close(backend);
 	umount2(small, MNT_DETACH);
 	source_end();
