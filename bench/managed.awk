@@ -2,33 +2,14 @@
 # Reads the lines of JSON that managed.sh prints, and prints tables of medians (smallest-largest where a round count is above one),
 # a column for each RTT, then what the measures are judged by. profile.sh's lines have a table of their own.
 #
-#   awk -f managed.awk RESULTS.jsonl
-
-function text(key,	at, rest) {
-	at = index($0, "\"" key "\":\"")
-	if (!at)
-		return ""
-	rest = substr($0, at + length(key) + 4)
-	return substr(rest, 1, index(rest, "\"") - 1)
-}
-
-function number(key,	at) {
-	at = index($0, "\"" key "\":")
-	return at ? substr($0, at + length(key) + 3) + 0 : 0
-}
+#   awk -f json.awk -f managed.awk RESULTS.jsonl
 
 function has(key) {
 	return index($0, "\"" key "\":") > 0
 }
 
-function median(list,	n, i, j, t) {
-	n = split(list, v, " ")
-	for (i = 2; i <= n; i++)
-		for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
-			t = v[j]
-			v[j] = v[j - 1]
-			v[j - 1] = t
-		}
+function median(list,	n) {
+	n = sorted(list)
 	low = n ? v[1] : 0
 	high = n ? v[n] : 0
 	return n % 2 ? v[(n + 1) / 2] : n ? (v[n / 2] + v[n / 2 + 1]) / 2 : 0

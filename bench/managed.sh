@@ -227,4 +227,4 @@ in_far bench-io send "$link_far" 7100 "$work/far/data" &
 background+=($!)
 nbd_possible
 run
-awk -f "$here/managed.awk" "$work/results"
+awk -f "$here/json.awk" -f "$here/managed.awk" "$work/results"

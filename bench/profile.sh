@@ -193,4 +193,4 @@ for program in $programs; do
 	done
 	rm "$work/far/$program"
 done
-awk -f "$here/managed.awk" "$work/results"
+awk -f "$here/json.awk" -f "$here/managed.awk" "$work/results"

@@ -2,32 +2,7 @@
 # Reads the lines of JSON that run.sh prints, and prints tables with ratios, and how regionfs stands against
 # its targets. Round 0 only warms up. With -v gate=1 the exit status is 1 when a target is missed.
 #
-#   awk -f report.awk RESULTS.jsonl
-
-function text(key,	at, rest) {
-	at = index($0, "\"" key "\":\"")
-	if (!at)
-		return ""
-	rest = substr($0, at + length(key) + 4)
-	return substr(rest, 1, index(rest, "\"") - 1)
-}
-
-function number(key,	at) {
-	at = index($0, "\"" key "\":")
-	return at ? substr($0, at + length(key) + 3) + 0 : 0
-}
-
-# Values are kept as strings of numbers, one a round
-function sorted(list,	n, i, j, t) {
-	n = split(list, v, " ")
-	for (i = 2; i <= n; i++)
-		for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
-			t = v[j]
-			v[j] = v[j - 1]
-			v[j - 1] = t
-		}
-	return n
-}
+#   awk -f json.awk -f report.awk RESULTS.jsonl
 
 function median(list,	n) {
 	n = sorted(list)

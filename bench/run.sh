@@ -236,4 +236,4 @@ PATH=$work:$PATH
 trap 'exit 130' INT TERM
 trap down EXIT
 run
-awk -v gate=$gate -f "$here/report.awk" "$work/results"
+awk -v gate=$gate -f "$here/json.awk" -f "$here/report.awk" "$work/results"

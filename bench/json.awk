@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0
+# What report.awk and managed.awk have in common: the members of a line of JSON, and lists of numbers. Before them: awk -f json.awk -f ...
+
+function text(key,	at, rest) {
+	at = index($0, "\"" key "\":\"")
+	if (!at)
+		return ""
+	rest = substr($0, at + length(key) + 4)
+	return substr(rest, 1, index(rest, "\"") - 1)
+}
+
+function number(key,	at) {
+	at = index($0, "\"" key "\":")
+	return at ? substr($0, at + length(key) + 3) + 0 : 0
+}
+
+# Values are kept as strings of numbers, one a round
+function sorted(list,	n, i, j, t) {
+	n = split(list, v, " ")
+	for (i = 2; i <= n; i++)
+		for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
+			t = v[j]
+			v[j] = v[j - 1]
+			v[j - 1] = t
+		}
+	return n
+}
