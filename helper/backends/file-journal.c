@@ -167,25 +167,26 @@ static uint64_t missing_by_seek(int fd, uint64_t offset, uint64_t end)
 	return missing;
 }
 
+/* Asked for at once. */
+#define EXTENTS 32
+
 uint64_t file_journal_missing(int fd, uint64_t offset, uint64_t length)
 {
 	uint64_t end = offset + length, missing = 0;
-	struct {
-		struct fiemap map;
-		struct fiemap_extent extent[32];
-	} ask;
+	_Alignas(struct fiemap) char room[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
+	struct fiemap *ask = (struct fiemap *)room;
 	bool last = false;
 
 	while (offset < end && !last) {
-		memset(&ask, 0, sizeof(ask));
-		ask.map.fm_start = offset;
-		ask.map.fm_length = end - offset;
-		ask.map.fm_extent_count = sizeof(ask.extent) / sizeof(ask.extent[0]);
-		if (ioctl(fd, FS_IOC_FIEMAP, &ask.map))
+		memset(room, 0, sizeof(room));
+		ask->fm_start = offset;
+		ask->fm_length = end - offset;
+		ask->fm_extent_count = EXTENTS;
+		if (ioctl(fd, FS_IOC_FIEMAP, ask))
 			return missing + missing_by_seek(fd, offset, end);
-		last = ask.map.fm_mapped_extents < ask.map.fm_extent_count;
-		for (uint32_t i = 0; i < ask.map.fm_mapped_extents && offset < end; i++) {
-			const struct fiemap_extent *extent = &ask.extent[i];
+		last = ask->fm_mapped_extents < ask->fm_extent_count;
+		for (uint32_t i = 0; i < ask->fm_mapped_extents && offset < end; i++) {
+			const struct fiemap_extent *extent = &ask->fm_extents[i];
 			uint64_t to = extent->fe_logical + extent->fe_length;
 
 			if (extent->fe_logical > offset)
