@@ -79,6 +79,25 @@ static inline void turn(const bool *flag)
 	}
 }
 
+struct wait {
+	struct loop_timer timer;
+	bool over;
+};
+
+static inline void wait_over(struct loop_timer *timer)
+{
+	container_of(timer, struct wait, timer)->over = true;
+	loop_stop(loop);
+}
+
+static inline void wait_ms(unsigned int ms)
+{
+	struct wait wait = { .timer.fire = wait_over };
+
+	loop_timer_set(loop, &wait.timer, ms);
+	turn(&wait.over);
+}
+
 /* And frees it. */
 static inline int ask_wait(struct asked *asked)
 {

@@ -6,33 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "barrier.h"
 #include "managed-private.h"
-#include "region.h"
-#include "regiond.h"
-#include "tap.h"
-#include "tests/source.h"
+#include "tests/managed-file.h"
 
 #define SIZE	(96u << 20)
 #define UNIT	(1u << 20)
 
-static struct barriers barriers;
-static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };
-static struct region region = { .info = { .id = 5, .path = (char *)"db" }, .regiond = &regiond };
-static char file[128], uri[160], small[128], bytes[UNIT];
+static char small[128], bytes[UNIT];
 static struct backend_open opening;
 static struct backend *backend;
 static bool done;
-static int done_error;
-
-/* regiond.c's, which has a main() */
-void regiond_gone(struct regiond *gone)
-{
-}
-
-void regiond_broken(struct regiond *broken, int error)
-{
-}
 
 static void is_open(struct backend_open *open, struct backend *opened, int error)
 {
@@ -43,8 +26,7 @@ static void is_open(struct backend_open *open, struct backend *opened, int error
 
 static void begin(void)
 {
-	struct policy policy;
-	char why[256], text[256];
+	char text[256];
 	int fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
 
 	memset(bytes, 'A', UNIT);
@@ -52,45 +34,13 @@ static void begin(void)
 		if (write(fd, bytes, UNIT) != UNIT)
 			exit(99);
 	close(fd);
-	policy_init(&policy);
 	snprintf(text, sizeof(text), "local=file:%s/store durability=local", small);
-	if (policy_parse(&policy, text, why, sizeof(why))) {
-		printf("# %s\n", why);
-		exit(99);
-	}
-	uri_parse(&opening.uri, uri, NULL, 0);
-	opening.loop = regiond.loop;
-	opening.instance = "test";
-	opening.run_dir = source_dir();
-	opening.instance_id = regiond.instance_id;
-	opening.region = region.info.id;
-	opening.attach_gen = 1;
-	opening.size = SIZE;
-	opening.done = is_open;
-	managed_open(&opening, &policy, &region);
+	managed_file_open(&opening, text, SIZE, is_open);
 	source_turn(&done);
-	policy_free(&policy);
 	if (!backend) {
 		printf("# %s\n", opening.why);
 		exit(99);
 	}
-}
-
-static void flushed(struct pusher_wait *wait, int error)
-{
-	done_error = error;
-	done = true;
-	loop_stop(regiond.loop);
-}
-
-static int flush(void)
-{
-	struct pusher_wait wait = { .done = flushed };
-
-	done = false;
-	pusher_flush(managed_of(backend)->pusher, &wait);
-	source_turn(&done);
-	return done_error;
 }
 
 static bool all_is(char value)
@@ -140,7 +90,7 @@ int main(void)
 		error = ask(backend, BACKEND_WRITE, at, UNIT, bytes);
 	}
 	tap_number(error, 0, "more is written than there is room for");
-	tap_number(flush(), 0, "it is pushed");
+	tap_number(managed_file_flush(backend), 0, "it is pushed");
 	tap_ok(source_is('B'), "the source has it");
 	tap_ok(all_is('B'), "and it is read");
 	source_close(backend);

@@ -9,28 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "barrier.h"
 #include "managed.h"
 #include "region-private.h"
-#include "regiond.h"
-#include "tap.h"
-#include "tests/source.h"
+#include "tests/managed-file.h"
 
 #define SIZE (3u << 20)
 
-static struct barriers barriers;
-static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };
-static struct region region = { .info = { .id = 5, .path = (char *)"db" }, .regiond = &regiond };
-static char file[128], uri[160], dir[160], policy_file[256];
+static char dir[160], policy_file[256];
 static char data[6u << 20];
-
-void regiond_gone(struct regiond *gone)
-{
-}
-
-void regiond_broken(struct regiond *broken, int error)
-{
-}
 
 /* ---- a source that answers as it is told ---- */
 
@@ -124,27 +110,9 @@ static void is_open(struct backend_open *open, struct backend *backend, int erro
 
 static void start_open(const char *text, bool close_at_once, uint64_t size)
 {
-	struct policy policy;
-	char why[256];
-
-	policy_init(&policy);
-	if (policy_parse(&policy, text, why, sizeof(why))) {
-		printf("# %s\n", why);
-		exit(99);
-	}
 	memset(&opening, 0, sizeof(opening));
 	opening.close_at_once = close_at_once;
-	uri_parse(&opening.open.uri, uri, NULL, 0);
-	opening.open.loop = regiond.loop;
-	opening.open.instance = "test";
-	opening.open.run_dir = source_dir();
-	opening.open.instance_id = regiond.instance_id;
-	opening.open.region = region.info.id;
-	opening.open.attach_gen = 1;
-	opening.open.size = size;
-	opening.open.done = is_open;
-	managed_open(&opening.open, &policy, &region);
-	policy_free(&policy);
+	managed_file_open(&opening.open, text, size, is_open);
 }
 
 static struct backend *open_sized(const char *text, uint64_t size)

@@ -7,33 +7,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "barrier.h"
 #include "managed-private.h"
 #include "puller-private.h"
-#include "region.h"
-#include "regiond.h"
-#include "tap.h"
-#include "tests/source.h"
+#include "tests/managed-file.h"
 
 #define SIZE	(4u << 20)
 #define SMALL	"local=memory durability=local pull-order=none local-size=1M push-interval=1h"
 #define LARGE	"local=memory durability=local pull-order=none push-interval=1h"
 
-static struct barriers barriers;
-static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };
-static struct region region = { .info = { .id = 5, .path = (char *)"db" }, .regiond = &regiond };
-static char file[128], uri[160], bytes[SIZE], data[SIZE];
+static char bytes[SIZE], data[SIZE];
 static uint64_t size = SIZE;
 static struct backend *backend;
-
-/* regiond.c's, which has a main() */
-void regiond_gone(struct regiond *gone)
-{
-}
-
-void regiond_broken(struct regiond *broken, int error)
-{
-}
 
 static struct managed *managed(void)
 {
@@ -227,7 +211,6 @@ void __wrap_store_gen_pushed(struct store *store, struct store_gen *gen)
 
 static struct backend_open opening;
 static bool done;
-static int done_error;
 
 static void is_open(struct backend_open *open, struct backend *opened, int error)
 {
@@ -238,8 +221,6 @@ static void is_open(struct backend_open *open, struct backend *opened, int error
 
 static void begin(const char *text)
 {
-	struct policy policy;
-	char why[256];
 	int fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
 
 	memset(data, 'A', SIZE);
@@ -247,54 +228,21 @@ static void begin(const char *text)
 		if (write(fd, data, SIZE) != SIZE)
 			exit(99);
 	close(fd);
-	policy_init(&policy);
-	if (policy_parse(&policy, text, why, sizeof(why))) {
-		printf("# %s\n", why);
-		exit(99);
-	}
 	region.info.id++;
-	memset(&opening, 0, sizeof(opening));
-	uri_parse(&opening.uri, uri, NULL, 0);
-	opening.loop = regiond.loop;
-	opening.instance = "test";
-	opening.run_dir = source_dir();
-	opening.instance_id = regiond.instance_id;
-	opening.region = region.info.id;
-	opening.attach_gen = 1;
-	opening.size = size;
-	opening.done = is_open;
 	done = false;
-	managed_open(&opening, &policy, &region);
+	managed_file_open(&opening, text, size, is_open);
 	source_turn(&done);
-	policy_free(&policy);
 	if (!backend) {
 		printf("# %s\n", opening.why);
 		exit(99);
 	}
 }
 
-static void flushed(struct pusher_wait *wait, int error)
-{
-	done_error = error;
-	done = true;
-	loop_stop(regiond.loop);
-}
-
-static int flush(void)
-{
-	struct pusher_wait wait = { .done = flushed };
-
-	done = false;
-	pusher_flush(managed()->pusher, &wait);
-	source_turn(&done);
-	return done_error;
-}
-
 /* What is left in a store would hold up the next region's barriers. */
 static void end(void)
 {
 	if (store_gen_oldest(managed()->store))
-		flush();
+		managed_file_flush(backend);
 	source_close(backend);
 	backend = NULL;
 }
@@ -353,7 +301,7 @@ static void test_cut_pushed(void)
 	ask(backend, BACKEND_RESIZE, 65536, SIZE, NULL);
 	write_(SIZE / 4, SIZE / 2, 'B');
 	read_at_pushed = SIZE / 4;
-	tap_number(flush(), 0, "a file that was cut and written anew is pushed");
+	tap_number(managed_file_flush(backend), 0, "a file that was cut and written anew is pushed");
 	ask_wait(&at_pushed);
 	tap_number(wrong(SIZE / 2, 'B'), 0, "what is read as it arrives is what was written");
 	tap_number(reads_wrong(SIZE / 4, SIZE / 2, 'B'), 0, "and stays so");
@@ -368,7 +316,7 @@ static void test_cut_under_way(void)
 	write_(0, 4096, 'B');
 	hold_changes = true;
 	ask_start(&resize, backend, BACKEND_RESIZE, 65536 + 100, SIZE, NULL);
-	tap_number(flush(), 0, "something else is pushed while a RESIZE is under way");
+	tap_number(managed_file_flush(backend), 0, "something else is pushed while a RESIZE is under way");
 	let_change_go();
 	tap_number(ask_wait(&resize), 0, "which lands then");
 	tap_number(reads_wrong(65536, 100, 'A'), 0, "the last page has what was not cut off");
@@ -396,7 +344,7 @@ static void test_cut_fetch(void)
 	hold_reads = true;
 	ask_start(&read, backend, BACKEND_READ, 65536, 4096, bytes);
 	wait_came(1);
-	tap_number(flush(), 0, "a RESIZE is pushed while a page is on its way");
+	tap_number(managed_file_flush(backend), 0, "a RESIZE is pushed while a page is on its way");
 	nr_reads = 0;
 	let_reads_go();
 	tap_number(ask_wait(&read), 0, "the page is read");
@@ -420,7 +368,7 @@ static void test_fetch_late(void)
 	wait_came(2);
 	let_change_go();
 	tap_number(ask_wait(&change), 0, "a WRITE lands after a fetch was begun");
-	tap_number(flush(), 0, "and is pushed");
+	tap_number(managed_file_flush(backend), 0, "and is pushed");
 	let_reads_go();
 	ask_wait(&read);
 	settle();

@@ -7,37 +7,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "barrier.h"
 #include "managed.h"
-#include "region.h"
-#include "regiond.h"
-#include "tap.h"
-#include "tests/source.h"
+#include "tests/managed-file.h"
 
 #define SIZE_MAX_ (4u << 20)
 
-static struct barriers barriers;
-static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };
-static struct region region = { .info = { .id = 5, .path = (char *)"db" }, .regiond = &regiond };
 
 static char model[SIZE_MAX_], bytes[SIZE_MAX_];
 static uint64_t size;
-static char file[128], uri[160];
 static uint64_t seed = 1;
 
 static uint64_t rnd(uint64_t below)
 {
 	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
 	return (seed >> 33) % below;
-}
-
-/* regiond.c's, which has a main() */
-void regiond_gone(struct regiond *gone)
-{
-}
-
-void regiond_broken(struct regiond *broken, int error)
-{
 }
 
 /* ---- open and close ---- */
@@ -59,47 +42,12 @@ static void is_open(struct backend_open *open, struct backend *backend, int erro
 
 static struct backend *open_managed(const char *text)
 {
-	struct policy policy;
-	char why[256];
-
-	policy_init(&policy);
-	if (policy_parse(&policy, text, why, sizeof(why))) {
-		printf("# %s\n", why);
-		exit(99);
-	}
 	memset(&opening, 0, sizeof(opening));
-	uri_parse(&opening.open.uri, uri, NULL, 0);
-	opening.open.loop = regiond.loop;
-	opening.open.instance = "test";
-	opening.open.run_dir = source_dir();
-	opening.open.instance_id = regiond.instance_id;
-	opening.open.region = region.info.id;
-	opening.open.attach_gen = 1;
-	opening.open.size = size;
-	opening.open.done = is_open;
-	managed_open(&opening.open, &policy, &region);
+	managed_file_open(&opening.open, text, size, is_open);
 	source_turn(&opening.done);
-	policy_free(&policy);
 	if (opening.error)
 		printf("# %s\n", opening.open.why);
 	return opening.backend;
-}
-
-static void flushed(struct pusher_wait *wait, int error)
-{
-	opening.error = error;
-	opening.done = true;
-	loop_stop(regiond.loop);
-}
-
-static int flush(struct backend *backend)
-{
-	struct pusher_wait wait = { .done = flushed };
-
-	opening.done = false;
-	pusher_flush(managed_pusher(managed_of(backend)), &wait);
-	source_turn(&opening.done);
-	return opening.error;
 }
 
 /* ---- the model ---- */
@@ -216,7 +164,7 @@ static void test_random(const char *policy, unsigned int rounds)
 				failed |= ask(backend, BACKEND_SYNC, 0, 0, NULL);
 		}
 		if (round % 3 == 2 || round == rounds - 1) {
-			tap_number(flush(backend), 0, "it is pushed");
+			tap_number(managed_file_flush(backend), 0, "it is pushed");
 			right &= source_is_model();
 		}
 		source_close(backend);

@@ -17,23 +17,6 @@ static bool may_mount(void)
 	return !geteuid() && !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
-static bool waited;
-
-static void waited_now(struct loop_timer *timer)
-{
-	waited = true;
-	loop_stop(loop);
-}
-
-static void wait_ms(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = waited_now };
-
-	waited = false;
-	loop_timer_set(loop, &timer, ms);
-	turn(&waited);
-}
-
 static int give(struct store *store, uint64_t bytes)
 {
 	struct asked *asked = ask_new(BACKEND_READ, 0, bytes, NULL);

@@ -48,23 +48,6 @@ static bool logged(struct store *store, struct store_gen *gen, uint64_t first, u
 	return good;
 }
 
-static bool waited;
-
-static void waited_now(struct loop_timer *timer)
-{
-	waited = true;
-	loop_stop(loop);
-}
-
-static void wait_ms(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = waited_now };
-
-	waited = false;
-	loop_timer_set(loop, &timer, ms);
-	turn(&waited);
-}
-
 static void check_log(void)
 {
 	char *dir = make_dir(true), *copy;

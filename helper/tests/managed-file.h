@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A managed region over a file, opened and flushed in a test. A test includes it once: it takes the place of regiond.c. */
+#ifndef REGIONFS_TESTS_MANAGED_FILE_H
+#define REGIONFS_TESTS_MANAGED_FILE_H
+
+#include "barrier.h"
+#include "managed.h"
+#include "region.h"
+#include "regiond.h"
+#include "tap.h"
+#include "tests/source.h"
+
+static struct barriers barriers;
+static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };
+static struct region region = { .info = { .id = 5, .path = (char *)"db" }, .regiond = &regiond };
+static char file[128], uri[160];
+
+/* regiond.c's, which has a main() */
+void regiond_gone(struct regiond *gone)
+{
+}
+
+void regiond_broken(struct regiond *broken, int error)
+{
+}
+
+/* open->done comes, with the region that text asks for. */
+static inline void managed_file_open(struct backend_open *open, const char *text, uint64_t size,
+				     void (*done)(struct backend_open *open, struct backend *backend, int error))
+{
+	struct policy policy;
+	char why[256];
+
+	policy_init(&policy);
+	if (policy_parse(&policy, text, why, sizeof(why))) {
+		printf("# %s\n", why);
+		exit(99);
+	}
+	memset(open, 0, sizeof(*open));
+	uri_parse(&open->uri, uri, NULL, 0);
+	open->loop = regiond.loop;
+	open->instance = "test";
+	open->run_dir = source_dir();
+	open->instance_id = regiond.instance_id;
+	open->region = region.info.id;
+	open->attach_gen = 1;
+	open->size = size;
+	open->done = done;
+	managed_open(open, &policy, &region);
+	policy_free(&policy);
+}
+
+struct managed_file_flush {
+	struct pusher_wait wait;
+	bool done;
+	int error;
+};
+
+static inline void managed_file_flushed(struct pusher_wait *wait, int error)
+{
+	struct managed_file_flush *flush = container_of(wait, struct managed_file_flush, wait);
+
+	flush->error = error;
+	flush->done = true;
+	loop_stop(regiond.loop);
+}
+
+static inline int managed_file_flush(struct backend *backend)
+{
+	struct managed_file_flush flush = { .wait.done = managed_file_flushed };
+
+	pusher_flush(managed_pusher(managed_of(backend)), &flush.wait);
+	source_turn(&flush.done);
+	return flush.error;
+}
+
+#endif
