@@ -396,3 +396,28 @@ void backend_why(struct backend *backend, char *buf, size_t len)
 	snprintf(buf, len, "%s", backend->why ? backend->why : "");
 	pthread_mutex_unlock(&why_lock);
 }
+
+bool backend_is_temporary(int error)
+{
+	switch (error) {
+	case -EAGAIN:
+	case -EBUSY:
+	case -EINTR:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -ECONNABORTED:
+	case -EPIPE:
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+	case -ENETUNREACH:
+	case -ENETDOWN:
+	case -EADDRNOTAVAIL:
+		return true;
+	default:
+		return false;
+	}
+}

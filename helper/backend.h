@@ -290,6 +290,8 @@ void backend_open(struct backend_open *open);
 void backend_submit(struct backend *backend, struct backend_req *req);
 /* On home. Frees the backend, then calls closed. */
 void backend_close(struct backend *backend, void (*closed)(void *arg), void *arg);
+/* Is this an error, of opening or of a request, that goes by itself? Then whoever waits goes on waiting, up to the region's deadline. Any thread. */
+bool backend_is_temporary(int error);
 /* The last error's sentence into buf ("" when there is none). Any thread. */
 void backend_why(struct backend *backend, char *buf, size_t len);
 

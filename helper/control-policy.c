@@ -24,7 +24,8 @@ static const char *arg_name(const char *key, char name[32])
 	return name;
 }
 
-bool control_policy_given(struct control_call *call)
+/* Is one of them there? */
+static bool is_given(struct control_call *call)
 {
 	char name[32];
 
@@ -45,7 +46,8 @@ static const char *value_of(const json_t *arg, const char *key, char text[32])
 	return text;
 }
 
-int control_policy_apply(struct control_call *call, struct policy *policy)
+/* Those that are there, over what policy has. 0, or the call has been failed. */
+static int apply(struct control_call *call, struct policy *policy)
 {
 	char name[32], text[32], why[512];
 	int err = 0;
@@ -93,7 +95,7 @@ static int check_file(struct control_call *call, const struct policy *policy)
 
 static int wants_managed(struct control_call *call, bool *managed)
 {
-	bool direct = false, given = control_policy_given(call), asked = false;
+	bool direct = false, given = is_given(call), asked = false;
 	int err = control_bool(call, "managed", &asked);
 
 	if (!err)
@@ -120,7 +122,7 @@ int control_policy_add(struct control_call *call, char **text)
 		control_fail(call, err, "out of memory");
 		return err;
 	}
-	err = control_policy_apply(call, &policy);
+	err = apply(call, &policy);
 	if (!err)
 		err = check_file(call, &policy);
 	if (!err)
@@ -183,7 +185,7 @@ static int set_policies(struct control_call *call, const struct region *region, 
 		control_fail(call, err, "out of memory");
 		return err;
 	}
-	err = control_policy_apply(call, &to);
+	err = apply(call, &to);
 	if (!err)
 		err = check_lasting(call, region, from, &to);
 	if (!err)
@@ -205,7 +207,7 @@ int control_policy_set(struct control_call *call, const struct region *region, c
 
 	*text = NULL;
 	*again = false;
-	if (!control_policy_given(call))
+	if (!is_given(call))
 		return 0;
 	if (!region->info.policy) {
 		control_fail(call, -EINVAL, "%s is a direct region: 'regionctl rm' it, its source keeps the bytes, and "

@@ -11,10 +11,6 @@
 	"local local_size pull_order pull_rate durability push_order push_interval max_unpushed " \
 	"on_before_open on_after_pull on_before_sync on_after_sync"
 
-/* Is one of them there? */
-bool control_policy_given(struct control_call *call);
-/* Those that are there, over what policy has. 0, or the call has been failed. */
-int control_policy_apply(struct control_call *call, struct policy *policy);
 /*
  * What "add" asks for: its own options over the instance's, or what is usual; *text is malloc'ed, NULL: a direct region. 0, or the call
  * has been failed.

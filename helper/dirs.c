@@ -11,14 +11,13 @@
 
 #include "dirs.h"
 
-/* EINVAL: the file system has nothing to sync there. */
-static int sync_dir(const char *path)
+int dirs_sync(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (fsync(fd) && errno != EINVAL)
+	if (fsync(fd))
 		err = -errno;
 	close(fd);
 	return err;
@@ -27,10 +26,10 @@ static int sync_dir(const char *path)
 int dirs_sync_parent(const char *path)
 {
 	char *copy = strdup(path);
-	int err = copy ? sync_dir(dirname(copy)) : -ENOMEM;
+	int err = copy ? dirs_sync(dirname(copy)) : -ENOMEM;
 
 	free(copy);
-	return err;
+	return err == -EINVAL ? 0 : err;
 }
 
 static int make_one(const char *path, mode_t mode)

@@ -120,6 +120,8 @@ static void plan(struct change *change)
 
 /* ---- the end ---- */
 
+static void unblock(struct managed *managed);
+
 static void change_end(struct change *change, int error)
 {
 	struct managed *managed = change->managed;
@@ -134,7 +136,7 @@ static void change_end(struct change *change, int error)
 		pusher_kick(managed->pusher);
 	backend_done(outer, error);
 	managed_room_settle(managed);
-	managed_unblock(managed);
+	unblock(managed);
 	managed_tell_local(managed);
 	managed_idle(managed);
 }
@@ -404,7 +406,7 @@ static void change_go(struct change *change)
 		change_end(change, 0);
 }
 
-void managed_unblock(struct managed *managed)
+static void unblock(struct managed *managed)
 {
 	struct list list, *entry;
 

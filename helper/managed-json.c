@@ -18,7 +18,7 @@ static uint64_t age_ms(uint64_t since_ns)
 	return since_ns && now > since_ns ? (now - since_ns) / 1000000 : 0;
 }
 
-json_t *json_policy(const struct policy *policy)
+static json_t *json_policy(const struct policy *policy)
 {
 	json_t *json = json_object();
 	char name[32];

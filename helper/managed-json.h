@@ -11,7 +11,6 @@
 json_t *json_managed(const struct managed_stats *stats, const struct policy *policy);
 /* Into MANAGED: what its pusher waits for. other NULL: that isn't open. */
 void json_waits_for(json_t *managed, const char *path, const struct managed_stats *other);
-json_t *json_policy(const struct policy *policy);
 /* "pulling", "complete" ...: what the puller is about. For pull's answer, too. */
 const char *json_puller_state(const struct puller_stats *puller);
 json_t *json_map(uint64_t bucket, unsigned int n, const struct managed_bucket *buckets);

@@ -175,8 +175,6 @@ void managed_limit_writers(struct managed *managed, uint64_t bytes_per_second);
 /* ---- managed-request.c ---- */
 
 void managed_submit(struct backend *backend, struct backend_req *req);
-/* On the home loop. */
-void managed_start(struct backend_req *req);
 /* To the source, past a store that there isn't. */
 void managed_through(struct managed *managed, struct backend_req *req);
 /* The request has changed the size. */
@@ -186,15 +184,10 @@ void managed_read_part(struct read *read, int error);
 void managed_set_deadline(struct managed *managed);
 /* Does the source take nothing of what is to be pushed? */
 bool managed_is_stuck(const struct managed *managed);
-void managed_note_wait(struct managed *managed, uint64_t since_ns);
-/* 0: there is none. */
-uint64_t managed_timeout_ns(const struct managed *managed);
 
 /* ---- managed-change.c ---- */
 
 void managed_change_start(struct managed *managed, struct backend_req *req);
-/* A page has come. */
-void managed_unblock(struct managed *managed);
 void managed_retry_no_room(struct managed *managed);
 /* Since when the first of those waits; UINT64_MAX: there is none. */
 uint64_t managed_change_since(const struct managed *managed);

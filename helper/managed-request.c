@@ -20,7 +20,7 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-void managed_note_wait(struct managed *managed, uint64_t since_ns)
+static void note_wait(struct managed *managed, uint64_t since_ns)
 {
 	uint64_t us = (loop_now_ns() - since_ns) / 1000;
 	unsigned int slot = us < 2 ? 0 : 63 - (unsigned int)__builtin_clzll(us);
@@ -40,7 +40,8 @@ static void note_miss(struct managed *managed, const struct backend_req *req)
 	count(&managed->miss_bytes, req->length);
 }
 
-uint64_t managed_timeout_ns(const struct managed *managed)
+/* 0: there is none. */
+static uint64_t timeout_ns(const struct managed *managed)
 {
 	return managed->region->info.timeout * 1000000ULL;
 }
@@ -68,7 +69,7 @@ static void read_finish(struct read *read)
 	if (read->demanded)
 		demand_end(managed, outer, read->since, read->puller_told);
 	if (outer->flags & BACKEND_DEMAND)
-		managed_note_wait(managed, read->since);
+		note_wait(managed, read->since);
 	if (!error && read->zero && outer->flags & BACKEND_ZERO_NULL)
 		outer->data = NULL;
 	managed->nr_busy--;
@@ -322,13 +323,13 @@ bool managed_is_stuck(const struct managed *managed)
 
 	if (!stats || stats->error || remote_state(managed->remote) != REMOTE_UP)
 		return true;
-	return !stats->pushing && !managed->room.pushing && loop_now_ns() - managed->room.moved >= managed_timeout_ns(managed);
+	return !stats->pushing && !managed->room.pushing && loop_now_ns() - managed->room.moved >= timeout_ns(managed);
 }
 
 static void deadline(struct loop_timer *timer)
 {
 	struct managed *managed = container_of(timer, struct managed, deadline);
-	uint64_t before = loop_now_ns() - managed_timeout_ns(managed);
+	uint64_t before = loop_now_ns() - timeout_ns(managed);
 
 	managed->nr_busy++;
 	fail_late(managed, before);
@@ -360,7 +361,7 @@ static uint64_t next_deadline(const struct managed *managed, uint64_t timeout)
 
 void managed_set_deadline(struct managed *managed)
 {
-	uint64_t timeout = managed_timeout_ns(managed), ms;
+	uint64_t timeout = timeout_ns(managed), ms;
 
 	if (!timeout || managed->closing || managed->deadline.slot)
 		return;
@@ -391,7 +392,7 @@ static void through_done(struct backend_req *req, int error)
 	if (through->demanded && managed->puller)
 		puller_demand_end(managed->puller, (uint32_t)outer->length, loop_now_ns() - through->since);
 	if (outer->op == BACKEND_READ && outer->flags & BACKEND_DEMAND)
-		managed_note_wait(managed, through->since);
+		note_wait(managed, through->since);
 	if (!error && (outer->op == BACKEND_WRITE || outer->op == BACKEND_RESIZE))
 		managed_follow_size(managed, outer);
 	if (!error && outer->op != BACKEND_READ)
@@ -459,7 +460,8 @@ void managed_read_start(struct managed *managed, struct backend_req *req)
 	read_parts(read);
 }
 
-void managed_start(struct backend_req *req)
+/* On the home loop. */
+static void start(struct backend_req *req)
 {
 	struct managed *managed = to_managed(req->backend);
 
@@ -493,7 +495,7 @@ void managed_start(struct backend_req *req)
 
 static void moved(struct loop_task *task)
 {
-	managed_start(container_of(task, struct backend_req, task));
+	start(container_of(task, struct backend_req, task));
 }
 
 /* In the thread that it came in. false: it has to go to the home loop. */
@@ -525,7 +527,7 @@ void managed_submit(struct backend *backend, struct backend_req *req)
 			return;
 	}
 	if (loop_current() == managed_loop(managed)) {
-		managed_start(req);
+		start(req);
 		return;
 	}
 	req->task.run = moved;

@@ -65,32 +65,6 @@ void region_tell_openers(struct region *region, int error)
 
 /* ---- failing ---- */
 
-/* Will it go by itself? Then whoever waits goes on waiting, up to the region's deadline. */
-static bool is_temporary(int error)
-{
-	switch (error) {
-	case -EAGAIN:
-	case -EBUSY:
-	case -EINTR:
-	case -ENOMEM:
-	case -EMFILE:
-	case -ENFILE:
-	case -ETIMEDOUT:
-	case -ECONNREFUSED:
-	case -ECONNRESET:
-	case -ECONNABORTED:
-	case -EPIPE:
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-	case -ENETUNREACH:
-	case -ENETDOWN:
-	case -EADDRNOTAVAIL:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static void note_failure(struct region *region, int error, const char *why)
 {
 	bool news = error != region->error || strcmp(region->why, why);
@@ -175,7 +149,7 @@ static void job_failed(struct region_job *job, int error, const char *why)
 	if (!region->give_up_at && region->info.timeout)
 		region->give_up_at = loop_now_ns() + region->info.timeout * 1000000ULL;
 	region_tell_openers(region, error);
-	if (is_temporary(error) && region_has_waiting(region) && !region->destroy && (!region->give_up_at || loop_now_ns() < region->give_up_at))
+	if (backend_is_temporary(error) && region_has_waiting(region) && !region->destroy && (!region->give_up_at || loop_now_ns() < region->give_up_at))
 		retry_later(region);
 	else
 		open_failed(region, error);

@@ -64,37 +64,15 @@ struct attempt {
 
 static void remote_advance(struct remote *remote);
 
-bool remote_is_temporary(int error)
+static bool is_temporary(int error)
 {
-	switch (error) {
-	case -EAGAIN:
-	case -EBUSY:
-	case -EINTR:
-	case -ENOMEM:
-	case -EMFILE:
-	case -ENFILE:
-	case -ETIMEDOUT:
-	case -ECONNREFUSED:
-	case -ECONNRESET:
-	case -ECONNABORTED:
-	case -ENOTCONN:
-	case -EPIPE:
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-	case -ENETUNREACH:
-	case -ENETDOWN:
-	case -EADDRNOTAVAIL:
-	case -ESHUTDOWN:
-		return true;
-	default:
-		return false;
-	}
+	return backend_is_temporary(error) || error == -ENOTCONN || error == -ESHUTDOWN;
 }
 
 /* Errors that speak of the way to the source, and not of one request. */
 static bool is_far(int error)
 {
-	return remote_is_temporary(error) && error != -EAGAIN && error != -EBUSY && error != -EINTR && error != -ENOMEM &&
+	return is_temporary(error) && error != -EAGAIN && error != -EBUSY && error != -EINTR && error != -ENOMEM &&
 	       error != -EMFILE && error != -ENFILE;
 }
 
@@ -254,7 +232,7 @@ static void attempt_done(struct backend_req *req, int error)
 
 	if (!dead && !is_far(error))
 		atomic_store_explicit(&remote->answered_at, loop_now_ns(), memory_order_relaxed);
-	if (error && (remote_is_temporary(error) || dead) && req->op != BACKEND_DESTROY) {
+	if (error && (is_temporary(error) || dead) && req->op != BACKEND_DESTROY) {
 		attempt->error = error;
 		attempt->task.run = attempt_again;
 		loop_post(remote->open.loop, &attempt->task);
@@ -586,9 +564,4 @@ int remote_error(const struct remote *remote, char *why, size_t why_len)
 {
 	snprintf(why, why_len, "%s", remote->why);
 	return remote->error;
-}
-
-const char *remote_uri(const struct remote *remote)
-{
-	return remote->text;
 }

@@ -51,9 +51,5 @@ const struct backend_caps *remote_caps(const struct remote *remote);
 uint64_t remote_away_since(const struct remote *remote);
 /* The last error and its sentence; 0 and "" when there was none since it is UP. */
 int remote_error(const struct remote *remote, char *why, size_t why_len);
-/* The URI, for people. */
-const char *remote_uri(const struct remote *remote);
-/* Is this an error that goes by itself? */
-bool remote_is_temporary(int error);
 
 #endif

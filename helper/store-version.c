@@ -5,35 +5,20 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "dirs.h"
 #include "log.h"
 #include "store-private.h"
 
 /* ---- in a worker ---- */
 
-static int write_new(int fd, const char *text, bool durable)
-{
-	size_t len = strlen(text);
-
-	if (write(fd, text, len) != (ssize_t)len)
-		return -EIO;
-	return durable && fsync(fd) ? -errno : 0;
-}
-
 int store_version_write(struct store *store, const char *text)
 {
-	int fd = openat(store->dir_fd, "version.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), err;
+	int err = dirs_replace(store->dir_fd, "version", text, strlen(text));
 
-	if (fd < 0)
-		return -errno;
-	err = write_new(fd, text, store->durable);
-	close(fd);
-	if (!err && renameat(store->dir_fd, "version.new", store->dir_fd, "version"))
-		err = -errno;
 	return err ? err : store->durable && fsync(store->dir_fd) ? -errno : 0;
 }
 

@@ -2,13 +2,13 @@
 /* store: opening and closing. What happens to bytes is in store-*.c; store-private.h has the picture. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dirs.h"
 #include "log.h"
 #include "memory-dir.h"
 #include "store-place.h"
@@ -29,40 +29,6 @@ static void store_free(struct store *store)
 }
 
 /* ---- opening ---- */
-
-static int sync_parent(const char *dir)
-{
-	char *copy = strdup(dir);
-	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1, err = 0;
-
-	if (fd < 0 || fsync(fd))
-		err = copy ? -errno : -ENOMEM;
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return err;
-}
-
-/* One level after the other, each made for good. */
-static int make_dirs(const char *dir, bool durable)
-{
-	char *path = strdup(dir);
-	int err = path ? 0 : -ENOMEM;
-
-	for (char *p = path; !err && p; ) {
-		p = strchr(p + 1, '/');
-		if (p)
-			*p = 0;
-		if (!mkdir(path, 0700))
-			err = durable ? sync_parent(path) : 0;
-		else if (errno != EEXIST)
-			err = -errno;
-		if (p)
-			*p = '/';
-	}
-	free(path);
-	return err;
-}
 
 /* Where the store is to be: the instance's tmpfs is mounted by whoever is the first to need it. */
 static int make_place(struct store *store)
@@ -87,7 +53,7 @@ int store_make_dir(struct store *store)
 {
 	int err = make_place(store);
 
-	return err ? err : make_dirs(store->options.dir, store->durable);
+	return err ? err : dirs_make(store->options.dir, 0700);
 }
 
 /* About an eighth of the region, so that a small one doesn't take more room for its log than for its bytes. */

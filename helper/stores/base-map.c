@@ -2,7 +2,6 @@
 /* base-map: which pages of a base are there: the words in memory, and DIR/map. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +10,7 @@
 
 #include "../log.h"
 #include "crc32c.h"
+#include "dirs.h"
 #include "stores/base-internal.h"
 #include "stores/hold.h"
 
@@ -422,19 +422,6 @@ static int map_new(struct base *base, const struct map_head *head)
 	return err;
 }
 
-static int sync_dir_of(const char *path)
-{
-	char *copy = strdup(path);
-	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1, err = 0;
-
-	if (fd < 0 || fsync(fd))
-		err = copy ? -errno : -ENOMEM;
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return err;
-}
-
 int base_map_renew(struct base *base)
 {
 	struct map_head head;
@@ -444,7 +431,7 @@ int base_map_renew(struct base *base)
 		return -EIO;
 	if (unlink(base->map_path) && errno != ENOENT)
 		return -errno;
-	err = sync_dir_of(base->map_path);
+	err = dirs_sync_parent(base->map_path);
 	if (err)
 		return err;
 	fd = open(base->map_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -454,7 +441,7 @@ int base_map_renew(struct base *base)
 	if (!err && pwrite(fd, &head, sizeof(head), 0) != sizeof(head))
 		err = -EIO;
 	if (!err)
-		err = fsync(fd) ? -errno : sync_dir_of(base->map_path);
+		err = fsync(fd) ? -errno : dirs_sync_parent(base->map_path);
 	if (err) {
 		unlink(base->map_path);
 		close(fd);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../log.h"
+#include "dirs.h"
 #include "stores/base-internal.h"
 #include "stores/hold.h"
 #include "zero.h"
@@ -150,18 +151,6 @@ static int open_file(const char *dir, const char *name, char **path)
 	return err ? err : fd;
 }
 
-/* That the files are there at all. */
-static int sync_dir(const char *dir)
-{
-	int fd = openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-
-	if (fd < 0 || fsync(fd))
-		err = -errno;
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
 static int open_files(struct base *base, const struct base_options *options)
 {
 	char *path;
@@ -176,7 +165,8 @@ static int open_files(struct base *base, const struct base_options *options)
 		return base->map_fd;
 	/* nothing is read ahead that wasn't asked for: the region has a page cache of its own */
 	posix_fadvise(base->fd, 0, 0, POSIX_FADV_RANDOM);
-	err = base->durable ? sync_dir(options->dir) : 0;
+	/* that the files are there at all */
+	err = base->durable ? dirs_sync(options->dir) : 0;
 	if (!err)
 		err = base_map_open(base, options);
 	if (!err)
