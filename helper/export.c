@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* export: sessions of peers with a region, and which of them writes. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,7 +254,10 @@ static int fenced_error(const struct export_session *session)
 	return -EAGAIN;
 }
 
-/* The session for this OPEN: a new one, or the one that its other connections belong to. */
+/*
+ * The session for this OPEN: a new one, or the one that its other connections belong to. Only slot 0 makes one: what a client that has
+ * closed its session sent on its other connections may be read after the session is gone, and must not bring it back.
+ */
 static int open_session(struct export *export, struct service *service, struct serve_req *req,
 			const struct wire_open *open)
 {
@@ -267,6 +271,10 @@ static int open_session(struct export *export, struct service *service, struct s
 	ret = open_check(export, service, req, open);
 	if (ret)
 		return ret;
+	if (open->slot) {
+		snprintf(export->why, sizeof(export->why), "%s has no such session, slot 0 comes first", export->name);
+		return -EAGAIN;
+	}
 	session = session_new(export, service, req, open);
 	if (!session)
 		return -EMFILE;

@@ -303,6 +303,34 @@ static void test_crowd(void)
 	unexport(export);
 }
 
+/* ---- a client that opens and closes at once: the OPEN of its bulk connection may be read when all is over ---- */
+
+static void test_left_over(void)
+{
+	struct wire_open open = { .flags = WIRE_OPEN_WRITE, .session = "gone", .slot = 1, .region = "dir/db" };
+	struct listener_options options;
+	char listen[64], source[128];
+	struct backend *next;
+	struct export *export;
+	int fd;
+
+	snprintf(listen, sizeof(listen), "unix:%s/left-over", dir);
+	options = (struct listener_options){ .listen = listen };
+	export = export_array(&options, false);
+	fd = raw_connect(export);
+	introduce_raw(fd);
+	send_frame(fd, WIRE_OPEN, WIRE_S_OPEN, &open);
+	pass(100);
+	close(fd);
+	pass(50);
+	snprintf(source, sizeof(source), "peer+%s?region=dir/db", listen);
+	next = client_open(source, (struct who){ .instance = 1 });
+	tap_ok(next, "a bulk connection of a session that is gone keeps nobody from writing");
+	if (next)
+		client_close(next);
+	unexport(export);
+}
+
 static const char *write_key(const char *name, char *path, size_t len, char digit)
 {
 	FILE *file;
@@ -349,6 +377,7 @@ int main(void)
 	test_keys();
 	test_strangers();
 	test_crowd();
+	test_left_over();
 	tap_ok(!array.lends, "no READ asked for an address that could go while it is looked at");
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	if (system(command))
