@@ -248,29 +248,34 @@ void regionfs_rate_wake(struct regionfs_region *region)
 /*
  * A store through a mapping pays in ->fault, where it can wait. By the time that it comes again, a reader may have mapped the page, so that
  * it ends up in ->page_mkwrite as one that has not paid; and again, for as long as somebody reads. So who has paid is
- * noted, as far as there is room: by a task's address, which is never looked into.
+ * noted, as far as there is room: by what tells a task from all others, also from one that had its address before.
  */
-static const void **regionfs_rate_slot(struct regionfs_region *region)
+static unsigned long regionfs_rate_payer(void)
+{
+	return (unsigned long)current ^ (unsigned long)current->start_boottime;
+}
+
+static unsigned long *regionfs_rate_slot(struct regionfs_region *region)
 {
 	return &region->rate_paid[hash_ptr(current, ilog2(REGIONFS_RATE_PAID))];
 }
 
 void regionfs_rate_note(struct regionfs_region *region)
 {
-	WRITE_ONCE(*regionfs_rate_slot(region), current);
+	WRITE_ONCE(*regionfs_rate_slot(region), regionfs_rate_payer());
 }
 
 /* Has the caller paid? It is not forgotten yet. */
 bool regionfs_rate_paid(struct regionfs_region *region)
 {
-	return READ_ONCE(*regionfs_rate_slot(region)) == current;
+	return READ_ONCE(*regionfs_rate_slot(region)) == regionfs_rate_payer();
 }
 
 bool regionfs_rate_noted(struct regionfs_region *region)
 {
-	const void **slot = regionfs_rate_slot(region);
+	unsigned long *slot = regionfs_rate_slot(region), payer = regionfs_rate_payer();
 
-	return READ_ONCE(*slot) == current && cmpxchg(slot, current, NULL) == current;
+	return READ_ONCE(*slot) == payer && cmpxchg(slot, payer, 0) == payer;
 }
 
 /*

@@ -88,7 +88,7 @@ struct regionfs_region {
 	u64 rate_due;			/* rate_lock: ns; when the next writer may go */
 	struct list_head rate_line;	/* rate_lock: who waits for that */
 	struct timer_list rate_timer;	/* pending while somebody is in line who is not passed by */
-	const void *rate_paid[REGIONFS_RATE_PAID];
+	unsigned long rate_paid[REGIONFS_RATE_PAID];
 
 	struct xarray dirty;		/* see dirty.c */
 	atomic64_t change_seq;
