@@ -3,14 +3,11 @@
  * managed: bytes on their way from the source. A fetch has a buffer of its own, from which those who wait are answered first; then the
  * store gets it. Changes that come meanwhile mark their pages in it: those are not stored, and nobody new waits for them.
  *
- * With LOCAL_CACHE only the puller fetches, and the kernel's page cache is the store: a token is taken before the source is read, so that the
- * kernel knows what was overtaken.
+ * With LOCAL_CACHE the kernel's page cache is the store: see managed-cache.c.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <linux/regionfs.h>
 
 #include "bitmap.h"
 #include "device.h"
@@ -54,6 +51,14 @@ static uint64_t patience(struct managed *managed, bool demand)
 	return trip && late < OVERDUE_NS ? late : OVERDUE_NS;
 }
 
+/* Does waiting for it pay? What the store has by now is read there; the page cache is the kernel's, which asks. */
+static bool is_of_use(struct managed *managed, const struct fetch *fetch, bool demand, uint64_t now)
+{
+	if (fetch->landed)
+		return !managed->store;
+	return fetch->demand || now - fetch->started <= patience(managed, demand);
+}
+
 struct fetch *managed_fetch_find(struct managed *managed, uint64_t offset, bool demand, uint64_t *end)
 {
 	uint64_t now = loop_now_ns();
@@ -62,14 +67,32 @@ struct fetch *managed_fetch_find(struct managed *managed, uint64_t offset, bool 
 	list_for_each(at, &managed->fetches) {
 		struct fetch *fetch = list_entry(at, struct fetch, list);
 
-		if (fetch->landed || offset < fetch->offset || offset >= fetch_end(fetch) || is_spoiled(fetch, offset))
-			continue;
-		if (!fetch->demand && now - fetch->started > patience(managed, demand))
+		if (offset < fetch->offset || offset >= fetch_end(fetch) || is_spoiled(fetch, offset) ||
+		    !is_of_use(managed, fetch, demand, now))
 			continue;
 		*end = good_until(fetch, offset);
 		return fetch;
 	}
 	return NULL;
+}
+
+uint64_t managed_fetch_next(struct managed *managed, uint64_t from, uint64_t to, bool demand)
+{
+	uint64_t now = loop_now_ns();
+	struct list *at;
+
+	list_for_each(at, &managed->fetches) {
+		const struct fetch *fetch = list_entry(at, struct fetch, list);
+		uint64_t good = fetch->offset > from ? fetch->offset : from;
+
+		if (!is_of_use(managed, fetch, demand, now))
+			continue;
+		while (good < fetch_end(fetch) && good < to && is_spoiled(fetch, good))
+			good = (good / PAGES_SIZE + 1) * PAGES_SIZE;
+		if (good < fetch_end(fetch) && good < to)
+			to = good;
+	}
+	return to;
 }
 
 bool managed_fetch_any(struct managed *managed, uint64_t offset)
@@ -114,7 +137,7 @@ void managed_fetch_spoil(struct managed *managed, uint64_t offset, uint64_t leng
 
 /* ---- the end of one ---- */
 
-static void fetch_free(struct fetch *fetch, int error)
+void managed_fetch_free(struct fetch *fetch, int error)
 {
 	struct managed *managed = fetch->managed;
 	struct pull_io *pull = fetch->pull;
@@ -152,12 +175,19 @@ static void answer_want(struct want *want, const struct fetch *fetch, int error)
 	free(want);
 }
 
-static void answer_wants(struct fetch *fetch, int error)
+void managed_fetch_answer(struct fetch *fetch, int error)
 {
 	struct list *entry;
 
 	while ((entry = list_pop(&fetch->wants)))
 		answer_want(list_entry(entry, struct want, list), fetch, error);
+}
+
+void managed_fetch_dismiss(struct fetch *fetch)
+{
+	spoil(fetch, fetch->offset, fetch_end(fetch));
+	fetch->stale = fetch->offset;
+	managed_fetch_answer(fetch, 0);
 }
 
 /* What was left out may be absent still, where no change has brought it. */
@@ -176,7 +206,7 @@ static void fetch_stored(struct store_io *io, int error)
 		managed_flow_end(&fetch->managed->bypass.store, error ? 0 : fetch->length);
 		managed_bypass_look(fetch->managed);
 	}
-	fetch_free(fetch, error == -ENOSPC || (!error && is_missing(fetch)) ? -EAGAIN : error);
+	managed_fetch_free(fetch, error == -ENOSPC || (!error && is_missing(fetch)) ? -EAGAIN : error);
 }
 
 /*
@@ -211,13 +241,13 @@ static void fetch_came(struct backend_req *req, int error)
 		atomic_fetch_add_explicit(&managed->fetched, req->data ? fetch->length : 0, memory_order_relaxed);
 		clip(fetch);
 	}
-	answer_wants(fetch, error);
+	managed_fetch_answer(fetch, error);
 	if (error || managed->closing) {
-		fetch_free(fetch, error ? error : -ESHUTDOWN);
+		managed_fetch_free(fetch, error ? error : -ESHUTDOWN);
 		return;
 	}
 	if (managed_bypassed(managed)) {
-		fetch_free(fetch, -EAGAIN);
+		managed_fetch_free(fetch, -EAGAIN);
 		return;
 	}
 	/* zeroes are no measure: they are no bytes */
@@ -261,7 +291,7 @@ static struct fetch *fetch_new(struct managed *managed, uint64_t offset, uint32_
 	return fetch;
 }
 
-static void fetch_submit(struct fetch *fetch, void (*done)(struct backend_req *req, int error))
+void managed_fetch_submit(struct fetch *fetch, void (*done)(struct backend_req *req, int error))
 {
 	struct managed *managed = fetch->managed;
 	struct backend_req *req = &fetch->req;
@@ -286,7 +316,7 @@ struct fetch *managed_fetch(struct managed *managed, uint64_t offset, uint32_t l
 void managed_fetch_start(struct fetch *fetch)
 {
 	managed_flow_begin(&fetch->managed->bypass.source);
-	fetch_submit(fetch, fetch_came);
+	managed_fetch_submit(fetch, fetch_came);
 }
 
 /* ---- for the puller: into the store ---- */
@@ -311,21 +341,6 @@ static bool not_coming(struct managed *managed, uint64_t offset, uint64_t *lengt
 	return true;
 }
 
-/* The page cache's: chunks that were not pulled yet. */
-static bool cache_absent(struct managed *managed, uint64_t from, uint64_t limit, uint64_t *offset, uint64_t *length)
-{
-	uint64_t at = from, end;
-
-	while (at < limit && pages_test(managed->pulled, at, PAGES_SIZE) != PAGES_NONE)
-		at += PAGES_SIZE;
-	for (end = at; end < limit && end - at < WINDOW_UNIT_MAX; end += PAGES_SIZE)
-		if (pages_test(managed->pulled, end, PAGES_SIZE) != PAGES_NONE)
-			break;
-	*offset = at;
-	*length = end - at;
-	return at < limit;
-}
-
 static bool host_absent(void *arg, uint64_t from, uint64_t limit, uint64_t *offset, uint64_t *length)
 {
 	struct managed *managed = arg;
@@ -334,98 +349,13 @@ static bool host_absent(void *arg, uint64_t from, uint64_t limit, uint64_t *offs
 	for (;; from = next) {
 		bool found = from >= limit ? false :
 			     managed->store ? store_absent(managed->store, from, limit, offset, length) :
-			     cache_absent(managed, from, limit, offset, length);
+			     managed_cache_absent(managed, from, limit, offset, length);
 
 		if (!found)
 			return false;
 		if (not_coming(managed, *offset, length, &next))
 			return true;
 	}
-}
-
-/* ---- for the puller: into the page cache ---- */
-
-struct cache_fetch {
-	struct loop_op op;
-	struct regionfs_token token;
-	struct regionfs_store store;
-};
-
-static struct cache_fetch *cache_of(struct fetch *fetch)
-{
-	return (struct cache_fetch *)fetch->store.private;
-}
-
-static void cache_stored(struct fetch *fetch, int res)
-{
-	struct managed *managed = fetch->managed;
-
-	/* overtaken by a write, whose pages are there: the rest will be asked for, or pulled next time */
-	if (res >= 0 || res == -ESTALE)
-		pages_set(managed->pulled, fetch->offset, fetch->length);
-	fetch_free(fetch, res >= 0 || res == -ESTALE ? 0 : res == -ENOMEM ? -EAGAIN : res);
-}
-
-_Static_assert(sizeof(struct cache_fetch) <= sizeof(((struct store_io *)0)->private), "the store's part is not used then");
-
-static struct fetch *fetch_of_op(struct loop_op *op)
-{
-	char *private = (char *)container_of(op, struct cache_fetch, op);
-
-	return container_of(container_of(private, struct store_io, private[0]), struct fetch, store);
-}
-
-static void store_answered(struct loop_op *op, int res)
-{
-	cache_stored(fetch_of_op(op), res);
-}
-
-static void cache_command(struct fetch *fetch, uint32_t cmd_op, void *arg, void (*done)(struct loop_op *op, int res))
-{
-	struct managed *managed = fetch->managed;
-	struct regionfs_io_cmd cmd = { .addr = (uintptr_t)arg };
-	struct loop_op *op = &cache_of(fetch)->op;
-
-	op->done = done;
-	/* at the end of the process there is none */
-	if (!managed->region->regiond->device ||
-	    device_command(managed->region->regiond->device, managed_loop(managed), op, cmd_op, &cmd))
-		done(op, -ENODEV);
-}
-
-static void cache_came(struct backend_req *req, int error)
-{
-	struct fetch *fetch = container_of(req, struct fetch, req);
-	struct managed *managed = fetch->managed;
-	struct regionfs_store *store = &cache_of(fetch)->store;
-
-	if (error || managed->closing) {
-		fetch_free(fetch, error ? error : -ESHUTDOWN);
-		return;
-	}
-	atomic_fetch_add_explicit(&managed->fetched, req->data ? fetch->length : 0, memory_order_relaxed);
-	*store = (struct regionfs_store){ .region = managed->region->info.id, .offset = fetch->offset,
-					  .addr = (uintptr_t)req->data, .token = cache_of(fetch)->token.token,
-					  .epoch = managed->region->info.epoch, .length = fetch->length };
-	cache_command(fetch, REGIONFS_IO_STORE, store, store_answered);
-}
-
-static void token_taken(struct loop_op *op, int res)
-{
-	struct fetch *fetch = fetch_of_op(op);
-
-	if (res < 0 || fetch->managed->closing)
-		fetch_free(fetch, res < 0 ? res : -ESHUTDOWN);
-	else
-		fetch_submit(fetch, cache_came);
-}
-
-static void cache_fetch(struct fetch *fetch)
-{
-	struct regionfs_token *token = &cache_of(fetch)->token;
-
-	*token = (struct regionfs_token){ .region = fetch->managed->region->info.id };
-	cache_command(fetch, REGIONFS_IO_TOKEN, token, token_taken);
 }
 
 /* ---- the puller's host ---- */
@@ -450,7 +380,7 @@ static void host_fetch(void *arg, struct pull_io *io)
 	if (managed->store)
 		managed_fetch_start(fetch);
 	else
-		cache_fetch(fetch);
+		managed_cache_fetch(fetch);
 }
 
 static bool is_tight(struct managed *managed)

@@ -175,13 +175,13 @@ void managed_limit_writers(struct managed *managed, uint64_t bytes_per_second);
 /* ---- managed-request.c ---- */
 
 void managed_submit(struct backend *backend, struct backend_req *req);
-/* To the source, past a store that there isn't. */
-void managed_through(struct managed *managed, struct backend_req *req);
 /* The request has changed the size. */
 void managed_follow_size(struct managed *managed, const struct backend_req *req);
 void managed_read_start(struct managed *managed, struct backend_req *req);
 void managed_read_part(struct read *read, int error);
 void managed_set_deadline(struct managed *managed);
+/* A program has waited since then. */
+void managed_note_wait(struct managed *managed, uint64_t since_ns);
 /* Does the source take nothing of what is to be pushed? */
 bool managed_is_stuck(const struct managed *managed);
 
@@ -227,10 +227,30 @@ struct fetch *managed_fetch(struct managed *managed, uint64_t offset, uint32_t l
 void managed_fetch_start(struct fetch *fetch);
 /* The fetch that has this byte and whose page is not out of date, or NULL; *end: how far that goes. demand: one that is not much later than a new one. */
 struct fetch *managed_fetch_find(struct managed *managed, uint64_t offset, bool demand, uint64_t *end);
+/* The first byte of from..to for which there is one; to: none has any. */
+uint64_t managed_fetch_next(struct managed *managed, uint64_t from, uint64_t to, bool demand);
+/* Asks the source for it; it is done's to answer and free it. */
+void managed_fetch_submit(struct fetch *fetch, void (*done)(struct backend_req *req, int error));
+/* Gives those who wait for it what has come. */
+void managed_fetch_answer(struct fetch *fetch, int error);
+/* It will not come: they look for it elsewhere. */
+void managed_fetch_dismiss(struct fetch *fetch);
+void managed_fetch_free(struct fetch *fetch, int error);
 /* Is this byte on its way, from the source or into the store? */
 bool managed_fetch_any(struct managed *managed, uint64_t offset);
 /* These bytes change: what is on its way of them is out of date. */
 void managed_fetch_spoil(struct managed *managed, uint64_t offset, uint64_t length);
 int managed_puller_open(struct managed *managed, char *why, size_t why_len);
+
+/* ---- managed-cache.c: LOCAL_CACHE ---- */
+
+/* To the source, past a store that there isn't; a READ of what is on its way waits for that. */
+void managed_through(struct managed *managed, struct backend_req *req);
+/* Starts one whose bytes only those who wait for it get. */
+void managed_cache_read(struct fetch *fetch);
+/* Starts one of the puller's, into the page cache. */
+void managed_cache_fetch(struct fetch *fetch);
+/* The first bytes of from..limit that were not put there yet; false: there are none. */
+bool managed_cache_absent(struct managed *managed, uint64_t from, uint64_t limit, uint64_t *offset, uint64_t *length);
 
 #endif

@@ -20,7 +20,7 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static void note_wait(struct managed *managed, uint64_t since_ns)
+void managed_note_wait(struct managed *managed, uint64_t since_ns)
 {
 	uint64_t us = (loop_now_ns() - since_ns) / 1000;
 	unsigned int slot = us < 2 ? 0 : 63 - (unsigned int)__builtin_clzll(us);
@@ -38,6 +38,14 @@ static void note_miss(struct managed *managed, const struct backend_req *req)
 {
 	count(&managed->misses, 1);
 	count(&managed->miss_bytes, req->length);
+}
+
+static void note_read(struct managed *managed, const struct backend_req *req)
+{
+	if (store_present(managed->store, req->offset, req->length))
+		note_hit(managed, req);
+	else
+		note_miss(managed, req);
 }
 
 /* 0: there is none. */
@@ -69,7 +77,7 @@ static void read_finish(struct read *read)
 	if (read->demanded)
 		demand_end(managed, outer, read->since, read->puller_told);
 	if (outer->flags & BACKEND_DEMAND)
-		note_wait(managed, read->since);
+		managed_note_wait(managed, read->since);
 	if (!error && read->zero && outer->flags & BACKEND_ZERO_NULL)
 		outer->data = NULL;
 	managed->nr_busy--;
@@ -159,30 +167,6 @@ static bool want_new(struct read *read, struct fetch *fetch, uint64_t offset, ui
 	return true;
 }
 
-/* From a fetch that is on its way, or one of its own: what is asked for and no more, since a program waits for it. Returns how far that goes; 0: no memory. */
-static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
-{
-	struct managed *managed = read->managed;
-	bool demand = read->outer->flags & BACKEND_DEMAND;
-	uint64_t good, first = offset & ~(uint64_t)(PAGES_SIZE - 1), last;
-	struct fetch *fetch = managed_fetch_find(managed, offset, demand, &good);
-
-	if (fetch) {
-		good = good < end ? good : end;
-		return want_new(read, fetch, offset, good - offset) ? good : 0;
-	}
-	last = (end + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
-	last = last - first > WINDOW_UNIT_MAX ? first + WINDOW_UNIT_MAX : last;
-	fetch = managed_fetch(managed, first, (uint32_t)(last - first), demand);
-	if (!fetch)
-		return 0;
-	end = end < last ? end : last;
-	if (!want_new(read, fetch, offset, end - offset))
-		end = 0;
-	managed_fetch_start(fetch);
-	return end;
-}
-
 static void demand(struct read *read, uint64_t offset)
 {
 	struct backend_req *outer = read->outer;
@@ -195,6 +179,43 @@ static void demand(struct read *read, uint64_t offset)
 		puller_demand_begin(read->managed->puller, offset, (uint32_t)(outer->offset + outer->length - offset));
 	if (read->managed->pusher)
 		pusher_demand_begin(read->managed->pusher);
+}
+
+static uint64_t wait_for(struct read *read, struct fetch *fetch, uint64_t offset, uint64_t end)
+{
+	if (!want_new(read, fetch, offset, end - offset))
+		return 0;
+	if (fetch->landed)
+		managed_fetch_answer(fetch, 0);
+	return end;
+}
+
+/*
+ * From a fetch that is on its way, or one of its own: what is asked for and no more, since a program waits for it. Only such a one is a miss
+ * that the background has to give way to: else it would be in its own way. Returns how far that goes; 0: no memory.
+ */
+static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
+{
+	struct managed *managed = read->managed;
+	bool is_demand = read->outer->flags & BACKEND_DEMAND;
+	uint64_t good, first = offset & ~(uint64_t)(PAGES_SIZE - 1), last;
+	struct fetch *fetch = managed_fetch_find(managed, offset, is_demand, &good);
+
+	if (fetch)
+		return wait_for(read, fetch, offset, good < end ? good : end);
+	demand(read, offset);
+	last = managed_fetch_next(managed, first, end, is_demand);
+	last = (last + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
+	last = last - first > WINDOW_UNIT_MAX ? first + WINDOW_UNIT_MAX : last;
+	fetch = managed_fetch(managed, first, (uint32_t)(last - first), is_demand);
+	if (!fetch)
+		return 0;
+	end = wait_for(read, fetch, offset, end < last ? end : last);
+	if (managed->store)
+		managed_fetch_start(fetch);
+	else
+		managed_cache_read(fetch);
+	return end;
 }
 
 /* Beyond the region's end there is nothing to read. */
@@ -224,9 +245,21 @@ static void read_cover(struct read *read, uint64_t end)
 			take_present(read, at, absent - at);
 			at = absent;
 		}
-		demand(read, at);
 		stop = absent + length < end ? absent + length : end;
 		at = take_absent(read, at, stop);
+		if (!at) {
+			read->error = -ENOMEM;
+			return;
+		}
+	}
+}
+
+static void cache_cover(struct read *read, uint64_t end)
+{
+	uint64_t at = read->outer->offset;
+
+	while (at < end) {
+		at = take_absent(read, at, end);
 		if (!at) {
 			read->error = -ENOMEM;
 			return;
@@ -258,6 +291,11 @@ static void read_parts(struct read *read)
 		read->error = -ESHUTDOWN;
 	end = zero_beyond(read);
 	if (read->error || end <= outer->offset) {
+		managed_read_part(read, 0);
+		return;
+	}
+	if (!managed->store) {
+		cache_cover(read, end);
 		managed_read_part(read, 0);
 		return;
 	}
@@ -373,58 +411,6 @@ void managed_set_deadline(struct managed *managed)
 	loop_timer_set(managed_loop(managed), &managed->deadline, ms < DEADLINE_MIN_MS ? DEADLINE_MIN_MS : ms);
 }
 
-/* ---- without a store: past it, to the source ---- */
-
-struct through {
-	struct managed *managed;
-	struct backend_req *outer;
-	struct backend_req inner;
-	uint64_t since;
-	bool demanded;
-};
-
-static void through_done(struct backend_req *req, int error)
-{
-	struct through *through = container_of(req, struct through, inner);
-	struct managed *managed = through->managed;
-	struct backend_req *outer = through->outer;
-
-	if (through->demanded && managed->puller)
-		puller_demand_end(managed->puller, (uint32_t)outer->length, loop_now_ns() - through->since);
-	if (outer->op == BACKEND_READ && outer->flags & BACKEND_DEMAND)
-		note_wait(managed, through->since);
-	if (!error && (outer->op == BACKEND_WRITE || outer->op == BACKEND_RESIZE))
-		managed_follow_size(managed, outer);
-	if (!error && outer->op != BACKEND_READ)
-		managed_note_change(managed);
-	outer->data = through->inner.data;
-	free(through);
-	managed->nr_busy--;
-	backend_done(outer, error);
-	managed_idle(managed);
-}
-
-void managed_through(struct managed *managed, struct backend_req *req)
-{
-	struct through *through = malloc(sizeof(*through));
-
-	if (!through) {
-		backend_done(req, -ENOMEM);
-		return;
-	}
-	through->managed = managed;
-	through->outer = req;
-	through->since = loop_now_ns();
-	through->inner = *req;
-	through->inner.loop = managed_loop(managed);
-	through->inner.done = through_done;
-	through->demanded = req->op == BACKEND_READ && req->flags & BACKEND_DEMAND && managed->puller;
-	managed->nr_busy++;
-	if (through->demanded)
-		puller_demand_begin(managed->puller, req->offset, (uint32_t)req->length);
-	remote_submit(managed->remote, &through->inner);
-}
-
 void managed_follow_size(struct managed *managed, const struct backend_req *req)
 {
 	if (req->op == BACKEND_WRITE) {
@@ -453,10 +439,8 @@ void managed_read_start(struct managed *managed, struct backend_req *req)
 	managed->nr_busy++;
 	list_add(&managed->reads, &read->list);
 	managed_set_deadline(managed);
-	if (store_present(managed->store, req->offset, req->length))
-		note_hit(managed, req);
-	else
-		note_miss(managed, req);
+	if (managed->store)
+		note_read(managed, req);
 	read_parts(read);
 }
 

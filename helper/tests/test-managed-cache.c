@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A managed region without a local store, over a file whose answers come when the test says so; the kernel's side of STORE is the test. Who asks
+ * for what the puller has on its way waits for that, but never gets bytes that are older than what was written.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <linux/regionfs.h>
+
+#include "device.h"
+#include "managed-private.h"
+#include "puller-private.h"
+#include "tests/managed-file.h"
+#include "tests/held-reads.h"
+
+#define SIZE	(4u << 20)
+/* What the puller asks for before the first answer comes. */
+#define FRONT	(256u << 10)
+
+static char bytes[SIZE], data[SIZE];
+static struct backend *backend;
+
+/* ---- the kernel ---- */
+
+static int token_error;
+static bool hold_stores;
+static unsigned int nr_stores;
+static struct loop_op *held_store;
+
+int __wrap_device_command(struct device *device, struct loop *loop, struct loop_op *op, uint32_t cmd_op,
+			  struct regionfs_io_cmd *cmd);
+uint32_t __wrap_device_max_request(const struct device *device);
+bool __wrap_backend_local(const char *uri);
+
+/* A file of this host would not be pulled. */
+bool __wrap_backend_local(const char *uri)
+{
+	return false;
+}
+
+int __wrap_device_command(struct device *device, struct loop *loop, struct loop_op *op, uint32_t cmd_op,
+			  struct regionfs_io_cmd *cmd)
+{
+	if (cmd_op == REGIONFS_IO_TOKEN) {
+		op->done(op, token_error);
+		return 0;
+	}
+	nr_stores++;
+	if (hold_stores && !held_store)
+		held_store = op;
+	else
+		op->done(op, 0);
+	return 0;
+}
+
+uint32_t __wrap_device_max_request(const struct device *device)
+{
+	return WINDOW_UNIT_MAX;
+}
+
+/* ---- open and close ---- */
+
+static struct backend_open opening;
+static bool done;
+
+static void is_open(struct backend_open *open, struct backend *opened, int error)
+{
+	backend = opened;
+	done = true;
+	loop_stop(regiond.loop);
+}
+
+static void fill_file(void)
+{
+	int fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	memset(data, 'A', SIZE);
+	if (write(fd, data, SIZE) != SIZE)
+		exit(99);
+	close(fd);
+}
+
+/* With the first of what the puller asks for at hand, and held. */
+static void begin(void)
+{
+	fill_file();
+	region.info.id++;
+	hold_reads = true;
+	nr_reads = 0;
+	nr_stores = 0;
+	done = false;
+	managed_file_open(&opening, "local=cache pull-order=sequential", SIZE, is_open);
+	source_turn(&done);
+	if (!backend) {
+		printf("# %s\n", opening.why);
+		exit(99);
+	}
+	if (!token_error)
+		wait_came(FRONT / (64 << 10));
+}
+
+static void end(void)
+{
+	let_reads_go();
+	source_close(backend);
+	backend = NULL;
+}
+
+static void read_start(struct ask *read, uint64_t offset, uint64_t length)
+{
+	nr_reads = 0;
+	memset(bytes, 0x55, length);
+	ask_start_with(read, backend, BACKEND_DEMAND, BACKEND_READ, offset, length, bytes);
+}
+
+/* How many of the bytes are not this value; UINT32_MAX: an error. */
+static unsigned int read_wrong(struct ask *read, uint64_t length, char value)
+{
+	unsigned int n = 0;
+
+	if (ask_wait(read))
+		return UINT32_MAX;
+	for (uint64_t i = 0; i < length; i++)
+		n += bytes[i] != value;
+	return n;
+}
+
+static int change(enum backend_op op, uint64_t offset, uint64_t length, char value)
+{
+	struct ask write;
+	bool held = hold_reads;
+	int error;
+
+	memset(data, value, SIZE);
+	hold_reads = false;
+	ask_start(&write, backend, op, offset, length, data);
+	error = ask_wait(&write);
+	hold_reads = held;
+	return error;
+}
+
+/* ---- the tests ---- */
+
+static void test_on_its_way(void)
+{
+	struct ask read;
+
+	begin();
+	read_start(&read, 8192, 100000);
+	tap_number(nr_reads, 0, "what is on its way is not asked for again");
+	tap_number((long long)managed_of(backend)->puller->window.waiting, 0, "and the background gives way to nobody");
+	let_reads_go();
+	tap_number(read_wrong(&read, 100000, 'A'), 0, "it is read");
+	end();
+}
+
+static void test_beyond(void)
+{
+	struct ask read;
+
+	begin();
+	read_start(&read, FRONT - 8192, 16384);
+	tap_number(nr_reads, 1, "of what is on its way in part the rest is asked for");
+	tap_number((long long)managed_of(backend)->puller->window.waiting, 1, "and the background gives way");
+	let_reads_go();
+	tap_number(read_wrong(&read, 16384, 'A'), 0, "both are read");
+	end();
+}
+
+static void test_written(void)
+{
+	struct ask read;
+
+	begin();
+	tap_number(change(BACKEND_WRITE, 4096, 4096, 'B'), 0, "a page is written that is on its way");
+	read_start(&read, 4096, 4096);
+	tap_number(nr_reads, 1, "then it is asked for anew");
+	let_reads_go();
+	tap_number(read_wrong(&read, 4096, 'B'), 0, "and read as it was written");
+	end();
+}
+
+static void test_cut(void)
+{
+	struct ask read;
+
+	begin();
+	tap_number(change(BACKEND_RESIZE, 10000, SIZE, 0), 0, "the end is cut off, and grows again");
+	read_start(&read, 12288, 4096);
+	let_reads_go();
+	tap_number(read_wrong(&read, 4096, 0), 0, "what was cut is zero, though it is on its way as it was");
+	end();
+}
+
+static void test_landed(void)
+{
+	struct ask read;
+
+	hold_stores = true;
+	begin();
+	let_reads_go();
+	while (!held_store)
+		loop_run(regiond.loop), loop_again(regiond.loop);
+	hold_reads = true;
+	read_start(&read, 0, 4096);
+	tap_number(nr_reads, 0, "what the kernel is being given is not asked for again");
+	tap_ok(read.answered && !read_wrong(&read, 4096, 'A'), "it is read at once");
+	hold_stores = false;
+	held_store->done(held_store, 0);
+	held_store = NULL;
+	end();
+}
+
+static void test_no_token(void)
+{
+	struct ask read;
+
+	token_error = -ENODEV;
+	begin();
+	hold_reads = false;
+	read_start(&read, 0, 4096);
+	tap_number(read_wrong(&read, 4096, 'A'), 0, "without the kernel's leave nothing is pulled, and all is read");
+	tap_number(nr_stores, 0, "and nothing put into its cache");
+	token_error = 0;
+	end();
+}
+
+int main(void)
+{
+	list_init(&answers);
+	regiond.loop = source_begin();
+	regiond.device = (struct device *)&regiond;	/* the test is the device */
+	barriers_init(&barriers);
+	atomic_store(&region.users, 100);
+	snprintf(file, sizeof(file), "%s/source", source_dir());
+	snprintf(uri, sizeof(uri), "file:%s", file);
+	test_on_its_way();
+	test_beyond();
+	test_written();
+	test_cut();
+	test_landed();
+	test_no_token();
+	regiond.device = NULL;
+	source_end();
+	return tap_end();
+}
