@@ -227,6 +227,15 @@ void link_start(struct link *link)
 		link_dial(link);
 }
 
+void link_hurry(struct link *link)
+{
+	if (link->state != LINK_WAITING)
+		return;
+	loop_timer_cancel(link->session->config.loop, &link->timer);
+	link->backoff_ms = BACKOFF_MIN;
+	link_dial(link);
+}
+
 /* ---- pings ---- */
 
 static void ping_done(struct link_req *req, int error)

@@ -92,6 +92,8 @@ struct link {
 void link_init(struct link *link, struct session *session, unsigned int slot);
 /* Dials, when it is idle. */
 void link_start(struct link *link);
+/* Dials now, when it waits to try again. */
+void link_hurry(struct link *link);
 /* No more. What is unanswered fails with error; ends with session_link_ended(). */
 void link_stop(struct link *link, int error);
 void link_submit(struct link *link, struct link_req *req);

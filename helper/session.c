@@ -165,11 +165,14 @@ void session_link_up(struct session *session, struct link *link)
 			session->rtt_min = 0;
 		link_measure(link);
 	}
-	if (session->is_open || link->slot || session->closing)
+	if (link->slot || session->closing)
+		return;
+	/* the server takes them only once it has this one */
+	for (unsigned int i = 1; i < session->nr_links; i++)
+		session->is_open ? link_hurry(&session->links[i]) : link_start(&session->links[i]);
+	if (session->is_open)
 		return;
 	session->is_open = true;
-	for (unsigned int i = 1; i < session->nr_links; i++)
-		link_start(&session->links[i]);
 	session->config.opened(session, 0, "");
 }
 

@@ -444,6 +444,36 @@ static void test_reserve(void)
 	tap_ok(!listener_take(&listener, &demand, LISTENER_RESERVE, true), "but not without end");
 }
 
+/* Bulk connections wait for slot 0, and not for the end of a back-off of their own. */
+static void test_hurry(void)
+{
+	struct listener_options options;
+	char listen[64], source[128];
+	struct backend *client;
+	struct session *session;
+	struct export *export;
+
+	snprintf(listen, sizeof(listen), "unix:%s/hurry", dir);
+	options = (struct listener_options){ .listen = listen };
+	export = export_array(&options, false);
+	snprintf(source, sizeof(source), "peer+%s?region=dir/db", listen);
+	client = client_open(source, (struct who){ .instance = 1 });
+	session = peer_session(client);
+	while (session->links[1].state != LINK_UP)
+		pass(10);
+	unexport(export);
+	while (session->links[1].state != LINK_WAITING)
+		pass(10);
+	loop_timer_set(loop, &session->links[1].timer, 3600000);
+	options = (struct listener_options){ .listen = listen };
+	export = export_array(&options, false);
+	for (int i = 0; i < 1000 && session->links[1].state != LINK_UP; i++)
+		pass(10);
+	tap_ok(session->links[1].state == LINK_UP, "with slot 0 the others are tried again");
+	client_close(client);
+	unexport(export);
+}
+
 int main(void)
 {
 	static const unsigned int rtts[] = { 0, 1, 6, 14, 30, 100 };
@@ -468,6 +498,7 @@ int main(void)
 	test_reconnect();
 	test_boot();
 	test_reserve();
+	test_hurry();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) ? 99 : tap_end();
 }
