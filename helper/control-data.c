@@ -205,15 +205,15 @@ static void run_drop(struct control_call *call)
 
 	if (!region)
 		return;
-	region_put(region);
 	ask = control_ask_new(call, REGIONFS_CMD_INVALIDATE);
-	if (!ask)
-		return;
-	if (control_u64(call, "offset", &ask->call.attrs.offset) || control_u64(call, "length", &ask->call.attrs.length) ||
+	if (!ask || control_u64(call, "offset", &ask->call.attrs.offset) || control_u64(call, "length", &ask->call.attrs.length) ||
 	    control_bool(call, "discard", &discard)) {
+		region_put(region);
 		control_ask_free(ask);
 		return;
 	}
+	region_source_changed(region, ask->call.attrs.offset, ask->call.attrs.length ? ask->call.attrs.length : UINT64_MAX);
+	region_put(region);
 	ask->call.attrs.have |= NETLINK_BIT(REGIONFS_A_OFFSET) | NETLINK_BIT(REGIONFS_A_LENGTH);
 	if (discard)
 		netlink_flag(&ask->call.attrs, DISCARD);

@@ -48,8 +48,15 @@ static void run_lock(struct control_call *call)
 	ask_region(call, REGIONFS_CMD_LOCK);
 }
 
+/* What changes a region is locked for is done. */
 static void run_unlock(struct control_call *call)
 {
+	struct region *region = control_region(call);
+
+	if (!region)
+		return;
+	region_source_changed(region, 0, UINT64_MAX);
+	region_put(region);
 	ask_region(call, REGIONFS_CMD_UNLOCK);
 }
 

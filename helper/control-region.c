@@ -319,6 +319,8 @@ static void run_set(struct control_call *call)
 		control_ask_free(ask);
 		return;
 	}
+	if (control_has(call, "size"))
+		region_source_changed(region, 0, UINT64_MAX);
 	ask->then = set_done;
 	control_ask(ask);
 }

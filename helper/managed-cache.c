@@ -88,6 +88,8 @@ static void pulled(struct backend_req *req, int error)
 	struct regionfs_store *store = &cache_of(fetch)->store;
 
 	fetch->landed = true;
+	if (error)
+		managed_fetch_disown(fetch);
 	managed_fetch_answer(fetch, error);
 	if (error || managed->closing) {
 		managed_fetch_free(fetch, error ? error : -ESHUTDOWN);
@@ -127,6 +129,7 @@ static void came(struct backend_req *req, int error)
 {
 	struct fetch *fetch = container_of(req, struct fetch, req);
 
+	managed_fetch_disown(fetch);
 	managed_fetch_answer(fetch, error);
 	managed_fetch_free(fetch, error);
 }
@@ -204,6 +207,12 @@ static void start(struct managed *managed, struct backend_req *req)
 		puller_demand_begin(managed->puller, req->offset, (uint32_t)req->length);
 	spoil(through);
 	remote_submit(managed->remote, &through->inner);
+}
+
+void managed_source_changed(struct managed *managed, uint64_t offset, uint64_t length)
+{
+	if (!managed->store)
+		managed_fetch_spoil(managed, offset, length);
 }
 
 void managed_through(struct managed *managed, struct backend_req *req)

@@ -183,9 +183,14 @@ void managed_fetch_answer(struct fetch *fetch, int error)
 		answer_want(list_entry(entry, struct want, list), fetch, error);
 }
 
-void managed_fetch_dismiss(struct fetch *fetch)
+void managed_fetch_disown(struct fetch *fetch)
 {
 	spoil(fetch, fetch->offset, fetch_end(fetch));
+}
+
+void managed_fetch_dismiss(struct fetch *fetch)
+{
+	managed_fetch_disown(fetch);
 	fetch->stale = fetch->offset;
 	managed_fetch_answer(fetch, 0);
 }
@@ -330,6 +335,9 @@ static bool not_coming(struct managed *managed, uint64_t offset, uint64_t *lengt
 	list_for_each(at, &managed->fetches) {
 		const struct fetch *fetch = list_entry(at, struct fetch, list);
 
+		/* without a store only its own come to stay */
+		if (!managed->store && !fetch->pull)
+			continue;
 		if (fetch->offset <= offset && offset < fetch_end(fetch)) {
 			*next = (fetch_end(fetch) + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
 			return false;
@@ -365,13 +373,15 @@ static void host_fetch(void *arg, struct pull_io *io)
 	struct managed *managed = arg;
 	uint64_t size = (managed_size(managed) + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
 	uint64_t left = size > io->offset ? size - io->offset : 0;
+	/* the region's last page, too, is a whole one here: there is no telling how it goes on */
+	uint32_t length = (io->length + PAGES_SIZE - 1) & ~(uint32_t)(PAGES_SIZE - 1);
 	struct fetch *fetch;
 
 	if (managed->closing || !left) {
 		io->done(io, managed->closing ? -ESHUTDOWN : 0);
 		return;
 	}
-	fetch = fetch_new(managed, io->offset, io->length < left ? io->length : (uint32_t)left, false);
+	fetch = fetch_new(managed, io->offset, length < left ? length : (uint32_t)left, false);
 	if (!fetch) {
 		io->done(io, -EAGAIN);
 		return;

@@ -125,6 +125,7 @@ struct read {
 	bool answered;			/* the deadline was over */
 	bool demanded;			/* the background was told, */
 	bool puller_told;		/* the puller too, if it was there by then */
+	uint32_t demanded_bytes;	/* of fetches of its own: the others are counted where they belong */
 };
 
 /* ---- managed.c ---- */
@@ -233,6 +234,8 @@ uint64_t managed_fetch_next(struct managed *managed, uint64_t from, uint64_t to,
 void managed_fetch_submit(struct fetch *fetch, void (*done)(struct backend_req *req, int error));
 /* Gives those who wait for it what has come. */
 void managed_fetch_answer(struct fetch *fetch, int error);
+/* Nobody new waits for it. */
+void managed_fetch_disown(struct fetch *fetch);
 /* It will not come: they look for it elsewhere. */
 void managed_fetch_dismiss(struct fetch *fetch);
 void managed_fetch_free(struct fetch *fetch, int error);

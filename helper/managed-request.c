@@ -55,14 +55,15 @@ static uint64_t timeout_ns(const struct managed *managed)
 }
 
 /* The background had given way. */
-static void demand_end(struct managed *managed, const struct backend_req *outer, uint64_t since, bool puller)
+static void demand_end(const struct read *read)
 {
-	uint64_t took = loop_now_ns() - since;
+	struct managed *managed = read->managed;
+	uint64_t took = loop_now_ns() - read->since;
 
-	if (puller && managed->puller)
-		puller_demand_end(managed->puller, (uint32_t)outer->length, took);
+	if (read->puller_told && managed->puller)
+		puller_demand_end(managed->puller, read->demanded_bytes, took);
 	if (managed->pusher)
-		pusher_demand_end(managed->pusher, (uint32_t)outer->length, took);
+		pusher_demand_end(managed->pusher, read->demanded_bytes, took);
 }
 
 /* ---- parts of a READ ---- */
@@ -75,7 +76,7 @@ static void read_finish(struct read *read)
 
 	list_del(&read->list);
 	if (read->demanded)
-		demand_end(managed, outer, read->since, read->puller_told);
+		demand_end(read);
 	if (outer->flags & BACKEND_DEMAND)
 		managed_note_wait(managed, read->since);
 	if (!error && read->zero && outer->flags & BACKEND_ZERO_NULL)
@@ -204,12 +205,13 @@ static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
 	if (fetch)
 		return wait_for(read, fetch, offset, good < end ? good : end);
 	demand(read, offset);
-	last = managed_fetch_next(managed, first, end, is_demand);
+	last = managed_fetch_next(managed, offset, end, is_demand);
 	last = (last + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
 	last = last - first > WINDOW_UNIT_MAX ? first + WINDOW_UNIT_MAX : last;
 	fetch = managed_fetch(managed, first, (uint32_t)(last - first), is_demand);
 	if (!fetch)
 		return 0;
+	read->demanded_bytes += fetch->length;
 	end = wait_for(read, fetch, offset, end < last ? end : last);
 	if (managed->store)
 		managed_fetch_start(fetch);
@@ -289,11 +291,12 @@ static void read_parts(struct read *read)
 	read->zero = true;
 	if (managed->closing)
 		read->error = -ESHUTDOWN;
-	end = zero_beyond(read);
+	end = managed->store ? zero_beyond(read) : outer->offset + outer->length;
 	if (read->error || end <= outer->offset) {
 		managed_read_part(read, 0);
 		return;
 	}
+	/* the source may have more by now than we know: what is beyond its end reads zero there */
 	if (!managed->store) {
 		cache_cover(read, end);
 		managed_read_part(read, 0);

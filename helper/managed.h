@@ -60,6 +60,11 @@ int managed_set_policy(struct managed *managed, const struct policy *policy);
 /* The region is gone for good: its local store goes when it is closed, after what the source has not got yet went there (or with it: discard). */
 void managed_forget(struct managed *managed, bool discard);
 /* The region's mode, flags or open files have changed: may it still be written? */
+/*
+ * Somebody else may have changed these bytes of the source, and the kernel is about to be told to forget them: nobody waits for what is on its way
+ * any more. UINT64_MAX: up to the end. With a local store that is what counts, as ever.
+ */
+void managed_source_changed(struct managed *managed, uint64_t offset, uint64_t length);
 void managed_writable(struct managed *managed, bool writable);
 
 #endif

@@ -34,6 +34,14 @@ int region_set_policy(struct region *region, const char *policy, bool again)
 	return 0;
 }
 
+void region_source_changed(struct region *region, uint64_t offset, uint64_t length)
+{
+	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
+
+	if (managed)
+		managed_source_changed(managed, offset, length);
+}
+
 char *region_usual_policy(const struct regiond *regiond)
 {
 	const struct config *config = regiond->config;

@@ -138,6 +138,8 @@ void region_set_chunk(struct region *region, uint32_t chunk);
  * closed after its last request, and the next request, or region_open(), opens the one that this asks for.
  */
 int region_set_policy(struct region *region, const char *policy, bool again);
+/* See managed_source_changed(). */
+void region_source_changed(struct region *region, uint64_t offset, uint64_t length);
 /* What a region is that nobody has said anything of: the instance's policy, or NULL. malloc'ed. */
 char *region_usual_policy(const struct regiond *regiond);
 /* Managed regions are open for as long as they are there, since pulling and pushing need no program that asks. */

@@ -20,6 +20,7 @@
 #define FRONT	(256u << 10)
 
 static char bytes[SIZE], data[SIZE];
+static uint64_t size = SIZE;
 static struct backend *backend;
 
 /* ---- the kernel ---- */
@@ -91,14 +92,14 @@ static void begin(void)
 	nr_reads = 0;
 	nr_stores = 0;
 	done = false;
-	managed_file_open(&opening, "local=cache pull-order=sequential", SIZE, is_open);
+	managed_file_open(&opening, "local=cache pull-order=sequential", size, is_open);
 	source_turn(&done);
 	if (!backend) {
 		printf("# %s\n", opening.why);
 		exit(99);
 	}
 	if (!token_error)
-		wait_came(FRONT / (64 << 10));
+		wait_came(size < FRONT ? 1 : FRONT / (64 << 10));
 }
 
 static void end(void)
@@ -139,6 +140,21 @@ static int change(enum backend_op op, uint64_t offset, uint64_t length, char val
 	error = ask_wait(&write);
 	hold_reads = held;
 	return error;
+}
+
+static void tick(struct loop_timer *timer)
+{
+	done = true;
+	loop_stop(regiond.loop);
+}
+
+static void turn(void)
+{
+	struct loop_timer timer = { .fire = tick };
+
+	done = false;
+	loop_timer_set(regiond.loop, &timer, 10);
+	source_turn(&done);
 }
 
 /* ---- the tests ---- */
@@ -201,8 +217,8 @@ static void test_landed(void)
 	hold_stores = true;
 	begin();
 	let_reads_go();
-	while (!held_store)
-		loop_run(regiond.loop), loop_again(regiond.loop);
+	for (int i = 0; i < 500 && !held_store; i++)
+		turn();
 	hold_reads = true;
 	read_start(&read, 0, 4096);
 	tap_number(nr_reads, 0, "what the kernel is being given is not asked for again");
@@ -210,6 +226,99 @@ static void test_landed(void)
 	hold_stores = false;
 	held_store->done(held_store, 0);
 	held_store = NULL;
+	end();
+}
+
+/* A READ that comes as one fails, from within. */
+static struct ask next;
+static char other[4096];
+static void (*was_done)(struct backend_req *req, int error);
+
+static void done_again(struct backend_req *req, int error)
+{
+	ask_start_with(&next, backend, BACKEND_DEMAND, BACKEND_READ, 0, sizeof(other), other);
+	was_done(req, error);
+}
+
+static void fail_first(void)
+{
+	struct list *at;
+
+	list_for_each(at, &answers) {
+		struct answer *answer = list_entry(at, struct answer, list);
+
+		if (answer->req->offset)
+			continue;
+		memset(answer->req->data, 'G', 8192);
+		tell(answer, -EIO);
+		return;
+	}
+}
+
+static void test_failed(void)
+{
+	struct ask read, second;
+
+	begin();
+	read_start(&read, 0, 4096);
+	was_done = read.req.done;
+	read.req.done = done_again;
+	ask_start_with(&second, backend, BACKEND_DEMAND, BACKEND_READ, 4096, 4096, bytes + 4096);
+	fail_first();
+	tap_number(ask_wait(&read), -EIO, "what fails fails for who waits for it");
+	tap_number(ask_wait(&second), -EIO, "for all of them");
+	let_reads_go();
+	tap_ok(!ask_wait(&next) && other[0] == 'A' && other[4095] == 'A', "and not for who comes meanwhile");
+	end();
+}
+
+/* "regionctl set --size" tells the kernel alone what the source has by now. */
+static void test_larger(void)
+{
+	struct ask read;
+
+	size = 16384;
+	begin();
+	size = SIZE;
+	read_start(&read, 8192, 65536);
+	let_reads_go();
+	tap_number(read_wrong(&read, 65536, 'A'), 0, "what the source has beyond the end that we know is read, too");
+	end();
+}
+
+/* A READ's own bytes need not stay: the puller brings them all the same. */
+static void test_not_skipped(void)
+{
+	struct managed *managed;
+	struct answer *own;
+	struct ask read;
+
+	begin();
+	managed = managed_of(backend);
+	read_start(&read, FRONT - 4096, 8192);
+	own = list_entry(answers.prev, struct answer, list);
+	list_del(&own->list);
+	let_reads_go();
+	for (int i = 0; i < 500 && !managed->puller->stats.complete; i++)
+		turn();
+	tap_ok(pages_test(managed->pulled, FRONT, 4096) != PAGES_NONE, "what only a READ has asked for is pulled, too");
+	list_add(&answers, &own->list);
+	tell(own, 0);
+	tap_number(ask_wait(&read), 0, "it is read");
+	end();
+}
+
+/* drop, unlock and the like: the source is another one than it was. */
+static void test_changed(void)
+{
+	struct ask read;
+
+	begin();
+	managed_source_changed(managed_of(backend), 4096, 4096);
+	read_start(&read, 4096, 4096);
+	tap_number(nr_reads, 1, "when somebody else has changed the source, nobody waits for what was read before");
+	let_reads_go();
+	tap_number(ask_wait(&read), 0, "it is read");
 	end();
 }
 
@@ -241,6 +350,10 @@ int main(void)
 	test_written();
 	test_cut();
 	test_landed();
+	test_failed();
+	test_larger();
+	test_not_skipped();
+	test_changed();
 	test_no_token();
 	regiond.device = NULL;
 	source_end();

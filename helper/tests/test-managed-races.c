@@ -139,10 +139,11 @@ static void is_open(struct backend_open *open, struct backend *opened, int error
 static void begin(const char *text)
 {
 	int fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	uint64_t step = size < SIZE ? size : SIZE;
 
 	memset(data, 'A', SIZE);
-	for (uint64_t at = 0; at < size; at += SIZE)
-		if (write(fd, data, SIZE) != SIZE)
+	for (uint64_t at = 0; at < size; at += step)
+		if (write(fd, data, step) != (ssize_t)step)
 			exit(99);
 	close(fd);
 	region.info.id++;
@@ -437,6 +438,26 @@ static void test_bulk_late(void)
 	end();
 }
 
+/* The end of a region may be within a page, and be on its way as the region grows. */
+static void test_tail_grows(void)
+{
+	struct ask read;
+
+	size = 5000;
+	hold_reads = true;
+	begin("local=memory durability=local pull-order=sequential push-interval=1h");
+	wait_came(1);
+	tap_number(write_(16384, 4096, 'B'), 0, "a region grows while the page of its end is on its way");
+	memset(bytes, 0x55, 4096);
+	ask_start_with(&read, backend, BACKEND_DEMAND, BACKEND_READ, 4096, 4096, bytes);
+	let_reads_go();
+	tap_number(ask_wait(&read), 0, "that page is read");
+	tap_ok(!wrong(904, 'A') && bytes[904] == 0 && bytes[4095] == 0, "as it is, with zeroes behind the old end");
+	settle();
+	end();
+	size = SIZE;
+}
+
 int main(void)
 {
 	list_init(&answers);
@@ -458,6 +479,7 @@ int main(void)
 	test_given_up();
 	test_slow_store();
 	test_bulk_late();
+	test_tail_grows();
 	source_end();
 	return tap_end();
 }
