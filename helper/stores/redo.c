@@ -270,7 +270,10 @@ static void batch_moved(struct loop_op *op, int res)
 		batch_write(redo);
 		return;
 	}
+	/* what is called from there may append: the next batch would take the place of this one, which it is not through with */
+	redo->running = true;
 	batch_done(redo, res < 0 ? res : 0);
+	redo->running = false;
 	redo_run(redo);
 }
 
