@@ -67,6 +67,20 @@ static bool source_is(char value)
 	return same;
 }
 
+/* As the kernel writes back: then no generation is without a change under way until they have all been told. */
+static int write_all_at_once(char value)
+{
+	static struct ask asks[SIZE / UNIT];
+	int error = 0;
+
+	memset(bytes, value, UNIT);
+	for (unsigned int i = 0; i < SIZE / UNIT; i++)
+		ask_start(&asks[i], backend, BACKEND_WRITE, (uint64_t)i * UNIT, UNIT, bytes);
+	for (unsigned int i = 0; i < SIZE / UNIT; i++)
+		error = error ? error : ask_wait(&asks[i]);
+	return error;
+}
+
 int main(void)
 {
 	int error = 0;
@@ -93,6 +107,9 @@ int main(void)
 	tap_number(managed_file_flush(backend), 0, "it is pushed");
 	tap_ok(source_is('B'), "the source has it");
 	tap_ok(all_is('B'), "and it is read");
+	tap_number(write_all_at_once('C'), 0, "all of it is written at once");
+	tap_number(managed_file_flush(backend), 0, "it is pushed");
+	tap_ok(source_is('C'), "the source has it");
 	source_close(backend);
 	umount2(small, MNT_DETACH);
 	source_end();
