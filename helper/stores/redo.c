@@ -309,6 +309,44 @@ static void head_failed(struct redo_io *io, int error)
 	io->done(io, error);
 }
 
+static bool lacks_room(const struct redo *redo, const struct redo_io *io)
+{
+	/* what has begun has had its room, and PUSHED makes some */
+	if (io->moved || io->kind == REDO_SYNC || io->kind == REDO_PUSHED || io->kind == REDO_FORGET)
+		return false;
+	return spares_wanted(redo, io, room_left(redo)) > redo_spares(redo);
+}
+
+static void take_others(struct redo *redo, const struct redo_io *head, struct list *others)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &redo->queue) {
+		const struct redo_io *io = list_entry(pos, struct redo_io, list);
+
+		if (io == head || !lacks_room(redo, io))
+			continue;
+		list_del(pos);
+		list_add(others, pos);
+	}
+}
+
+/*
+ * With the first goes all else that there is no room for now: one by one each would have a file made in vain, and a generation is not pushed until
+ * the last of them has been told. They are taken out before anybody is told, who may append anew.
+ */
+static void append_failed(struct redo *redo, struct redo_io *head, int error)
+{
+	struct list others;
+
+	list_init(&others);
+	if (error == -ENOSPC || error == -EDQUOT)
+		take_others(redo, head, &others);
+	head_failed(head, error);
+	while (!list_empty(&others))
+		head_failed(list_entry(others.next, struct redo_io, list), error);
+}
+
 /* false: not now. */
 static bool run_one(struct redo *redo)
 {
@@ -333,7 +371,7 @@ static bool run_one(struct redo *redo)
 		err = batch_reserve(redo);
 	}
 	if (err) {
-		head_failed(io, err);
+		append_failed(redo, io, err);
 		return true;
 	}
 	redo->writing = true;

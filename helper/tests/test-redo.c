@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The log of a local store: what is appended from within a done, while others of the same batch have not been told yet, comes after them; each is
- * told once, and is where it was said to be, also after a restart.
+ * told once, and is where it was said to be, also after a restart. On a full file system (a small tmpfs; skipped without root) those that wait
+ * together for room are told together, and PUSHED among them is noted.
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "stores/redo.h"
 #include "tap.h"
@@ -79,10 +82,10 @@ static void append(void)
 	redo_append(redo, &one->io);
 }
 
-static void log_open(struct redo_found *found)
+static void log_open(const char *dir, struct redo_found *found)
 {
 	struct redo_options options = {
-		.loop = loop, .dir = source_dir(), .durable = true, .identity = "test", .segment = REDO_SEGMENT_MAX,
+		.loop = loop, .dir = dir, .durable = true, .identity = "test", .segment = REDO_SEGMENT_MAX,
 	};
 	char why[256] = "";
 
@@ -154,12 +157,11 @@ static bool in_order(const struct redo_found *found)
 	return same;
 }
 
-int main(void)
+static void in_a_batch(void)
 {
 	struct redo_found found;
 
-	loop = source_begin();
-	log_open(&found);
+	log_open(source_dir(), &found);
 	/* all but the first are there when the log's first file is */
 	while (begun < NR)
 		append();
@@ -167,11 +169,84 @@ int main(void)
 	tap_number(nr_told_once(), ALL, "each is told once");
 	tap_number(nr_whole(), ALL, "and is where it was said to be");
 	log_close();
-	log_open(&found);
+	log_open(source_dir(), &found);
 	tap_ok(in_order(&found), "it is found in the order that it came");
 	tap_number(nr_whole(), ALL, "in the same places");
 	log_close();
 	free(found.records);
+}
+
+/* ---- a full file system ---- */
+
+#define WAITING	7u
+
+static int errors[WAITING];
+static unsigned int answers, wanted;
+
+static void answered(struct redo_io *io, int error)
+{
+	errors[answers++] = error;
+	if (answers == wanted)
+		stop();
+}
+
+static void nowhere(struct redo_io *io, uint64_t offset, uint64_t length, uint64_t at)
+{
+}
+
+/* So many at once; one of them is PUSHED. */
+static void append_many(unsigned int nr, unsigned int pushed)
+{
+	struct redo_io ios[WAITING];
+
+	over = false;
+	answers = 0;
+	wanted = nr;
+	for (unsigned int i = 0; i < nr; i++) {
+		ios[i] = (struct redo_io){
+			.done = answered, .placed = nowhere, .kind = i == pushed ? REDO_PUSHED : REDO_WRITE, .gen = 1,
+			.length = i == pushed ? 0 : LENGTH, .size = LENGTH, .data = appends[0].data,
+		};
+		redo_append(redo, &ios[i]);
+	}
+	source_turn(&over);
+}
+
+static unsigned int nr_without_room(void)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < answers; i++)
+		nr += errors[i] == -ENOSPC;
+	return nr;
+}
+
+static void on_a_full_disk(void)
+{
+	struct redo_found found;
+	char small[300];
+
+	snprintf(small, sizeof(small), "%s/small", source_dir());
+	if (mkdir(small, 0700) || mount("none", small, "tmpfs", 0, "size=56M")) {
+		tap_skip("a full disk", "no tmpfs can be mounted");
+		return;
+	}
+	log_open(small, &found);
+	do
+		append_many(1, 1);
+	while (!errors[0]);
+	append_many(WAITING, WAITING / 2);
+	tap_number(nr_without_room(), WAITING - 1, "all that wait for room are told that there is none");
+	tap_number(errors[WAITING - 1], 0, "PUSHED is noted, though it came among them");
+	log_close();
+	umount2(small, MNT_DETACH);
+}
+
+int main(void)
+{
+	loop = source_begin();
+	in_a_batch();
+	on_a_full_disk();
 	source_end();
 	return tap_end();
 }
