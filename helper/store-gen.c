@@ -187,6 +187,8 @@ static uint64_t cut_at(uint64_t size, uint64_t low)
 int store_gen_resize(struct store *store, struct gen *gen, uint64_t old, uint64_t size, uint64_t low, uint64_t *zero,
 		     uint64_t *zero_end)
 {
+	/* what the kernel had grown it by need not have come here: the lowest that it had may be more than there is */
+	low = low < old ? low : old;
 	cut_from(store, gen, cut_at(size, low));
 	if (gen->high < old)
 		gen->high = old;

@@ -496,12 +496,14 @@ static void do_discard(void)
 
 static void do_resize(void)
 {
-	uint64_t size = any(PAGES + 1), low = size < now.size ? size : now.size;
+	uint64_t size = any(PAGES + 1), low = size < now.size ? size : now.size, told;
 
 	if (!any(3))
 		low = any(low + 1);
+	/* the lowest that the kernel had: what it grew by meanwhile it need not have written yet */
+	told = low == now.size ? low + any(size - low + 1) : low;
 	changing = true;
-	expect(!change(store, BACKEND_RESIZE, gen, 0, size * PAGE, low * PAGE), "a resize fails");
+	expect(!change(store, BACKEND_RESIZE, gen, 0, size * PAGE, told * PAGE), "a resize fails");
 	cut_state(&now, low, size);
 	changed();
 }
