@@ -60,3 +60,40 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t len)
 #endif
 	return ~by_table(~crc, data, len);
 }
+
+/* ---- zeroes ---- */
+
+/*
+ * A checksum that goes on over zeroes is linear in its bits (what is inverted before and after stays outside). So 2^n zeroes are
+ * 32 words, one for each bit, and 2^(n+1) the same applied twice.
+ */
+static uint32_t zeroes[8 * sizeof(size_t)][32];
+
+static uint32_t apply(const uint32_t by[32], uint32_t crc)
+{
+	uint32_t sum = 0;
+
+	for (; crc; crc &= crc - 1)
+		sum ^= by[__builtin_ctz(crc)];
+	return sum;
+}
+
+static void zeroes_fill(void)
+{
+	for (unsigned int bit = 0; bit < 32; bit++)
+		zeroes[0][bit] = by_table(1u << bit, (const unsigned char *)"", 1);
+	for (unsigned int n = 1; n < 8 * sizeof(size_t); n++)
+		for (unsigned int bit = 0; bit < 32; bit++)
+			zeroes[n][bit] = apply(zeroes[n - 1], zeroes[n - 1][bit]);
+}
+
+uint32_t crc32c_zeroes(uint32_t crc, size_t len)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, zeroes_fill);
+	crc = ~crc;
+	for (; len; len &= len - 1)
+		crc = apply(zeroes[__builtin_ctzl(len)], crc);
+	return ~crc;
+}

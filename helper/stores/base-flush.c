@@ -85,12 +85,16 @@ static int sum_work(struct loop_work *work)
 {
 	struct base *base = base_of_work(work);
 	char bytes[BASE_CHUNK];
+	uint64_t data = 0;
 
 	for (unsigned int i = 0; i < base->flush.n; i++) {
 		struct map_entry *entry = &base->flush.entry[i];
+		uint64_t chunk = base->flush.chunk[i];
 
-		if (entry->pages && !base_chunk_read(base, base->flush.chunk[i], entry->pages, bytes))
-			entry->crc = base_entry_crc(base->flush.chunk[i], entry, bytes);
+		if (entry->pages && base_chunk_hole(base, chunk, &data))
+			entry->crc = base_entry_crc(chunk, entry, NULL);
+		else if (entry->pages && !base_chunk_read(base, chunk, entry->pages, bytes))
+			entry->crc = base_entry_crc(chunk, entry, bytes);
 		else
 			memset(entry, 0, sizeof(*entry));
 	}

@@ -139,7 +139,10 @@ void base_word_change(struct base *base, uint64_t chunk, uint32_t set, uint32_t 
 uint64_t base_next(struct base *base, uint64_t chunk, uint64_t end, uint32_t bits);
 /* The pages of a chunk that these bytes touch. */
 uint32_t base_pages_of(uint64_t chunk, uint64_t from, uint64_t end);
+/* bytes NULL: zeroes */
 uint32_t base_entry_crc(uint64_t chunk, const struct map_entry *entry, const char *bytes);
+/* Has the file nothing there? *data: 0, and then of the same file with a higher chunk, as it was left. Blocks. */
+bool base_chunk_hole(struct base *base, uint64_t chunk, uint64_t *data);
 /* Bytes of the pages in mask, others zero. Blocks. */
 int base_chunk_read(struct base *base, uint64_t chunk, uint32_t mask, char *bytes);
 int base_map_write(struct base *base, const void *data, size_t len, uint64_t at);

@@ -38,12 +38,15 @@ static bool again(int64_t res)
 /* In io->mask: bit n for a chunk that is looked at, then for one that does not match; bit WINDOW + n: since it was given up. */
 #define WINDOW	16u
 
-static bool entry_matches(struct base *base, uint64_t chunk, char *bytes)
+static bool entry_matches(struct base *base, uint64_t chunk, char *bytes, bool hole)
 {
 	struct map_entry entry;
 
-	return pread(base->map_fd, &entry, sizeof(entry), (off_t)entry_at(chunk)) == sizeof(entry) &&
-	       !base_chunk_read(base, chunk, entry.pages, bytes) && base_entry_crc(chunk, &entry, bytes) == entry.crc;
+	if (pread(base->map_fd, &entry, sizeof(entry), (off_t)entry_at(chunk)) != sizeof(entry))
+		return false;
+	if (!hole && base_chunk_read(base, chunk, entry.pages, bytes))
+		return false;
+	return base_entry_crc(chunk, &entry, hole ? NULL : bytes) == entry.crc;
 }
 
 /* A chunk of nothing but zeroes, with a checksum of something, was given up by a helper that was killed before it flushed. */
@@ -51,14 +54,18 @@ static int check_work(struct loop_work *work)
 {
 	struct base_io *io = container_of(work, struct base_io, work);
 	char bytes[BASE_CHUNK];
+	uint64_t data = 0;
 
 	for (unsigned int i = 0; i < WINDOW; i++) {
+		bool hole;
+
 		if (!(io->mask & 1u << i))
 			continue;
 		memset(bytes, 1, sizeof(bytes));
-		if (entry_matches(io->base, io->at + i, bytes))
+		hole = base_chunk_hole(io->base, io->at + i, &data);
+		if (entry_matches(io->base, io->at + i, bytes, hole))
 			io->mask &= ~(1u << i);
-		else if (is_zero(bytes, sizeof(bytes)))
+		else if (hole || is_zero(bytes, sizeof(bytes)))
 			io->mask |= 1u << (WINDOW + i);
 	}
 	return 0;

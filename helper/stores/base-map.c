@@ -197,10 +197,25 @@ uint32_t base_entry_crc(uint64_t chunk, const struct map_entry *entry, const cha
 	uint64_t seed[2] = { chunk, entry->pages };
 	uint32_t crc = crc32c(0, seed, sizeof(seed));
 
+	if (!bytes)
+		return crc32c_zeroes(crc, (size_t)__builtin_popcount(entry->pages) * PAGE);
 	for (uint32_t page = 0; page < CHUNK_PAGES; page++)
 		if (entry->pages & 1u << page)
 			crc = crc32c(crc, bytes + page * PAGE, PAGE);
 	return crc;
+}
+
+/* A file that can't tell has something everywhere. */
+bool base_chunk_hole(struct base *base, uint64_t chunk, uint64_t *data)
+{
+	uint64_t from = chunk * BASE_CHUNK;
+
+	if (*data <= from) {
+		off_t next = lseek(base->fd, (off_t)from, SEEK_DATA);
+
+		*data = next >= 0 ? (uint64_t)next : errno == ENXIO ? UINT64_MAX : from;
+	}
+	return *data >= from + BASE_CHUNK;
 }
 
 int base_chunk_read(struct base *base, uint64_t chunk, uint32_t mask, char *bytes)
