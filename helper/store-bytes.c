@@ -263,7 +263,7 @@ static void fill_next(struct op *op)
 	store_tidy_soon(op->store);
 	op->base.done = filled;
 	op->base.offset = from;
-	op->base.length = length;
+	op->base.length = io->data ? length : store_step(from, from + length);
 	op->base.data = io->data ? (char *)io->data + (from - io->offset) : NULL;
 	base_write(op->store->base, &op->base);
 }

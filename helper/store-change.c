@@ -37,20 +37,31 @@ static void base_begin(struct op *op, uint64_t offset, uint64_t length, void *da
 	base_write(op->store->base, &op->base);
 }
 
+/* Where the base has nothing anyway it is told so once. */
+uint64_t store_step(uint64_t from, uint64_t end)
+{
+	return end - from > STORE_STEP && from < BASE_MAX ? STORE_STEP : end - from;
+}
+
 static void base_next(struct op *op)
 {
 	const struct store_io *io = store_io_of(op);
 	uint64_t zero = op->zero, at = op->at;
 
 	if (zero < op->zero_end) {
-		op->zero = op->zero_end;
-		base_begin(op, zero, op->zero_end - zero, NULL);
+		op->zero += store_step(zero, op->zero_end);
+		base_begin(op, zero, op->zero - zero, NULL);
 	} else if (at) {
 		op->at = 0;
 		base_begin(op, io->offset, at, io->data);
 	} else {
 		store_op_done(op, op->error);
 	}
+}
+
+static void next_step(struct loop_task *task)
+{
+	base_next(container_of(task, struct op, task));
 }
 
 /* What the base has not, the log has: see store-private.h. */
@@ -65,7 +76,30 @@ static void base_done(struct base_io *base, int error)
 	}
 	if (error == -ENOSPC || error == -EDQUOT)
 		op->store->full = true;
+	/* others have their turn before the next step */
+	if (op->zero < op->zero_end)
+		loop_post(op->store->loop, &op->task);
+	else
+		base_next(op);
+}
+
+static void resize(struct op *op)
+{
+	const struct store_io *io = store_io_of(op);
+
+	if (base_drop_some(op->store->base, &op->drop)) {
+		loop_post(op->store->loop, &op->task);
+		return;
+	}
+	base_resize(op->store->base, io->arg < io->length ? io->arg : io->length);
+	base_resize(op->store->base, io->length);
+	op->task.run = next_step;
 	base_next(op);
+}
+
+static void next_resize(struct loop_task *task)
+{
+	resize(container_of(task, struct op, task));
 }
 
 static void to_base(struct op *op)
@@ -73,9 +107,12 @@ static void to_base(struct op *op)
 	const struct store_io *io = store_io_of(op);
 
 	if (io->op == BACKEND_RESIZE) {
-		base_resize(op->store->base, io->arg < io->length ? io->arg : io->length);
-		base_resize(op->store->base, io->length);
+		op->drop = io->arg < io->length ? io->arg : io->length;
+		op->task.run = next_resize;
+		resize(op);
+		return;
 	}
+	op->task.run = next_step;
 	base_next(op);
 }
 
@@ -160,6 +197,7 @@ static void appended(struct redo_io *redo, int error)
 		store_op_done(op, op->error);
 		return;
 	}
+	op->logged = op->redo.gen;
 	store->tidy.dirty = true;
 	store_tidy_soon(store);
 	if (store->holding)

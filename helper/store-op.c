@@ -68,7 +68,7 @@ void store_op_start(struct store *store, struct store_io *io, enum op_kind kind)
 	op->kind = kind;
 	op->error = 0;
 	op->gen = NULL;
-	op->zero = op->zero_end = 0;
+	op->zero = op->zero_end = op->logged = 0;
 	list_add(&store->ops, &op->list);
 	op->running = !blocked(store, op);
 	if (op->running)

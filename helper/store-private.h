@@ -25,6 +25,8 @@
 #define STORE_PAGE 4096u
 /* What a change without bytes takes in the log and in memory, about: so that max_unpushed bounds those, too. */
 #define RECORD_COST 128u
+/* What the base gets of zeroes in one turn of the loop: it has to note each chunk. */
+#define STORE_STEP (256ull << 20)
 
 struct gen {
 	struct store_gen gen;
@@ -50,6 +52,9 @@ struct op {
 	uint64_t start, end;	/* what it keeps others from */
 	uint64_t at;		/* how far it is */
 	uint64_t zero, zero_end;	/* to be zero, beside what it is about */
+	uint64_t drop;		/* a RESIZE: from here on to the old end it is still to be dropped */
+	uint64_t logged;	/* a change that the log has and the base has not, or not all of it: its generation; else 0 */
+	struct loop_task task;
 	struct gen *gen;
 	union {
 		struct redo_io redo;
@@ -162,6 +167,8 @@ void store_op_done(struct op *op, int error);
 /* store-change.c */
 void store_change_run(struct op *op);
 void store_change_range(struct op *op);
+/* How much of zeroes from a place on goes to the base in one step. */
+uint64_t store_step(uint64_t from, uint64_t end);
 /* Those that were held go on. */
 void store_unhold(struct store *store);
 

@@ -231,6 +231,16 @@ static void replay_ended(struct store *store, int error)
 	store_opened(store, error);
 }
 
+/* What there is of an extent from a place on; of zeroes no more than a step. */
+static void redo_clip(struct extent *extent, uint64_t from)
+{
+	if (extent->at != EXTENT_ZERO)
+		return;
+	if (extent->start < from)
+		extent->start = from;
+	extent->end = extent->start + store_step(extent->start, extent->end);
+}
+
 /* Extents that are within the region, oldest generation first. */
 static bool redo_find(struct store *store, struct extent *extent)
 {
@@ -240,6 +250,7 @@ static bool redo_find(struct store *store, struct extent *extent)
 		struct store_gen *after;
 
 		if (extents_next(&replay->gen->gen.changed, replay->from, extent) && extent->start < store->size) {
+			redo_clip(extent, replay->from);
 			replay->from = extent->end;
 			return true;
 		}

@@ -60,6 +60,24 @@ static void flushed(struct base_io *io, int error)
 	tidy_ended(store, tidy->error);
 }
 
+/* What the base has not yet, or not all of it, the log must keep: a flush knows of what has come. */
+static void keep_logged(struct store *store)
+{
+	struct tidy *tidy = &store->tidy;
+	struct list *pos;
+
+	list_for_each(pos, &store->ops) {
+		const struct op *op = list_entry(pos, struct op, list);
+
+		if (!op->logged)
+			continue;
+		if (tidy->gen >= op->logged)
+			tidy->gen = op->logged - 1;
+		if (tidy->pushed >= op->logged)
+			tidy->pushed = op->logged - 1;
+	}
+}
+
 /* A log that can't be synced may still go as a whole. */
 static void log_synced(struct redo_io *io, int error)
 {
@@ -74,6 +92,7 @@ static void log_synced(struct redo_io *io, int error)
 	}
 	tidy->base.done = flushed;
 	tidy->dirty = false;
+	keep_logged(store);
 	base_flush(store->base, &tidy->base);
 	store_unhold(store);
 }

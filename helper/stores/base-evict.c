@@ -28,6 +28,15 @@ struct punch {
 	uint64_t from, end;
 };
 
+/* Chunks that the clock's hand comes by in one turn of the loop. */
+#define ROOM_STEP 16384u
+
+/* base is NULL once that has been closed. */
+struct room {
+	struct loop_task task;
+	struct base *base;
+};
+
 /* For base and running, which base_close() and the pool look at. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t stopped = PTHREAD_COND_INITIALIZER;
@@ -179,17 +188,10 @@ void base_punches_stop(struct base *base)
 
 /* ---- the clock ---- */
 
-static bool fits(struct base *base, uint64_t more)
-{
-	uint64_t budget = atomic_load(&base->budget);
-
-	return !budget || base->no_evict || !base->loose || (base->loose <= budget && more <= budget - base->loose);
-}
-
 /* Does the hand leave this chunk where it is? */
 static bool spared(struct base *base, uint64_t chunk)
 {
-	if (base_segment(base, chunk)->pins[chunk % SEGMENT_CHUNKS])
+	if (base_pinned(base, chunk))
 		return true;
 	if (!(base_word(base, chunk) & CHUNK_USED))
 		return false;
@@ -197,61 +199,131 @@ static bool spared(struct base *base, uint64_t chunk)
 	return true;
 }
 
+/* The next chunk that is present, but for blocks in which all is pinned. */
+static uint64_t next_loose(struct base *base, uint64_t chunk)
+{
+	while ((chunk = base_next(base, chunk, BASE_CHUNKS, PAGES_MASK)) < BASE_CHUNKS) {
+		const struct block *block = base_block(base_segment(base, chunk), chunk);
+
+		if (!block->pins && block->loose)
+			break;
+		chunk = (chunk / BLOCK_CHUNKS + 1) * BLOCK_CHUNKS;
+	}
+	return chunk < BASE_CHUNKS ? chunk : BASE_CHUNKS;
+}
+
 /* Neighbours go together. The first one that the hand has not come to. */
-static uint64_t give_up(struct base *base, uint64_t chunk, uint64_t more)
+static uint64_t give_up(struct base *base, uint64_t chunk, uint64_t target, uint64_t limit)
 {
 	uint64_t first = chunk, before = base->stats.present, gone = 0;
 
 	do {
 		gone += (uint64_t)__builtin_popcount(base_word(base, chunk) & PAGES_MASK) * PAGE;
 		chunk++;
-	} while (base->loose > gone && base->loose - gone + more > atomic_load(&base->budget) &&
+	} while (base->loose > gone && base->loose - gone > target && chunk < limit &&
 		 base_next(base, chunk, chunk + 1, PAGES_MASK) == chunk && !spared(base, chunk));
 	base_lose(base, first * BASE_CHUNK, chunk * BASE_CHUNK);
 	base->stats.evicted += before - base->stats.present;
 	return chunk;
 }
 
-void base_make_room(struct base *base, uint64_t more)
+/* Moves the hand by so many chunks at most: up to the end of a round. */
+static void turn_hand(struct base *base, uint64_t target, unsigned int most)
 {
 	uint64_t chunk = base->hand;
 
-	/* the rest of this round, one that takes marks away, and one that finds them gone */
-	for (int round = 0; round < 3 && !fits(base, more); round++) {
-		while (!fits(base, more) && (chunk = base_next(base, chunk, BASE_CHUNKS, PAGES_MASK)) < BASE_CHUNKS)
-			chunk = spared(base, chunk) ? chunk + 1 : give_up(base, chunk, more);
-		if (chunk >= BASE_CHUNKS)
-			chunk = 0;
+	while (most && base->loose > target && (chunk = next_loose(base, chunk)) < BASE_CHUNKS) {
+		uint64_t from = chunk;
+
+		chunk = spared(base, chunk) ? chunk + 1 : give_up(base, chunk, target, chunk + most);
+		most -= (unsigned int)(chunk - from);
 	}
 	base->hand = chunk;
 }
 
+/* What may stay where so much more comes; UINT64_MAX: all. */
+static uint64_t target_for(struct base *base, uint64_t more)
+{
+	uint64_t budget = atomic_load(&base->budget);
+
+	if (!budget || base->no_evict)
+		return UINT64_MAX;
+	return budget > more ? budget - more : 0;
+}
+
+/* The rest of this round, one that takes marks away, and one that finds them gone. */
+static void make_room(struct base *base, uint64_t more)
+{
+	uint64_t target = target_for(base, more);
+
+	for (; base->rounds && base->loose > target; base->rounds--) {
+		turn_hand(base, target, ROOM_STEP);
+		if (base->hand < BASE_CHUNKS)
+			break;
+		base->hand = 0;
+	}
+}
+
+static void room_again(struct loop_task *task);
+
+/* Goes on in the loop's next turn, if there is more to be given up. */
+static void room_soon(struct base *base)
+{
+	if (!base->rounds || base->loose <= target_for(base, 0) || base->room)
+		return;
+	base->room = malloc(sizeof(*base->room));
+	/* then the next one to make room does */
+	if (!base->room)
+		return;
+	base->room->base = base;
+	base->room->task.run = room_again;
+	loop_post(base->loop, &base->room->task);
+}
+
+static void room_again(struct loop_task *task)
+{
+	struct room *room = container_of(task, struct room, task);
+	struct base *base = room->base;
+
+	free(room);
+	if (!base)
+		return;
+	base->room = NULL;
+	make_room(base, 0);
+	room_soon(base);
+}
+
+void base_make_room(struct base *base, uint64_t more)
+{
+	base->rounds = 3;
+	make_room(base, more);
+	room_soon(base);
+}
+
+void base_room_stop(struct base *base)
+{
+	if (base->room)
+		base->room->base = NULL;
+	base->room = NULL;
+}
+
+/* All of it at once: who asks has no room to go on. */
 static void give(struct base *base, uint64_t target)
 {
-	uint64_t chunk = base->hand;
-
 	for (int round = 0; round < 3 && base->loose > target; round++) {
-		while (base->loose > target && (chunk = base_next(base, chunk, BASE_CHUNKS, PAGES_MASK)) < BASE_CHUNKS) {
-			if (!spared(base, chunk))
-				base_lose(base, chunk * BASE_CHUNK, (chunk + 1) * BASE_CHUNK);
-			chunk++;
-		}
-		if (chunk >= BASE_CHUNKS)
-			chunk = 0;
+		turn_hand(base, target, UINT32_MAX);
+		if (base->hand >= BASE_CHUNKS)
+			base->hand = 0;
 	}
-	base->hand = chunk;
 }
 
 void base_give(struct base *base, struct base_io *io)
 {
-	uint64_t before = base->stats.present;
-
 	if (!base->durable && !base_evicts(base)) {
 		io->done(io, -ENOSPC);
 		return;
 	}
 	give(base, base->loose > io->length ? base->loose - io->length : 0);
-	base->stats.evicted += before - base->stats.present;
 	if (list_empty(&base->punches))
 		io->done(io, -ENOSPC);
 	else
@@ -279,41 +351,5 @@ bool base_evicts(const struct base *base)
 void base_set_budget(struct base *base, uint64_t budget)
 {
 	atomic_store(&base->budget, budget);
-	base_make_room(base, 0);
-}
-
-/* ---- pins ---- */
-
-void base_pin(struct base *base, uint64_t offset, uint64_t length)
-{
-	uint64_t last = chunk_end(base_end(offset, length));
-
-	for (uint64_t chunk = offset / BASE_CHUNK; length && chunk < last; chunk++) {
-		struct segment *segment = base_segment_make(base, chunk);
-
-		/* what can't be counted might be given up: from now on nothing is */
-		if (!segment)
-			base->no_evict = true;
-		else if (!segment->pins[chunk % SEGMENT_CHUNKS]++)
-			base->loose -= (uint64_t)__builtin_popcount(base_word(base, chunk) & PAGES_MASK) * PAGE;
-	}
-}
-
-void base_let_go(struct base *base, uint64_t offset, uint64_t length)
-{
-	uint64_t last = chunk_end(base_end(offset, length));
-
-	for (uint64_t chunk = offset / BASE_CHUNK; length && chunk < last; chunk++) {
-		struct segment *segment = base_segment(base, chunk);
-		uint32_t *pins = segment ? &segment->pins[chunk % SEGMENT_CHUNKS] : NULL;
-
-		if (pins && *pins && !--*pins)
-			base->loose += (uint64_t)__builtin_popcount(base_word(base, chunk) & PAGES_MASK) * PAGE;
-	}
-}
-
-void base_unpin(struct base *base, uint64_t offset, uint64_t length)
-{
-	base_let_go(base, offset, length);
 	base_make_room(base, 0);
 }

@@ -37,7 +37,7 @@ static struct base *base_of_work(struct loop_work *work)
 /* Their room stays: a punch might hit what is being written. */
 static void lose_changed(struct base *base)
 {
-	const uint32_t bits = CHUNK_ENTER | CHUNK_CHANGED;
+	const uint32_t bits = base->changed | base->enter;
 
 	for (uint64_t chunk = 0; (chunk = base_next(base, chunk, BASE_CHUNKS, PAGES_MASK)) < BASE_CHUNKS; chunk++)
 		if (base_word(base, chunk) & bits)
@@ -51,7 +51,7 @@ static void enter_all(struct base *base)
 		if (base_word(base, chunk) & CHUNK_UNCHECKED)
 			base_set_absent(base, chunk * BASE_CHUNK, (chunk + 1) * BASE_CHUNK);
 		else
-			base_word_change(base, chunk, CHUNK_CHANGED, 0);
+			base_word_change(base, chunk, base->changed, 0);
 	}
 }
 
@@ -65,6 +65,7 @@ static void flush_end(struct base *base, int err)
 	if (err && base->flush.bytes)
 		lose_changed(base);
 	base->remap |= err && base->flush.map;
+	base->flush.left |= err;
 	base->flush.bytes = base->flush.map = false;
 	base->flush.running = false;
 	if (err)
@@ -151,7 +152,7 @@ static void entered(struct loop_work *work, int res)
 	}
 	/* to be tried again, where that can help; the chunks after them are still to be ENTERed */
 	for (unsigned int i = 0; i < base->flush.n; i++)
-		base_word_change(base, base->flush.chunk[i], CHUNK_CHANGED, 0);
+		base_word_change(base, base->flush.chunk[i], base->changed, 0);
 	flush_end(base, res);
 }
 
@@ -165,7 +166,7 @@ static void summed(struct loop_work *work, int res)
 		return;
 	}
 	for (unsigned int i = 0; i < flush->n; i++) {
-		if (base_word(base, flush->chunk[i]) & CHUNK_CHANGED)
+		if (base_word(base, flush->chunk[i]) & base->changed)
 			memset(&flush->entry[i], 0, sizeof(flush->entry[i]));
 		if (flush->entry[i].pages)
 			base_word_change(base, flush->chunk[i], CHUNK_ENTRY, 0);
@@ -200,7 +201,7 @@ static void enter_batch(struct base *base)
 
 	flush->bytes = false;
 	for (flush->n = 0; flush->n < FLUSH_BATCH; flush->n++) {
-		uint64_t chunk = base_next(base, flush->next, BASE_CHUNKS, CHUNK_ENTER);
+		uint64_t chunk = base_next(base, flush->next, BASE_CHUNKS, base->enter);
 		struct map_entry *entry = &flush->entry[flush->n];
 
 		if (chunk == BASE_CHUNKS)
@@ -208,7 +209,7 @@ static void enter_batch(struct base *base)
 		memset(entry, 0, sizeof(*entry));
 		entry->pages = (uint16_t)(base_word(base, chunk) & PAGES_MASK);
 		entry->flags = ENTRY_VALID;
-		base_word_change(base, chunk, 0, CHUNK_ENTER);
+		base_word_change(base, chunk, 0, base->enter);
 		flush->chunk[flush->n] = chunk;
 		flush->next = chunk + 1;
 	}
@@ -250,6 +251,18 @@ static void note_writes(struct base *base, struct list *list)
 		base_note_coming(base, list_entry(pos, struct base_io, list));
 }
 
+/* What is changed is to be entered: no chunk has the latter bit, but for those that a flush that failed has left. */
+static void enter_changed(struct base *base)
+{
+	uint32_t changed = base->changed;
+
+	for (uint64_t chunk = 0; base->flush.left && (chunk = base_next(base, chunk, BASE_CHUNKS, base->enter)) < BASE_CHUNKS; chunk++)
+		base_word_change(base, chunk, changed, base->enter);
+	base->flush.left = false;
+	base->changed = base->enter;
+	base->enter = changed;
+}
+
 /*
  * A write that is under way, or hasn't begun, may end at any time from now on: its chunks stay CHANGED. What they have before it is not what the log
  * that is let go of had.
@@ -261,8 +274,7 @@ static void flush_run(struct base *base)
 
 	flush->next = 0;
 	list_splice(&flush->served, &flush->waiting);
-	for (uint64_t chunk = 0; (chunk = base_next(base, chunk, BASE_CHUNKS, CHUNK_CHANGED)) < BASE_CHUNKS; chunk++)
-		base_word_change(base, chunk, CHUNK_ENTER, CHUNK_CHANGED);
+	enter_changed(base);
 	note_writes(base, &base->checking);
 	note_writes(base, &base->waiting);
 	list_for_each(pos, &base->writing) {

@@ -20,8 +20,8 @@
 #define CHUNK_USED	(1u << 16)	/* since the hand of the clock came by; the one bit that any thread sets */
 #define CHUNK_UNCHECKED	(1u << 17)	/* was there at the start, and was not compared with its checksum */
 #define CHUNK_HOLES	(1u << 18)	/* a present page may have no room: zeroes that were never written */
-#define CHUNK_CHANGED	(1u << 19)	/* durable: its entry on the disk is not that of its bytes */
-#define CHUNK_ENTER	(1u << 20)	/* was changed when the flush that is under way began */
+#define CHUNK_CHANGED	(1u << 19)	/* durable: its entry on the disk is not that of its bytes; or */
+#define CHUNK_CHANGED_2	(1u << 20)	/* this: the one is base->changed, the other one base->enter */
 #define CHUNK_ENTRY	(1u << 21)	/* durable: its entry on the disk is not void */
 
 /*
@@ -30,8 +30,8 @@
  */
 #define SEGMENT_CHUNKS	(1u << 20)
 #define SEGMENTS	1024u
-#define BASE_CHUNKS	((uint64_t)SEGMENTS * SEGMENT_CHUNKS)	/* 64 TiB: what lies beyond is never present */
-#define BASE_MAX	(BASE_CHUNKS * BASE_CHUNK)
+#define BASE_CHUNKS	((uint64_t)SEGMENTS * SEGMENT_CHUNKS)
+_Static_assert(BASE_CHUNKS * BASE_CHUNK == BASE_MAX, "as many as there may be");
 
 /* What is known of a block of words together: whole ones are skipped where there is nothing to be found. The home loop's. */
 #define BLOCK_CHUNKS	1024u
@@ -41,7 +41,9 @@ struct block {
 	uint16_t some;		/* chunks with a page that is present */
 	uint16_t whole;		/* with all of them */
 	uint16_t changed;	/* with CHUNK_CHANGED */
-	uint16_t enter;		/* with CHUNK_ENTER */
+	uint16_t changed_2;	/* with CHUNK_CHANGED_2 */
+	uint32_t pins;		/* of all its chunks, beside their own */
+	uint32_t loose;		/* pages that are present, of chunks without pins of their own */
 };
 
 struct segment {
@@ -91,11 +93,12 @@ struct mapping {
 };
 
 /* Chunks in one go of the flush. */
-#define FLUSH_BATCH 64
+#define FLUSH_BATCH 256
 
 struct flush {
 	bool running;
 	bool bytes, map;	/* their fdatasync is under way */
+	bool left;		/* the last one failed: chunks may be left that were to be entered */
 	int map_fd;		/* a new map; -1: none */
 	struct list waiting;	/* base_io; served by the next run */
 	struct list served;	/* by this run */
@@ -106,6 +109,8 @@ struct flush {
 	uint64_t chunk[FLUSH_BATCH];
 	struct map_entry entry[FLUSH_BATCH];
 };
+
+struct room;
 
 struct base {
 	struct loop *loop;
@@ -119,6 +124,8 @@ struct base {
 	struct base_stats stats;
 	uint64_t loose;		/* bytes that are present and not pinned */
 	uint64_t hand;		/* the clock's, a chunk */
+	unsigned int rounds;	/* that it may go on for until nothing more is to be given up */
+	struct room *room;	/* it goes on in the next turn of the loop */
 	bool no_evict;		/* a pin could not be noted */
 	bool remap;		/* a sync of the map failed: it is to be made anew */
 	struct list writing;	/* base_io */
@@ -127,15 +134,24 @@ struct base {
 	struct list givers;	/* base_io of base_give(), until there is no punch */
 	struct list punches;	/* the first of them is with the pool */
 	struct flush flush;
+	/*
+	 * Bits of a word: changed; was changed when the flush that is under way began. For the next flush the one becomes the other for all chunks at
+	 * once.
+	 */
+	uint32_t changed, enter;
 };
 
 /* base-map.c */
 struct segment *base_segment(struct base *base, uint64_t chunk);		/* NULL: nothing present there */
 struct segment *base_segment_make(struct base *base, uint64_t chunk);		/* NULL: no memory, or beyond BASE_MAX */
 uint32_t base_word(struct base *base, uint64_t chunk);
+static inline struct block *base_block(struct segment *segment, uint64_t chunk)
+{
+	return &segment->block[chunk % SEGMENT_CHUNKS / BLOCK_CHUNKS];
+}
 /* Sets and clears bits of a chunk, keeping what is counted in step. Its segment is there. */
 void base_word_change(struct base *base, uint64_t chunk, uint32_t set, uint32_t clear);
-/* The first chunk from a place on with one of the bits (CHUNK_ENTER, CHUNK_CHANGED or PAGES_MASK), or end. */
+/* The first chunk from a place on with one of the bits (base->changed, base->enter or PAGES_MASK), or end. */
 uint64_t base_next(struct base *base, uint64_t chunk, uint64_t end, uint32_t bits);
 /* The pages of a chunk that these bytes touch. */
 uint32_t base_pages_of(uint64_t chunk, uint64_t from, uint64_t end);
@@ -159,6 +175,13 @@ int base_set_present(struct base *base, uint64_t from, uint64_t end, bool holes)
 bool base_set_absent(struct base *base, uint64_t from, uint64_t end);
 void base_map_close(struct base *base);
 
+/* base-pin.c */
+/* So many pages more are present in chunks of the block that have no pins of their own. */
+void base_loosen(struct base *base, struct block *block, int32_t pages);
+bool base_pinned(struct base *base, uint64_t chunk);
+/* base_unpin() that gives up nothing: an operation's own bytes are there when it is done, even where they are more than the budget. */
+void base_let_go(struct base *base, uint64_t offset, uint64_t length);
+
 /* base-evict.c */
 /* The room of absent bytes is given back some time. */
 void base_punch(struct base *base, uint64_t from, uint64_t end);
@@ -167,10 +190,9 @@ void base_lose(struct base *base, uint64_t from, uint64_t end);
 /* Is a punch under way that touches these bytes? */
 bool base_punching(struct base *base, uint64_t from, uint64_t end);
 void base_punches_stop(struct base *base);
-/* base_unpin() that gives up nothing: an operation's own bytes are there when it is done, even where they are more than the budget. */
-void base_let_go(struct base *base, uint64_t offset, uint64_t length);
 /* Gives up others until so much more fits into the budget. */
 void base_make_room(struct base *base, uint64_t more);
+void base_room_stop(struct base *base);
 
 /* base-io.c: no punch is in their way any longer. */
 void base_io_again(struct base *base);

@@ -86,7 +86,7 @@ static void check_take(struct base_io *io, unsigned int i)
 		return;
 	}
 	/* a flush has voided the entry of one that is CHANGED */
-	if (!(io->mask & 1u << (WINDOW + i)) && !(base_word(base, chunk) & CHUNK_CHANGED))
+	if (!(io->mask & 1u << (WINDOW + i)) && !(base_word(base, chunk) & base->changed))
 		base->stats.corrupt++;
 	base_lose(base, chunk * BASE_CHUNK, (chunk + 1) * BASE_CHUNK);
 }

@@ -49,43 +49,38 @@ uint32_t base_word(struct base *base, uint64_t chunk)
 	return segment ? atomic_load(&segment->word[chunk % SEGMENT_CHUNKS]) : 0;
 }
 
-static struct block *block_of(struct segment *segment, uint64_t chunk)
-{
-	return &segment->block[chunk % SEGMENT_CHUNKS / BLOCK_CHUNKS];
-}
-
 static void count(struct block *block, uint32_t word, int n)
 {
 	block->some += (word & PAGES_MASK) ? n : 0;
 	block->whole += (word & PAGES_MASK) == PAGES_MASK ? n : 0;
 	block->changed += word & CHUNK_CHANGED ? n : 0;
-	block->enter += word & CHUNK_ENTER ? n : 0;
+	block->changed_2 += word & CHUNK_CHANGED_2 ? n : 0;
 }
 
 void base_word_change(struct base *base, uint64_t chunk, uint32_t set, uint32_t clear)
 {
 	struct segment *segment = base_segment(base, chunk);
-	struct block *block = block_of(segment, chunk);
+	struct block *block = base_block(segment, chunk);
 	_Atomic uint32_t *word = &segment->word[chunk % SEGMENT_CHUNKS];
 	uint32_t old = atomic_load(word);
-	int64_t bytes;
+	int32_t pages;
 
 	/* others set CHUNK_USED meanwhile */
 	while (!atomic_compare_exchange_weak(word, &old, (old & ~clear) | set))
 		;
 	count(block, old, -1);
 	count(block, (old & ~clear) | set, 1);
-	bytes = ((int64_t)__builtin_popcount(((old & ~clear) | set) & PAGES_MASK) - __builtin_popcount(old & PAGES_MASK)) * PAGE;
-	base->stats.present += (uint64_t)bytes;
+	pages = __builtin_popcount(((old & ~clear) | set) & PAGES_MASK) - __builtin_popcount(old & PAGES_MASK);
+	base->stats.present += (uint64_t)((int64_t)pages * PAGE);
 	if (!segment->pins[chunk % SEGMENT_CHUNKS])
-		base->loose += (uint64_t)bytes;
+		base_loosen(base, block, pages);
 }
 
 static bool block_has(const struct block *block, uint32_t bits)
 {
 	if (bits == CHUNK_CHANGED)
 		return block->changed;
-	return bits == CHUNK_ENTER ? block->enter : block->some;
+	return bits == CHUNK_CHANGED_2 ? block->changed_2 : block->some;
 }
 
 uint64_t base_next(struct base *base, uint64_t chunk, uint64_t end, uint32_t bits)
@@ -95,7 +90,7 @@ uint64_t base_next(struct base *base, uint64_t chunk, uint64_t end, uint32_t bit
 
 		if (!segment)
 			chunk = (chunk / SEGMENT_CHUNKS + 1) * SEGMENT_CHUNKS;
-		else if (!block_has(block_of(segment, chunk), bits))
+		else if (!block_has(base_block(segment, chunk), bits))
 			chunk = (chunk / BLOCK_CHUNKS + 1) * BLOCK_CHUNKS;
 		else if (atomic_load_explicit(&segment->word[chunk % SEGMENT_CHUNKS], memory_order_relaxed) & bits)
 			return chunk;
@@ -145,13 +140,13 @@ static uint64_t next_page(struct base *base, uint64_t page, uint64_t end, bool p
 
 		if (chunk >= BASE_CHUNKS)
 			return present ? end : page;
-		if (present && (!segment || !block_of(segment, chunk)->some)) {
+		if (present && (!segment || !base_block(segment, chunk)->some)) {
 			uint64_t step = segment ? BLOCK_CHUNKS : SEGMENT_CHUNKS;
 
 			page = (chunk / step + 1) * step * CHUNK_PAGES;
 			continue;
 		}
-		if (!present && segment && block_of(segment, chunk)->whole == BLOCK_CHUNKS) {
+		if (!present && segment && base_block(segment, chunk)->whole == BLOCK_CHUNKS) {
 			page = (chunk / BLOCK_CHUNKS + 1) * BLOCK_CHUNKS * CHUNK_PAGES;
 			continue;
 		}
@@ -284,7 +279,7 @@ int base_note(struct base *base, uint64_t first, uint64_t last)
 	if (!base->durable)
 		return note_entries(base, first, last);
 	for (; first < last; first++)
-		base_word_change(base, first, CHUNK_CHANGED, 0);
+		base_word_change(base, first, base->changed, 0);
 	return 0;
 }
 
@@ -293,7 +288,7 @@ void base_note_coming(struct base *base, const struct base_io *io)
 	uint64_t last = chunk_end(io->offset + io->length);
 
 	for (uint64_t chunk = io->offset / BASE_CHUNK; (chunk = base_next(base, chunk, last, PAGES_MASK)) < last; chunk++)
-		base_word_change(base, chunk, CHUNK_CHANGED, 0);
+		base_word_change(base, chunk, base->changed, 0);
 }
 
 /*

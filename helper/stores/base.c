@@ -16,6 +16,8 @@
 #include "zero.h"
 
 #define MAPPING_MIN (64ULL << 20)
+/* Chunks */
+#define DROP_STEP 4096u
 
 /* ---- the mapping ---- */
 
@@ -186,6 +188,8 @@ static struct base *base_new(const struct base_options *options)
 		return NULL;
 	base->loop = options->loop;
 	base->durable = options->durable;
+	base->changed = CHUNK_CHANGED;
+	base->enter = CHUNK_CHANGED_2;
 	base->fd = -1;
 	base->map_fd = -1;
 	atomic_store(&base->size, options->size);
@@ -230,6 +234,7 @@ int base_open(struct base **base, const struct base_options *options, char *why,
 void base_close(struct base *base)
 {
 	base_punches_stop(base);
+	base_room_stop(base);
 	base_free(base);
 }
 
@@ -273,6 +278,21 @@ void base_drop(struct base *base, uint64_t offset, uint64_t length)
 	end = end >= size ? page_up(size) : page_down(end);
 	if (page_up(offset) < end)
 		base_lose(base, page_up(offset), end);
+}
+
+bool base_drop_some(struct base *base, uint64_t *offset)
+{
+	uint64_t size = base_end(0, page_up(atomic_load(&base->size))), last = chunk_end(size), from = page_up(*offset), end;
+	uint64_t chunk = base_next(base, from / BASE_CHUNK, last, PAGES_MASK);
+	unsigned int n = 0;
+
+	for (; n < DROP_STEP && chunk < last; n++)
+		chunk = base_next(base, chunk + 1, last, PAGES_MASK);
+	end = chunk < last ? chunk * BASE_CHUNK : size;
+	if (n && from < end)
+		base_lose(base, from, end);
+	*offset = end;
+	return chunk < last;
 }
 
 /* Of a file that can't become longer no address beyond its end is given. */

@@ -30,6 +30,8 @@
 #include "loop.h"
 
 #define BASE_CHUNK	(64u << 10)
+/* What lies beyond is never present. */
+#define BASE_MAX	(64ull << 40)
 
 struct base;
 
@@ -102,6 +104,11 @@ void base_read(struct base *base, struct base_io *io);
 void base_write(struct base *base, struct base_io *io);
 /* Absent at once; the room goes later. Whole pages inside; of a chunk that is still to be checked, all. For a resize, and for what is out of date. */
 void base_drop(struct base *base, uint64_t offset, uint64_t length);
+/*
+ * The same from *offset on to the end of the region, as far as it doesn't take long; *offset is where it has got to. false: there is nothing left to
+ * be dropped.
+ */
+bool base_drop_some(struct base *base, uint64_t *offset);
 /* The region's size. What lies beyond is dropped; the tail of a last page that is present must have been zeroed by a base_write(). */
 void base_resize(struct base *base, uint64_t size);
 /* All that was written before is on the disk with its checksums. */

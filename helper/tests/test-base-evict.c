@@ -74,6 +74,32 @@ static void test_pins(const char *dir, bool durable)
 	base_close(base);
 }
 
+/* A block of chunks (64 MiB) may be pinned as a whole, and let go of in parts. */
+static void test_blocks(const char *dir, bool durable)
+{
+	const uint64_t block = 1024 * CHUNK;
+	struct base_options options = options_of(dir, durable, 4 * block);
+	struct base *base = open_with(options);
+
+	put(base, 0, 0, 4 * block);
+	base_pin(base, CHUNK, 3 * block);
+	base_pin(base, block + CHUNK, CHUNK);
+	base_set_budget(base, CHUNK);
+	pass(50);
+	tap_number((long long)base_stats(base)->present, (long long)(3 * block + CHUNK), "blocks that are pinned stay");
+	base_unpin(base, block + 3 * CHUNK, 4 * CHUNK);
+	tap_number((long long)base_stats(base)->present, (long long)(3 * block - 3 * CHUNK), "but for a part that is let go of");
+	base_unpin(base, CHUNK, block + 2 * CHUNK);
+	pass(50);
+	tap_number((long long)base_stats(base)->present, (long long)(2 * block - 4 * CHUNK), "and for what is not pinned twice");
+	tap_ok(base_present(base, block + CHUNK, CHUNK) && !base_present(base, block, 1), "which stays");
+	base_unpin(base, block + 7 * CHUNK, 2 * block - 6 * CHUNK);
+	base_unpin(base, block + CHUNK, CHUNK);
+	pass(50);
+	tap_number((long long)base_stats(base)->present, CHUNK, "until nothing is");
+	base_close(base);
+}
+
 static void test_reopened(const char *dir, bool durable)
 {
 	struct base *base = open_budget(dir, durable, 0);
@@ -227,9 +253,9 @@ int main(void)
 	if (loop_open(&loop, 0))
 		return 99;
 	for (int durable = 0; durable < 2; durable++) {
-		void (*const test[])(const char *, bool) = { test_budget, test_pins, test_reopened };
+		void (*const test[])(const char *, bool) = { test_budget, test_pins, test_blocks, test_reopened };
 
-		for (unsigned int i = 0; i < 3; i++) {
+		for (unsigned int i = 0; i < 4; i++) {
 			dir = make_dir(durable);
 			printf("# on a %s\n", durable ? "disk" : "tmpfs");
 			test[i](dir, durable);

@@ -10,8 +10,8 @@
 #include "base-ask.h"
 #include "../stores/base-internal.h"
 
-#define CHUNKS		150u
-#define CHANGED		100u
+#define CHUNKS		400u
+#define CHANGED		300u
 #define REWRITTEN	5u
 #define CUTS		32
 
