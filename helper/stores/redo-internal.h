@@ -71,12 +71,20 @@ struct redo_entry {
 
 struct redo_segment {
 	struct list list;	/* of redo->segments */
+	struct redo_segment *hash_next;	/* of its bucket */
 	uint64_t nr;
-	int fd;
+	int fd;			/* -1: it is not open */
+	struct list rest;	/* of redo->rest: open, and only read */
+	struct list waiting;	/* redo_io, until it is open */
+	bool opening;
+	struct loop_op open;
+	struct loop_timer again;
+	char name[32];
 	uint32_t size;
 	uint32_t end;		/* of its records */
 	uint64_t newest;	/* generation of them */
-	bool dirty;		/* written since the last fsync began */
+	bool dirty;		/* written since the last fsync began; on a disk */
+	struct list dirty_list;	/* of redo->dirty */
 	bool syncing;
 	bool failed;		/* an fsync of it: only a copy can be trusted to be on the disk (redo-repair.c), nothing is added */
 	uint32_t synced;	/* up to here it is on the disk */
@@ -114,7 +122,12 @@ struct redo {
 	uint64_t last_nr;
 	uint32_t chain;
 	unsigned int nr_segments;
-	struct list segments;		/* full ones, the current one, empty ones */
+	struct list segments;		/* full ones, the current one, empty ones; by nr */
+	struct redo_segment *bucket, **buckets;	/* of segments by nr, a power of two; bucket: until there are some */
+	unsigned int nr_buckets;
+	struct list rest;		/* segments; what was read last comes last */
+	unsigned int nr_rest;
+	struct list dirty;
 	struct redo_segment *current;	/* NULL: the first empty one will be */
 	struct list queue;		/* redo_io, to be written */
 	bool running, writing;
@@ -143,7 +156,6 @@ struct redo {
 struct redo_segment *redo_segment_new(struct redo *redo, uint64_t nr, int fd);
 void redo_segment_free(struct redo_segment *segment);
 int redo_segment_note(struct redo_segment *segment, uint32_t data, uint32_t length, uint32_t crc);
-struct redo_segment *redo_segment_find(struct redo *redo, uint64_t at);
 void redo_segment_name(char name[32], const char *what, uint64_t nr);
 unsigned int redo_spares(const struct redo *redo);
 /* Goes on in the first empty one. */
@@ -158,6 +170,22 @@ void redo_reserve(struct redo *redo);
 int redo_unlink(struct redo *redo, const char *name);
 uint32_t redo_head_crc(const struct redo_head *head);
 
+/* redo-file.c */
+/* As the last one. */
+void redo_segment_add(struct redo *redo, struct redo_segment *segment);
+void redo_segment_del(struct redo *redo, struct redo_segment *segment);
+/* NULL: the place is in none. */
+struct redo_segment *redo_segment_find(struct redo *redo, uint64_t at);
+/* If it is only to be read from now on: its file needn't stay open. */
+void redo_file_rest(struct redo_segment *segment);
+/* Opens it for io, which is one of its readers; redo_read_opened() comes after it, or from within. */
+void redo_file_open(struct redo_segment *segment, struct redo_io *io);
+void redo_file_close(struct redo_segment *segment);
+/* These block. A scan is through with it. */
+void redo_file_found(struct redo_segment *segment);
+/* The log goes on in it: it is open for that. */
+int redo_file_write(struct redo_segment *segment);
+
 /* redo-scan.c */
 int redo_scan(struct redo *redo, const struct redo_options *options, struct redo_found *found, char *why, size_t why_len);
 
@@ -168,5 +196,7 @@ int redo_repair(struct redo_segment *segment);
 void redo_run(struct redo *redo);
 /* redo-sync.c */
 void redo_sync_start(struct redo *redo);
+void redo_segment_dirty(struct redo_segment *segment);
+void redo_read_opened(struct redo_io *io, int error);
 
 #endif

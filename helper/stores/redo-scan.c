@@ -243,8 +243,8 @@ static int drop_spares(struct scan *scan)
 		struct redo_segment *segment = list_entry(redo->segments.prev, struct redo_segment, list);
 
 		err = drop_file(scan, segment->nr);
+		redo_segment_del(redo, segment);
 		redo_segment_free(segment);
-		redo->nr_segments--;
 	}
 	return err;
 }
@@ -262,8 +262,7 @@ static int drop_segment(struct scan *scan, struct redo_segment *segment, bool ow
 	/* what the lowest one has lost is missed by all that has something before it */
 	scan->begun = true;
 	if (!err && !any && own && !redo_spares(scan->redo)) {
-		list_add(&scan->redo->segments, &segment->list);
-		scan->redo->nr_segments++;
+		redo_segment_add(scan->redo, segment);
 		return 0;
 	}
 	redo_segment_free(segment);
@@ -281,10 +280,8 @@ static int keep_segment(struct scan *scan, struct redo_segment *segment)
 		redo_segment_free(segment);
 		return err;
 	}
-	list_add(&scan->redo->segments, &segment->list);
-	scan->redo->nr_segments++;
-	/* of what a killed helper has written nobody knows what the disk has */
-	segment->dirty = true;
+	redo_segment_add(scan->redo, segment);
+	redo_file_found(segment);
 	return scan_lost(scan, segment->nr, segment->end, segment->size, &any);
 }
 

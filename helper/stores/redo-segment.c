@@ -24,6 +24,9 @@ struct redo_segment *redo_segment_new(struct redo *redo, uint64_t nr, int fd)
 	if (!segment)
 		return NULL;
 	list_init(&segment->list);
+	list_init(&segment->rest);
+	list_init(&segment->waiting);
+	list_init(&segment->dirty_list);
 	segment->redo = redo;
 	segment->nr = nr;
 	segment->fd = fd;
@@ -35,7 +38,8 @@ struct redo_segment *redo_segment_new(struct redo *redo, uint64_t nr, int fd)
 void redo_segment_free(struct redo_segment *segment)
 {
 	list_del(&segment->list);
-	close(segment->fd);
+	list_del(&segment->dirty_list);
+	redo_file_close(segment);
 	free(segment->entries);
 	free(segment);
 }
@@ -53,20 +57,6 @@ int redo_segment_note(struct redo_segment *segment, uint32_t data, uint32_t leng
 	}
 	segment->entries[segment->n++] = (struct redo_entry) { data, length, crc };
 	return 0;
-}
-
-/* What is read is mostly old, so the front is near. */
-struct redo_segment *redo_segment_find(struct redo *redo, uint64_t at)
-{
-	struct list *pos;
-
-	list_for_each(pos, &redo->segments) {
-		struct redo_segment *segment = list_entry(pos, struct redo_segment, list);
-
-		if (segment->nr == at >> REDO_SHIFT)
-			return segment;
-	}
-	return NULL;
 }
 
 uint32_t redo_head_crc(const struct redo_head *head)
@@ -97,11 +87,14 @@ unsigned int redo_spares(const struct redo *redo)
 
 void redo_rotate(struct redo *redo)
 {
+	struct redo_segment *full = redo->current;
 	struct list *pos = redo->segments.prev;
 
 	while (pos->prev != &redo->segments && is_spare(list_entry(pos->prev, struct redo_segment, list)))
 		pos = pos->prev;
 	redo->current = list_entry(pos, struct redo_segment, list);
+	if (full)
+		redo_file_rest(full);
 }
 
 /* ---- in a worker ---- */
@@ -160,12 +153,13 @@ void redo_reserve(struct redo *redo)
 	if (list_empty(&redo->segments) || redo_spares(redo))
 		return;
 	if (make_segment(redo, redo->last_nr + 1)) {
-		redo->current = list_entry(redo->segments.prev, struct redo_segment, list);
+		struct redo_segment *last = list_entry(redo->segments.prev, struct redo_segment, list);
+
+		redo->current = redo_file_write(last) ? NULL : last;
 		return;
 	}
 	entry = list_pop(&redo->made);
-	list_add(&redo->segments, entry);
-	redo->nr_segments++;
+	redo_segment_add(redo, list_entry(entry, struct redo_segment, list));
 	redo->last_nr++;
 }
 
@@ -216,9 +210,8 @@ static void made(struct loop_work *work, int res)
 	struct list *entry;
 
 	while ((entry = list_pop(&redo->made))) {
-		list_add(&redo->segments, entry);
+		redo_segment_add(redo, list_entry(entry, struct redo_segment, list));
 		redo->last_nr = list_entry(entry, struct redo_segment, list)->nr;
-		redo->nr_segments++;
 	}
 	redo->make_error = redo->head_waits ? res : 0;
 	redo->head_waits = false;
@@ -287,9 +280,8 @@ static bool all_can_go(const struct redo *redo, uint64_t gen)
 
 static void doom(struct redo *redo, struct redo_segment *segment)
 {
-	list_del(&segment->list);
+	redo_segment_del(redo, segment);
 	list_add(&redo->doomed, &segment->list);
-	redo->nr_segments--;
 }
 
 static void free_doomed(struct redo *redo)

@@ -31,6 +31,14 @@ static void sync_ended(struct redo *redo)
 	}
 }
 
+void redo_segment_dirty(struct redo_segment *segment)
+{
+	if (!segment->redo->durable || segment->dirty)
+		return;
+	segment->dirty = true;
+	list_add(&segment->redo->dirty, &segment->dirty_list);
+}
+
 static void note_error(struct redo *redo, int error)
 {
 	if (!redo->error)
@@ -46,9 +54,10 @@ static void segment_synced(struct redo_segment *segment, int res)
 	segment->failed = res < 0;
 	if (res < 0) {
 		note_error(redo, res);
-		segment->dirty = true;
+		redo_segment_dirty(segment);
 	} else {
 		segment->synced = segment->sync_end;
+		redo_file_rest(segment);
 	}
 	if (--redo->syncing)
 		return;
@@ -82,6 +91,7 @@ static void repaired(struct loop_work *work, int res)
 static void sync_segment(struct redo *redo, struct redo_segment *segment)
 {
 	segment->dirty = false;
+	list_del(&segment->dirty_list);
 	segment->syncing = true;
 	segment->sync_end = segment->end;
 	redo->syncing++;
@@ -98,21 +108,20 @@ static void sync_segment(struct redo *redo, struct redo_segment *segment)
 /* One round at a time: who comes during it is not covered by it. */
 void redo_sync_start(struct redo *redo)
 {
-	struct list *pos;
+	struct list *pos, *tmp;
 
 	if (redo->syncing || list_empty(&redo->sync_waiting))
 		return;
 	list_splice(&redo->sync_served, &redo->sync_waiting);
-	if (redo->durable)
-		list_for_each(pos, &redo->segments) {
-			struct redo_segment *segment = list_entry(pos, struct redo_segment, list);
+	list_for_each_safe(pos, tmp, &redo->dirty) {
+		struct redo_segment *segment = list_entry(pos, struct redo_segment, dirty_list);
 
-			/* what is still being written to it would not be in the copy */
-			if (segment->failed && segment == redo->current && redo->writing)
-				redo->sync_error = redo->error;
-			else if (segment->dirty)
-				sync_segment(redo, segment);
-		}
+		/* what is still being written to it would not be in the copy */
+		if (segment->failed && segment == redo->current && redo->writing)
+			redo->sync_error = redo->error;
+		else
+			sync_segment(redo, segment);
+	}
 	if (!redo->syncing)
 		sync_ended(redo);
 }
@@ -187,6 +196,7 @@ static void read_end(struct redo_io *io, int error)
 		memcpy(io->data, io->whole + io->skip, io->length);
 	free(io->whole);
 	io->segment->readers--;
+	redo_file_rest(io->segment);
 	io->done(io, error);
 }
 
@@ -231,6 +241,22 @@ static int read_file(int fd, char *data, uint64_t length, uint64_t offset)
 	return 0;
 }
 
+static void read_start(struct redo_io *io)
+{
+	if (io->redo->durable)
+		read_more(io);
+	else
+		read_end(io, read_file(io->segment->fd, read_buffer(io), read_length(io), io->from));
+}
+
+void redo_read_opened(struct redo_io *io, int error)
+{
+	if (error)
+		read_end(io, error);
+	else
+		read_start(io);
+}
+
 void redo_read(struct redo *redo, struct redo_io *io, uint64_t at)
 {
 	int err = read_begin(redo, io, at);
@@ -240,8 +266,8 @@ void redo_read(struct redo *redo, struct redo_io *io, uint64_t at)
 		return;
 	}
 	io->segment->readers++;
-	if (redo->durable)
-		read_more(io);
+	if (io->segment->fd < 0)
+		redo_file_open(io->segment, io);
 	else
-		read_end(io, read_file(io->segment->fd, read_buffer(io), read_length(io), io->from));
+		read_start(io);
 }

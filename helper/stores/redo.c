@@ -222,7 +222,7 @@ static void batch_done(struct redo *redo, int error)
 		return;
 	}
 	redo->current->end += redo->batch.bytes;
-	redo->current->dirty = true;
+	redo_segment_dirty(redo->current);
 	for (unsigned int i = 0; i < redo->batch.n; i++)
 		record_written(redo, i);
 	/* the next but one, before it is missed */
@@ -434,6 +434,8 @@ static struct redo *redo_new(const struct redo_options *options)
 	redo->head.identity_crc = crc32c(0, options->identity, len);
 	memcpy(redo->head.identity, options->identity, len < sizeof(redo->head.identity) ? len : sizeof(redo->head.identity));
 	list_init(&redo->segments);
+	list_init(&redo->rest);
+	list_init(&redo->dirty);
 	list_init(&redo->queue);
 	list_init(&redo->sync_waiting);
 	list_init(&redo->sync_served);
@@ -448,6 +450,7 @@ static void redo_drop(struct redo *redo)
 		redo_segment_free(list_entry(redo->segments.next, struct redo_segment, list));
 	if (redo->dir_fd >= 0)
 		close(redo->dir_fd);
+	free(redo->buckets);
 	free(redo);
 }
 
@@ -500,9 +503,9 @@ int redo_clear(struct redo *redo)
 		err = redo_unlink(redo, name);
 		if (err)
 			return err;
+		redo_segment_del(redo, segment);
 		redo_segment_free(segment);
 	}
-	redo->nr_segments = 0;
 	redo->current = NULL;
 	redo->chain = 0;
 	return 0;

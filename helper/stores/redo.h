@@ -10,6 +10,9 @@
  * Room. A segment is made whole (fallocate, synced with its name) before it is used, and a change takes the last one only when there
  * is a further one: so nothing that was accepted meets a full disk, and PUSHED can be noted on one.
  *
+ * Files. Open is what is written to or is still to be synced, and a few of the others, that were read last: there may be more of them than
+ * a process may have open.
+ *
  * What bounds it: segments go from the front, when all their generations are at the source. An older version of a page costs room until
  * then; how much that may be is the pusher's limit (store_stats.unpushed counts every version).
  *
