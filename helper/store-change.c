@@ -160,7 +160,7 @@ static int note(struct op *op)
 
 	if (io->op == BACKEND_WRITE)
 		return note_write(op);
-	store_gen_charge(store, op->gen, RECORD_COST);
+	store_gen_charge(store, op->gen, 0);
 	if (io->op == BACKEND_DISCARD) {
 		op->zero = op->redo.offset;
 		op->zero_end = op->zero + op->redo.length;

@@ -121,8 +121,10 @@ struct gen *store_gen_get(struct store *store, uint64_t nr)
 
 void store_gen_charge(struct store *store, struct gen *gen, uint64_t bytes)
 {
-	gen->logged += bytes;
-	store->unpushed += bytes;
+	uint64_t cost = bytes < RECORD_COST ? RECORD_COST : bytes;
+
+	gen->logged += cost;
+	store->unpushed += cost;
 }
 
 static void find_high(struct store *store)

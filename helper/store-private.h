@@ -23,14 +23,14 @@
 #include "stores/redo.h"
 
 #define STORE_PAGE 4096u
-/* What a change without bytes takes in the log and in memory, about: so that max_unpushed bounds those, too. */
+/* What a change takes at least in the log and in memory, about, however few bytes it has: so that max_unpushed bounds those, too. */
 #define RECORD_COST 128u
 /* What the base gets of zeroes in one turn of the loop: it has to note each chunk. */
 #define STORE_STEP (256ull << 20)
 
 struct gen {
 	struct store_gen gen;
-	uint64_t logged;	/* bytes in the log, versions that were replaced too; what has none, as RECORD_COST */
+	uint64_t logged;	/* bytes in the log, versions that were replaced too; of each change RECORD_COST at least */
 	uint64_t high;		/* if resized: the size that the source may have had before */
 };
 
@@ -195,7 +195,7 @@ void store_piece(struct store *store, uint64_t from, uint64_t limit, struct piec
 
 /* store-gen.c: what a change is in its generation. */
 struct gen *store_gen_get(struct store *store, uint64_t gen);	/* NULL: no memory */
-/* So much more of it is in the log. */
+/* One more change of it is in the log, or a part of one, with so many bytes. */
 void store_gen_charge(struct store *store, struct gen *gen, uint64_t bytes);
 int store_gen_put(struct store *store, struct gen *gen, uint64_t start, uint64_t end, uint64_t at);
 /* The region grows to size by a write at offset: what was cut off before is zero, and not what the source still has there. */

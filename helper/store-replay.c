@@ -109,7 +109,7 @@ static int note_record(struct store *store, const struct redo_record *record)
 	if (!gen)
 		return -ENOMEM;
 	store->size = size_after(old, record);
-	store_gen_charge(store, gen, record->kind == REDO_WRITE ? record->length : RECORD_COST);
+	store_gen_charge(store, gen, record->kind == REDO_WRITE ? record->length : 0);
 	if (record->kind == REDO_RESIZE)
 		return store_gen_resize(store, gen, record->offset, record->length, record->arg, &zero, &zero_end);
 	if (record->kind == REDO_DISCARD)

@@ -76,7 +76,7 @@ struct store_io {
 
 struct store_stats {
 	uint64_t present, room, evicted, corrupt;	/* bytes; corrupt: chunks */
-	uint64_t unpushed;		/* bytes of changes that the source has not got, all versions; a DISCARD or RESIZE counts as some */
+	uint64_t unpushed;		/* bytes of changes that the source has not got, all versions; each change counts as some at least */
 	uint64_t log;			/* bytes of the log's files */
 	uint64_t oldest;		/* loop_now_ns() of the oldest of them; 0: none */
 	bool full;			/* the last change found no room */
