@@ -135,6 +135,7 @@ struct redo {
 
 	struct list sync_waiting, sync_served;
 	unsigned int syncing;		/* files */
+	bool repaired, synced;		/* what the round under way has begun: those that have failed before, the others */
 	int sync_error;
 
 	/* One worker at most makes or removes files. */

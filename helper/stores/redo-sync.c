@@ -46,6 +46,8 @@ static void note_error(struct redo *redo, int error)
 	redo->error = redo->sync_error = error;
 }
 
+static void sync_more(struct redo *redo);
+
 static void segment_synced(struct redo_segment *segment, int res)
 {
 	struct redo *redo = segment->redo;
@@ -59,11 +61,8 @@ static void segment_synced(struct redo_segment *segment, int res)
 		segment->synced = segment->sync_end;
 		redo_file_rest(segment);
 	}
-	if (--redo->syncing)
-		return;
-	sync_ended(redo);
-	redo_sync_start(redo);
-	redo_run(redo);
+	if (!--redo->syncing)
+		sync_more(redo);
 }
 
 static void synced(struct loop_op *op, int res)
@@ -105,24 +104,60 @@ static void sync_segment(struct redo *redo, struct redo_segment *segment)
 	loop_fsync(redo->loop, &segment->op, segment->fd, true);
 }
 
-/* One round at a time: who comes during it is not covered by it. */
-void redo_sync_start(struct redo *redo)
+/* Those that have failed before, or the others. */
+static void sync_those(struct redo *redo, bool failed)
 {
 	struct list *pos, *tmp;
 
-	if (redo->syncing || list_empty(&redo->sync_waiting))
-		return;
-	list_splice(&redo->sync_served, &redo->sync_waiting);
 	list_for_each_safe(pos, tmp, &redo->dirty) {
 		struct redo_segment *segment = list_entry(pos, struct redo_segment, dirty_list);
 
+		if (segment->failed != failed)
+			continue;
 		/* what is still being written to it would not be in the copy */
-		if (segment->failed && segment == redo->current && redo->writing)
+		if (failed && segment == redo->current && redo->writing)
 			redo->sync_error = redo->error;
 		else
 			sync_segment(redo, segment);
 	}
-	if (!redo->syncing)
+}
+
+/*
+ * What has failed comes first. As long as that can't be made good the others need not be tried: nothing is added to one that fails, so that each
+ * round would cost a file.
+ */
+static bool sync_next(struct redo *redo)
+{
+	if (!redo->repaired) {
+		redo->repaired = true;
+		sync_those(redo, true);
+		if (redo->syncing)
+			return true;
+	}
+	if (!redo->synced && !redo->sync_error) {
+		redo->synced = true;
+		sync_those(redo, false);
+	}
+	return redo->syncing;
+}
+
+static void sync_more(struct redo *redo)
+{
+	if (sync_next(redo))
+		return;
+	sync_ended(redo);
+	redo_sync_start(redo);
+	redo_run(redo);
+}
+
+/* One round at a time: who comes during it is not covered by it. */
+void redo_sync_start(struct redo *redo)
+{
+	if (redo->syncing || list_empty(&redo->sync_waiting))
+		return;
+	list_splice(&redo->sync_served, &redo->sync_waiting);
+	redo->repaired = redo->synced = false;
+	if (!sync_next(redo))
 		sync_ended(redo);
 }
 

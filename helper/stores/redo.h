@@ -17,7 +17,7 @@
  * then; how much that may be is the pusher's limit (store_stats.unpushed counts every version).
  *
  * An fsync that fails loses what nobody can tell. Those that waited for it are told; the log goes on in a new segment, and the next sync makes a copy of
- * the one that failed, from what is still in memory, checked: it has succeeded when that is on the disk.
+ * the one that failed, from what is still in memory, checked: it has succeeded when that is on the disk. Until then the new one isn't tried.
  *
  * Threads: the home loop, except where said.
  */

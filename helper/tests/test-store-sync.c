@@ -8,18 +8,32 @@
 void __real_loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_only);
 void __wrap_loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_only);
 
-static bool fail_log, fail_base;
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
 
-void __wrap_loop_fsync(struct loop *any_loop, struct loop_op *op, int fd, bool data_only)
+static bool fail_log, fail_base, fail_copy;
+
+static bool is_of(int fd, const char *what)
 {
 	char path[600] = "", link[40];
-	bool is_log;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	if (readlink(link, path, sizeof(path) - 1) < 0)
 		exit(99);
-	is_log = strstr(path, "/log-");
-	__real_loop_fsync(any_loop, op, (is_log ? fail_log : fail_base) ? -1 : fd, data_only);
+	return strstr(path, what);
+}
+
+int __wrap_fsync(int fd)
+{
+	if (!fail_copy || !is_of(fd, "/repair-"))
+		return __real_fsync(fd);
+	errno = EIO;
+	return -1;
+}
+
+void __wrap_loop_fsync(struct loop *any_loop, struct loop_op *op, int fd, bool data_only)
+{
+	__real_loop_fsync(any_loop, op, (is_of(fd, "/log-") ? fail_log : fail_base) ? -1 : fd, data_only);
 }
 
 static int error_of(struct store *store)
@@ -101,6 +115,27 @@ static void check_failing(void)
 	drop_dir(dir);
 }
 
+/* A log that fails for hours must not fill the disk, too: it gets longer by what is written alone. */
+static void check_length(void)
+{
+	char *dir = make_dir(true);
+	struct store *store = open_store(dir, true, SIZE);
+	bool good = true;
+
+	fail_log = fail_copy = true;
+	for (uint64_t i = 0; i < 12; i++)
+		good &= !write_pages(store, 1 + i, i, 1, 10 + i) && ask_sync(store) < 0;
+	tap_ok(good, "an fsync fails for long, and so do the copies of what it was for");
+	tap_ok(count_files(dir, "log-") <= 5, "it takes no file for each time (%u)", count_files(dir, "log-"));
+	fail_log = fail_copy = false;
+	tap_number(ask_sync(store), 0, "when it doesn't any more all is on the disk");
+	for (uint64_t i = 0; i < 12; i++)
+		good &= are(store, i, 1, 10 + i) && logged(store, store_gen_oldest(store), 0, 1, 10);
+	tap_ok(good, "and is read");
+	close_store(store);
+	drop_dir(dir);
+}
+
 static void check_base(void)
 {
 	char *dir = make_dir(true);
@@ -135,6 +170,7 @@ int main(void)
 		return 99;
 	check_log();
 	check_failing();
+	check_length();
 	check_base();
 	loop_close(loop);
 	return tap_end();
