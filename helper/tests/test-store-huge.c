@@ -4,6 +4,7 @@
  * loop was held is printed; arguments: GiB (128), tmpfs | disk (both).
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "store-ask.h"
 #include "store-private.h"
@@ -19,21 +20,33 @@ struct watch {
 	struct loop_task task;
 	struct store *store;
 	uint64_t at, longest;		/* ns */
+	uint64_t cpu, most_cpu;		/* the same without what others took of the processor */
 	uint64_t present, most;
 	bool stop, stopped;
 };
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 static void watch_run(struct loop_task *task)
 {
 	struct watch *watch = container_of(task, struct watch, task);
-	uint64_t now = loop_now_ns(), present = base_stats(watch->store->base)->present;
+	uint64_t now = loop_now_ns(), cpu = cpu_ns(), present = base_stats(watch->store->base)->present;
 	uint64_t moved = present > watch->present ? present - watch->present : watch->present - present;
 
 	if (now - watch->at > watch->longest)
 		watch->longest = now - watch->at;
+	if (cpu - watch->cpu > watch->most_cpu)
+		watch->most_cpu = cpu - watch->cpu;
 	if (moved > watch->most)
 		watch->most = moved;
 	watch->at = now;
+	watch->cpu = cpu;
 	watch->present = present;
 	watch->stopped = watch->stop;
 	if (watch->stopped)
@@ -46,6 +59,7 @@ static void watch_start(struct watch *watch, struct store *store)
 {
 	*watch = (struct watch) { .task.run = watch_run, .store = store, .present = base_stats(store->base)->present };
 	watch->at = loop_now_ns();
+	watch->cpu = cpu_ns();
 	loop_post(loop, &watch->task);
 }
 
@@ -53,7 +67,8 @@ static void watch_end(struct watch *watch, const char *what)
 {
 	watch->stop = true;
 	turn(&watch->stopped);
-	printf("# %s: the loop was held for at most %llu us\n", what, (unsigned long long)watch->longest / 1000);
+	printf("# %s: the loop was held for at most %llu us, %llu of them its own\n", what, (unsigned long long)watch->longest / 1000,
+	       (unsigned long long)watch->most_cpu / 1000);
 	tap_ok(watch->most <= STEP, "%s goes in steps (of %llu MiB at most)", what, (unsigned long long)watch->most >> 20);
 }
 
