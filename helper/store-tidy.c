@@ -90,9 +90,9 @@ static void log_synced(struct redo_io *io, int error)
 		store_unhold(store);
 		return;
 	}
+	keep_logged(store);
 	tidy->base.done = flushed;
 	tidy->dirty = false;
-	keep_logged(store);
 	base_flush(store->base, &tidy->base);
 	store_unhold(store);
 }
