@@ -8,7 +8,7 @@
 . "$(dirname "$0")/peer.inc"
 . "$(dirname "$0")/managed.inc"
 need jq openssl fsx
-count=${COUNT:-3}
+count=${COUNT:-6}
 RANDOM=${SEED:-1}
 size=$((4 << 20))
 policies=(
