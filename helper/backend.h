@@ -88,6 +88,7 @@ struct backend_caps {
 	bool publish;		/* takes staged requests and PUBLISH */
 	uint64_t publish_max;	/* bytes, as much as a batch should have: while it is done, others wait for what it changes; 0: no bound */
 	bool abortable;		/* may be closed with requests under way: they fail with -ESHUTDOWN */
+	bool version;		/* knows BACKEND_VERSION */
 	bool local;		/* lives on this host: there is nothing to hand over to another one */
 	int local_fd;			/* a file on a tmpfs that is the source, byte for byte, for the kernel to read itself; -1: none */
 	enum backend_fence fence;
@@ -106,6 +107,12 @@ enum backend_op {
 	BACKEND_PUBLISH,
 	BACKEND_DESTROY,	/* delete the bytes. Asked only for regions made through the mount; last request */
 	BACKEND_DROP,		/* caps.publish: a batch that is staged, and not published, is dropped: nobody will publish it */
+	/*
+	 * caps.version: which state its bytes and its size are in, as text into data, which has room for BACKEND_VERSION_MAX bytes. The same text as
+	 * an earlier one, of whatever helper, host or boot: nobody has changed anything in between. Another one: somebody may have, the caller as
+	 * well; so who writes asks again when that is durable. What is changed while it is asked may be in it or not.
+	 */
+	BACKEND_VERSION,
 	BACKEND_OPS,
 };
 
@@ -138,6 +145,7 @@ struct backend_published {
 	bool resized;
 };
 
+#define BACKEND_VERSION_MAX 256
 #define BACKEND_REQ_PRIVATE 256
 
 struct backend_req {

@@ -37,8 +37,7 @@ static bool parse_name(const struct dir *dir, const char *name, uint64_t *offset
 	return !errno && !*end && !(*offset % dir->chunk);
 }
 
-/* fn for each name; chunk: its offset, or UINT64_MAX for others. Stops when fn returns non-zero. */
-static int each_file(struct dir *dir, int (*fn)(struct dir *dir, const char *name, uint64_t chunk, void *arg), void *arg)
+int dir_files_each(struct dir *dir, int (*fn)(struct dir *dir, const char *name, uint64_t chunk, void *arg), void *arg)
 {
 	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
 	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
@@ -122,7 +121,7 @@ static int create(struct dir *dir, const struct backend_open *open)
 		return backend_error(&dir->backend, -EINVAL, "%s: a chunk is a power of two from 4K to 16M",
 				     dir->backend.uri.text);
 	dir->chunk = (uint32_t)chunk;
-	err = each_file(dir, is_foreign, NULL);
+	err = dir_files_each(dir, is_foreign, NULL);
 	if (err == -ENOTEMPTY)
 		return backend_error(&dir->backend, err, "%s is neither empty nor a directory that dir: has made",
 				     dir->backend.uri.path);
@@ -198,7 +197,7 @@ int dir_files_open(struct dir *dir, const struct backend_open *open_args)
 	if (err == -ENOENT)
 		return backend_error(&dir->backend, err, "%s has no %s: it is no directory that dir: has made", path, DIR_META);
 	dir->unclean = true;
-	return err ? err : each_file(dir, find_end, NULL);
+	return err ? err : dir_files_each(dir, find_end, NULL);
 }
 
 /* ---- resize, destroy ---- */
@@ -229,7 +228,7 @@ static int cut_file(struct dir *dir, const char *name, uint64_t chunk, void *arg
 int dir_files_resize(struct dir *dir, uint64_t lowest, uint64_t size, bool has_more)
 {
 	struct cut cut = { .lowest = lowest };
-	int err = has_more ? each_file(dir, cut_file, &cut) : 0;
+	int err = has_more ? dir_files_each(dir, cut_file, &cut) : 0;
 
 	if (err)
 		return err;
@@ -250,7 +249,7 @@ static int remove_chunk(struct dir *dir, const char *name, uint64_t chunk, void 
 /* What tells whose directory it is goes when all else has, so that it can be tried again; the lock last of all. */
 int dir_files_destroy(struct dir *dir)
 {
-	int err = each_file(dir, remove_chunk, NULL);
+	int err = dir_files_each(dir, remove_chunk, NULL);
 
 	if (!err)
 		err = remove_file(dir, DIR_META ".new");

@@ -18,6 +18,7 @@ static void close_fds(struct dir *dir)
 static void dir_free(struct dir *dir)
 {
 	chunks_drop(dir, 0, UINT64_MAX);
+	dir_version_free(dir);
 	pthread_mutex_destroy(&dir->meta_lock);
 	close_fds(dir);
 }
@@ -37,6 +38,7 @@ static void dir_ready(struct dir *dir)
 	dir->reach = caps->size;
 	caps->chunk = dir->chunk;
 	caps->local = true;
+	caps->version = true;
 	caps->fence = dir->lock.unsupported ? FENCE_NONE : FENCE_LOCK;
 	caps->durability = DURABLE_SYNC;
 	backend_opened(&dir->backend, 0);
@@ -125,6 +127,7 @@ void dir_open(struct backend *backend)
 	dir->lock.fd[1] = -1;
 	chunks_init(dir);
 	dir_sync_init(dir);
+	dir_version_init(dir);
 	pthread_mutex_init(&dir->meta_lock, NULL);
 	dir->backend.caps.read_only = backend->open->read_only;
 	dir_start(dir);

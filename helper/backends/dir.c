@@ -80,6 +80,8 @@ static void part_end(struct part *part, int error)
 
 	if (part->chunk && job->req->op != BACKEND_READ)
 		dir_note_dirty(job->dir, part->user.number);
+	if (job->req->op != BACKEND_READ)
+		dir_touch(job->dir, part->user.number);
 	if (part->chunk)
 		chunk_put(part->chunk);
 	part->chunk = NULL;
@@ -322,6 +324,7 @@ static void resize_done(struct loop_work *work, int res)
 	struct dir *dir = dir_of(req->backend);
 
 	chunks_drop(dir, first_cut(dir, req), UINT64_MAX);
+	dir_touch_from(dir, req->arg / dir->chunk);
 	if (req->arg % dir->chunk)
 		dir_note_dirty(dir, req->arg / dir->chunk);
 	dir->names_stale = true;
@@ -354,7 +357,8 @@ static void dir_destroy(struct dir *dir, struct backend_req *req)
 
 static void dir_do(struct dir *dir, struct backend_req *req)
 {
-	if (dir->backend.caps.read_only && req->op != BACKEND_READ && req->op != BACKEND_SYNC) {
+	if (dir->backend.caps.read_only && req->op != BACKEND_READ && req->op != BACKEND_SYNC &&
+	    req->op != BACKEND_VERSION) {
 		backend_done(req, -EROFS);
 		return;
 	}
@@ -369,6 +373,9 @@ static void dir_do(struct dir *dir, struct backend_req *req)
 		break;
 	case BACKEND_RESIZE:
 		dir_resize(dir, req);
+		break;
+	case BACKEND_VERSION:
+		dir_version(dir, req);
 		break;
 	case BACKEND_DESTROY:
 		dir_destroy(dir, req);

@@ -7,6 +7,7 @@
 
 #include "backend.h"
 #include "backends/lock.h"
+#include "extents.h"
 
 #define DIR_CHUNK	(1u << 20)	/* unless asked for otherwise */
 #define DIR_OPEN_MAX	128		/* chunk files kept open */
@@ -15,6 +16,7 @@
 #define DIR_LOCK	".lock"
 #define DIR_JOURNAL	".journal"
 #define DIR_BUCKETS	256
+#define DIR_GROUP	64		/* chunks whose states have one sum */
 
 /* The SYNC that is under way, for all that came while the one before was; what it does is taken off the dir's list. */
 struct dir_sync {
@@ -24,6 +26,24 @@ struct dir_sync {
 	bool all, names, meta;
 	unsigned int nr_dirty;
 	uint64_t dirty[DIR_DIRTY_MAX];
+};
+
+/* BACKEND_VERSION. Of the home loop, but for what is being looked at. */
+struct dir_version {
+	bool wanted;			/* somebody has asked: what is changed is noted */
+	bool scan;			/* the next one looks at all files */
+	struct extents touched;		/* groups that were changed since the last one began to look */
+	uint64_t cut;			/* of all from this one on there may be less */
+	struct list waiting;		/* struct backend_req */
+	struct backend_req *req;	/* whose turn it is */
+	/* what is being looked at */
+	struct loop_work work;
+	bool scanning;
+	struct extents looking;
+	uint64_t looking_from, size;
+	uint64_t identity[BACKEND_IDENTITY];
+	struct extents sums;		/* each group's, as a place */
+	uint64_t sum;			/* of all */
 };
 
 struct dir {
@@ -39,6 +59,7 @@ struct dir {
 	uint64_t dirty[DIR_DIRTY_MAX];	/* chunk numbers that were written since the last SYNC */
 	unsigned int nr_dirty;
 	struct dir_sync sync;
+	struct dir_version version;
 	struct list bucket[DIR_BUCKETS];	/* open chunks by number */
 	struct list idle;		/* of these, unused ones, longest first */
 	unsigned int nr_open;
@@ -98,9 +119,20 @@ bool dir_is_dirty(const struct dir *dir, uint64_t number);
 void dir_note_dirty(struct dir *dir, uint64_t number);
 void dir_sync(struct dir *dir, struct backend_req *req);
 
+/* ---- dir-version.c. On the home loop alone ---- */
+
+void dir_version_init(struct dir *dir);
+void dir_version_free(struct dir *dir);
+/* Something of this chunk has changed, or (from) of all from it on something may be gone; before it is answered. */
+void dir_touch(struct dir *dir, uint64_t number);
+void dir_touch_from(struct dir *dir, uint64_t number);
+void dir_version(struct dir *dir, struct backend_req *req);
+
 /* ---- dir-files.c: these block, and run in the pool ---- */
 
 void dir_chunk_name(const struct dir *dir, uint64_t number, char name[32]);
+/* fn for each name; chunk: its offset, or UINT64_MAX for others. Stops when fn returns non-zero. */
+int dir_files_each(struct dir *dir, int (*fn)(struct dir *dir, const char *name, uint64_t chunk, void *arg), void *arg);
 /* Before it is locked: nothing is read. -ESTALE, of both: it was deleted just now; close, and find it again. */
 int dir_files_find(struct dir *dir, const struct backend_open *open);
 /* After. */

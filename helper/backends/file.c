@@ -19,6 +19,7 @@
 
 #include "backend.h"
 #include "backends/file-journal.h"
+#include "backends/file-version.h"
 #include "backends/lock.h"
 #include "dirs.h"
 #include "journal.h"
@@ -175,6 +176,7 @@ static void file_ready(struct file *file)
 
 	caps->align = file->direct_fd >= 0 ? DIRECT_ALIGN : 1;
 	caps->fixed_size = file->block_device;
+	caps->version = !file->block_device;
 	caps->local = true;
 	caps->durability = DURABLE_SYNC;
 	backend_opened(&file->backend, 0);
@@ -462,6 +464,13 @@ static int resize_work(struct loop_work *work)
 	return 0;
 }
 
+static int version_work(struct loop_work *work)
+{
+	struct backend_req *req = backend_req_of(container_of(work, struct file_req, work));
+
+	return file_version(file_of(req->backend)->fd, req->data);
+}
+
 static int destroy_work(struct loop_work *work)
 {
 	struct backend_req *req = backend_req_of(container_of(work, struct file_req, work));
@@ -489,7 +498,8 @@ static void file_submit(struct backend *backend, struct backend_req *req)
 {
 	struct file *file = file_of(backend);
 
-	if (backend->caps.read_only && req->op != BACKEND_READ && req->op != BACKEND_SYNC) {
+	if (backend->caps.read_only && req->op != BACKEND_READ && req->op != BACKEND_SYNC &&
+	    req->op != BACKEND_VERSION) {
 		backend_done(req, -EROFS);
 		return;
 	}
@@ -506,6 +516,9 @@ static void file_submit(struct backend *backend, struct backend_req *req)
 		break;
 	case BACKEND_RESIZE:
 		start_work(req, resize_work);
+		break;
+	case BACKEND_VERSION:
+		start_work(req, version_work);
 		break;
 	case BACKEND_DESTROY:
 		start_work(req, destroy_work);

@@ -24,6 +24,7 @@
 
 #include "backend.h"
 #include "backends/file-journal.h"
+#include "backends/file-version.h"
 #include "memory-dir.h"
 #include "pages.h"
 #include "units.h"
@@ -210,6 +211,7 @@ static void memory_opened(struct loop_work *work, int res)
 	}
 	caps->local = true;
 	caps->local_fd = memory->fd;
+	caps->version = true;
 	caps->fence = FENCE_PROCESS;
 	caps->durability = DURABLE_NEVER;
 	backend_opened(&memory->backend, 0);
@@ -378,6 +380,13 @@ static int resize_work(struct loop_work *work)
 	return 0;
 }
 
+static int version_work(struct loop_work *work)
+{
+	struct backend_req *req = backend_req_of(container_of(work, struct memory_req, work));
+
+	return file_version(memory_of(req->backend)->fd, req->data);
+}
+
 static int destroy_work(struct loop_work *work)
 {
 	struct backend_req *req = backend_req_of(container_of(work, struct memory_req, work));
@@ -446,6 +455,9 @@ static void memory_submit(struct backend *backend, struct backend_req *req)
 		break;
 	case BACKEND_RESIZE:
 		memory_start_work(req, resize_work);
+		break;
+	case BACKEND_VERSION:
+		memory_start_work(req, version_work);
 		break;
 	case BACKEND_DESTROY:
 		memory_start_work(req, destroy_work);
