@@ -155,6 +155,21 @@ void store_gen_drop(struct store *store, struct gen *gen)
 		atomic_store(&store->holes, false);
 }
 
+int store_gen_all(struct store *store, struct extents *all)
+{
+	struct extent extent;
+	struct list *pos;
+	int err = 0;
+
+	list_for_each(pos, &store->gens) {
+		const struct store_gen *gen = list_entry(pos, struct store_gen, list);
+
+		for (uint64_t from = 0; extents_next(&gen->changed, from, &extent); from = extent.end)
+			err = extents_put(all, extent.start, extent.end, EXTENT_ZERO) ?: err;
+	}
+	return err;
+}
+
 /* ---- sizes ---- */
 
 uint64_t store_gen_high(const struct store *store)

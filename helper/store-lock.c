@@ -122,6 +122,7 @@ int store_lock_remove(struct store *store)
 	struct stat dir, there;
 
 	unlinkat(store->dir_fd, "version.new", 0);
+	unlinkat(store->dir_fd, "mark.new", 0);
 	if (unlinkat(store->dir_fd, "version", 0) && errno != ENOENT)
 		return -errno;
 	if (unlinkat(store->dir_fd, "lock", 0) && errno != ENOENT)

@@ -9,7 +9,7 @@ _Static_assert(sizeof(struct op) <= sizeof(((struct store_io *)0)->private), "an
 
 static bool excludes(enum op_kind a, enum op_kind b)
 {
-	if (a == OP_CHANGE || b == OP_CHANGE)
+	if (a >= OP_CHANGE || b >= OP_CHANGE)
 		return true;
 	return a == OP_FILL && b == OP_FILL;
 }
@@ -55,6 +55,9 @@ static void run(struct op *op)
 		break;
 	case OP_CHANGE:
 		store_change_run(op);
+		break;
+	case OP_DROP:
+		store_drop_run(op);
 		break;
 	}
 }

@@ -39,6 +39,7 @@ enum op_kind {
 	OP_CHECK,
 	OP_FILL,
 	OP_CHANGE,
+	OP_DROP,
 };
 
 /* In a store_io. */
@@ -70,6 +71,7 @@ struct tidy {
 	struct redo_io redo;
 	struct base_io base;
 	uint64_t gen, pushed, mark;
+	unsigned int drops;	/* version.drops, when the flush began */
 	int error;
 	int told;		/* the last one that the log of the helper has */
 	void (*then)(struct store *store);
@@ -78,7 +80,10 @@ struct tidy {
 /* Which state of the source the clean bytes are of. */
 struct version {
 	struct loop_work work;
+	char *noted;			/* the newest, or what was found; NULL: none */
 	char *writing, *next;
+	unsigned int drops, gone;	/* how often clean bytes were dropped; of these, gone from the disk as well */
+	bool broken;			/* the log could not note that: no version is, until the next start */
 	void (*then)(struct store *store);
 };
 
@@ -88,6 +93,7 @@ struct replay {
 	struct redo_found found;
 	size_t begin;		/* the first record that was not forgotten */
 	uint64_t pushed;
+	uint64_t stale;		/* of these, what the source has newer */
 	struct gen *gen;
 	uint64_t from;
 	bool running, more;
@@ -124,7 +130,8 @@ struct store {
 	bool draining, holding;
 	struct tidy tidy;
 	struct version version;
-	bool fresh;			/* the clean bytes were dropped at the start */
+	char *mark;			/* that was found, */
+	char *leaving;			/* and that is to be left */
 
 	struct replay *replay;
 	struct loop_work work;
@@ -205,6 +212,8 @@ int store_gen_resize(struct store *store, struct gen *gen, uint64_t old, uint64_
 /* The size that the source may have, where something was cut off that it has still. */
 uint64_t store_gen_high(const struct store *store);
 void store_gen_drop(struct store *store, struct gen *gen);
+/* Puts what any of them has into an empty map. -ENOMEM: it has a part. */
+int store_gen_all(struct store *store, struct extents *all);
 /* PUSHED, if it isn't in the log yet. */
 void store_gen_note(struct store *store);
 
@@ -225,11 +234,16 @@ void store_lock_drop(struct store *store);
 /* The lock goes, and with it the empty directory. Blocks. */
 int store_lock_remove(struct store *store);
 
-/* store-version.c; the first two block */
-int store_version_write(struct store *store, const char *text);
-bool store_version_differs(struct store *store);
+/* store-version.c */
+int store_version_read(struct store *store);	/* blocks */
+int store_mark_take(struct store *store);	/* blocks */
+/* At the end; then nothing of it is under way. */
+void store_mark_leave(struct store *store, void (*then)(struct store *store));
 /* Then nothing of it is under way. */
 void store_version_keep(struct store *store, void (*then)(struct store *store));
+/* What the first drops have dropped is gone. */
+void store_version_gone(struct store *store, unsigned int drops);
+void store_drop_run(struct op *op);
 
 /* store.c */
 int store_make_dir(struct store *store);	/* blocks */

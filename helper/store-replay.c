@@ -85,6 +85,8 @@ int store_replay_look(struct store *store)
 			replay->begin = i + 1;
 		if (record->kind >= REDO_PUSHED && replay->pushed < record->gen)
 			replay->pushed = record->gen;
+		if (record->kind == REDO_PUSHED && record->arg && replay->stale < record->gen)
+			replay->stale = record->gen;
 	}
 	/* the two look the same: what was never synced need not have reached the disk in order */
 	if (replay->found.damaged)
@@ -280,12 +282,12 @@ static void redo_next(struct store *store)
 		replay_ended(store, 0);
 }
 
-/* Where the source is another one than it was, what was pushed is as old as the rest. */
+/* What the source has newer is not here, and is not to be again. */
 static struct gen *first_gen(struct store *store)
 {
 	struct store_gen *gen = store_gen_oldest(store);
 
-	while (gen && store->fresh && gen->gen <= store->replay->pushed)
+	while (gen && gen->gen <= store->replay->stale)
 		gen = store_gen_after(store, gen);
 	return gen ? store_gen_of(gen) : NULL;
 }

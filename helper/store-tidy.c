@@ -54,6 +54,8 @@ static void flushed(struct base_io *io, int error)
 	/* what the base has lost by that the log may have */
 	if (error && !list_empty(&store->gens))
 		atomic_store(&store->holes, true);
+	if (!error && tidy->drops != store->version.gone)
+		store_version_gone(store, tidy->drops);
 	if (!error && !(may_empty(store) && redo_free_all(store->redo, tidy->pushed)) && store->noted >= tidy->gen && !tidy->error)
 		redo_free(store->redo, tidy->gen, tidy->mark);
 	tidy->error = error ? error : tidy->error;
@@ -93,6 +95,7 @@ static void log_synced(struct redo_io *io, int error)
 	keep_logged(store);
 	tidy->base.done = flushed;
 	tidy->dirty = false;
+	tidy->drops = store->version.drops;
 	base_flush(store->base, &tidy->base);
 	store_unhold(store);
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * store-version: DIR/version, an opaque text that says which state of the source the clean bytes are of. Another one at the start: somebody else has
- * changed the source meanwhile, and the clean bytes go. One that was not kept in time does no more than that, needlessly.
+ * store-version: DIR/version, an opaque text that says which state of the source the clean bytes are of. Whoever opens the source finds another one:
+ * somebody else has changed it meanwhile, and has the clean bytes dropped. One that was not kept in time does no more than that, needlessly.
+ *
+ * A new version is not written before what was dropped for it is sure to be gone: after a power cut it would else speak for bytes that
+ * are of the old one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,43 +18,68 @@
 
 /* ---- in a worker ---- */
 
-int store_version_write(struct store *store, const char *text)
+static int version_write(struct store *store, const char *text)
 {
 	int err = dirs_replace(store->dir_fd, "version", text, strlen(text));
 
 	return err ? err : store->durable && fsync(store->dir_fd) ? -errno : 0;
 }
 
-/* One that can't be read is another one. */
-bool store_version_differs(struct store *store)
+/* One that can't be read is another one: "", which no source has. */
+static int text_read(struct store *store, const char *name, char **found)
 {
-	const char *want = store->options.version;
-	size_t len = want ? strlen(want) : 0;
-	char *found = want ? malloc(len + 1) : NULL;
-	bool same = false;
-	int fd;
+	int fd = openat(store->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	char text[BACKEND_VERSION_MAX + 1];
+	ssize_t n;
 
-	if (!want)
-		return false;
-	fd = openat(store->dir_fd, "version", O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		free(found);
-		return errno != ENOENT;
-	}
-	same = found && read(fd, found, len + 1) == (ssize_t)len && !memcmp(found, want, len);
-	close(fd);
-	free(found);
-	return !same;
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	*found = strdup(text);
+	return *found ? 0 : -ENOMEM;
+}
+
+int store_version_read(struct store *store)
+{
+	return text_read(store, "version", &store->version.noted);
+}
+
+/* It is gone before anything can change. */
+int store_mark_take(struct store *store)
+{
+	int err = text_read(store, "mark", &store->mark);
+
+	if (err || !store->mark)
+		return err;
+	if (unlinkat(store->dir_fd, "mark", 0) || (store->durable && fsync(store->dir_fd)))
+		return -errno;
+	return 0;
+}
+
+static int mark_work(struct loop_work *work)
+{
+	struct store *store = container_of(work, struct store, version.work);
+	int err = dirs_replace(store->dir_fd, "mark", store->leaving, strlen(store->leaving));
+
+	return err ? err : store->durable && fsync(store->dir_fd) ? -errno : 0;
 }
 
 static int version_work(struct loop_work *work)
 {
 	struct store *store = container_of(work, struct store, version.work);
 
-	return store_version_write(store, store->version.writing);
+	return version_write(store, store->version.writing);
 }
 
 /* ---- on the loop ---- */
+
+const char *store_version(const struct store *store)
+{
+	return store->version.noted;
+}
 
 static void version_written(struct loop_work *work, int res)
 {
@@ -72,7 +100,7 @@ void store_version_keep(struct store *store, void (*then)(struct store *store))
 	version->then = then;
 	if (version->writing)
 		return;
-	if (!version->next) {
+	if (!version->next || version->gone != version->drops || version->broken) {
 		version->then = NULL;
 		if (then)
 			then(store);
@@ -87,14 +115,125 @@ void store_version_keep(struct store *store, void (*then)(struct store *store))
 
 void store_set_version(struct store *store, const char *text)
 {
-	char *copy = strdup(text);
+	char *noted = strdup(text), *next = strdup(text);
 
-	if (!copy) {
+	if (!noted || !next) {
+		free(noted);
+		free(next);
 		log_warning("%s: no memory to note the version of the source", store->options.dir);
 		return;
 	}
+	free(store->version.noted);
+	store->version.noted = noted;
 	free(store->version.next);
-	store->version.next = copy;
+	store->version.next = next;
 	if (!store->version.writing)
 		store_version_keep(store, NULL);
+}
+
+/* ---- the mark ---- */
+
+const char *store_mark(const struct store *store)
+{
+	return store->mark;
+}
+
+void store_leave_mark(struct store *store, const char *text)
+{
+	free(store->leaving);
+	store->leaving = strdup(text);
+}
+
+/* One that could not be left is missed by nobody. */
+static void mark_left(struct loop_work *work, int res)
+{
+	struct store *store = container_of(work, struct store, version.work);
+
+	store->version.then(store);
+}
+
+void store_mark_leave(struct store *store, void (*then)(struct store *store))
+{
+	struct version *version = &store->version;
+
+	if (!store->leaving || store->tidy.error || store->remove) {
+		then(store);
+		return;
+	}
+	version->then = then;
+	version->work.work = mark_work;
+	version->work.done = mark_left;
+	loop_work(store->loop, &version->work);
+}
+
+/* ---- another version ---- */
+
+static void drop(struct store *store, uint64_t from, uint64_t end)
+{
+	if (from < end)
+		base_drop(store->base, from, end - from);
+}
+
+/* All that no generation has. Without memory to tell what that is, all: what the base has not, the log has. */
+static void drop_clean(struct store *store)
+{
+	struct extents changed;
+	struct extent extent;
+	uint64_t from = 0;
+
+	extents_init(&changed);
+	if (store_gen_all(store, &changed))
+		extents_free(&changed);
+	while (extents_next(&changed, from, &extent)) {
+		drop(store, from, store_page_down(extent.start));
+		from = store_page_up(extent.end);
+	}
+	drop(store, from, UINT64_MAX);
+	extents_free(&changed);
+}
+
+static void drop_noted(struct redo_io *redo, int error)
+{
+	struct op *op = container_of(redo, struct op, redo);
+	struct store *store = op->store;
+
+	if (error)
+		log_warning("%s: can't note that the source has changed: %s", store->options.dir, strerror(-error));
+	store->version.broken |= error != 0;
+	store->version.drops++;
+	store->tidy.dirty = true;
+	store_tidy_soon(store);
+	store_op_done(op, 0);
+}
+
+/*
+ * A chunk that was not compared with its checksum goes whole. The log may have changes still that are at the source: at the next start they
+ * are not to be put over the base again.
+ */
+void store_drop_run(struct op *op)
+{
+	struct store *store = op->store;
+
+	drop_clean(store);
+	if (!list_empty(&store->gens))
+		atomic_store(&store->holes, true);
+	op->redo = (struct redo_io){ .done = drop_noted, .kind = REDO_PUSHED, .gen = store->pushed, .arg = 1, .size = store->size };
+	if (redo_bytes(store->redo))
+		redo_append(store->redo, &op->redo);
+	else
+		drop_noted(&op->redo, 0);
+}
+
+void store_drop_clean(struct store *store, struct store_io *io)
+{
+	io->offset = 0;
+	io->length = UINT64_MAX;
+	store_op_start(store, io, OP_DROP);
+}
+
+void store_version_gone(struct store *store, unsigned int drops)
+{
+	store->version.gone = drops;
+	if (!store->version.writing)
+		store_version_keep(store, store->version.then);
 }

@@ -23,7 +23,9 @@ static void store_free(struct store *store)
 	free((char *)(uintptr_t)store->options.dir);
 	free((char *)(uintptr_t)store->options.identity);
 	free((char *)(uintptr_t)store->options.run_dir);
-	free((char *)(uintptr_t)store->options.version);
+	free(store->version.noted);
+	free(store->mark);
+	free(store->leaving);
 	free(store->version.next);
 	free(store);
 }
@@ -89,12 +91,12 @@ static int open_work(struct loop_work *work)
 	if (!err)
 		err = store_replay_look(store);
 	options.size = store->size;
-	options.fresh = store->fresh = !err && store_version_differs(store);
+	if (!err)
+		err = store_version_read(store);
+	if (!err)
+		err = store_mark_take(store);
 	if (!err)
 		err = base_open(&store->base, &options, store->why, sizeof(store->why));
-	/* without it the next start finds that they differ: no harm */
-	if (!err && store->options.version && store_version_write(store, store->options.version))
-		unlinkat(store->dir_fd, "version", 0);
 	return err;
 }
 
@@ -151,7 +153,6 @@ static int store_new(struct store **out, const struct store_options *options)
 	store->options.dir = strdup(options->dir);
 	store->options.identity = strdup(options->identity ? options->identity : "");
 	store->options.run_dir = options->run_dir ? strdup(options->run_dir) : NULL;
-	store->options.version = options->version ? strdup(options->version) : NULL;
 	store->replay = calloc(1, sizeof(*store->replay));
 	atomic_store(&store->size, options->size);
 	store_lock_init(store);
@@ -161,7 +162,7 @@ static int store_new(struct store **out, const struct store_options *options)
 	list_init(&store->ready);
 	list_init(&store->held);
 	list_init(&store->noters);
-	if ((options->version && !store->options.version) || (options->run_dir && !store->options.run_dir) || !store->options.dir ||
+	if ((options->run_dir && !store->options.run_dir) || !store->options.dir ||
 	    !store->options.identity || !store->replay) {
 		store_free(store);
 		return -ENOMEM;
@@ -253,10 +254,15 @@ static void close_soon(struct store *store)
 	loop_post(store->loop, &store->task);
 }
 
+static void versioned(struct store *store)
+{
+	store_mark_leave(store, close_soon);
+}
+
 /* This may come from within the log, which is not to go under its own feet. */
 static void tidied(struct store *store)
 {
-	store_version_keep(store, close_soon);
+	store_version_keep(store, versioned);
 }
 
 /* What is here is good for the next time only when it has been flushed. */
@@ -331,15 +337,9 @@ static void map_unpushed(struct store *store, uint64_t bucket, uint64_t *unpushe
 {
 	struct extents all;
 	struct extent extent;
-	struct list *pos;
 
 	extents_init(&all);
-	list_for_each(pos, &store->gens) {
-		const struct store_gen *gen = list_entry(pos, struct store_gen, list);
-
-		for (uint64_t from = 0; extents_next(&gen->changed, from, &extent); from = extent.end)
-			extents_put(&all, extent.start, extent.end, EXTENT_ZERO);
-	}
+	store_gen_all(store, &all);
 	for (uint64_t from = 0; extents_next(&all, from, &extent) && extent.start < store->size; from = extent.end)
 		add_range(unpushed, bucket, extent.start, extent.end < store->size ? extent.end : store->size);
 	extents_free(&all);

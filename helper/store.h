@@ -50,10 +50,8 @@ struct store_options {
 	const char *dir;		/* made when it isn't there */
 	const char *run_dir;		/* LOCAL_MEMORY: whose tmpfs (memory-dir.h) dir is on */
 	uint64_t instance;		/* LOCAL_MEMORY: of an earlier life means empty */
-	const char *identity;		/* of the source: "peer+plain://...", region, and a version if there is one. Another one: the clean bytes are
+	const char *identity;		/* of the source: "peer+plain://...", region. Another one: the clean bytes are
 					   dropped, and where there are changes that source has not got, -ESTALE */
-	const char *version;		/* of the source's bytes now, opaque; NULL: not known. Where the one that was noted is another one, the
-					   clean bytes are dropped; changes stay */
 	uint64_t size;			/* of the region; used when the store is new */
 	uint64_t budget;		/* bytes of clean chunks; 0: no limit */
 	void *arg;
@@ -95,11 +93,21 @@ uint64_t store_size(const struct store *store);
 /* The newest generation that was in the log when it was opened; 0: none. */
 uint64_t store_recovered(const struct store *store);
 
+/* The version of the source (BACKEND_VERSION) that the clean bytes are of, as it was noted last; NULL: it never was. Stays until the next one. */
+const char *store_version(const struct store *store);
 /*
- * Notes the version of the source that the clean bytes are of: after a push, and before store_close(), which waits for it. It is on the disk some
- * time after that; one that is too old at the next start costs the clean bytes.
+ * Notes it: after a push, and before store_close(), which waits for it. It is on the disk some time after that; one that is too old at the
+ * next start costs the clean bytes.
  */
 void store_set_version(struct store *store, const char *text);
+/*
+ * A text that is kept from one store_close() to the next opening, and no longer: after a kill or a power cut there is none. What it says of the bytes is as
+ * true as they are the same.
+ */
+const char *store_mark(const struct store *store);
+void store_leave_mark(struct store *store, const char *text);
+/* The source is of another version: what it has as well is dropped, once all that was begun before is done. Changes stay. */
+void store_drop_clean(struct store *store, struct store_io *io);
 
 /* ---- bytes. Any thread: */
 

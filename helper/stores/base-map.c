@@ -474,7 +474,7 @@ int base_map_open(struct base *base, const struct base_options *options)
 	if (n < 0 && errno != EIO)
 		return -errno;
 	/* entries without checksums are worth nothing when somebody has taken the bytes away */
-	if (n == sizeof(found) && !options->fresh && *options->identity && !memcmp(&found, &want, sizeof(found)) && (base->durable || st.st_size))
+	if (n == sizeof(found) && *options->identity && !memcmp(&found, &want, sizeof(found)) && (base->durable || st.st_size))
 		return entries_scan(base);
 	return map_new(base, &want);
 }

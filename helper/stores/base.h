@@ -55,7 +55,6 @@ struct base_options {
 	bool durable;			/* a disk: fsync and checksums; else a tmpfs */
 	uint64_t instance;		/* not durable: of another life of the instance means empty */
 	const char *identity;		/* of the source: another one means empty; "" matches nothing */
-	bool fresh;			/* empty in any case */
 	uint64_t size;			/* of the region; overrides what the file says */
 	uint64_t budget;		/* bytes; 0: no limit */
 };

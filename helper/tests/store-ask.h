@@ -236,13 +236,11 @@ static inline void on_opened(void *arg, struct store *store, int error, const ch
 	loop_stop(loop);
 }
 
-static const char *asked_version;
-
 static inline struct store *try_open(const char *dir, bool disk, uint64_t size, const char *identity, uint64_t budget)
 {
 	struct store_options options = {
 		.loop = loop, .kind = disk ? LOCAL_FILE : LOCAL_MEMORY, .dir = dir, .instance = 7, .identity = identity, .size = size,
-		.budget = budget, .opened = on_opened, .version = asked_version,
+		.budget = budget, .opened = on_opened,
 	};
 
 	opened_done = false;
