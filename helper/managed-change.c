@@ -130,6 +130,7 @@ static void change_end(struct change *change, int error)
 	list_del(&change->list);
 	free(change->bounce);
 	free(change);
+	managed_new_version(managed);
 	managed->nr_busy--;
 	/* also one that has failed: a generation in which a change is under way isn't pushed */
 	if (managed->pusher)

@@ -28,7 +28,8 @@ struct managed {
 	/* opening and closing */
 	struct backend_open opening;	/* the source's, until the remote has it */
 	bool is_open, puller_closed, pusher_closed, remote_closed, store_closing;
-	bool closing;
+	bool closing, remote_closing;
+	struct loop_timer opening_timer;
 	bool gone;			/* the region is */
 	bool forgotten;			/* the store's files go when it is closed */
 	bool deleted;			/* and so may what the source has not got yet */
@@ -69,6 +70,16 @@ struct managed {
 	/* what store_is_tight() said, not more than a second ago */
 	bool tight;
 	uint64_t tight_at;
+	/* managed-version.c's; known: the source has one; changes: remote_changes() when it was asked for, UINT64_MAX: in vain */
+	struct {
+		struct backend_req req;
+		struct store_io io;
+		struct loop_timer timer;
+		char text[BACKEND_VERSION_MAX];
+		uint64_t changes;
+		bool known, asking, again, last;
+		uint64_t id, nr;	/* of what is here, for whoever has this region for a source */
+	} version;
 	/* managed-room.c's */
 	struct {
 		struct store_io io;
@@ -162,6 +173,8 @@ void managed_hook(struct managed *managed, struct policy_command *hook, enum pol
 void managed_pull_complete(struct managed *managed);
 /* Something has ended: closing may go on. May free it. */
 void managed_idle(struct managed *managed);
+/* Closes the source. */
+void managed_close_remote(struct managed *managed);
 /* Tells the kernel of the store's file once all is in it, and takes that back when it isn't any more. */
 void managed_tell_local(struct managed *managed);
 
@@ -213,6 +226,28 @@ void managed_flow_end(struct managed_flow *flow, uint64_t bytes);
 void managed_bypass_look(struct managed *managed);
 /* Is what is absent to stay so, since the store is slower than the source? */
 bool managed_bypassed(struct managed *managed);
+
+/* ---- managed-version.c ---- */
+
+/* remote_options' verify. */
+void managed_verify(void *arg, const char *version);
+/* What is here is another one from now on. */
+static inline void managed_new_version(struct managed *managed)
+{
+	managed->version.nr++;
+}
+
+/* BACKEND_VERSION, of this region. */
+void managed_version_start(struct managed *managed, struct backend_req *req);
+/* The store is open, and about to be closed. */
+void managed_version_found(struct managed *managed);
+void managed_version_leave(struct managed *managed);
+/* Something was pushed. */
+void managed_note_version(struct managed *managed);
+/* Closing: is there a last one to be noted? Then managed_close_remote() comes later. */
+bool managed_version_last(struct managed *managed);
+/* The pusher has ended, or something else that it may wait for. */
+void managed_version_end(struct managed *managed);
 
 /* ---- managed-sync.c ---- */
 

@@ -472,6 +472,9 @@ static void start(struct backend_req *req)
 	case BACKEND_SYNC:
 		managed_sync_start(managed, req);
 		break;
+	case BACKEND_VERSION:
+		managed_version_start(managed, req);
+		break;
 	case BACKEND_DESTROY:
 		managed_destroy_start(managed, req);
 		break;

@@ -347,6 +347,7 @@ static void is_untold(struct loop_op *op, int res)
 	if (res < 0)
 		log_debug("%s: %s", managed->backend.uri.text, strerror(-res));
 	managed->untold = NULL;
+	managed->region->local_told = false;
 	while ((entry = list_pop(&untold->waiters))) {
 		struct untold_waiter waiter = *list_entry(entry, struct untold_waiter, list);
 
@@ -397,7 +398,7 @@ int managed_untell_local(struct managed *managed, void (*done)(void *arg), void 
 	if (managed->untold)
 		return untold_wait(managed->untold, done, arg);
 	/* without a device there is nobody who reads it */
-	if (managed->backend.caps.local_fd < 0 || !managed->region->local_told || !device) {
+	if (!managed->region->local_told || !device) {
 		managed->backend.caps.local_fd = -1;
 		done(arg);
 		return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * managed: opening and closing. In this order: the command of before-open, the store, the source; where the store has been there before, the region is
- * open as soon as that is, and the source may take its time. The puller begins with the source's first answer, whether or not
- * anybody has opened the region's file.
+ * managed: opening and closing. In this order: the command of before-open, the store, the source. Where the store has been there before, the region is
+ * open when the source has said whether it is still as it was (managed-version.c), or is away, or takes its time: then what is here is good
+ * enough. The puller begins with the source's first answer, whether or not anybody has opened the region's file.
  *
  * Closing: nothing of the region's is under way any more. The puller, the pusher and the source end side by side, which ends the fetches;
  * the store is the last.
@@ -25,11 +25,13 @@
 
 #define MAX_REQUEST	(16u << 20)
 #define DRAIN_MS	60000u
+#define SOURCE_MS	2000u
 
 static void managed_free(struct managed *managed)
 {
 	loop_timer_cancel(managed_loop(managed), &managed->deadline);
 	loop_timer_cancel(managed_loop(managed), &managed->last_timer);
+	loop_timer_cancel(managed_loop(managed), &managed->opening_timer);
 	profile_free(managed->profile);
 	pages_free(managed->pulled);
 	policy_free(&managed->policy);
@@ -113,6 +115,7 @@ static void take_caps(struct managed *managed)
 		caps->max_request = from->max_request;
 		caps->local_fd = from->local_fd;
 		caps->durability = from->durability;
+		caps->version = from->version;
 	}
 }
 
@@ -122,6 +125,7 @@ static void managed_opened(struct managed *managed)
 	if (managed->is_open)
 		return;
 	managed->is_open = true;
+	loop_timer_cancel(managed_loop(managed), &managed->opening_timer);
 	take_caps(managed);
 	managed_tell_local(managed);
 	backend_opened(&managed->backend, 0);
@@ -158,6 +162,7 @@ static void pusher_gone(void *arg)
 	struct managed *managed = arg;
 
 	managed->pusher = NULL;
+	managed->remote_closing = true;
 	if (managed->remote)
 		remote_close(managed->remote, open_failed_closed, managed);
 	else
@@ -199,11 +204,15 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 
 	if (managed->closing)
 		return;
-	if (state == REMOTE_AWAY && !managed->is_open) {
+	if (state == REMOTE_AWAY && !managed->is_open && !(managed->store && store_was_there(managed->store))) {
 		open_failed(managed, error, why);
 		return;
 	}
 	tell_away(managed, state, why);
+	if (state == REMOTE_AWAY && !managed->is_open) {
+		managed_opened(managed);
+		return;
+	}
 	if (state == REMOTE_AWAY && managed->draining) {
 		give_up_draining(managed, error);
 		return;
@@ -221,7 +230,8 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 
 static void open_source(struct managed *managed)
 {
-	struct remote_options options = { .open = &managed->opening, .arg = managed, .changed = source_changed };
+	struct remote_options options = { .open = &managed->opening, .arg = managed, .changed = source_changed,
+					  .verify = managed->store ? managed_verify : NULL };
 	int err = remote_open(&managed->remote, &options);
 
 	if (err)
@@ -246,8 +256,10 @@ static void pushed(void *arg, int error, const char *why)
 		managed_event(managed->region, "push-error", why);
 	if (managed->closing)
 		return;
-	if (!error)
+	if (!error) {
+		managed_note_version(managed);
 		managed_room_came(managed);
+	}
 }
 
 static int open_pusher(struct managed *managed)
@@ -294,6 +306,11 @@ static void take_size(struct managed *managed)
 		backend_set_size(&managed->backend, store_size(managed->store));
 }
 
+static void source_late(struct loop_timer *timer)
+{
+	managed_opened(container_of(timer, struct managed, opening_timer));
+}
+
 static void store_is_open(void *arg, struct store *store, int error, const char *why)
 {
 	struct managed *managed = arg;
@@ -303,6 +320,7 @@ static void store_is_open(void *arg, struct store *store, int error, const char 
 		return;
 	}
 	managed->store = store;
+	managed_version_found(managed);
 	managed->budget = managed_store_budget(managed);
 	take_size(managed);
 	barriers_recovered(managed->region->regiond->barriers, store_recovered(store));
@@ -318,9 +336,13 @@ static void store_is_open(void *arg, struct store *store, int error, const char 
 		return;
 	}
 	region_store_known(managed->region);
-	/* whoever only wants to remove the region doesn't wait for the source either */
-	if (store_was_there(store) || managed->region->destroy)
+	/* whoever only wants to remove the region doesn't wait for the source */
+	if (managed->region->destroy || (store_was_there(store) && !store_version(store))) {
 		managed_opened(managed);
+	} else if (store_was_there(store)) {
+		managed->opening_timer.fire = source_late;
+		loop_timer_set(managed_loop(managed), &managed->opening_timer, SOURCE_MS);
+	}
 }
 
 /* FNV-1a: a name for the source's place in a directory that several regions may share. */
@@ -477,12 +499,14 @@ static void close_store(struct managed *managed)
 	struct store *store = managed->store;
 
 	managed->store_closing = true;
-	if (!store)
+	if (!store) {
 		store_is_closed(managed);
-	else if (managed->forgotten || is_litter(managed))
+	} else if (managed->forgotten || is_litter(managed)) {
 		store_remove(store, store_is_closed, managed);
-	else
+	} else {
+		managed_version_leave(managed);
 		store_close(store, store_is_closed, managed);
+	}
 }
 
 void managed_idle(struct managed *managed)
@@ -501,6 +525,7 @@ static void parts_closed(struct managed *managed)
 		managed->parts_closed = NULL;
 		then(managed);
 	} else {
+		managed_version_end(managed);
 		managed_idle(managed);
 	}
 }
@@ -531,6 +556,12 @@ static void remote_is_closed(void *arg)
 	managed_idle(managed);
 }
 
+void managed_close_remote(struct managed *managed)
+{
+	managed->remote_closing = true;
+	remote_close(managed->remote, remote_is_closed, managed);
+}
+
 void managed_close_parts(struct managed *managed)
 {
 	if (managed->pusher_closing) {
@@ -559,7 +590,8 @@ static void close_parts(struct managed *managed)
 	managed->nr_busy++;
 	loop_timer_cancel(managed_loop(managed), &managed->deadline);
 	managed_close_parts(managed);
-	remote_close(managed->remote, remote_is_closed, managed);
+	if (!managed_version_last(managed))
+		managed_close_remote(managed);
 	managed->nr_busy--;
 	managed_idle(managed);
 }

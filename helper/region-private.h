@@ -51,6 +51,8 @@ void region_tell_local(struct region *region);
 
 /* Main loop, once it is ready: the kernel hears of what opening the backend has changed. */
 void region_tell_replayed(struct region *region);
+/* Main loop: its source was changed by others. What the kernel has cached of it, and is not dirty, goes; once the region is ready. */
+void region_tell_changed(struct region *region);
 /* What was done before it was opened, told at once: all that programs here have changed is at the source. */
 void region_tell_replayed_before(struct region *region);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * region-replayed: a backend that was just opened has done a batch that an earlier helper had decided (journal.h): a peer's, who may never come
+ * region-replayed: what the kernel has to hear of a source that was just opened, since it is not what it was before. It has done a batch that an earlier helper had decided (journal.h): a peer's, who may never come
  * back. Or that helper has done it, and was killed before the kernel heard of it. The kernel may have cached what was there before, and another size. It hears of both after the region is ready: what it
- * drops may be pages that wait for a READ.
+ * drops may be pages that wait for a READ. Or others have written it.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -113,8 +113,17 @@ static void tell_before(struct region *region)
 	netlink_call(region->regiond->netlink, &replayed->call);
 }
 
+void region_tell_changed(struct region *region)
+{
+	region->changed = atomic_load(&region->state) != REGION_READY;
+	if (!region->changed && region->regiond->netlink)
+		tell(region, REGIONFS_CMD_INVALIDATE);
+}
+
 void region_tell_replayed(struct region *region)
 {
+	if (region->changed)
+		region_tell_changed(region);
 	if (!region->backend->replayed.length)
 		return;
 	if (region->backend->replayed_before) {

@@ -73,6 +73,7 @@ struct region {
 	bool unlinked;
 	uint32_t writers;		/* open files that may write, as the kernel told last */
 	bool mirrored;			/* the state directory has heard of it */
+	bool changed;			/* its source was changed by others: the kernel is to hear of that when it is ready */
 	bool refreshing, refresh_again;	/* events.c's: the kernel is being asked about it */
 	_Atomic uint64_t size;		/* as WRITE and RESIZE have made it; info.size follows */
 	_Atomic uint64_t size_at;	/* loop_now_ns() when a request began to change it last */

@@ -43,6 +43,11 @@ struct remote {
 	uint64_t away_since, asked_at;
 	unsigned int tries;
 	uint64_t opened;
+	_Atomic uint64_t changes;
+	void (*verify)(void *arg, const char *version);
+	struct backend_req asking;	/* for the version, */
+	char version[BACKEND_VERSION_MAX];
+	bool verifying;			/* and until remote_verified() */
 	bool is_opening, is_closing_backend, was_up, closing;
 	int error;
 	char why[256];
@@ -243,12 +248,20 @@ static void attempt_done(struct backend_req *req, int error)
 	attempt_end(attempt, error);
 }
 
+/* What is staged changes nothing by itself. */
+static bool is_change(const struct backend_req *req)
+{
+	return req->op != BACKEND_READ && req->op != BACKEND_SYNC && req->op != BACKEND_VERSION && !(req->flags & BACKEND_STAGED);
+}
+
 /* In the thread of loop. */
 static void attempt_start(struct attempt *attempt, struct loop *loop)
 {
 	attempt->inner = *attempt->outer;
 	attempt->inner.loop = loop;
 	attempt->inner.done = attempt_done;
+	if (is_change(&attempt->inner))
+		atomic_fetch_add(&attempt->remote->changes, 1);
 	backend_submit(attempt->remote->backend, &attempt->inner);
 }
 
@@ -362,6 +375,44 @@ static void fail_destroys(struct remote *remote, int error)
 		attempt_end(list_entry(at, struct attempt, list), error);
 }
 
+void remote_verified(struct remote *remote)
+{
+	remote->verifying = false;
+	atomic_store(&remote->up, !remote->closing);
+	set_state(remote, REMOTE_UP, 0, "");
+	remote_advance(remote);
+}
+
+/* One that dies of the question is opened again. */
+static void version_came(struct backend_req *req, int error)
+{
+	struct remote *remote = container_of(req, struct remote, asking);
+	bool dead = error && atomic_load(&req->backend->dead);
+
+	remote->verifying = !dead && !remote->closing;
+	if (dead && !remote->closing) {
+		set_state(remote, REMOTE_AWAY, error, strerror(-error));
+		retry_later(remote);
+	}
+	leave(remote);
+	if (remote->verifying)
+		remote->verify(remote->arg, error ? NULL : remote->version);
+}
+
+static void ask_version(struct remote *remote)
+{
+	struct backend_req *req = &remote->asking;
+
+	remote->verifying = true;
+	if (!remote->backend->caps.version) {
+		remote->verify(remote->arg, NULL);
+		return;
+	}
+	*req = (struct backend_req){ .op = BACKEND_VERSION, .data = remote->version, .loop = remote->open.loop, .done = version_came };
+	atomic_fetch_add(&remote->users, 1);
+	backend_submit(remote->backend, req);
+}
+
 static void backend_is_open(struct backend_open *open, struct backend *backend, int error)
 {
 	struct remote *remote = container_of(open, struct remote, opening);
@@ -379,8 +430,12 @@ static void backend_is_open(struct backend_open *open, struct backend *backend, 
 		remote->was_up = true;
 		remote->opened++;
 		remote->tries = 0;
-		atomic_store(&remote->up, !remote->closing);
-		set_state(remote, REMOTE_UP, 0, "");
+		if (!remote->closing && remote->verify) {
+			ask_version(remote);
+			return;
+		}
+		remote_verified(remote);
+		return;
 	}
 	remote_advance(remote);
 }
@@ -483,7 +538,7 @@ static void remote_advance(struct remote *remote)
 			start_close(remote);
 		return;
 	}
-	if (remote->backend)
+	if (remote->backend && !remote->verifying)
 		start_waiting(remote);
 	else if (!remote->backend && !remote->is_opening && !remote->is_closing_backend && !remote->retry.slot)
 		start_open(remote);
@@ -516,6 +571,7 @@ int remote_open(struct remote **result, const struct remote_options *options)
 	uri_free(&options->open->uri);
 	remote->arg = options->arg;
 	remote->changed = options->changed;
+	remote->verify = options->verify;
 	list_init(&remote->waiting);
 	list_init(&remote->resting);
 	remote->tell.run = tell;
@@ -541,6 +597,11 @@ void remote_close(struct remote *remote, void (*closed)(void *arg), void *arg)
 enum remote_state remote_state(const struct remote *remote)
 {
 	return remote->state;
+}
+
+uint64_t remote_changes(const struct remote *remote)
+{
+	return atomic_load(&remote->changes);
 }
 
 uint64_t remote_opened(const struct remote *remote)

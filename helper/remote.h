@@ -26,6 +26,11 @@ struct remote_options {
 	void *arg;
 	/* When the state has changed: as it is now. error and why: the last failure, 0 when UP. Out of the loop, and it may close the remote. */
 	void (*changed)(void *arg, enum remote_state state, int error, const char *why);
+	/*
+	 * Optional. A backend was opened, and nothing else was asked of it yet: its BACKEND_VERSION, or NULL where that is not known. Requests wait until
+	 * remote_verified(), which may come from within, and must not come after remote_close().
+	 */
+	void (*verify)(void *arg, const char *version);
 };
 
 /* Begins to open the backend; changed() follows. -ENOMEM. */
@@ -43,6 +48,10 @@ void remote_submit(struct remote *remote, struct backend_req *req);
  */
 bool remote_try(struct remote *remote, struct backend_req *req);
 enum remote_state remote_state(const struct remote *remote);
+/* Of verify(). */
+void remote_verified(struct remote *remote);
+/* How many requests so far may have changed the source. */
+uint64_t remote_changes(const struct remote *remote);
 /* How often a backend was opened. What was answered by one and not synced by the same may be lost. */
 uint64_t remote_opened(const struct remote *remote);
 /* NULL until it was UP for the first time; then as of the last opening. */

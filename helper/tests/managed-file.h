@@ -13,7 +13,7 @@
 static struct barriers barriers;
 static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };
 static struct region region = { .info = { .id = 5, .path = (char *)"db" }, .regiond = &regiond };
-static char file[128], uri[160];
+static char file[128] __attribute__((unused)), uri[160];
 
 /* regiond.c's, which has a main() */
 void regiond_gone(struct regiond *gone)
