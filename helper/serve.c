@@ -126,6 +126,14 @@ static void answer_published(struct serve_req *req)
 	serve_shape(req, WIRE_S_PUBLISHED, &reply);
 }
 
+static void answer_version(struct serve_req *req)
+{
+	struct wire_text reply = { .text = "" };
+
+	memcpy(reply.text, req->buffer, BACKEND_VERSION_MAX - 1);
+	serve_shape(req, WIRE_S_TEXT, &reply);
+}
+
 static void backend_answered(struct backend_req *backend, int error)
 {
 	struct serve_req *req = container_of(backend, struct serve_req, backend);
@@ -137,6 +145,8 @@ static void backend_answered(struct backend_req *backend, int error)
 		serve_fail(req, error, "%s: %s", session->export->name, strerror(-error));
 	} else if (backend->op == BACKEND_PUBLISH) {
 		answer_published(req);
+	} else if (backend->op == BACKEND_VERSION) {
+		answer_version(req);
 	} else if (backend->op != BACKEND_READ) {
 		serve_reply(req, 0, NULL, 0);
 	} else {
@@ -358,6 +368,21 @@ static void take_info(struct serve_req *req)
 	serve_shape(req, WIRE_S_INFO, &info);
 }
 
+static void take_version(struct serve_req *req)
+{
+	struct service *service = req->service;
+
+	if (!(service->hello.features & WIRE_FEAT_VERSION)) {
+		serve_fail(req, -EOPNOTSUPP, "VERSION was not agreed on");
+		return;
+	}
+	req->buffer = calloc(1, BACKEND_VERSION_MAX);
+	if (!req->buffer)
+		serve_fail(req, -ENOMEM, "out of memory");
+	else
+		serve_backend(req, BACKEND_VERSION);
+}
+
 static void take_close(struct serve_req *req)
 {
 	struct service *service = req->service;
@@ -424,6 +449,9 @@ int serve_frame(struct service *service, const struct wire_head *head, const uin
 		return 0;
 	case WIRE_INFO:
 		take_info(req);
+		return 0;
+	case WIRE_GET_VERSION:
+		take_version(req);
 		return 0;
 	case WIRE_CLOSE:
 		take_close(req);

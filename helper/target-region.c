@@ -174,7 +174,8 @@ static void inner_done(struct backend_req *inner, int error)
 
 	if (inner->op == BACKEND_PUBLISH) {
 		published(req, error);
-	} else if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC || inner->flags & BACKEND_STAGED) {
+	} else if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC ||
+		   inner->op == BACKEND_VERSION || inner->flags & BACKEND_STAGED) {
 		req_end(req, error);
 	} else if (inner->op == BACKEND_DISCARD) {
 		invalidate(req);
@@ -205,7 +206,7 @@ static void fill_req(struct shared_req *req, struct shared *shared, struct backe
 	req->shared = shared;
 	req->outer = outer;
 	req->step.offset = resize ? outer->arg : outer->offset;
-	req->step.end = resize || outer->op == BACKEND_SYNC ? 0 : outer->offset + outer->length;
+	req->step.end = resize || outer->op == BACKEND_SYNC || outer->op == BACKEND_VERSION ? 0 : outer->offset + outer->length;
 	req->step.then = to_backend;
 	inner->op = outer->op;
 	inner->flags = outer->flags;
@@ -236,7 +237,8 @@ static void shared_submit(struct target *target, struct backend_req *outer)
 		return;
 	}
 	fill_req(req, shared, outer);
-	if (outer->op == BACKEND_READ || outer->op == BACKEND_SYNC)
+	/* a version is of what programs here have written, too */
+	if (outer->op == BACKEND_READ || outer->op == BACKEND_SYNC || outer->op == BACKEND_VERSION)
 		batch_add(shared, &shared->writeback, &req->step);
 	else
 		to_backend(&req->step, 0);
@@ -264,6 +266,8 @@ static void shared_info(struct target *target, struct wire_info *info)
 		info->flags |= WIRE_INFO_READ_ONLY;
 	if (caps->publish)
 		info->flags |= WIRE_INFO_PUBLISH;
+	if (caps->version)
+		info->flags |= WIRE_INFO_VERSION;
 }
 
 static void shared_close(struct target *target)

@@ -25,7 +25,8 @@ static void source_info(struct target *target, struct wire_info *info)
 	info->chunk = caps->chunk;
 	info->mode = 0600;
 	info->flags = WIRE_INFO_DISCARD | (caps->fixed_size ? 0 : WIRE_INFO_RESIZE) |
-		      (caps->read_only ? WIRE_INFO_READ_ONLY : 0) | (caps->publish ? WIRE_INFO_PUBLISH : 0);
+		      (caps->read_only ? WIRE_INFO_READ_ONLY : 0) | (caps->publish ? WIRE_INFO_PUBLISH : 0) |
+		      (caps->version ? WIRE_INFO_VERSION : 0);
 }
 
 static void source_claim(struct target *target, void (*done)(void *arg, int error, const char *why),

@@ -44,6 +44,7 @@ enum wire_type {
 	WIRE_PING	= 11,
 	WIRE_CLOSE	= 12,
 	WIRE_PUBLISH	= 13,
+	WIRE_GET_VERSION = 14,	/* VERSION in docs/protocol.md */
 	WIRE_TRACK	= 16,
 	WIRE_DIRTY	= 17,
 	WIRE_FINALIZE	= 18,
@@ -70,7 +71,8 @@ enum wire_type {
 #define WIRE_FEAT_RESIZE	(1ULL << 2)
 #define WIRE_FEAT_SEED		(1ULL << 3)
 #define WIRE_FEAT_PUBLISH	(1ULL << 4)	/* STAGED, FIRST and PUBLISH */
-#define WIRE_FEAT_ALL		0x1fULL
+#define WIRE_FEAT_VERSION	(1ULL << 5)	/* VERSION */
+#define WIRE_FEAT_ALL		0x3fULL
 
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */
@@ -83,6 +85,7 @@ enum wire_type {
 #define WIRE_INFO_DISCARD	(1u << 2)
 #define WIRE_INFO_RESIZE	(1u << 3)
 #define WIRE_INFO_PUBLISH	(1u << 4)
+#define WIRE_INFO_VERSION	(1u << 5)
 
 enum wire_auth {
 	WIRE_AUTH_TRANSPORT	= 0,	/* what TLS proved, or that the transport is trusted, is all there is */

@@ -129,6 +129,7 @@ static void fill_caps(struct peer *peer)
 	caps->abortable = true;
 	caps->publish = !caps->read_only && info->flags & WIRE_INFO_PUBLISH && peer->session->features & WIRE_FEAT_PUBLISH;
 	caps->publish_max = BACKEND_PUBLISH_MAX;
+	caps->version = info->flags & WIRE_INFO_VERSION && peer->session->features & WIRE_FEAT_VERSION;
 	caps->fence = FENCE_GENERATION;
 	caps->durability = DURABLE_SYNC;
 }
@@ -240,6 +241,18 @@ static int finish_publish(struct backend_req *req, const struct peer_io *io)
 	return 0;
 }
 
+static int finish_version(struct backend_req *req, const struct peer_io *io)
+{
+	struct wire_text version;
+
+	if (wire_decode(WIRE_S_TEXT, req->data, io->pieces[0].link.got, &version) < 0)
+		return -EPROTO;
+	if (!*version.text || strlen(version.text) >= BACKEND_VERSION_MAX)
+		return -EPROTO;
+	strcpy(req->data, version.text);
+	return 0;
+}
+
 static void io_done(struct backend_req *req)
 {
 	struct peer_io *io = backend_private(req, struct peer_io);
@@ -250,6 +263,8 @@ static void io_done(struct backend_req *req)
 		finish_read(req, io);
 	if (!error && req->op == BACKEND_PUBLISH)
 		error = finish_publish(req, io);
+	if (!error && req->op == BACKEND_VERSION)
+		error = finish_version(req, io);
 	if (!error && req->op == BACKEND_SYNC && io->changes > peer->session->synced)
 		peer->session->synced = io->changes;
 	if (!error && req->op == BACKEND_RESIZE && !(req->flags & BACKEND_STAGED))
@@ -346,9 +361,12 @@ static void fill_piece(struct piece *piece, struct backend_req *req, uint64_t at
 	link->done = piece_done;
 	if (req->op == BACKEND_RESIZE)
 		fill_resize(piece, req);
-	else if (req->op != BACKEND_SYNC && req->op != BACKEND_PUBLISH)
+	else if (req->op != BACKEND_SYNC && req->op != BACKEND_PUBLISH && req->op != BACKEND_VERSION)
 		fill_range(piece, req->offset + at, req->op == BACKEND_DISCARD ? req->length : len);
-	if (req->op == BACKEND_READ) {
+	if (req->op == BACKEND_VERSION) {
+		link->into = data;
+		link->into_len = BACKEND_VERSION_MAX;
+	} else if (req->op == BACKEND_READ) {
 		link->into = data;
 		link->into_len = len;
 		link->flags = req->flags & BACKEND_DEMAND ? WIRE_F_DEMAND : 0;
@@ -373,6 +391,7 @@ static bool is_bulk(const struct backend_req *req)
 static const uint8_t wire_types[BACKEND_OPS] = {
 	[BACKEND_READ] = WIRE_READ, [BACKEND_WRITE] = WIRE_WRITE, [BACKEND_SYNC] = WIRE_SYNC,
 	[BACKEND_DISCARD] = WIRE_DISCARD, [BACKEND_RESIZE] = WIRE_RESIZE, [BACKEND_PUBLISH] = WIRE_PUBLISH,
+	[BACKEND_VERSION] = WIRE_GET_VERSION,
 };
 
 /* The request may end within the last submit: nothing of it is touched after that. */
@@ -395,6 +414,10 @@ static bool has_lost(struct backend_req *req)
 {
 	bool batch = req->op == BACKEND_PUBLISH || req->flags & BACKEND_STAGED;
 
+	if (req->op == BACKEND_VERSION && !(to_peer(req->backend)->session->features & WIRE_FEAT_VERSION)) {
+		backend_done(req, -EOPNOTSUPP);
+		return true;
+	}
 	if (!batch || to_peer(req->backend)->session->features & WIRE_FEAT_PUBLISH)
 		return false;
 	atomic_store(&req->backend->dead, true);

@@ -232,6 +232,8 @@ static void test_append(void)
 	tap_is(fake.log, " size=8000 invalidate", "a WRITE past the end tells the kernel of the size, then drops its range");
 	peer_do(BACKEND_WRITE, 7000, 1000, 0);
 	tap_is(fake.log, " invalidate", "once");
+	peer_do(BACKEND_VERSION, 0, 0, 0);
+	tap_is(fake.log, " writeback", "a version is of what programs here have written as well");
 	fake.last_page_dirty = true;
 	peer_do(BACKEND_WRITE, 8000, 1000, 0);
 	tap_is(fake.log, " size=9000 writeback size=9000 invalidate", "a dirty last page is written back first");
