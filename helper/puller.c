@@ -154,14 +154,3 @@ const struct puller_stats *puller_stats(struct puller *puller)
 	stats->trip = puller->window.trip;
 	return stats;
 }
-
-void puller_each(struct puller *puller, void (*fn)(void *arg, uint64_t offset, uint64_t length), void *arg)
-{
-	struct list *at;
-
-	list_for_each(at, &puller->flying) {
-		struct pull_io *io = list_entry(at, struct pull_io, list);
-
-		fn(arg, io->offset, io->length);
-	}
-}

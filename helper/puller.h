@@ -79,7 +79,5 @@ void puller_resize(struct puller *puller, uint64_t size);
 void puller_demand_begin(struct puller *puller, uint64_t offset, uint32_t length);
 void puller_demand_end(struct puller *puller, uint32_t length, uint64_t took_ns);
 const struct puller_stats *puller_stats(struct puller *puller);
-/* Those that are on their way, for a map: fn for each. */
-void puller_each(struct puller *puller, void (*fn)(void *arg, uint64_t offset, uint64_t length), void *arg);
 
 #endif

@@ -454,18 +454,10 @@ static void test_at_once(void)
 	end();
 }
 
-static void count_range(void *arg, uint64_t offset, uint64_t length)
-{
-	*(uint64_t *)arg += length;
-}
-
 static void test_bounds(void)
 {
-	uint64_t sum = 0;
-
 	BEGIN(.pull = PULL_SEQUENTIAL);
-	puller_each(puller, count_range, &sum);
-	tap_ok(sum == host.in_flight && puller_stats(puller)->in_flight == sum, "what is on its way can be asked");
+	tap_ok(host.in_flight && puller_stats(puller)->in_flight == host.in_flight, "what is on its way can be asked");
 	drain();
 	tap_ok(host.max_flight <= WINDOW_MAX, "it is never more than the bound");
 	puller_resize(puller, 2 * MIB);
