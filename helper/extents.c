@@ -251,19 +251,3 @@ bool extents_any(const struct extents *extents, uint64_t start, uint64_t end)
 
 	return node && node->extent.start < end && start < end;
 }
-
-int extents_merge(struct extents *older, struct extents *newer)
-{
-	struct extent extent;
-	uint64_t from = 0;
-
-	while (extents_next(newer, from, &extent)) {
-		int err = extents_put(older, extent.start, extent.end, extent.at);
-
-		if (err)
-			return err;
-		from = extent.end;
-	}
-	extents_free(newer);
-	return 0;
-}

@@ -36,7 +36,5 @@ int extents_cut(struct extents *extents, uint64_t start, uint64_t end);
 bool extents_next(const struct extents *extents, uint64_t from, struct extent *extent);
 /* Does any range touch these bytes? */
 bool extents_any(const struct extents *extents, uint64_t start, uint64_t end);
-/* Every range of newer put over older; newer is empty then. -ENOMEM: both are as they were, or older has a part of newer too. */
-int extents_merge(struct extents *older, struct extents *newer);
 
 #endif

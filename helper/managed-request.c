@@ -498,7 +498,7 @@ static bool read_at_once(struct managed *managed, struct backend_req *req)
 		return true;
 	}
 	/* copied: an address would have to stay good until the kernel has taken what is there, whatever becomes of the budget meanwhile */
-	if (!store_read_now(managed->store, req->offset, req->length, &req->data, false))
+	if (!store_read_now(managed->store, req->offset, req->length, req->data))
 		return false;
 	note_hit(managed, req);
 	backend_done(req, 0);

@@ -24,14 +24,9 @@ static bool copy_now(struct store *store, uint64_t offset, uint64_t length, void
 	return base_present(store->base, offset, length) && base_seq(store->base) == seq;
 }
 
-bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void **data, bool addr)
+bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void *data)
 {
-	if (store->durable || !base_present(store->base, offset, length) || !base_addr(store->base, offset))
-		return false;
-	if (!addr || base_evicts(store->base) || base_holes(store->base, offset, length))
-		return copy_now(store, offset, length, *data);
-	*data = (void *)(uintptr_t)base_addr(store->base, offset);
-	return true;
+	return !store->durable && base_addr(store->base, offset) && copy_now(store, offset, length, data);
 }
 
 int store_local_fd(struct store *store)

@@ -113,11 +113,8 @@ void store_drop_clean(struct store *store, struct store_io *io);
 
 /* All of it is present (and for a store on a disk: checked). Marks it used. */
 bool store_present(struct store *store, uint64_t offset, uint64_t length);
-/*
- * Reads at once what is in memory: false where it is not all present, or is on a disk. addr: where the bytes are may be
- * given back (*data is changed) instead of copying to *data; only where nothing is ever given up.
- */
-bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void **data, bool addr);
+/* Reads at once what is in memory: false where it is not all present, or is on a disk. */
+bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void *data);
 /* May some changes be in the log alone, since the base could not take them? Then a file has not all that is present. The home loop. */
 bool store_has_holes(const struct store *store);
 /* A file that holds the region's bytes wherever they are present, and its bytes are never given up; -1: there is none (a disk, or a budget). */
@@ -158,7 +155,7 @@ struct store_gen *store_gen_oldest(struct store *store);
 uint64_t store_cut(const struct store *store);
 /* The one after it, or NULL. */
 struct store_gen *store_gen_after(struct store *store, struct store_gen *gen);
-/* The one after gen becomes a part of it. Only where the two are published at once. -ENOMEM: see extents_merge(). -EBUSY: one is pending. */
+/* The one after gen becomes a part of it. Only where the two are published at once. -ENOMEM: gen may have a part of it as well. -EBUSY: one is pending. */
 int store_gen_merge(struct store *store, struct store_gen *gen);
 /* length bytes of the log from place at on (an extent's), into data. -EIO: the log is damaged there. */
 void store_log_read(struct store *store, struct store_io *io, uint64_t at);

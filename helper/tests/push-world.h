@@ -142,11 +142,13 @@ static inline void store_gen_free(struct store_gen *gen)
 int store_gen_merge(struct store *store, struct store_gen *gen)
 {
 	struct store_gen *next = store_gen_after(store, gen);
+	struct extent extent;
 
 	if (gen->pending || next->pending)
 		return -EBUSY;
-	if (extents_merge(&gen->changed, &next->changed))
-		return -ENOMEM;
+	for (uint64_t from = 0; extents_next(&next->changed, from, &extent); from = extent.end)
+		if (extents_put(&gen->changed, extent.start, extent.end, extent.at))
+			return -ENOMEM;
 	if (next->resized) {
 		gen->low = gen->resized && gen->low < next->low ? gen->low : next->low;
 		gen->size = next->size;

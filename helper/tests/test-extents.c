@@ -104,29 +104,6 @@ static void check_random(void)
 	tap_ok(!extents_any(&model.extents, 0, SIZE) && !model.extents.count && !model.extents.bytes, "freed is empty");
 }
 
-static void check_merge(void)
-{
-	bool good = true;
-
-	for (unsigned int round = 0; round < 300; round++) {
-		struct model older, newer;
-
-		model_init(&older);
-		model_init(&newer);
-		for (unsigned int i = 0; i < 20; i++) {
-			change(&older);
-			change(&newer);
-		}
-		good &= !extents_merge(&older.extents, &newer.extents);
-		for (unsigned int i = 0; i < SIZE; i++)
-			if (newer.at[i] != NONE)
-				older.at[i] = newer.at[i];
-		good &= same(&older) && !newer.extents.count;
-		extents_free(&older.extents);
-	}
-	tap_ok(good, "300 merges put the newer over the older");
-}
-
 static void check_edges(void)
 {
 	struct extents extents;
@@ -158,7 +135,6 @@ static void check_many(void)
 int main(void)
 {
 	check_random();
-	check_merge();
 	check_edges();
 	check_many();
 	return tap_end();
