@@ -7,7 +7,8 @@
  *
  * What we push is a new version, too: it is asked for and noted after each push. That may be while the next one is under way, since what we change
  * ourselves is here as unpushed. Only what others change in between would be taken for ours: nobody is to write a source that is open here.
- * A helper that dies between a push and the note costs the clean bytes, no more; one that stops in order notes a last time.
+ * While pushes are not settled (store_push_begin()) another version is taken for theirs: a helper that is killed in the middle of one, or a link that is
+ * cut, costs nothing that is here. Who else has written there just then is not noticed.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,6 +35,14 @@ static void changed_end(struct managed *managed)
 	managed_idle(managed);
 }
 
+/* Everything that was pushed until the version was asked for is in it, and nothing more is on its way. */
+static bool is_settled(struct managed *managed)
+{
+	bool pushing = managed->pusher && !managed->pusher_closed && pusher_stats(managed->pusher)->pushing;
+
+	return !pushing && remote_changes(managed->remote) == managed->version.changes;
+}
+
 static void dropped(struct store_io *io, int error)
 {
 	struct managed *managed = container_of(io, struct managed, version.io);
@@ -42,9 +51,9 @@ static void dropped(struct store_io *io, int error)
 	managed_new_version(managed);
 	if (managed->puller)
 		atomic_store(&managed->pulling, true);
-	managed_event(managed->region, "source-changed", "by somebody else, or by a push that was cut short: what was here of it is fetched again");
+	managed_event(managed->region, "source-changed", "by somebody else: what was here of it is fetched again");
 	region_tell_changed(managed->region);
-	store_set_version(managed->store, managed->version.text);
+	store_set_version(managed->store, managed->version.text, is_settled(managed));
 	changed_end(managed);
 }
 
@@ -72,19 +81,27 @@ static void changed(struct managed *managed, const char *version)
 	}
 }
 
+static bool is_changed(const struct managed *managed, const char *version)
+{
+	const char *noted = store_version(managed->store);
+
+	return noted && strcmp(noted, version);
+}
+
 void managed_verify(void *arg, const char *version)
 {
 	struct managed *managed = arg;
-	const char *noted = store_version(managed->store);
 
 	managed->version.known = version;
 	managed->version.changes = remote_changes(managed->remote);
-	if (managed->version.known && noted && strcmp(noted, version) && !managed->closing) {
+	if (version && is_changed(managed, version) && !store_pushing(managed->store) && !managed->closing) {
 		changed(managed, version);
 		return;
 	}
-	if (managed->version.known && !noted)
-		store_set_version(managed->store, version);
+	if (version && is_changed(managed, version))
+		log_info("%s: was being pushed to, and is taken to have changed by that alone", managed->backend.uri.text);
+	if (version)
+		store_set_version(managed->store, version, is_settled(managed));
 	remote_verified(managed->remote);
 }
 
@@ -173,7 +190,7 @@ static void version_came(struct backend_req *req, int error)
 	if (error)
 		managed->version.changes = UINT64_MAX;
 	else if (managed->version.known)
-		store_set_version(managed->store, managed->version.text);
+		store_set_version(managed->store, managed->version.text, is_settled(managed));
 	if (managed->version.last)
 		managed_version_end(managed);
 	else if (managed->version.again && !managed->closing)

@@ -114,6 +114,26 @@ static void local_sync(struct pusher *pusher)
 	store_sync(pusher->options.store, &pusher->io);
 }
 
+static void local_begun(struct store_io *io, int error)
+{
+	struct pusher *pusher = container_of(io, struct pusher, io);
+
+	pusher->batch.busy = false;
+	if (!pusher->closing && pusher->batch.last >= pusher->synced_at)
+		local_sync(pusher);
+	else
+		pusher_kick(pusher);
+}
+
+/* The store knows that the source is about to change by our own hand; then nothing goes there that it could forget. */
+static void local_begin(struct pusher *pusher)
+{
+	pusher->batch.busy = true;
+	memset(&pusher->io, 0, sizeof(pusher->io));
+	pusher->io.done = local_begun;
+	store_push_begin(pusher->options.store, &pusher->io);
+}
+
 /* The size that the source has at least: the zeroes at its end may be what makes it so long. */
 static void note_size(struct pusher *pusher)
 {
@@ -319,8 +339,8 @@ static void batch_begin(struct pusher *pusher, struct store_gen *gen, uint64_t n
 	batch->last = gen->last;
 	barriers_want(&pusher->member, batch->upto);
 	pusher_rate_begin(pusher, now);
-	if (!batch->error && gen->last >= pusher->synced_at)
-		local_sync(pusher);
+	if (!batch->error)
+		local_begin(pusher);
 }
 
 static bool batch_try(struct pusher *pusher, uint64_t now)

@@ -123,6 +123,8 @@ int store_lock_remove(struct store *store)
 
 	unlinkat(store->dir_fd, "version.new", 0);
 	unlinkat(store->dir_fd, "mark.new", 0);
+	if (unlinkat(store->dir_fd, "pushing", 0) && errno != ENOENT)
+		return -errno;
 	if (unlinkat(store->dir_fd, "version", 0) && errno != ENOENT)
 		return -errno;
 	if (unlinkat(store->dir_fd, "lock", 0) && errno != ENOENT)

@@ -84,6 +84,10 @@ struct version {
 	char *writing, *next;
 	unsigned int drops, gone;	/* how often clean bytes were dropped; of these, gone from the disk as well */
 	bool broken;			/* the log could not note that: no version is, until the next start */
+	bool pushing;			/* DIR/pushing is there, or is about to be */
+	bool settled, settling;		/* of next and writing: DIR/pushing goes with it */
+	struct store_io *begin;		/* waits for that, or for its file */
+	bool working;			/* work is in a worker */
 	void (*then)(struct store *store);
 };
 

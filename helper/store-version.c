@@ -3,6 +3,9 @@
  * store-version: DIR/version, an opaque text that says which state of the source the clean bytes are of. Whoever opens the source finds another one:
  * somebody else has changed it meanwhile, and has the clean bytes dropped. One that was not kept in time does no more than that, needlessly.
  *
+ * What we push ourselves makes another one, too. So as long as pushes are not settled there is DIR/pushing, an empty file: a version that differs
+ * then is taken for our own, or a kill in the middle of a push would cost all that is here.
+ *
  * A new version is not written before what was dropped for it is sure to be gone: after a power cut it would else speak for bytes that
  * are of the old one.
  */
@@ -44,6 +47,7 @@ static int text_read(struct store *store, const char *name, char **found)
 
 int store_version_read(struct store *store)
 {
+	store->version.pushing = !faccessat(store->dir_fd, "pushing", F_OK, 0);
 	return text_read(store, "version", &store->version.noted);
 }
 
@@ -71,7 +75,22 @@ static int version_work(struct loop_work *work)
 {
 	struct store *store = container_of(work, struct store, version.work);
 
-	return version_write(store, store->version.writing);
+	int err = version_write(store, store->version.writing);
+
+	if (!err && store->version.settling && unlinkat(store->dir_fd, "pushing", 0) && errno != ENOENT)
+		err = -errno;
+	return err;
+}
+
+static int begin_work(struct loop_work *work)
+{
+	struct store *store = container_of(work, struct store, version.work);
+	int fd = openat(store->dir_fd, "pushing", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
 }
 
 /* ---- on the loop ---- */
@@ -80,6 +99,9 @@ const char *store_version(const struct store *store)
 {
 	return store->version.noted;
 }
+
+static void begin(struct store *store);
+static void begin_over(struct store *store);
 
 static void version_written(struct loop_work *work, int res)
 {
@@ -90,7 +112,63 @@ static void version_written(struct loop_work *work, int res)
 		log_warning("%s: the version of the source can't be noted: %s", store->options.dir, strerror(-res));
 	free(version->writing);
 	version->writing = NULL;
-	store_version_keep(store, version->then);
+	version->pushing &= res || !version->settling;
+	if (version->begin && !version->pushing)
+		begin(store);
+	else
+		begin_over(store);
+}
+
+static void begin_made(struct loop_work *work, int res)
+{
+	struct store *store = container_of(work, struct store, version.work);
+
+	if (res)
+		log_warning("%s: a push can't be noted: %s; if it is cut short, what is here of the source is fetched again", store->options.dir,
+			    strerror(-res));
+	begin_over(store);
+}
+
+static void begin(struct store *store)
+{
+	struct version *version = &store->version;
+
+	version->pushing = true;
+	version->working = true;
+	version->work.work = begin_work;
+	version->work.done = begin_made;
+	loop_work(store->loop, &version->work);
+}
+
+static void begin_over(struct store *store)
+{
+	struct store_io *io = store->version.begin;
+
+	store->version.working = false;
+	store->version.begin = NULL;
+	if (io)
+		io->done(io, 0);
+	if (!store->version.working)
+		store_version_keep(store, store->version.then);
+}
+
+void store_push_begin(struct store *store, struct store_io *io)
+{
+	struct version *version = &store->version;
+
+	version->settled = false;
+	if (!version->noted || (version->pushing && !(version->writing && version->settling))) {
+		io->done(io, 0);
+		return;
+	}
+	version->begin = io;
+	if (!version->working)
+		begin(store);
+}
+
+bool store_pushing(const struct store *store)
+{
+	return store->version.pushing;
 }
 
 void store_version_keep(struct store *store, void (*then)(struct store *store))
@@ -98,7 +176,7 @@ void store_version_keep(struct store *store, void (*then)(struct store *store))
 	struct version *version = &store->version;
 
 	version->then = then;
-	if (version->writing)
+	if (version->working)
 		return;
 	if (!version->next || version->gone != version->drops || version->broken) {
 		version->then = NULL;
@@ -108,12 +186,14 @@ void store_version_keep(struct store *store, void (*then)(struct store *store))
 	}
 	version->writing = version->next;
 	version->next = NULL;
+	version->settling = version->settled;
+	version->working = true;
 	version->work.work = version_work;
 	version->work.done = version_written;
 	loop_work(store->loop, &version->work);
 }
 
-void store_set_version(struct store *store, const char *text)
+void store_set_version(struct store *store, const char *text, bool settled)
 {
 	char *noted = strdup(text), *next = strdup(text);
 
@@ -127,7 +207,8 @@ void store_set_version(struct store *store, const char *text)
 	store->version.noted = noted;
 	free(store->version.next);
 	store->version.next = next;
-	if (!store->version.writing)
+	store->version.settled = settled;
+	if (!store->version.working)
 		store_version_keep(store, NULL);
 }
 
@@ -234,6 +315,6 @@ void store_drop_clean(struct store *store, struct store_io *io)
 void store_version_gone(struct store *store, unsigned int drops)
 {
 	store->version.gone = drops;
-	if (!store->version.writing)
+	if (!store->version.working)
 		store_version_keep(store, store->version.then);
 }

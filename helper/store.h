@@ -96,10 +96,17 @@ uint64_t store_recovered(const struct store *store);
 /* The version of the source (BACKEND_VERSION) that the clean bytes are of, as it was noted last; NULL: it never was. Stays until the next one. */
 const char *store_version(const struct store *store);
 /*
- * Notes it: after a push, and before store_close(), which waits for it. It is on the disk some time after that; one that is too old at the
+ * Notes it: after a push, and before store_close(), which waits for it. settled: all that was pushed is in it, and nothing is under way. It is on the disk some time after that; one that is too old at the
  * next start costs the clean bytes.
  */
-void store_set_version(struct store *store, const char *text);
+void store_set_version(struct store *store, const char *text, bool settled);
+/*
+ * A push is about to change the source: from now on another version may be ours, until one is set that is settled. On the disk before io->done, but not
+ * synced: after a power cut it may be missing, which costs the clean bytes. One at a time.
+ */
+void store_push_begin(struct store *store, struct store_io *io);
+/* Has one begun since the version was noted, maybe in an earlier life? */
+bool store_pushing(const struct store *store);
 /*
  * A text that is kept from one store_close() to the next opening, and no longer: after a kill or a power cut there is none. What it says of the bytes is as
  * true as they are the same.

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A helper that is killed while it pulls, and has something to push: the next one carries on from the local store. It is killed before it pushes:
-# between a push and the note of the source's new version a kill costs the clean bytes (docs/durability.md).
+# A helper that is killed while it pulls and pushes: the next one carries on from the local store.
 # timeout: 400
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
@@ -12,10 +11,10 @@ managed_hosts 2ms $size 40mbit
 pulled_more_than() { [ "$(managed db .fetched)" -gt "$1" ]; }
 
 for local in memory "file:$work/store"; do
-	must on b add db --source "$source" --local "$local" --durability local --push-interval 1h
+	must on b add db --source "$source" --local "$local" --durability local
 	ok "local=$local: a part of it is pulled" wait_for 60 pulled_more_than $((8 << 20))
-	before=$(managed db .store.present)
 	must within 30 dd if=/dev/urandom of="$near/db" bs=64k seek=300 count=20 conv=notrunc,fsync
+	before=$(managed db .store.present)
 	must kill_helper b
 	ok 'the next helper starts' start_helper_of "$ns_b" b
 	ok 'it is pulled to the end' on_within 120 b pull db

@@ -257,7 +257,7 @@ static void test_dirty(void)
 	tap_ok(source_byte(20 * PAGE) == 'x' && source_byte(500 * PAGE) == 'y' && source_byte(21 * PAGE) == 'f', "and the source has both");
 }
 
-/* Pushed, and killed before the new version was noted: as if somebody else had done it. What was pushed is in the log still. */
+/* Pushed, and the power was cut before any of that was noted: as if somebody else had done it. What was pushed is in the log still. */
 static void test_killed(void)
 {
 	char note[BACKEND_VERSION_MAX];
@@ -274,12 +274,55 @@ static void test_killed(void)
 	change_source(30 * PAGE, PAGE, 'i');
 	backend = open_managed();
 	tap_ok(read_all(backend) && is_all(30 * PAGE, PAGE, 'i') && is_all(31 * PAGE, PAGE, 'h'),
-	       "killed between a push and the note: clean bytes are fetched again, the others stay");
+	       "without a note of a push clean bytes are fetched again, the others stay");
 	tap_ok(fetched(backend), "(%llu bytes)", (unsigned long long)fetched(backend));
 	source_close(backend);
 	backend = open_managed();
 	tap_ok(read_all(backend) && is_all(30 * PAGE, PAGE, 'i') && !fetched(backend), "once");
 	managed_file_flush(backend);
+	source_close(backend);
+}
+
+/* The empty file beside the note that says that a push is not settled. */
+static const char *mark_path(void)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%.*s/pushing", (int)(strrchr(note_path, '/') - note_path), note_path);
+	return path;
+}
+
+static void put_mark(void)
+{
+	int fd = open(mark_path(), O_WRONLY | O_CREAT, 0600);
+
+	if (fd < 0)
+		exit(99);
+	close(fd);
+}
+
+static void test_killed_pushing(void)
+{
+	char note[BACKEND_VERSION_MAX];
+	struct backend *backend;
+
+	take_note(note);
+	backend = open_managed();
+	write_page(backend, 30, 'g');
+	begin_push(backend);
+	tap_ok(!access(mark_path(), F_OK), "while it is pushed there is a mark");
+	managed_file_flush(backend);
+	source_close(backend);
+	tap_ok(access(mark_path(), F_OK), "and none when it is through");
+	put_note(note);
+	put_mark();
+	backend = open_managed();
+	tap_ok(read_all(backend) && is_all(30 * PAGE, PAGE, 'g'), "killed between a push and the note: it is read");
+	tap_number((long long)fetched(backend), 0, "and nothing is fetched again");
+	source_close(backend);
+	change_source(30 * PAGE, PAGE, 'i');
+	backend = open_managed();
+	tap_ok(read_all(backend) && is_all(30 * PAGE, PAGE, 'i'), "what others write after that is noticed");
 	source_close(backend);
 }
 
@@ -387,6 +430,7 @@ static void test_source(const char *scheme, bool memory)
 	test_closed();
 	test_dirty();
 	test_killed();
+	test_killed_pushing();
 	test_cut();
 	test_own_version();
 	test_away();

@@ -360,11 +360,11 @@ static void check_version_killed(void)
 	struct store *store = open_store(dir, disk, SIZE);
 
 	fill_pages(store, 0, 8, 1, NULL);
-	store_set_version(store, "one");
+	store_set_version(store, "one", true);
 	close_store(store);
 	store = open_store(dir, disk, SIZE);
 	drop_clean(store);
-	store_set_version(store, "two");
+	store_set_version(store, "two", true);
 	/* whoever would write it now does it elsewhere */
 	usleep(100000);
 	copy = copy_dir(dir, disk);
@@ -386,8 +386,8 @@ static void check_version(void)
 
 	tap_ok(!store_version(store), "%s: a new store has noted no version", on());
 	fill_pages(store, 0, 8, 1, NULL);
-	store_set_version(store, "meanwhile");
-	store_set_version(store, "two");
+	store_set_version(store, "meanwhile", true);
+	store_set_version(store, "two", true);
 	close_store(store);
 	store = open_store(dir, disk, SIZE);
 	tap_is(store_version(store), "two", "the newest one is kept");
@@ -395,7 +395,7 @@ static void check_version(void)
 	store_gen_pushed(store, store_gen_oldest(store));
 	write_pages(store, 2, 5, 2, 3);
 	drop_clean(store);
-	store_set_version(store, "three");
+	store_set_version(store, "three", true);
 	tap_ok(read_page(store, 0) == ABSENT && read_page(store, 4) == ABSENT, "of another one nothing is here");
 	tap_ok(read_page(store, 5) == 3 && read_page(store, 6) == 3 && store_gen_oldest(store), "but changes");
 	fill_pages(store, 0, 1, 4, NULL);
