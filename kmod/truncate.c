@@ -129,6 +129,19 @@ int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_
 	return err;
 }
 
+/*
+ * Inode lock held. A file that was written longer is as long at the source once its last page has been written back. A punch takes that
+ * page away, and says how long the file is in its place.
+ */
+static int regionfs_punch_size(struct regionfs_region *region, struct inode *inode, loff_t end)
+{
+	loff_t size = i_size_read(inode);
+
+	if (end < size || regionfs_region_test(region, REGIONFS_R_FIXED_SIZE))
+		return 0;
+	return regionfs_send_resize(region, size, size);
+}
+
 /* Inode lock held; whole pages, of which the last may reach over the end of the file. */
 static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 {
@@ -139,7 +152,9 @@ static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 		return 0;
 	regionfs_close(region, start, end);
 	filemap_invalidate_lock(inode->i_mapping);
-	err = regionfs_request_meta(region, REGIONFS_OP_DISCARD, start, min_t(loff_t, end, i_size_read(inode)) - start, 0);
+	err = regionfs_punch_size(region, inode, end);
+	if (!err)
+		err = regionfs_request_meta(region, REGIONFS_OP_DISCARD, start, min_t(loff_t, end, i_size_read(inode)) - start, 0);
 	if (!err) {
 		truncate_pagecache_range(inode, start, end - 1);
 		regionfs_dirty_clear(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT);

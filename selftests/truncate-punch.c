@@ -140,6 +140,25 @@ static void dirty_hole(void)
 	env_flags(&e, id, 0, REGIONFS_REGION_FIXED_SIZE);
 }
 
+/* What made the file longer is punched before it was written: the source has to hear how long it is all the same. */
+static void grown_hole(void)
+{
+	static char buf[8192];
+	struct stat st;
+	uint32_t from;
+
+	refill(8);
+	from = fh_mark(e.fh);
+	pattern_fill(buf, sizeof(buf), SIZE + 65536, 9);
+	must(pwrite(fd, buf, sizeof(buf), SIZE + 65536) == sizeof(buf));
+	is(punch(SIZE + 4096, 65536 + sizeof(buf)), 0, "a punch of what has made the file longer");
+	must(fstat(fd, &st) == 0);
+	is(st.st_size, SIZE + 65536 + sizeof(buf), "the size");
+	is(fsync(fd), 0, "fsync");
+	ok(fh_wait(e.fh, from, REGIONFS_OP_RESIZE, id, 0, 0, FH_ANSWERED, SOON) >= 0, "the helper was told the size");
+	must(ftruncate(fd, SIZE) == 0);
+}
+
 int main(void)
 {
 	tap_start(300);
@@ -151,6 +170,7 @@ int main(void)
 	mapped_tail();
 	holes();
 	dirty_hole();
+	grown_hole();
 	close(fd);
 	return tap_done();
 }
