@@ -53,7 +53,6 @@ struct op {
 static const char *path, *reference, *command;
 static uint64_t max_len = 1 << 20, seed = 1, count = 1000;
 static bool no_direct, no_map, quiet;
-static volatile sig_atomic_t stop;
 
 static uint8_t *want, *room;	/* the expected bytes; a buffer, aligned */
 static char *live;		/* a mapping of max_len */
@@ -163,15 +162,24 @@ static void grow_to(uint64_t end)
 		size = end;
 }
 
+static volatile sig_atomic_t stop;
+
+/* SIGTERM may interrupt a write that waits for its turn: it goes on. */
 static void do_write(const struct op *o, int to)
 {
+	size_t done = 0;
 	ssize_t n;
 
 	fill(o);
 	memcpy(room, want + o->offset, o->len);
-	n = pwrite(to, room, o->len, o->offset);
-	if (n != (ssize_t)o->len)
-		failed(n < 0 ? "write" : "short write");
+	while (done < o->len) {
+		n = pwrite(to, room + done, o->len - done, o->offset + done);
+		if (n != (ssize_t)(o->len - done) && !stop)
+			failed(n < 0 ? "write" : "short write");
+		if (n < 0 && errno != EINTR)
+			failed("write");
+		done += n > 0 ? n : 0;
+	}
 	grow_to(o->offset + o->len);
 }
 
