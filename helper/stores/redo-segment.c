@@ -278,9 +278,11 @@ static bool all_can_go(const struct redo *redo, uint64_t gen)
 	return list_empty(&redo->queue) && !redo->writing && !redo->working;
 }
 
+/* It is no longer to be synced: it would be freed meanwhile, and a copy of one that has failed would bring its name back. */
 static void doom(struct redo *redo, struct redo_segment *segment)
 {
 	redo_segment_del(redo, segment);
+	list_del(&segment->dirty_list);
 	list_add(&redo->doomed, &segment->list);
 }
 
