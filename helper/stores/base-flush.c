@@ -34,11 +34,14 @@ static struct base *base_of_work(struct loop_work *work)
 	return container_of(work, struct base, flush.work);
 }
 
-/* Their room stays: a punch might hit what is being written. */
+/* Their room stays: a punch might hit what is being written. That may be lost as well, in part. */
 static void lose_changed(struct base *base)
 {
 	const uint32_t bits = base->changed | base->enter;
+	struct list *pos;
 
+	list_for_each(pos, &base->writing)
+		list_entry(pos, struct base_io, list)->flags |= BASE_IO_LOST;
 	for (uint64_t chunk = 0; (chunk = base_next(base, chunk, BASE_CHUNKS, PAGES_MASK)) < BASE_CHUNKS; chunk++)
 		if (base_word(base, chunk) & bits)
 			base_set_absent(base, chunk * BASE_CHUNK, (chunk + 1) * BASE_CHUNK);

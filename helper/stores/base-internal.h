@@ -194,6 +194,8 @@ void base_punches_stop(struct base *base);
 void base_make_room(struct base *base, uint64_t more);
 void base_room_stop(struct base *base);
 
+/* Of a write (base_io.flags, beside those of base-io.c): an fdatasync has failed since it began. */
+#define BASE_IO_LOST	(1u << 3)
 /* base-io.c: no punch is in their way any longer. */
 void base_io_again(struct base *base);
 

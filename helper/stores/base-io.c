@@ -246,6 +246,8 @@ static void write_end(struct base_io *io, int err)
 	uint64_t from = io->offset, end = write_end_of(io);
 
 	list_del(&io->list);
+	if (!err && io->flags & BASE_IO_LOST)
+		err = -EIO;
 	if (err == -ENOSPC && !(io->flags & IO_NO_ROOM) && !list_empty(&base->punches)) {
 		io->flags |= IO_NO_ROOM;
 		base_let_go(base, io->offset, io->length);
@@ -344,6 +346,7 @@ static void write_start(struct base_io *io)
 	struct base *base = io->base;
 
 	io->at = 0;
+	io->flags &= ~BASE_IO_LOST;
 	if (!io->data && !(io->flags & IO_NO_PUNCH)) {
 		io->op.done = zeroed;
 		loop_fallocate(base->loop, &io->op, base->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, io->offset,

@@ -21,6 +21,8 @@ int __real_base_map_write(struct base *base, const void *data, size_t len, uint6
 int __wrap_base_map_write(struct base *base, const void *data, size_t len, uint64_t at);
 int __real_base_chunk_read(struct base *base, uint64_t chunk, uint32_t mask, char *bytes);
 int __wrap_base_chunk_read(struct base *base, uint64_t chunk, uint32_t mask, char *bytes);
+void __real_loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, uint32_t len, uint64_t offset);
+void __wrap_loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, uint32_t len, uint64_t offset);
 
 static struct base *base;
 static char *dir, *cut_dir;
@@ -60,6 +62,32 @@ void __wrap_loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_
 			ask_start(&late, base_write, base, REWRITTEN * CHUNK, PAGE, late_data);
 	}
 	__real_loop_fsync(loop, op, fail || (fail_map && base && fd != base_fd(base)) ? -1 : fd, data_only);
+}
+
+/* A write that has landed, but is not known to. */
+static struct {
+	bool wanted, is;
+	struct loop_op *op;
+	void (*done)(struct loop_op *op, int res);
+	int res;
+} held;
+
+static void held_came(struct loop_op *op, int res)
+{
+	held.op = op;
+	held.res = res;
+	held.is = true;
+	loop_stop(loop);
+}
+
+void __wrap_loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, uint32_t len, uint64_t offset)
+{
+	if (held.wanted && base && fd == base_fd(base)) {
+		held.wanted = false;
+		held.done = op->done;
+		op->done = held_came;
+	}
+	__real_loop_write(loop, op, fd, buf, len, offset);
 }
 
 int __wrap_base_map_write(struct base *base, const void *data, size_t len, uint64_t at)
@@ -250,6 +278,30 @@ static void test_fails(void)
 	end();
 }
 
+/* What was written of one that is under way is lost, too, and nobody knows whether that is all, some or nothing of it. */
+static void test_fails_under_way(void)
+{
+	char *data = bytes(2, 0, CHUNK);
+	struct ask write;
+
+	begin();
+	base_drop(base, 0, CHUNK);
+	pass(20);
+	held.wanted = true;
+	ask_start(&write, base_write, base, 0, CHUNK, data);
+	while (!held.is)
+		pass(1);
+	fail = true;
+	ask(base_flush, base, 0, 0, NULL);
+	fail = false;
+	held.done(held.op, held.res);
+	tap_ok(ask_wait(&write) < 0 && !base_present(base, 0, 1), "what is being written when a flush fails is absent, and told so");
+	tap_ok(!ask(base_write, base, 0, CHUNK, data) && holds(base, 2, 0, CHUNK), "it can be written again");
+	tap_ok(!ask(base_flush, base, 0, 0, NULL) && holds(base, 2, 0, CHUNK), "and flushed");
+	free(data);
+	end();
+}
+
 /* Zeroes that have no room: their checksum is known. */
 static void test_holes(void)
 {
@@ -281,6 +333,7 @@ int main(void)
 	test_dropped();
 	test_unchecked();
 	test_fails();
+	test_fails_under_way();
 	test_holes();
 	/* what closed bases have left to the pool */
 	pass(100);
