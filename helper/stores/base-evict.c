@@ -212,19 +212,24 @@ static uint64_t next_loose(struct base *base, uint64_t chunk)
 	return chunk < BASE_CHUNKS ? chunk : BASE_CHUNKS;
 }
 
-/* Neighbours go together. The first one that the hand has not come to. */
+/*
+ * Neighbours go together. The first one that the hand has not come to: one that is spared has lost its mark, and would go at once if it came by
+ * again.
+ */
 static uint64_t give_up(struct base *base, uint64_t chunk, uint64_t target, uint64_t limit)
 {
 	uint64_t first = chunk, before = base->stats.present, gone = 0;
+	bool more;
 
 	do {
 		gone += (uint64_t)__builtin_popcount(base_word(base, chunk) & PAGES_MASK) * PAGE;
 		chunk++;
-	} while (base->loose > gone && base->loose - gone > target && chunk < limit &&
-		 base_next(base, chunk, chunk + 1, PAGES_MASK) == chunk && !spared(base, chunk));
+		more = base->loose > gone && base->loose - gone > target && chunk < limit &&
+		       base_next(base, chunk, chunk + 1, PAGES_MASK) == chunk;
+	} while (more && !spared(base, chunk));
 	base_lose(base, first * BASE_CHUNK, chunk * BASE_CHUNK);
 	base->stats.evicted += before - base->stats.present;
-	return chunk;
+	return chunk + more;
 }
 
 /* Moves the hand by so many chunks at most: up to the end of a round. */

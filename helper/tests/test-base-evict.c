@@ -51,6 +51,23 @@ static void test_budget(const char *dir, bool durable)
 	base_close(base);
 }
 
+/* What goes is what isn't used, also where that has a neighbour that is. */
+static void test_neighbours(const char *dir, bool durable)
+{
+	struct base *base = open_budget(dir, durable, 8 * CHUNK);
+	bool kept = true;
+
+	put(base, 1, 0, 8 * CHUNK);
+	for (unsigned int i = 1; i < 8; i += 2)
+		base_present(base, i * CHUNK, CHUNK);
+	put(base, 1, 20 * CHUNK, 4 * CHUNK);
+	for (unsigned int i = 1; i < 8; i += 2)
+		kept &= base_present(base, i * CHUNK, CHUNK);
+	tap_ok(kept && holds(base, 1, 20 * CHUNK, 4 * CHUNK), "used ones stay between others that go");
+	base_drop(base, 0, UINT64_MAX);
+	base_close(base);
+}
+
 static void test_pins(const char *dir, bool durable)
 {
 	struct base *base = open_budget(dir, durable, 4 * CHUNK);
@@ -253,9 +270,9 @@ int main(void)
 	if (loop_open(&loop, 0))
 		return 99;
 	for (int durable = 0; durable < 2; durable++) {
-		void (*const test[])(const char *, bool) = { test_budget, test_pins, test_blocks, test_reopened };
+		void (*const test[])(const char *, bool) = { test_budget, test_neighbours, test_pins, test_blocks, test_reopened };
 
-		for (unsigned int i = 0; i < 4; i++) {
+		for (unsigned int i = 0; i < 5; i++) {
 			dir = make_dir(durable);
 			printf("# on a %s\n", durable ? "disk" : "tmpfs");
 			test[i](dir, durable);
