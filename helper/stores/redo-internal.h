@@ -144,6 +144,7 @@ struct redo {
 	int make_error;
 	unsigned int want;
 	struct list made, doomed;
+	bool stuck;			/* the first of the doomed could not be removed */
 	uint64_t free_gen, free_mark;	/* what redo_free() found it working at; free_mark 0: nothing */
 	void (*freed)(void *arg);
 	void *freed_arg;

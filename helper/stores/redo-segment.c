@@ -231,15 +231,25 @@ void redo_make(struct redo *redo, unsigned int want)
 	loop_work(redo->loop, &redo->work);
 }
 
-/* A file that could not be removed is found at the next start, with what says that it is not needed. */
+static void free_gone(struct redo *redo)
+{
+	while (!list_empty(&redo->doomed))
+		redo_segment_free(list_entry(redo->doomed.next, struct redo_segment, list));
+}
+
+/*
+ * One that could not be removed comes first the next time: a start that finds it, but not the one after it, takes what follows for what lies
+ * behind a damage.
+ */
 static void freed(struct loop_work *work, int res)
 {
 	struct redo *redo = container_of(work, struct redo, work);
 
-	if (res)
+	if (res && !redo->stuck)
 		log_warning("a file of a local store's log can't be removed: %s", strerror(-res));
-	while (!list_empty(&redo->doomed))
-		redo_segment_free(list_entry(redo->doomed.next, struct redo_segment, list));
+	redo->stuck = res;
+	if (!res || redo->closed)
+		free_gone(redo);
 	/* what it appends waits for the end of this work */
 	if (redo->freed && !redo->closed)
 		redo->freed(redo->freed_arg);
@@ -319,7 +329,6 @@ bool redo_free_all(struct redo *redo, uint64_t gen)
 	while (!list_empty(&redo->segments))
 		doom(redo, first(redo));
 	redo->current = NULL;
-	redo->chain = 0;
 	redo->error = 0;
 	free_doomed(redo);
 	return true;

@@ -446,6 +446,7 @@ static struct redo *redo_new(const struct redo_options *options)
 
 static void redo_drop(struct redo *redo)
 {
+	list_splice(&redo->segments, &redo->doomed);
 	while (!list_empty(&redo->segments))
 		redo_segment_free(list_entry(redo->segments.next, struct redo_segment, list));
 	if (redo->dir_fd >= 0)

@@ -11,7 +11,19 @@ void __wrap_loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 
-static bool fail_log, fail_base, fail_copy, slow_dir;
+int __real_unlinkat(int dir_fd, const char *name, int flags);
+int __wrap_unlinkat(int dir_fd, const char *name, int flags);
+
+static bool fail_log, fail_base, fail_copy, slow_dir, fail_unlink;
+
+/* As on a copy-on-write file system that is full. */
+int __wrap_unlinkat(int dir_fd, const char *name, int flags)
+{
+	if (!fail_unlink)
+		return __real_unlinkat(dir_fd, name, flags);
+	errno = ENOSPC;
+	return -1;
+}
 
 static bool is_of(int fd, const char *what)
 {
@@ -173,6 +185,37 @@ static void check_gone(void)
 	drop_dir(dir);
 }
 
+static void pass_on(struct store *store, uint64_t gen)
+{
+	write_pages(store, gen, 0, 300, gen);
+	store_gen_pushed(store, store_gen_oldest(store));
+	ask_note(store);
+	wait_ms(2500);
+}
+
+/* One whose time has come, but which can't be removed, is not outlived by those that come after it. */
+static void check_unlink(void)
+{
+	char *dir = make_dir(true), *copy;
+	struct store *store = open_store(dir, true, SIZE);
+
+	fail_unlink = true;
+	pass_on(store, 1);
+	fail_unlink = false;
+	pass_on(store, 2);
+	pass_on(store, 3);
+	write_pages(store, 4, 0, 4, 4);
+	ask_sync(store);
+	copy = copy_dir(dir, true);
+	close_store(store);
+	store = open_store(copy, true, SIZE);
+	tap_ok(store_gen_oldest(store) && are(store, 0, 4, 4), "a file that can't be removed for a while costs nothing of what comes after it");
+	tap_number(count_files(copy, "damaged-"), 0, "and is not taken for damage");
+	close_store(store);
+	drop_dir(copy);
+	drop_dir(dir);
+}
+
 static void check_base(void)
 {
 	char *dir = make_dir(true);
@@ -209,6 +252,7 @@ int main(void)
 	check_failing();
 	check_length();
 	check_gone();
+	check_unlink();
 	check_base();
 	loop_close(loop);
 	return tap_end();
