@@ -174,13 +174,15 @@ void redo_file_open(struct redo_segment *segment, struct redo_io *io)
 /* Of a helper that was killed: nobody knows what the disk has. What can't be synced is for redo-repair.c. */
 void redo_file_found(struct redo_segment *segment)
 {
-	segment->synced = segment->sync_end = segment->end;
+	segment->sync_end = segment->end;
 	if (segment->redo->durable && fsync(segment->fd)) {
-		segment->synced = 0;
 		segment->failed = true;
 		redo_segment_dirty(segment);
 		return;
 	}
+	/* unless one before it could not be */
+	if (list_empty(&segment->redo->dirty))
+		segment->redo->synced_place = redo_place(segment->nr, segment->end);
 	redo_file_close(segment);
 }
 

@@ -87,8 +87,7 @@ struct redo_segment {
 	struct list dirty_list;	/* of redo->dirty */
 	bool syncing;
 	bool failed;		/* an fsync of it: only a copy can be trusted to be on the disk (redo-repair.c), nothing is added */
-	uint32_t synced;	/* up to here it is on the disk */
-	uint32_t sync_end;	/* will be, when the fsync has ended */
+	uint32_t sync_end;	/* up to here it is on the disk when the fsync has ended */
 	unsigned int readers;
 	struct redo *redo;
 	struct loop_op op;
@@ -137,6 +136,8 @@ struct redo {
 	unsigned int syncing;		/* files */
 	bool repaired, synced;		/* what the round under way has begun: those that have failed before, the others */
 	int sync_error;
+	uint64_t synced_place;		/* what comes before it is on the disk, */
+	uint64_t sync_place;		/* and will be, when the round has ended without an error */
 
 	/* One worker at most makes or removes files. */
 	struct loop_work work;
@@ -160,6 +161,8 @@ void redo_segment_free(struct redo_segment *segment);
 int redo_segment_note(struct redo_segment *segment, uint32_t data, uint32_t length, uint32_t crc);
 void redo_segment_name(char name[32], const char *what, uint64_t nr);
 unsigned int redo_spares(const struct redo *redo);
+/* The place of what is appended next, or one before it with nothing in between. */
+uint64_t redo_end(const struct redo *redo);
 /* Goes on in the first empty one. */
 void redo_rotate(struct redo *redo);
 /* Makes empty ones until there are so many; redo_run() comes after it. */

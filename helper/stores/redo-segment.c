@@ -278,6 +278,11 @@ uint64_t redo_mark(const struct redo *redo)
 	return redo->current ? redo->current->nr : redo->last_nr + 1 - redo_spares(redo);
 }
 
+uint64_t redo_end(const struct redo *redo)
+{
+	return redo_place(redo_mark(redo), redo->current ? redo->current->end : 0);
+}
+
 static bool all_can_go(const struct redo *redo, uint64_t gen)
 {
 	struct list *pos;

@@ -21,6 +21,8 @@ static void sync_ended(struct redo *redo)
 	redo->sync_error = 0;
 	if (!error && redo->durable)
 		redo->error = 0;
+	if (!error)
+		redo->synced_place = redo->sync_place;
 	/* what is called may start the next round */
 	list_init(&served);
 	list_splice(&served, &redo->sync_served);
@@ -58,7 +60,6 @@ static void segment_synced(struct redo_segment *segment, int res)
 		note_error(redo, res);
 		redo_segment_dirty(segment);
 	} else {
-		segment->synced = segment->sync_end;
 		redo_file_rest(segment);
 	}
 	if (!--redo->syncing)
@@ -136,6 +137,7 @@ static bool sync_next(struct redo *redo)
 	}
 	if (!redo->synced && !redo->sync_error) {
 		redo->synced = true;
+		redo->sync_place = redo_end(redo);
 		sync_those(redo, false);
 	}
 	return redo->syncing;
@@ -166,11 +168,10 @@ int redo_error(const struct redo *redo)
 	return redo->error;
 }
 
-bool redo_synced(struct redo *redo, uint64_t at)
+/* Only if all before it is, too: behind one that has failed nothing counts at the next start. */
+bool redo_synced(const struct redo *redo, uint64_t at)
 {
-	const struct redo_segment *segment = redo->durable ? redo_segment_find(redo, at) : NULL;
-
-	return !segment || (at & ((1u << REDO_SHIFT) - 1)) < segment->synced;
+	return !redo->durable || at < redo->synced_place;
 }
 
 /* ---- read ---- */

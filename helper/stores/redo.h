@@ -107,8 +107,8 @@ void redo_append(struct redo *redo, struct redo_io *io);
 void redo_sync(struct redo *redo, struct redo_io *io);
 /* io->length bytes from a place on into io->data, all of one record. Checked: -EIO where they are not those that were written. */
 void redo_read(struct redo *redo, struct redo_io *io, uint64_t at);
-/* Is the record at a place on the disk? */
-bool redo_synced(struct redo *redo, uint64_t at);
+/* Is the record at a place on the disk, with all before it? */
+bool redo_synced(const struct redo *redo, uint64_t at);
 
 /* Where the log's end is now: for redo_free(). */
 uint64_t redo_mark(const struct redo *redo);
