@@ -125,12 +125,26 @@ void managed_cache_fetch(struct fetch *fetch)
 
 /* ---- READs that wait for it ---- */
 
+/* The kernel's readahead has it: it need not be pulled. */
+static void note_kept(struct managed *managed, uint64_t offset, uint64_t length, int error)
+{
+	if (!managed->pulled)
+		return;
+	if (!error)
+		pages_set(managed->pulled, offset, (length + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1));
+	else if (managed->puller)
+		puller_kick(managed->puller);
+}
+
 static void came(struct backend_req *req, int error)
 {
 	struct fetch *fetch = container_of(req, struct fetch, req);
+	struct managed *managed = fetch->managed;
 
 	managed_fetch_disown(fetch);
 	managed_fetch_answer(fetch, error);
+	if (fetch->kept)
+		note_kept(managed, fetch->offset, fetch->length, error);
 	managed_fetch_free(fetch, error);
 }
 
@@ -175,6 +189,11 @@ static void through_done(struct backend_req *req, int error)
 
 	if (through->demanded && managed->puller)
 		puller_demand_end(managed->puller, (uint32_t)outer->length, loop_now_ns() - through->since);
+	if (managed_is_ahead(outer)) {
+		if (managed->puller)
+			puller_passed_end(managed->puller, (uint32_t)outer->length);
+		note_kept(managed, outer->offset, outer->length, error);
+	}
 	if (outer->op == BACKEND_READ && outer->flags & BACKEND_DEMAND)
 		managed_note_wait(managed, through->since);
 	spoil(through);
@@ -205,6 +224,8 @@ static void start(struct managed *managed, struct backend_req *req)
 	managed->nr_busy++;
 	if (through->demanded)
 		puller_demand_begin(managed->puller, req->offset, (uint32_t)req->length);
+	else if (managed_is_ahead(req) && managed->puller)
+		puller_passed_begin(managed->puller, req->offset, (uint32_t)req->length);
 	spoil(through);
 	remote_submit(managed->remote, &through->inner);
 }

@@ -335,8 +335,8 @@ static bool not_coming(struct managed *managed, uint64_t offset, uint64_t *lengt
 	list_for_each(at, &managed->fetches) {
 		const struct fetch *fetch = list_entry(at, struct fetch, list);
 
-		/* without a store only its own come to stay */
-		if (!managed->store && !fetch->pull)
+		/* without a store not all come to stay */
+		if (!managed->store && !fetch->pull && !fetch->kept)
 			continue;
 		if (fetch->offset <= offset && offset < fetch_end(fetch)) {
 			*next = (fetch_end(fetch) + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);

@@ -102,6 +102,7 @@ struct fetch {
 	uint64_t offset;
 	uint32_t length;		/* whole pages */
 	bool demand, landed;		/* landed: it is being stored */
+	bool kept;			/* LOCAL_CACHE: the kernel's readahead, whose bytes it keeps */
 	uint64_t started;
 	uint64_t cut;			/* store_cut() when it was begun */
 	uint64_t stale;			/* what came is of no use from here on */
@@ -136,7 +137,8 @@ struct read {
 	bool answered;			/* the deadline was over */
 	bool demanded;			/* the background was told, */
 	bool puller_told;		/* the puller too, if it was there by then */
-	uint32_t demanded_bytes;	/* of fetches of its own: the others are counted where they belong */
+	bool passing;			/* it has gone past the puller, and nobody waits */
+	uint32_t own_bytes;		/* of fetches of its own: the others are counted where they belong */
 };
 
 /* ---- managed.c ---- */
@@ -194,6 +196,12 @@ void managed_follow_size(struct managed *managed, const struct backend_req *req)
 void managed_read_start(struct managed *managed, struct backend_req *req);
 void managed_read_part(struct read *read, int error);
 void managed_set_deadline(struct managed *managed);
+/* Is it the kernel's, for a program that does not wait yet? What it gets it keeps: direct reads are waited for. */
+static inline bool managed_is_ahead(const struct backend_req *req)
+{
+	return req->op == BACKEND_READ && req->id && !(req->flags & BACKEND_DEMAND);
+}
+
 /* A program has waited since then. */
 void managed_note_wait(struct managed *managed, uint64_t since_ns);
 /* Does the source take nothing of what is to be pushed? */

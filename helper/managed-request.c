@@ -61,9 +61,9 @@ static void demand_end(const struct read *read)
 	uint64_t took = loop_now_ns() - read->since;
 
 	if (read->puller_told && managed->puller)
-		puller_demand_end(managed->puller, read->demanded_bytes, took);
+		puller_demand_end(managed->puller, read->own_bytes, took);
 	if (managed->pusher)
-		pusher_demand_end(managed->pusher, read->demanded_bytes, took);
+		pusher_demand_end(managed->pusher, read->own_bytes, took);
 }
 
 /* ---- parts of a READ ---- */
@@ -77,6 +77,8 @@ static void read_finish(struct read *read)
 	list_del(&read->list);
 	if (read->demanded)
 		demand_end(read);
+	else if (read->passing && managed->puller)
+		puller_passed_end(managed->puller, read->own_bytes);
 	if (outer->flags & BACKEND_DEMAND)
 		managed_note_wait(managed, read->since);
 	if (!error && read->zero && outer->flags & BACKEND_ZERO_NULL)
@@ -182,6 +184,17 @@ static void demand(struct read *read, uint64_t offset)
 		pusher_demand_begin(read->managed->pusher);
 }
 
+static void miss(struct read *read, uint64_t offset, uint64_t end)
+{
+	struct puller *puller = read->managed->puller;
+
+	demand(read, offset);
+	if (!puller || !managed_is_ahead(read->outer))
+		return;
+	read->passing = true;
+	puller_passed_begin(puller, offset, (uint32_t)(end - offset));
+}
+
 static uint64_t wait_for(struct read *read, struct fetch *fetch, uint64_t offset, uint64_t end)
 {
 	if (!want_new(read, fetch, offset, end - offset))
@@ -204,14 +217,15 @@ static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
 
 	if (fetch)
 		return wait_for(read, fetch, offset, good < end ? good : end);
-	demand(read, offset);
 	last = managed_fetch_next(managed, offset, end, is_demand);
+	miss(read, offset, last);
 	last = (last + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
 	last = last - first > WINDOW_UNIT_MAX ? first + WINDOW_UNIT_MAX : last;
 	fetch = managed_fetch(managed, first, (uint32_t)(last - first), is_demand);
 	if (!fetch)
 		return 0;
-	read->demanded_bytes += fetch->length;
+	read->own_bytes += fetch->length;
+	fetch->kept = read->passing;
 	end = wait_for(read, fetch, offset, end < last ? end : last);
 	if (managed->store)
 		managed_fetch_start(fetch);

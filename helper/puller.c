@@ -126,6 +126,16 @@ void puller_demand_end(struct puller *puller, uint32_t length, uint64_t took_ns)
 	puller_pump(puller);
 }
 
+void puller_passed_begin(struct puller *puller, uint64_t offset, uint32_t length)
+{
+	pull_order_demand(&puller->order, offset, length);
+}
+
+void puller_passed_end(struct puller *puller, uint32_t length)
+{
+	window_others(&puller->window, length);
+}
+
 /* ---- what it is asked ---- */
 
 /* Of this second and the three before it, or since the start when that was later. */

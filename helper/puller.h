@@ -78,6 +78,12 @@ void puller_resize(struct puller *puller, uint64_t size);
 /* A program waits for a miss: the background gives way, and goes on from there. */
 void puller_demand_begin(struct puller *puller, uint64_t offset, uint32_t length);
 void puller_demand_end(struct puller *puller, uint32_t length, uint64_t took_ns);
+/*
+ * The kernel reads ahead of a program, of what the puller has not asked for yet: nobody waits for it, so nothing gives way. The puller goes on behind it,
+ * and what the path has brought that way counts for what it can do.
+ */
+void puller_passed_begin(struct puller *puller, uint64_t offset, uint32_t length);
+void puller_passed_end(struct puller *puller, uint32_t length);
 const struct puller_stats *puller_stats(struct puller *puller);
 
 #endif

@@ -150,6 +150,11 @@ void window_demand_end(struct window *window, uint64_t now, uint32_t bytes, uint
 	window->total += bytes;
 }
 
+void window_others(struct window *window, uint32_t bytes)
+{
+	window->total += bytes;
+}
+
 /* ---- how much ---- */
 
 /* It doubles with each round trip, as long as the path keeps up. */

@@ -87,6 +87,8 @@ void window_done(struct window *window, uint64_t now, const struct window_mark *
 /* A program begins, or ends, to wait for a miss that goes the same way. */
 void window_demand_begin(struct window *window, uint64_t now);
 void window_demand_end(struct window *window, uint64_t now, uint32_t bytes, uint64_t took);
+/* Others have got so many bytes by the same path, for which nothing has given way. */
+void window_others(struct window *window, uint32_t bytes);
 /* When window_room() may change by itself, as loop_now_ns(); 0: only with the next event. */
 uint64_t window_wake(const struct window *window, uint64_t now);
 

@@ -308,6 +308,50 @@ static void test_not_skipped(void)
 	end();
 }
 
+static void is_read(struct backend_req *req, int error)
+{
+	struct ask *ask = container_of(req, struct ask, req);
+
+	ask->error = error;
+	ask->answered = true;
+	loop_stop(regiond.loop);
+}
+
+/* The kernel's readahead: a request that has an id, and is no demand. */
+static void ahead_start(struct ask *read, uint64_t offset, uint64_t length)
+{
+	*read = (struct ask){ .req = {
+		.op = BACKEND_READ, .flags = BACKEND_BULK, .offset = offset, .length = length, .data = bytes, .loop = regiond.loop,
+		.done = is_read, .id = 7,
+	} };
+	nr_reads = 0;
+	backend_submit(backend, &read->req);
+}
+
+static void test_passed(void)
+{
+	struct managed *managed;
+	unsigned int stored;
+	struct ask read;
+
+	begin();
+	managed = managed_of(backend);
+	ahead_start(&read, FRONT - 4096, 65536);
+	tap_number(nr_reads, 1, "readahead goes past the puller");
+	tap_number((long long)managed->puller->window.waiting, 0, "which gives way to nobody");
+	tap_number((long long)managed->puller->order.cursor, FRONT - 4096 + 65536, "and goes on behind it");
+	let_reads_go();
+	tap_number(read_wrong(&read, 65536, 'A'), 0, "it is read");
+	tap_ok(pages_test(managed->pulled, FRONT, 65536 - 4096) == PAGES_ALL, "the kernel has it then: it need not be pulled");
+	ahead_start(&read, SIZE - 65536, 65536);
+	tap_number(read_wrong(&read, 65536, 'A'), 0, "so it is with what is read without the puller");
+	stored = nr_stores;
+	for (int i = 0; i < 500 && !managed->puller->stats.complete; i++)
+		turn();
+	tap_ok(nr_stores > stored, "the rest is pulled");
+	end();
+}
+
 /* drop, unlock and the like: the source is another one than it was. */
 static void test_changed(void)
 {
@@ -354,6 +398,7 @@ int main(void)
 	test_larger();
 	test_not_skipped();
 	test_changed();
+	test_passed();
 	test_no_token();
 	regiond.device = NULL;
 	source_end();
