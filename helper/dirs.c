@@ -87,3 +87,16 @@ int dirs_replace(int dir_fd, const char *name, const void *data, size_t len)
 		err = -errno;
 	return err;
 }
+
+int dirs_stream(int dir_fd, DIR **stream)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	*stream = fd < 0 ? NULL : fdopendir(fd);
+	if (*stream)
+		return 0;
+	err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}

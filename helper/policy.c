@@ -350,20 +350,6 @@ char *policy_show(const struct policy *policy, const char *name)
 
 /* ---- as text ---- */
 
-static void add_encoded(struct text *text, const char *value)
-{
-	char hex[4];
-
-	for (; *value; value++) {
-		if ((unsigned char)*value > ' ' && *value != '%' && *value != 0x7f) {
-			text_add(text, value, 1);
-			continue;
-		}
-		snprintf(hex, sizeof(hex), "%%%02X", (unsigned char)*value);
-		text_add(text, hex, 3);
-	}
-}
-
 static void add_key(struct text *text, const struct policy_key *key, const struct policy *policy, const struct policy *usual)
 {
 	char *value = key->show(policy, key), *other = key->show(usual, key);
@@ -375,7 +361,7 @@ static void add_key(struct text *text, const struct policy_key *key, const struc
 			text_add(text, " ", 1);
 		text_string(text, key->name);
 		text_add(text, "=", 1);
-		add_encoded(text, value);
+		text_encoded(text, value);
 	}
 	free(value);
 	free(other);

@@ -27,19 +27,10 @@ static uint32_t crc32_of(const char *data, size_t len)
 
 static void add_string(struct text *text, const char *key, const char *value)
 {
-	char hex[4];
-
 	text_add(text, " ", 1);
 	text_add(text, key, strlen(key));
 	text_add(text, "=", 1);
-	for (; *value; value++) {
-		if ((unsigned char)*value > ' ' && *value != '%' && *value != 0x7f) {
-			text_add(text, value, 1);
-			continue;
-		}
-		snprintf(hex, sizeof(hex), "%%%02X", (unsigned char)*value);
-		text_add(text, hex, 3);
-	}
+	text_encoded(text, value);
 }
 
 static void add_number(struct text *text, const char *key, uint64_t value)

@@ -47,6 +47,20 @@ void text_number(struct text *text, uint64_t number)
 	text_add(text, at, (size_t)(digits + sizeof(digits) - at));
 }
 
+void text_encoded(struct text *text, const char *string)
+{
+	char hex[4];
+
+	for (; *string; string++) {
+		if ((unsigned char)*string > ' ' && *string != '%' && *string != 0x7f) {
+			text_add(text, string, 1);
+			continue;
+		}
+		snprintf(hex, sizeof(hex), "%%%02X", (unsigned char)*string);
+		text_add(text, hex, 3);
+	}
+}
+
 /* It need not be UTF-8, as paths need not. */
 static json_t *json_of(const char *string)
 {

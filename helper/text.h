@@ -20,6 +20,8 @@ void text_free(struct text *text);
 void text_add(struct text *text, const char *data, size_t len);
 void text_string(struct text *text, const char *string);
 void text_number(struct text *text, uint64_t number);
+/* With %XX for blanks, what can't be printed, and %: one word. */
+void text_encoded(struct text *text, const char *string);
 /* In quotes, as JSON has it; what is no UTF-8 is written with question marks. */
 void text_json(struct text *text, const char *string);
 

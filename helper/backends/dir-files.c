@@ -39,17 +39,13 @@ static bool parse_name(const struct dir *dir, const char *name, uint64_t *offset
 
 int dir_files_each(struct dir *dir, int (*fn)(struct dir *dir, const char *name, uint64_t chunk, void *arg), void *arg)
 {
-	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	DIR *stream;
+	int err = dirs_stream(dir->fd, &stream);
 	struct dirent *entry;
 	uint64_t offset;
 
-	if (!stream) {
-		err = -errno;
-		if (fd >= 0)
-			close(fd);
+	if (err)
 		return err;
-	}
 	while (!err && (errno = 0, entry = readdir(stream))) {
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			err = fn(dir, entry->d_name, parse_name(dir, entry->d_name, &offset) ? offset : UINT64_MAX, arg);

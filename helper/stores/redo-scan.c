@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "crc32c.h"
+#include "dirs.h"
 #include "log.h"
 #include "stores/hold.h"
 #include "stores/redo-internal.h"
@@ -54,16 +55,12 @@ static int compare(const void *a, const void *b)
 
 static int list_files(struct scan *scan)
 {
-	int fd = openat(scan->redo->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	DIR *stream;
+	int err = dirs_stream(scan->redo->dir_fd, &stream);
 	struct dirent *entry;
 
-	if (!stream) {
-		err = -errno;
-		if (fd >= 0)
-			close(fd);
+	if (err)
 		return err;
-	}
 	while (!err && (entry = readdir(stream))) {
 		unsigned long long nr;
 		char name[32];

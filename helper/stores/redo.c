@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "crc32c.h"
+#include "dirs.h"
 #include "stores/redo-internal.h"
 
 #define NO_ROOM UINT32_MAX
@@ -514,16 +515,12 @@ int redo_clear(struct redo *redo)
 
 int redo_remove(int dir_fd)
 {
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	DIR *stream;
+	int err = dirs_stream(dir_fd, &stream);
 	struct dirent *entry;
 
-	if (!stream) {
-		err = -errno;
-		if (fd >= 0)
-			close(fd);
+	if (err)
 		return err;
-	}
 	while ((entry = readdir(stream)))
 		if (!strncmp(entry->d_name, "log-", 4) || !strncmp(entry->d_name, "damaged-", 8) ||
 		    !strncmp(entry->d_name, "repair-", 7))
