@@ -160,8 +160,7 @@ struct through {
 	struct managed *managed;
 	struct backend_req *outer;
 	struct backend_req inner;
-	uint64_t since;
-	bool demanded;
+	struct miss miss;
 };
 
 static void spoil(const struct through *through)
@@ -187,15 +186,10 @@ static void through_done(struct backend_req *req, int error)
 	struct managed *managed = through->managed;
 	struct backend_req *outer = through->outer;
 
-	if (through->demanded && managed->puller)
-		puller_demand_end(managed->puller, (uint32_t)outer->length, loop_now_ns() - through->since);
-	if (managed_is_ahead(outer)) {
-		if (managed->puller)
-			puller_passed_end(managed->puller, (uint32_t)outer->length);
+	if (outer->op == BACKEND_READ)
+		managed_miss_end(managed, outer, &through->miss);
+	if (managed_is_ahead(outer))
 		note_kept(managed, outer->offset, outer->length, error);
-	}
-	if (outer->op == BACKEND_READ && outer->flags & BACKEND_DEMAND)
-		managed_note_wait(managed, through->since);
 	spoil(through);
 	if (!error && outer->op != BACKEND_READ)
 		note_changed(managed, outer);
@@ -216,16 +210,13 @@ static void start(struct managed *managed, struct backend_req *req)
 	}
 	through->managed = managed;
 	through->outer = req;
-	through->since = loop_now_ns();
+	through->miss = (struct miss){ .since = loop_now_ns(), .bytes = (uint32_t)req->length };
 	through->inner = *req;
 	through->inner.loop = managed_loop(managed);
 	through->inner.done = through_done;
-	through->demanded = req->op == BACKEND_READ && req->flags & BACKEND_DEMAND && managed->puller;
 	managed->nr_busy++;
-	if (through->demanded)
-		puller_demand_begin(managed->puller, req->offset, (uint32_t)req->length);
-	else if (managed_is_ahead(req) && managed->puller)
-		puller_passed_begin(managed->puller, req->offset, (uint32_t)req->length);
+	if (req->op == BACKEND_READ)
+		managed_miss_begin(managed, req, &through->miss, req->offset, req->offset + req->length);
 	spoil(through);
 	remote_submit(managed->remote, &through->inner);
 }

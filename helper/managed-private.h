@@ -124,21 +124,25 @@ struct want {
 	uint32_t length;
 };
 
+/* What the background was told of a READ that the source has to answer. */
+struct miss {
+	uint64_t since;			/* when the READ came */
+	uint32_t bytes;			/* that are fetched for it: those of other fetches are counted where they belong */
+	bool demanded;			/* somebody waits: the pusher was told, */
+	bool puller_told;		/* the puller too, if it was there by then */
+	bool passing;			/* nobody waits, and it has gone past the puller */
+};
+
 /* A READ that was not answered at once. */
 struct read {
 	struct list list;		/* managed->reads */
 	struct managed *managed;
 	struct backend_req *outer;
 	unsigned int left;		/* parts that are still to come */
-	uint64_t since;
 	int error;
 	bool again;			/* a part was given up meanwhile: look anew */
 	bool zero;			/* all parts so far were zeroes */
-	bool answered;			/* the deadline was over */
-	bool demanded;			/* the background was told, */
-	bool puller_told;		/* the puller too, if it was there by then */
-	bool passing;			/* it has gone past the puller, and nobody waits */
-	uint32_t own_bytes;		/* of fetches of its own: the others are counted where they belong */
+	struct miss miss;
 };
 
 /* ---- managed.c ---- */
@@ -202,8 +206,10 @@ static inline bool managed_is_ahead(const struct backend_req *req)
 	return req->op == BACKEND_READ && req->id && !(req->flags & BACKEND_DEMAND);
 }
 
-/* A program has waited since then. */
-void managed_note_wait(struct managed *managed, uint64_t since_ns);
+/* The READ's bytes from offset to end are asked for: the background gives way, or goes on behind it. Once or more; miss->since is set. */
+void managed_miss_begin(struct managed *managed, const struct backend_req *req, struct miss *miss, uint64_t offset, uint64_t end);
+/* They have come, or failed. */
+void managed_miss_end(struct managed *managed, const struct backend_req *req, const struct miss *miss);
 /* Does the source take nothing of what is to be pushed? */
 bool managed_is_stuck(const struct managed *managed);
 

@@ -20,7 +20,7 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-void managed_note_wait(struct managed *managed, uint64_t since_ns)
+static void note_wait(struct managed *managed, uint64_t since_ns)
 {
 	uint64_t us = (loop_now_ns() - since_ns) / 1000;
 	unsigned int slot = us < 2 ? 0 : 63 - (unsigned int)__builtin_clzll(us);
@@ -54,16 +54,45 @@ static uint64_t timeout_ns(const struct managed *managed)
 	return managed->region->info.timeout * 1000000ULL;
 }
 
-/* The background had given way. */
-static void demand_end(const struct read *read)
+static void demand_begin(struct managed *managed, const struct backend_req *req, struct miss *miss, uint64_t offset)
 {
-	struct managed *managed = read->managed;
-	uint64_t took = loop_now_ns() - read->since;
-
-	if (read->puller_told && managed->puller)
-		puller_demand_end(managed->puller, read->own_bytes, took);
+	miss->demanded = true;
+	miss->puller_told = managed->puller;
+	if (miss->puller_told)
+		puller_demand_begin(managed->puller, offset, (uint32_t)(req->offset + req->length - offset));
 	if (managed->pusher)
-		pusher_demand_end(managed->pusher, read->own_bytes, took);
+		pusher_demand_begin(managed->pusher);
+}
+
+static void demand_end(struct managed *managed, const struct miss *miss)
+{
+	uint64_t took = loop_now_ns() - miss->since;
+
+	if (miss->puller_told && managed->puller)
+		puller_demand_end(managed->puller, miss->bytes, took);
+	if (managed->pusher)
+		pusher_demand_end(managed->pusher, miss->bytes, took);
+}
+
+void managed_miss_begin(struct managed *managed, const struct backend_req *req, struct miss *miss, uint64_t offset, uint64_t end)
+{
+	if (req->flags & BACKEND_DEMAND) {
+		if (!miss->demanded)
+			demand_begin(managed, req, miss, offset);
+	} else if (managed->puller && managed_is_ahead(req)) {
+		miss->passing = true;
+		puller_passed_begin(managed->puller, offset, (uint32_t)(end - offset));
+	}
+}
+
+void managed_miss_end(struct managed *managed, const struct backend_req *req, const struct miss *miss)
+{
+	if (miss->demanded)
+		demand_end(managed, miss);
+	else if (miss->passing && managed->puller)
+		puller_passed_end(managed->puller, miss->bytes);
+	if (req->flags & BACKEND_DEMAND)
+		note_wait(managed, miss->since);
 }
 
 /* ---- parts of a READ ---- */
@@ -75,12 +104,7 @@ static void read_finish(struct read *read)
 	int error = read->error;
 
 	list_del(&read->list);
-	if (read->demanded)
-		demand_end(read);
-	else if (read->passing && managed->puller)
-		puller_passed_end(managed->puller, read->own_bytes);
-	if (outer->flags & BACKEND_DEMAND)
-		managed_note_wait(managed, read->since);
+	managed_miss_end(managed, outer, &read->miss);
 	if (!error && read->zero && outer->flags & BACKEND_ZERO_NULL)
 		outer->data = NULL;
 	managed->nr_busy--;
@@ -170,31 +194,6 @@ static bool want_new(struct read *read, struct fetch *fetch, uint64_t offset, ui
 	return true;
 }
 
-static void demand(struct read *read, uint64_t offset)
-{
-	struct backend_req *outer = read->outer;
-
-	if (read->demanded || !(outer->flags & BACKEND_DEMAND))
-		return;
-	read->demanded = true;
-	read->puller_told = read->managed->puller;
-	if (read->puller_told)
-		puller_demand_begin(read->managed->puller, offset, (uint32_t)(outer->offset + outer->length - offset));
-	if (read->managed->pusher)
-		pusher_demand_begin(read->managed->pusher);
-}
-
-static void miss(struct read *read, uint64_t offset, uint64_t end)
-{
-	struct puller *puller = read->managed->puller;
-
-	demand(read, offset);
-	if (!puller || !managed_is_ahead(read->outer))
-		return;
-	read->passing = true;
-	puller_passed_begin(puller, offset, (uint32_t)(end - offset));
-}
-
 static uint64_t wait_for(struct read *read, struct fetch *fetch, uint64_t offset, uint64_t end)
 {
 	if (!want_new(read, fetch, offset, end - offset))
@@ -218,14 +217,14 @@ static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
 	if (fetch)
 		return wait_for(read, fetch, offset, good < end ? good : end);
 	last = managed_fetch_next(managed, offset, end, is_demand);
-	miss(read, offset, last);
+	managed_miss_begin(managed, read->outer, &read->miss, offset, last);
 	last = (last + PAGES_SIZE - 1) & ~(uint64_t)(PAGES_SIZE - 1);
 	last = last - first > WINDOW_UNIT_MAX ? first + WINDOW_UNIT_MAX : last;
 	fetch = managed_fetch(managed, first, (uint32_t)(last - first), is_demand);
 	if (!fetch)
 		return 0;
-	read->own_bytes += fetch->length;
-	fetch->kept = read->passing;
+	read->miss.bytes += fetch->length;
+	fetch->kept = read->miss.passing;
 	end = wait_for(read, fetch, offset, end < last ? end : last);
 	if (managed->store)
 		managed_fetch_start(fetch);
@@ -356,7 +355,7 @@ static void fail_late(struct managed *managed, uint64_t before)
 	list_for_each_safe(at, next, &managed->reads) {
 		struct read *read = list_entry(at, struct read, list);
 
-		if (read->since > before || remote_state(managed->remote) == REMOTE_UP)
+		if (read->miss.since > before || remote_state(managed->remote) == REMOTE_UP)
 			continue;
 		list_del(at);
 		list_add(&late, at);
@@ -401,8 +400,8 @@ static uint64_t oldest(const struct managed *managed)
 	const struct list *at;
 
 	list_for_each(at, &managed->reads)
-		if (list_entry(at, struct read, list)->since < since)
-			since = list_entry(at, struct read, list)->since;
+		if (list_entry(at, struct read, list)->miss.since < since)
+			since = list_entry(at, struct read, list)->miss.since;
 	return since;
 }
 
@@ -452,7 +451,7 @@ void managed_read_start(struct managed *managed, struct backend_req *req)
 	memset(read, 0, sizeof(*read));
 	read->managed = managed;
 	read->outer = req;
-	read->since = loop_now_ns();
+	read->miss.since = loop_now_ns();
 	managed->nr_busy++;
 	list_add(&managed->reads, &read->list);
 	managed_set_deadline(managed);

@@ -91,14 +91,15 @@ static bool is_changed(const struct managed *managed, const char *version)
 void managed_verify(void *arg, const char *version)
 {
 	struct managed *managed = arg;
+	bool other = version && is_changed(managed, version);
 
 	managed->version.known = version;
 	managed->version.changes = remote_changes(managed->remote);
-	if (version && is_changed(managed, version) && !store_pushing(managed->store) && !managed->closing) {
+	if (other && !store_pushing(managed->store) && !managed->closing) {
 		changed(managed, version);
 		return;
 	}
-	if (version && is_changed(managed, version))
+	if (other)
 		log_info("%s: was being pushed to, and is taken to have changed by that alone", managed->backend.uri.text);
 	if (version)
 		store_set_version(managed->store, version, is_settled(managed));

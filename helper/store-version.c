@@ -21,9 +21,9 @@
 
 /* ---- in a worker ---- */
 
-static int version_write(struct store *store, const char *text)
+static int text_write(struct store *store, const char *name, const char *text)
 {
-	int err = dirs_replace(store->dir_fd, "version", text, strlen(text));
+	int err = dirs_replace(store->dir_fd, name, text, strlen(text));
 
 	return err ? err : store->durable && fsync(store->dir_fd) ? -errno : 0;
 }
@@ -66,16 +66,15 @@ int store_mark_take(struct store *store)
 static int mark_work(struct loop_work *work)
 {
 	struct store *store = container_of(work, struct store, version.work);
-	int err = dirs_replace(store->dir_fd, "mark", store->leaving, strlen(store->leaving));
 
-	return err ? err : store->durable && fsync(store->dir_fd) ? -errno : 0;
+	return text_write(store, "mark", store->leaving);
 }
 
 static int version_work(struct loop_work *work)
 {
 	struct store *store = container_of(work, struct store, version.work);
 
-	int err = version_write(store, store->version.writing);
+	int err = text_write(store, "version", store->version.writing);
 
 	if (!err && store->version.settling && unlinkat(store->dir_fd, "pushing", 0) && errno != ENOENT)
 		err = -errno;
