@@ -50,6 +50,36 @@ static inline void managed_file_open(struct backend_open *open, const char *text
 	policy_free(&policy);
 }
 
+struct managed_file_wait {
+	struct backend_open open;
+	struct backend *backend;
+	bool done;
+};
+
+static inline void managed_file_waited(struct backend_open *open, struct backend *backend, int error)
+{
+	struct managed_file_wait *wait = container_of(open, struct managed_file_wait, open);
+
+	wait->backend = backend;
+	wait->done = true;
+	loop_stop(regiond.loop);
+}
+
+/* The same at once; the test is over when it can't be. */
+static inline struct backend *managed_file_start(const char *text, uint64_t size)
+{
+	static struct managed_file_wait wait;
+
+	memset(&wait, 0, sizeof(wait));
+	managed_file_open(&wait.open, text, size, managed_file_waited);
+	source_turn(&wait.done);
+	if (!wait.backend) {
+		printf("# %s\n", wait.open.why);
+		exit(99);
+	}
+	return wait.backend;
+}
+
 struct managed_file_flush {
 	struct pusher_wait wait;
 	bool done;

@@ -63,15 +63,7 @@ uint32_t __wrap_device_max_request(const struct device *device)
 
 /* ---- open and close ---- */
 
-static struct backend_open opening;
 static bool done;
-
-static void is_open(struct backend_open *open, struct backend *opened, int error)
-{
-	backend = opened;
-	done = true;
-	loop_stop(regiond.loop);
-}
 
 static void fill_file(void)
 {
@@ -91,13 +83,7 @@ static void begin(void)
 	hold_reads = true;
 	nr_reads = 0;
 	nr_stores = 0;
-	done = false;
-	managed_file_open(&opening, "local=cache pull-order=sequential", size, is_open);
-	source_turn(&done);
-	if (!backend) {
-		printf("# %s\n", opening.why);
-		exit(99);
-	}
+	backend = managed_file_start("local=cache pull-order=sequential", size);
 	if (!token_error)
 		wait_came(size < FRONT ? 1 : FRONT / (64 << 10));
 }

@@ -23,29 +23,9 @@ static char data[SIZE];
 
 /* ---- the region ---- */
 
-static struct {
-	struct backend_open open;
-	struct backend *backend;
-	bool done;
-} opening;
-
-static void is_open(struct backend_open *open, struct backend *backend, int error)
-{
-	opening.backend = backend;
-	opening.done = true;
-	loop_stop(regiond.loop);
-}
-
 static struct backend *open_managed(void)
 {
-	memset(&opening, 0, sizeof(opening));
-	managed_file_open(&opening.open, policy, SIZE, is_open);
-	source_turn(&opening.done);
-	if (!opening.backend) {
-		printf("# %s\n", opening.open.why);
-		exit(99);
-	}
-	return opening.backend;
+	return managed_file_start(policy, SIZE);
 }
 
 static uint64_t fetched(struct backend *backend)

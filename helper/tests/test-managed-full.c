@@ -13,16 +13,7 @@
 #define UNIT	(1u << 20)
 
 static char small[128], bytes[UNIT];
-static struct backend_open opening;
 static struct backend *backend;
-static bool done;
-
-static void is_open(struct backend_open *open, struct backend *opened, int error)
-{
-	backend = opened;
-	done = true;
-	loop_stop(regiond.loop);
-}
 
 static void begin(void)
 {
@@ -35,12 +26,7 @@ static void begin(void)
 			exit(99);
 	close(fd);
 	snprintf(text, sizeof(text), "local=file:%s/store durability=local", small);
-	managed_file_open(&opening, text, SIZE, is_open);
-	source_turn(&done);
-	if (!backend) {
-		printf("# %s\n", opening.why);
-		exit(99);
-	}
+	backend = managed_file_start(text, SIZE);
 }
 
 static bool all_is(char value)

@@ -126,15 +126,7 @@ void __wrap_store_gen_pushed(struct store *store, struct store_gen *gen)
 
 /* ---- open and close ---- */
 
-static struct backend_open opening;
 static bool done;
-
-static void is_open(struct backend_open *open, struct backend *opened, int error)
-{
-	backend = opened;
-	done = true;
-	loop_stop(regiond.loop);
-}
 
 static void begin(const char *text)
 {
@@ -147,13 +139,7 @@ static void begin(const char *text)
 			exit(99);
 	close(fd);
 	region.info.id++;
-	done = false;
-	managed_file_open(&opening, text, size, is_open);
-	source_turn(&done);
-	if (!backend) {
-		printf("# %s\n", opening.why);
-		exit(99);
-	}
+	backend = managed_file_start(text, size);
 }
 
 /* What is left in a store would hold up the next region's barriers. */

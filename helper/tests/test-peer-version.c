@@ -1,32 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* BACKEND_VERSION by the peer protocol: of a file, whoever changes it, across servers that go and come back; and with one that knows of none. */
-#include "peer-pair.h"
-#include "raw-peer.h"
+#include "peer-file.h"
 
-static char listen_at[64], source[160], file_uri[96];
-static const struct listener_options options = { .listen = listen_at };
 static uint8_t bytes[8192];
 static char first[BACKEND_VERSION_MAX], again[BACKEND_VERSION_MAX];
-
-static struct export *serve_file(bool create)
-{
-	struct backend_open open = {
-		.loop = loop, .instance = "server", .run_dir = dir, .create = create, .size = SIZE, .attach_gen = 1, .done = on_open,
-	};
-	struct listener *listener;
-	struct export *export;
-	struct target *target;
-	char why[256];
-
-	if (uri_parse(&open.uri, file_uri, open.why, sizeof(open.why)))
-		exit(97);
-	backend_open(&open);
-	turn();
-	if (!opened || target_source(&target, opened) || listener_find(server, &options, &listener, why, sizeof(why)) ||
-	    export_open(&export, listener, "dir/db", target, false))
-		exit(96);
-	return export;
-}
 
 static struct backend *client(uint64_t instance)
 {
@@ -37,15 +14,6 @@ static int look(struct backend *backend, char text[BACKEND_VERSION_MAX])
 {
 	memset(text, 0, BACKEND_VERSION_MAX);
 	return request(backend, BACKEND_VERSION, 0, 0, text);
-}
-
-static int raw_once(const struct export *export, uint8_t type, uint8_t flags, uint32_t length, const void *body, size_t len)
-{
-	int fd = raw_open(export), got = raw_ask(fd, type, flags, length, body, len);
-
-	close(fd);
-	pass(100);
-	return got;
 }
 
 static void test_version(void)
@@ -105,19 +73,11 @@ static void test_unknown(void)
 
 int main(void)
 {
-	char command[64];
-
-	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
+	if (!peer_file_begin())
 		return 99;
-	array.target.ops = &array_ops;
-	list_init(&array.held);
 	memset(bytes, 'p', sizeof(bytes));
-	snprintf(listen_at, sizeof(listen_at), "unix:%s/socket", dir);
-	snprintf(source, sizeof(source), "peer+%s?region=dir/db", listen_at);
-	snprintf(file_uri, sizeof(file_uri), "file:%s/file", dir);
 	test_version();
 	test_without();
 	test_unknown();
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) ? 99 : tap_end();
+	return peer_file_end();
 }

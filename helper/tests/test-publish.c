@@ -3,35 +3,10 @@
  * Staged requests and PUBLISH by the peer protocol, to a file with a journal: what is seen when, across connections and servers that go and come
  * back; and what strangers to the protocol may not do.
  */
-#include "peer-pair.h"
-#include "raw-peer.h"
+#include "peer-file.h"
 
-static char listen_at[64], source[160], file_uri[96];
-static const struct listener_options options = { .listen = listen_at };
 static uint8_t bytes[SIZE], model[SIZE];
 static struct backend_published published;
-
-/* ---- the server: a file ---- */
-
-static struct export *serve_file(bool create)
-{
-	struct backend_open open = {
-		.loop = loop, .instance = "server", .run_dir = dir, .create = create, .size = SIZE, .attach_gen = 1, .done = on_open,
-	};
-	struct listener *listener;
-	struct export *export;
-	struct target *target;
-	char why[256];
-
-	if (uri_parse(&open.uri, file_uri, open.why, sizeof(open.why)))
-		exit(97);
-	backend_open(&open);
-	turn();
-	if (!opened || target_source(&target, opened) || listener_find(server, &options, &listener, why, sizeof(why)) ||
-	    export_open(&export, listener, "dir/db", target, false))
-		exit(96);
-	return export;
-}
 
 static struct backend *client(uint32_t generation)
 {
@@ -193,15 +168,6 @@ static void test_without(void)
 	unexport(export);
 }
 
-static int raw_once(const struct export *export, uint8_t type, uint8_t flags, uint32_t length, const void *body, size_t len)
-{
-	int fd = raw_open(export), got = raw_ask(fd, type, flags, length, body, len);
-
-	close(fd);
-	pass(100);
-	return got;
-}
-
 static void cut(const struct export *export)
 {
 	struct list *at, *next;
@@ -269,15 +235,8 @@ static void test_hostile(void)
 
 int main(void)
 {
-	char command[64];
-
-	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
+	if (!peer_file_begin())
 		return 99;
-	array.target.ops = &array_ops;
-	list_init(&array.held);
-	snprintf(listen_at, sizeof(listen_at), "unix:%s/socket", dir);
-	snprintf(source, sizeof(source), "peer+%s?region=dir/db", listen_at);
-	snprintf(file_uri, sizeof(file_uri), "file:%s/file", dir);
 	test_seen();
 	test_connections();
 	test_server();
@@ -285,6 +244,5 @@ int main(void)
 	test_without();
 	test_older();
 	test_hostile();
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) ? 99 : tap_end();
+	return peer_file_end();
 }
