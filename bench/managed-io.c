@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mapped.h"
 #include "pattern.h"
 #include "samples.h"
 
@@ -55,20 +56,6 @@ static void print_samples(uint64_t *ns, size_t samples)
 	       (uintmax_t)percentile(ns, samples, 99), (uintmax_t)percentile(ns, samples, 100));
 }
 
-static size_t size_of(int fd, const char *path)
-{
-	struct stat st;
-	uint64_t size;
-
-	if (fstat(fd, &st))
-		err(1, "%s", path);
-	if (!S_ISBLK(st.st_mode))
-		return st.st_size;
-	if (ioctl(fd, BLKGETSIZE64, &size))
-		err(1, "size of %s", path);
-	return size;
-}
-
 static void map_file(struct job *job, int writable)
 {
 	int fd = open(job->path, writable ? O_RDWR : O_RDONLY);
@@ -76,7 +63,7 @@ static void map_file(struct job *job, int writable)
 
 	if (fd < 0)
 		err(1, "%s", job->path);
-	size = size_of(fd, job->path);
+	size = mapped_size(fd, job->path);
 	if (!job->size || job->size > size)
 		job->size = size;
 	job->map = mmap(NULL, job->size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
@@ -85,19 +72,6 @@ static void map_file(struct job *job, int writable)
 	close(fd);
 	if (!job->since)
 		job->since = now();
-}
-
-static size_t resident(const struct job *job)
-{
-	size_t pages = job->size / BENCH_PAGE, count = 0, i;
-	unsigned char *in = allocate(pages, 1);
-
-	if (mincore(job->map, job->size, in))
-		err(1, "mincore");
-	for (i = 0; i < pages; i++)
-		count += in[i] & 1;
-	free(in);
-	return count * BENCH_PAGE;
 }
 
 /* ---- reading ---- */
@@ -122,7 +96,7 @@ static void run_seq(struct job *job)
 	size_t pages, near, i;
 
 	map_file(job, 0);
-	near = resident(job);
+	near = mapped_resident(job->map, job->size);
 	pages = job->size / BENCH_PAGE;
 	for (i = 0; i < pages; i++) {
 		check_page(job, i, 0);

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mapped.h"
 #include "pattern.h"
 #include "peers/uffd.h"
 #include "samples.h"
@@ -60,20 +61,6 @@ struct measure {
 
 /* ---- the file ---- */
 
-static size_t size_of(int fd, const char *path)
-{
-	struct stat st;
-	uint64_t size;
-
-	if (fstat(fd, &st))
-		err(1, "%s", path);
-	if (!S_ISBLK(st.st_mode))
-		return st.st_size;
-	if (ioctl(fd, BLKGETSIZE64, &size))
-		err(1, "size of %s", path);
-	return size;
-}
-
 static void map_file(struct job *job)
 {
 	size_t size;
@@ -81,7 +68,7 @@ static void map_file(struct job *job)
 	job->fd = open(job->path, O_RDONLY);
 	if (job->fd < 0)
 		err(1, "%s", job->path);
-	size = size_of(job->fd, job->path);
+	size = mapped_size(job->fd, job->path);
 	job->size = job->size && job->size < size ? job->size : size;
 	job->map = mmap(NULL, job->size, PROT_READ, MAP_SHARED, job->fd, 0);
 	if (job->map == MAP_FAILED)
@@ -99,19 +86,6 @@ static void map(struct job *job)
 }
 
 /* Bytes of the mapping in memory. */
-static size_t resident(struct job *job)
-{
-	size_t pages = job->size / BENCH_PAGE, count = 0, i;
-	unsigned char *in = allocate(pages, 1);
-
-	if (mincore(job->map, job->size, in))
-		err(1, "mincore");
-	for (i = 0; i < pages; i++)
-		count += in[i] & 1;
-	free(in);
-	return count * BENCH_PAGE;
-}
-
 static void drop_all_caches(void)
 {
 	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
@@ -130,7 +104,7 @@ static void drop_file(struct job *job)
 	if (!fstat(job->fd, &st) && S_ISBLK(st.st_mode))
 		ioctl(job->fd, BLKFLSBUF, 0);
 	posix_fadvise(job->fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (resident(job))
+	if (mapped_resident(job->map, job->size))
 		drop_all_caches();
 }
 
@@ -142,7 +116,7 @@ static void make_cold(struct job *job)
 		uffd_drop(job->map, job->size);
 	else
 		drop_file(job);
-	left = resident(job);
+	left = mapped_resident(job->map, job->size);
 	if (left)
 		errx(1, "%s: %zu bytes stay in memory", job->path, left);
 }
@@ -262,7 +236,7 @@ static void fill(struct job *job)
 	if (fd < 0)
 		err(1, "%s", job->path);
 	if (!job->size)
-		job->size = size_of(fd, job->path);
+		job->size = mapped_size(fd, job->path);
 	for (offset = 0; offset < job->size; offset += MIB) {
 		pattern_fill(buf, offset, MIB);
 		if (pwrite(fd, buf, MIB, offset) != (ssize_t)MIB)
@@ -302,7 +276,7 @@ static void measure(struct job *job, const struct measure *what)
 	what->run(job);
 	if (job->bad)
 		errx(1, "%s: wrong bytes", job->path);
-	report(job, resident(job));
+	report(job, mapped_resident(job->map, job->size));
 	unmap(job);
 }
 

@@ -51,16 +51,6 @@ drive() {
 # ---------------------------------------------------------------------------------------------- in the VMs
 
 noted=/out/acknowledged
-device() { echo "/dev/regionfs-disk/$1"; }
-
-# Few commits of the journal, so that nothing is flushed by chance
-mount_disk() {
-	[ -e "$(device "$1")" ] || bail "there is no disk $1: this runs in a VM that managed-power.sh starts"
-	[ "$2" != new ] || must mkfs.ext4 -q -F "$(device "$1")"
-	mkdir -p "$disks/$1"
-	must mount -o commit=300 "$(device "$1")" "$disks/$1"
-	later umount "$disks/$1"
-}
 
 # The source: what this host has synced is there after a cut as well
 start_far() {
@@ -149,6 +139,8 @@ first | again | last)
 	. "$top/selftests/peer.inc"
 	# shellcheck source=selftests/managed.inc
 	. "$top/selftests/managed.inc"
+	# shellcheck source=scripts/power.inc
+	. "$here/power.inc"
 	RANDOM=$((seed * 100 + COUNT))
 	if [ "$1" = first ]; then start new; else start old; do_check; fi
 	[ "$1" = last ] || do_write

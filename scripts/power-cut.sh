@@ -46,16 +46,6 @@ drive() {
 # ---------------------------------------------------------------------------------------------- in the VMs
 
 noted() { echo "/out/acknowledged.$1"; }
-device() { echo "/dev/regionfs-disk/$1"; }
-
-# Few commits of the journal, so that nothing is flushed by chance
-mount_disk() {
-	[ -e "$(device "$1")" ] || bail "there is no disk $1: this runs in a VM that power-cut.sh starts"
-	[ "$2" != new ] || must mkfs.ext4 -q -F "$(device "$1")"
-	mkdir -p "$disks/$1"
-	must mount -o commit=300 "$(device "$1")" "$disks/$1"
-	later umount "$disks/$1"
-}
 
 start() {
 	local kind
@@ -170,6 +160,8 @@ case ${1:-} in
 write | check)
 	# shellcheck source=selftests/common.sh
 	. "$top/selftests/common.sh"
+	# shellcheck source=scripts/power.inc
+	. "$here/power.inc"
 	"do_$1"
 	;;
 *) sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
