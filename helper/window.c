@@ -376,6 +376,17 @@ static void round_end(struct window *window, uint64_t now)
 
 /* ---- requests ---- */
 
+/* What is sent from now on is under way beside less than the path can hold; also what is sent alone, after all had come. */
+static void mark_limited(struct window *window)
+{
+	window->limited_until = window->total + window->in_flight;
+}
+
+static bool is_limited(const struct window *window)
+{
+	return window->limited_until >= window->total;
+}
+
 static void sample_trip(struct window *window, uint64_t now, uint64_t took, uint32_t bytes)
 {
 	if (!window->shortest || took < window->shortest)
@@ -407,10 +418,10 @@ void window_sent(struct window *window, uint64_t now, uint32_t bytes, struct win
 {
 	window->in_flight += bytes;
 	if (window->probing || (gives_way(window, now) && window_limit(window, now) < path(window)))
-		window->limited_until = window->total + window->in_flight;
+		mark_limited(window);
 	*mark = (struct window_mark){
 		.at = now, .first = window->in_flight > bytes ? window->last_done : now, .total = window->total,
-		.bytes = bytes, .limited = window->limited_until > window->total,
+		.bytes = bytes, .limited = is_limited(window),
 	};
 	window->last_sent = now;
 }
@@ -427,10 +438,10 @@ void window_done(struct window *window, uint64_t now, const struct window_mark *
 	window->delivered += mark->bytes;
 	window->last_done = larger(window->last_done, mark->at);
 	if (unused)
-		window->limited_until = window->total + window->in_flight;
+		mark_limited(window);
 	sample(window, now, mark);
 	/* A path that is not filled shows nothing. */
-	if (window->starting || window->limited_until > window->total)
+	if (window->starting || is_limited(window))
 		trial_rest(window, now);
 	else
 		trial_step(window, now);
@@ -440,6 +451,7 @@ void window_init(struct window *window, uint32_t unit_max, uint64_t now)
 {
 	memset(window, 0, sizeof(*window));
 	window->unit_max = unit_max < WINDOW_UNIT_MAX ? unit_max : WINDOW_UNIT_MAX;
+	window->total = 1;	/* beyond limited_until */
 	window->starting = true;
 	window->gain = GAIN_MIN;
 	window->patience = PATIENCE_MIN;

@@ -221,6 +221,24 @@ static void test_misses_first(unsigned int rtt)
 	tap_ok(used() >= 0.75, "RTT %u: a pull that begins amid misses finds its rate (%.0f %%)", rtt, used() * 100);
 }
 
+/* A pusher has now one page to send, now much. */
+static void test_little(unsigned int rtt)
+{
+	begin(LINK, rtt);
+	for (unsigned int i = 0; i < 40; i++) {
+		struct window_mark mark;
+
+		window_sent(&sim.window, sim.now, 4096, &mark);
+		sim.now = answered(4096);
+		window_done(&sim.window, sim.now, &mark, false);
+		sim.now += 20 * MS;
+	}
+	run(8 * rtt * MS + 40 * MS);
+	measure(SECOND);
+	tap_ok(used() >= 0.85, "RTT %u: what was sent page by page shows nothing of the path, which is then used by %.0f %%", rtt,
+	       used() * 100);
+}
+
 static void test_local(void)
 {
 	begin(2000000000u, 0);
@@ -302,6 +320,8 @@ int main(void)
 	}
 	test_misses_first(30);
 	test_misses_first(100);
+	for (unsigned int i = 0; i < NR_RTTS; i++)
+		test_little(rtts[i]);
 	test_local();
 	test_outage();
 	test_change();
