@@ -157,10 +157,10 @@ void window_others(struct window *window, uint32_t bytes)
 
 /* ---- how much ---- */
 
-/* It doubles with each round trip, as long as the path keeps up. */
+/* It doubles with each round trip, also where TCP needs longer at first since it is still gaining speed itself. */
 static uint64_t start_limit(const struct window *window, uint32_t unit)
 {
-	uint64_t most = scale(window->rate, window->min_took, SECOND) * 2 + 2 * (uint64_t)unit;
+	uint64_t most = scale(window->rate, window->min_took, SECOND) * 3 + 2 * (uint64_t)unit;
 
 	return smaller(WINDOW_START + window->delivered, larger(most, WINDOW_START));
 }
