@@ -297,12 +297,18 @@ static uint64_t random_id(void)
 	return id;
 }
 
+/* Without an order to keep nobody needs it, and the source has half the work, and a round trip less. */
+static bool publishes(const struct pusher *pusher)
+{
+	return remote_caps(pusher->options.remote)->publish && pusher->member.barriers != &pusher->own;
+}
+
 static void batch_set(struct pusher *pusher, struct store_gen *gen)
 {
 	const struct backend_caps *caps = remote_caps(pusher->options.remote);
 
 	pusher->batch = (struct batch){
-		.state = BATCH_LOCAL, .gen = gen, .id = random_id(), .publish = caps->publish, .opened = remote_opened(pusher->options.remote),
+		.state = BATCH_LOCAL, .gen = gen, .id = random_id(), .publish = publishes(pusher), .opened = remote_opened(pusher->options.remote),
 	};
 	if (!pusher->has_window)
 		window_init(&pusher->window, caps->max_request, loop_now_ns());

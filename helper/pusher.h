@@ -4,7 +4,8 @@
  * one request, as many at once as the path rewards (window.h); what fails for a while is tried again.
  *
  * A source that can publish at once (caps.publish) gets several generations together, where no other region has one in between: only
- * the newest version of each page is sent, by staged requests and one PUBLISH. Others get WRITE, DISCARD, RESIZE, then SYNC, a generation at a time.
+ * the newest version of each page is sent, by staged requests and one PUBLISH. Others get WRITE, DISCARD, RESIZE, then SYNC, a generation at a time; and so
+ * does any where no order is kept, several generations at a time.
  *
  * Threads: the home loop alone.
  */
