@@ -205,6 +205,13 @@ static bool must_wait(const struct export_session *session, const struct service
 	return !export->claimed;
 }
 
+static uint32_t credit_of(const struct service *service)
+{
+	bool ahead = service->slot && service->session->flags & WIRE_OPEN_WRITE;
+
+	return ahead ? SERVICE_CREDIT_BULK : SERVICE_CREDIT_DEMAND;
+}
+
 static void open_now(struct service *service)
 {
 	struct export *export = service->session->export;
@@ -217,7 +224,7 @@ static void open_now(struct service *service)
 	conn_limit(service->conn, service->slot ? WIRE_FRAME_BULK : WIRE_FRAME_DEMAND);
 	if (service->slot)
 		conn_bulk(service->conn);
-	req->credit = service->slot ? SERVICE_CREDIT_BULK : SERVICE_CREDIT_DEMAND;
+	req->credit = credit_of(service);
 	export_info(export, &info);
 	serve_shape(req, WIRE_S_INFO, &info);
 }

@@ -36,7 +36,7 @@ static void frame_sent(struct conn_frame *frame, int error)
 	struct link_req *req = container_of(frame, struct link_req, frame);
 
 	req->sending = false;
-	req->link->nr_sending--;
+	req->link->unsent -= req->data_len;
 	if (req->answered)
 		req_end(req);
 }
@@ -66,7 +66,7 @@ void link_send_req(struct link *link, struct link_req *req)
 	req->sent_at = loop_now_ns();
 	list_add(&link->unanswered, &req->list);
 	link->nr_unanswered++;
-	link->nr_sending++;
+	link->unsent += req->data_len;
 	if (!req->handshake) {
 		link->in_flight += req->weight;
 		if (link->slot)

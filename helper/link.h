@@ -69,7 +69,7 @@ struct link {
 	struct list waiting;		/* to be sent */
 	struct list unanswered;		/* sent, in order */
 	unsigned int nr_unanswered, max_requests;
-	unsigned int nr_sending;	/* frames that conn holds */
+	uint64_t unsent;		/* bytes of WRITE data that conn holds: what the path hasn't taken yet */
 	uint32_t max_data;		/* of one READ or WRITE here */
 	uint64_t credit;		/* bytes of WRITE data that may still be sent */
 	uint64_t load;			/* bytes that requests on this link move */

@@ -474,6 +474,40 @@ static void test_hurry(void)
 	unexport(export);
 }
 
+static uint64_t asked(const struct session *session, unsigned int first)
+{
+	return session->links[first].next_id + session->links[first + 1].next_id;
+}
+
+/* WRITEs have connections of their own, which are made when there is one. */
+static void test_writes(void)
+{
+	struct export *export = export_array(&plain, false);
+	static uint8_t bytes[512 << 10];
+	struct session *session;
+	struct backend *client;
+	uint64_t reads, writes;
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "");
+	client = client_open(source, (struct who){ .instance = 1 });
+	session = peer_session(client);
+	tap_number(request(client, BACKEND_READ, 0, sizeof(bytes), bytes), 0, "a region that was not written yet is read");
+	tap_ok(session->nr_links == 5 && session->links[3].state == LINK_IDLE && session->links[4].state == LINK_IDLE, "by two bulk connections");
+	tap_number(request(client, BACKEND_WRITE, 0, sizeof(bytes), bytes), 0, "the first WRITE waits for no other connection");
+	for (int i = 0; i < 1000 && (session->links[3].state != LINK_UP || session->links[4].state != LINK_UP); i++)
+		pass(1);
+	reads = asked(session, 1);
+	writes = asked(session, 3);
+	request(client, BACKEND_WRITE, 0, sizeof(bytes), bytes);
+	tap_ok(asked(session, 1) == reads && asked(session, 3) > writes, "the next goes by the two that are made then");
+	writes = asked(session, 3);
+	request(client, BACKEND_READ, 0, sizeof(bytes), bytes);
+	tap_ok(asked(session, 1) > reads && asked(session, 3) == writes, "and no READ does");
+	client_close(client);
+	unexport(export);
+}
+
 int main(void)
 {
 	static const unsigned int rtts[] = { 0, 1, 6, 14, 30, 100 };
@@ -499,6 +533,7 @@ int main(void)
 	test_boot();
 	test_reserve();
 	test_hurry();
+	test_writes();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) ? 99 : tap_end();
 }
