@@ -11,6 +11,7 @@
 #include <openssl/x509v3.h>
 
 #include "tls.h"
+#include "tls-cipher.h"
 #include "tls-files.h"
 
 struct tls_context {
@@ -30,9 +31,11 @@ struct tls {
 	char why[256];
 };
 
-/* RFC 8446: an external key belongs to one hash; this is the one that both sides take. */
-#define PSK_CIPHER "TLS_AES_128_GCM_SHA256"
+#define CHACHA	"TLS_CHACHA20_POLY1305_SHA256"
+#define AES_256	"TLS_AES_256_GCM_SHA384"
+#define AES_128	"TLS_AES_128_GCM_SHA256"
 
+/* RFC 8446: an external key belongs to one hash; this one's both sides take. */
 static const unsigned char psk_cipher_id[] = { 0x13, 0x01 };
 
 static void explain(char *why, size_t len, const char *what)
@@ -51,6 +54,16 @@ static int explain_error(char *why, size_t len, int error, const char *what, con
 	snprintf(text, sizeof(text), "%s %s", what, file);
 	explain(why, len, text);
 	return error;
+}
+
+/* The server takes what the client names first. */
+static const char *ciphers(bool psk)
+{
+	bool chacha = tls_cipher_is_chacha_faster();
+
+	if (psk)
+		return chacha ? CHACHA ":" AES_128 : AES_128 ":" CHACHA;
+	return chacha ? CHACHA ":" AES_256 ":" AES_128 : AES_256 ":" CHACHA ":" AES_128;
 }
 
 /* ---- pre-shared keys ---- */
@@ -102,8 +115,6 @@ static int context_psk(struct tls_context *context, const char *file, char *why,
 
 	if (ret)
 		return ret;
-	if (!SSL_CTX_set_ciphersuites(context->ctx, PSK_CIPHER))
-		return -ENOTSUP;
 	if (context->server) {
 		SSL_CTX_set_psk_find_session_callback(context->ctx, psk_find);
 		return 0;
@@ -172,6 +183,8 @@ static int context_fill(struct tls_context *context, const struct tls_options *o
 		if (!context->host)
 			return -ENOMEM;
 	}
+	if (!SSL_CTX_set_ciphersuites(context->ctx, ciphers(options->psk)))
+		return -ENOTSUP;
 	return options->psk ? context_psk(context, options->psk, why, why_len)
 			    : context_certs(context, options, why, why_len);
 }
@@ -196,6 +209,11 @@ int tls_context_open(struct tls_context **result, const struct tls_options *opti
 	}
 	*result = context;
 	return 0;
+}
+
+const char *tls_cipher_name(const struct tls *tls)
+{
+	return SSL_CIPHER_get_name(SSL_get_current_cipher(tls->ssl));
 }
 
 struct tls_context *tls_context_get(struct tls_context *context)

@@ -61,6 +61,8 @@ void tls_finish(struct tls *tls);
 
 /* Who the other side is: its identity, or its certificate's subject. "" before the handshake. */
 const char *tls_peer(const struct tls *tls);
+/* As OpenSSL calls it; "(NONE)" before the handshake. */
+const char *tls_cipher_name(const struct tls *tls);
 /* Why the handshake failed: a sentence. */
 const char *tls_why(const struct tls *tls);
 

@@ -6,9 +6,18 @@
 
 #include "tap.h"
 #include "tls.h"
+#include "tls-cipher.h"
 #include "tls-files.h"
 
 static char dir[] = "/tmp/test-tls.XXXXXX";
+
+/* in place of tls-cipher.c */
+static bool is_chacha_faster;
+
+bool tls_cipher_is_chacha_faster(void)
+{
+	return is_chacha_faster;
+}
 
 static const char *write_file(const char *name, const char *text, mode_t mode)
 {
@@ -89,6 +98,23 @@ static void test_psk(void)
 	tap_number(shake_files(write_file("b", KEY_B, 0600), a), -EACCES, "another key is refused");
 	tap_number(shake_files(write_file("c", KEY_C, 0600), a), -EACCES,
 		   "another identity is refused");
+}
+
+/* The client's host decides, whatever the server's would like. */
+static void test_cipher(bool chacha, const char *name)
+{
+	const char *a = write_file("a", KEY_A, 0600);
+	struct tls *client, *server;
+
+	is_chacha_faster = chacha;
+	client = side(&(struct tls_options){ .psk = a });
+	is_chacha_faster = !chacha;
+	server = side(&(struct tls_options){ .psk = a, .server = true });
+	if (shake(client, server))
+		exit(99);
+	tap_is(tls_cipher_name(server), name, "the client's faster cipher is taken");
+	tls_close(client);
+	tls_close(server);
 }
 
 static void test_data(void)
@@ -241,6 +267,8 @@ int main(void)
 	if (!mkdtemp(dir))
 		return 99;
 	test_psk();
+	test_cipher(false, "TLS_AES_128_GCM_SHA256");
+	test_cipher(true, "TLS_CHACHA20_POLY1305_SHA256");
 	test_data();
 	test_garbled();
 	test_files();
