@@ -9,6 +9,8 @@
 #define WINDOW_START	(256u << 10)
 /* A request's bytes take about so long: long enough that requests are few, short enough that a miss may pass between two. */
 #define UNIT_NS		4000000u
+/* Round trips of start-up that misses have to bear */
+#define START_ROUNDS	12u
 #define TRIP_MEMORY	(10 * SECOND)
 /* rate x trip, and a quarter */
 #define GAIN_MIN	20u
@@ -96,10 +98,10 @@ static uint64_t demand_until(const struct window *window)
 	return window->demand_ended + smaller(larger(linger, DEMAND_NS_MIN), DEMAND_NS_MAX);
 }
 
-/* The rate must be known first: start-up takes some round trips, and what it finds out serves misses, too. */
+/* The rate must be known first: start-up takes some round trips, and what it finds out serves misses, too. Who sends little never ends it. */
 static bool gives_way(const struct window *window, uint64_t now)
 {
-	if (window->starting)
+	if (window->starting && window->rounds < START_ROUNDS)
 		return false;
 	return window->waiting || (window->demand_ended && now < demand_until(window));
 }
@@ -129,6 +131,14 @@ static uint64_t polite_limit(const struct window *window)
 	return queue < WINDOW_UNIT_MIN ? WINDOW_UNIT_MIN : path(window) + queue;
 }
 
+/* Bytes that came, for which nothing was sent from here: alone, they make no sample of what comes next. */
+static void came_besides(struct window *window, uint32_t bytes)
+{
+	if (!window->in_flight && window->limited_until == window->total)
+		window->limited_until += bytes;
+	window->total += bytes;
+}
+
 void window_demand_begin(struct window *window, uint64_t now)
 {
 	window->waiting++;
@@ -147,12 +157,12 @@ void window_demand_end(struct window *window, uint64_t now, uint32_t bytes, uint
 		window->demand_min[0] = took;
 	window->demand_ended = now;
 	window->demand_bytes = bytes;
-	window->total += bytes;
+	came_besides(window, bytes);
 }
 
 void window_others(struct window *window, uint32_t bytes)
 {
-	window->total += bytes;
+	came_besides(window, bytes);
 }
 
 /* ---- how much ---- */
@@ -361,6 +371,7 @@ static void round_end(struct window *window, uint64_t now)
 	if (!window->starting && (window->round_counts || rate > window->rate))
 		window->rates[0] = rate;
 	window->round_start = window->total;
+	window->rounds += window->starting && window->rounds < START_ROUNDS;
 	probe_round(window, now);
 	if (!window->round_counts)
 		return;
@@ -417,7 +428,7 @@ static void sample(struct window *window, uint64_t now, const struct window_mark
 void window_sent(struct window *window, uint64_t now, uint32_t bytes, struct window_mark *mark)
 {
 	window->in_flight += bytes;
-	if (window->probing || (gives_way(window, now) && window_limit(window, now) < path(window)))
+	if (window->probing || is_paced(window, now) || (gives_way(window, now) && window_limit(window, now) < path(window)))
 		mark_limited(window);
 	*mark = (struct window_mark){
 		.at = now, .first = window->in_flight > bytes ? window->last_done : now, .total = window->total,

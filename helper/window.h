@@ -53,6 +53,7 @@ struct window {
 	bool congested;			/* in the last round all were twice as long as they need be */
 	/* start-up: until the rate does not grow any more */
 	bool starting;
+	unsigned int rounds;		/* of start-up, those that show nothing too */
 	unsigned int still;		/* rounds that it has not grown */
 	uint64_t full;			/* the rate that it is compared with */
 	/* the shortest request, whose trip is what is left when its bytes' own time is taken off */

@@ -221,8 +221,8 @@ static void test_misses_first(unsigned int rtt)
 	tap_ok(used() >= 0.75, "RTT %u: a pull that begins amid misses finds its rate (%.0f %%)", rtt, used() * 100);
 }
 
-/* A pusher has now one page to send, now much. */
-static void test_little(unsigned int rtt)
+/* A pusher has now one page to send, now much; programs may have a miss, or something be fetched, in between. */
+static void test_little(unsigned int rtt, bool misses)
 {
 	begin(LINK, rtt);
 	for (unsigned int i = 0; i < 40; i++) {
@@ -232,11 +232,56 @@ static void test_little(unsigned int rtt)
 		sim.now = answered(4096);
 		window_done(&sim.window, sim.now, &mark, false);
 		sim.now += 20 * MS;
+		if (!misses)
+			continue;
+		window_demand_begin(&sim.window, sim.now);
+		window_demand_end(&sim.window, sim.now + rtt * MS, 4096, rtt * MS);
+		window_others(&sim.window, 65536);
 	}
+	sim.now += 10 * SECOND;
 	run(8 * rtt * MS + 40 * MS);
 	measure(SECOND);
 	tap_ok(used() >= 0.85, "RTT %u: what was sent page by page shows nothing of the path, which is then used by %.0f %%", rtt,
 	       used() * 100);
+}
+
+/* Who never has enough to fill the path does not know what it can do, but gives way all the same. */
+static void test_bursts(void)
+{
+	struct window_mark marks[64];
+	uint64_t most = 0;
+
+	begin(LINK / 20, 30);
+	for (unsigned int burst = 0; burst < 60; burst++) {
+		unsigned int n = 0;
+
+		if (burst == 59)
+			window_demand_begin(&sim.window, sim.now);
+		for (uint64_t left = 200 << 10; left;) {
+			uint32_t room = window_room(&sim.window, sim.now);
+
+			if (room && n < 64) {
+				room = room < left ? room : (uint32_t)left;
+				window_sent(&sim.window, sim.now, room, &marks[n++]);
+				left -= room;
+			}
+			most = burst == 59 && sim.window.in_flight > most ? sim.window.in_flight : most;
+			if (room)
+				continue;
+			sim.now = window_wake(&sim.window, sim.now) ? window_wake(&sim.window, sim.now) : sim.now;
+			for (unsigned int i = 0; i < n; i++) {
+				sim.now = answered(marks[i].bytes);
+				window_done(&sim.window, sim.now, &marks[i], false);
+			}
+			n = 0;
+		}
+		for (unsigned int i = 0; i < n; i++) {
+			sim.now = answered(marks[i].bytes);
+			window_done(&sim.window, sim.now, &marks[i], false);
+		}
+		sim.now += 200 * MS;
+	}
+	tap_ok(most <= 64 << 10, "short bursts give way to a miss (%llu KiB in flight)", (unsigned long long)most >> 10);
 }
 
 static void test_local(void)
@@ -321,7 +366,8 @@ int main(void)
 	test_misses_first(30);
 	test_misses_first(100);
 	for (unsigned int i = 0; i < NR_RTTS; i++)
-		test_little(rtts[i]);
+		test_little(rtts[i], i % 2), test_little(rtts[i], i % 2 == 0);
+	test_bursts();
 	test_local();
 	test_outage();
 	test_change();
