@@ -198,6 +198,10 @@ static bool must_wait(const struct export_session *session, const struct service
 		    session_busy(other))
 			return true;
 	}
+	/* Before anything of the new one. It may never stage a batch, which would drop the old one's. */
+	if (export->replaced)
+		export->target->ops->drop(export->target);
+	export->replaced = false;
 	if (!export->claimed && !export->claiming) {
 		export->claiming = true;
 		export->target->ops->claim(export->target, claim_done, export);
@@ -205,11 +209,18 @@ static bool must_wait(const struct export_session *session, const struct service
 	return !export->claimed;
 }
 
-static uint32_t credit_of(const struct service *service)
+/* The longest WRITE, or as much as a fast and long way holds. */
+static uint32_t credit_grant(struct service *service)
 {
+	struct listener *listener = service->listener;
 	bool ahead = service->slot && service->session->flags & WIRE_OPEN_WRITE;
 
-	return ahead ? SERVICE_CREDIT_BULK : SERVICE_CREDIT_DEMAND;
+	if (ahead && listener->credit + SERVICE_CREDIT_BULK <= LISTENER_CREDIT)
+		service->granted = SERVICE_CREDIT_BULK;
+	else
+		service->granted = SERVICE_CREDIT_LEAST;
+	listener->credit += service->granted;
+	return service->granted;
 }
 
 static void open_now(struct service *service)
@@ -224,7 +235,7 @@ static void open_now(struct service *service)
 	conn_limit(service->conn, service->slot ? WIRE_FRAME_BULK : WIRE_FRAME_DEMAND);
 	if (service->slot)
 		conn_bulk(service->conn);
-	req->credit = credit_of(service);
+	req->credit = credit_grant(service);
 	export_info(export, &info);
 	serve_shape(req, WIRE_S_INFO, &info);
 }
@@ -297,6 +308,7 @@ static int open_session(struct export *export, struct service *service, struct s
 	if (open->flags & WIRE_OPEN_WRITE) {
 		if (export->writer)
 			session_expire(export->writer);
+		export->replaced = export->writer && export->claimed;
 		export->writer = session;
 	}
 	return 0;

@@ -62,6 +62,7 @@ struct export {
 	struct list opening;		/* services whose OPEN waits for requests to end */
 	struct export_session *writer;
 	bool claiming, claimed;
+	bool replaced;			/* the writer, and what the one before had staged is still there */
 	uint64_t read_bytes;		/* sent in answers to READs */
 	const struct export_seed_ops *seed;	/* NULL: no migration */
 	void *seed_arg;

@@ -14,12 +14,14 @@
 #include "loop.h"
 #include "tls.h"
 
-/* Connections of one listener; of these, not yet let in. */
-#define LISTENER_CONNECTIONS	128u
+/* Connections of one listener (a session has up to five, or as many as its user has asked for); of these, not yet let in. */
+#define LISTENER_CONNECTIONS	16384u
 #define LISTENER_STRANGERS	16u
 /* Bytes that all requests of a listener may hold; who would take more waits. */
 #define LISTENER_MEMORY		(64u << 20)
-/* On top of it, for demand connections alone: bulk that holds all the rest must not stand in their way. */
+/* Bytes of WRITEs that all its connections may send ahead, as they were promised; beyond it each may have a single one. */
+#define LISTENER_CREDIT		(128u << 20)
+/* On top of the first, for demand connections alone: bulk that holds all the rest must not stand in their way. */
 #define LISTENER_RESERVE	(4u << 20)
 
 struct export;
@@ -53,6 +55,7 @@ struct listener {
 	unsigned int nr_services, nr_strangers;
 	struct list exports;
 	uint64_t memory;
+	uint64_t credit;		/* that its connections were given, in all */
 	struct list hungry;	/* services that wait for memory */
 	struct loop_task feed;
 	bool feeding;

@@ -16,6 +16,7 @@ static void service_settle(struct service *service)
 		return;
 	list_del(&service->list);
 	list_del(&service->hungry);
+	service->listener->credit -= service->granted;
 	listener_gone(service->listener, service->state < SERVICE_AUTHORIZED);
 	free(service);
 }

@@ -24,7 +24,7 @@
 #define SERVICE_GONE_MS		60000u
 /* WRITE data that a client may send ahead: on a bulk connection the one that may write fills 80 MB/s at 100 ms with it. */
 #define SERVICE_CREDIT_BULK	(8u << 20)
-#define SERVICE_CREDIT_DEMAND	(256u << 10)
+#define SERVICE_CREDIT_LEAST	(256u << 10)
 
 struct export_session;
 
@@ -52,6 +52,7 @@ struct service {
 	struct list waiting;		/* export's, while OPEN waits for others to end */
 	unsigned int nr_requests;	/* under way, replies being sent among them */
 	uint64_t credit;		/* WRITE data that may still come */
+	uint32_t granted;		/* when it was opened: the listener's */
 	struct serve_req *stalled;	/* waits for memory; the connection is paused */
 };
 

@@ -135,14 +135,12 @@ static struct link *pick(struct session *session, unsigned int first, unsigned i
 }
 
 /*
- * The first one that WRITEs have to themselves, of those who write: on a connection that brings many bytes TCP takes their dense acknowledgements
+ * The first one that WRITEs have to themselves: on a connection that brings many bytes TCP takes their dense acknowledgements
  * for a path that is full (HyStart), long before much was sent, and what is sent on it later gains speed a segment a round trip.
  */
 static unsigned int first_sending(const struct session *session)
 {
-	bool parted = session->config.open_flags & WIRE_OPEN_WRITE && session->nr_links > 3;
-
-	return parted ? (session->nr_links + 2) / 2 : session->nr_links;
+	return session->nr_links - session->config.nr_writing;
 }
 
 /* They are dialled when there is something to be sent; until then it goes with the others. */
@@ -206,6 +204,13 @@ void session_changed(struct session *session, const struct link *link)
 
 static void session_settle(struct session *session);
 
+/* The way is free again. */
+static void hurry_bulk(struct session *session)
+{
+	for (unsigned int i = 1; i < session->nr_links; i++)
+		link_hurry(&session->links[i]);
+}
+
 void session_link_up(struct session *session, struct link *link)
 {
 	/* Another connection may go another way; but a sample among bulk would be taken for what the path takes by itself. */
@@ -214,13 +219,19 @@ void session_link_up(struct session *session, struct link *link)
 			session->rtt_min = 0;
 		link_measure(link);
 	}
-	if (link->slot || session->closing)
+	if (session->closing)
 		return;
+	if (link->slot) {
+		hurry_bulk(session);
+		return;
+	}
 	/* the server takes them only once it has this one */
-	for (unsigned int i = 1; i < session->nr_links; i++)
-		session->is_open || i >= first_sending(session) ? link_hurry(&session->links[i]) : link_start(&session->links[i]);
-	if (session->is_open)
+	if (session->is_open) {
+		hurry_bulk(session);
 		return;
+	}
+	for (unsigned int i = 1; i < first_sending(session); i++)
+		link_start(&session->links[i]);
 	session->is_open = true;
 	session->config.opened(session, 0, "");
 }
@@ -337,7 +348,7 @@ int session_open(struct session **result, const struct session_config *config)
 	strcpy(session->region, config->region);
 	tls_context_get(config->tls);
 	session->window = WINDOW_START;
-	session->nr_links = 1 + config->nr_bulk;
+	session->nr_links = 1 + config->nr_bulk + config->nr_writing;
 	session->opening_until = loop_now_ns() + 1000000ULL * (config->open_ms ? config->open_ms : OPEN_MS);
 	for (unsigned int i = 0; i < session->nr_links; i++)
 		link_init(&session->links[i], session, i);

@@ -16,9 +16,9 @@
 #include "tls.h"
 #include "wire.h"
 
-/* Bulk connections, unless told otherwise: as many more for what is sent, once something is */
-#define SESSION_BULK_READ	2u
-#define SESSION_BULK_WRITE	2u
+/* Bulk connections, unless told otherwise; and, unless there is to be a single one, those that are made for what is sent, once something is */
+#define SESSION_BULK_DEFAULT	2u
+#define SESSION_WRITING		2u
 #define SESSION_WINDOW_MIN	(128u << 10)
 #define SESSION_WINDOW_MAX	(32u << 20)
 
@@ -31,7 +31,8 @@ struct session_config {
 	uint32_t open_flags;		/* WIRE_OPEN_* */
 	uint32_t generation;
 	uint64_t epoch;
-	unsigned int nr_bulk;		/* with WIRE_OPEN_WRITE, and more than two: half of them for WRITEs alone */
+	unsigned int nr_bulk;
+	unsigned int nr_writing;	/* as many more, for WRITEs alone */
 	uint32_t open_ms;		/* give up opening after this; 0: 3 s */
 	uint32_t away_ms;		/* fail what may be failed after the peer has been away for so long; 0: wait */
 	void *arg;

@@ -222,11 +222,12 @@ static void dropped(struct backend_req *req, int error)
 }
 
 /* What it has staged, and not published, takes room. */
-static void drop_batch(struct region *region)
+void shared_drop(struct target *target)
 {
+	struct region *region = to_shared(target)->region;
 	struct drop *drop;
 
-	if (atomic_load(&region->state) != REGION_READY || !region->backend->caps.publish)
+	if (to_shared(target)->plain || atomic_load(&region->state) != REGION_READY || !region->backend->caps.publish)
 		return;
 	drop = calloc(1, sizeof(*drop));
 	if (!drop)
@@ -242,9 +243,7 @@ void shared_release(struct target *target)
 	struct shared *shared = to_shared(target);
 	struct release *release;
 
-	if (!shared->plain)
-		drop_batch(shared->region);
-
+	shared_drop(target);
 	if (!shared->revoked)
 		return;
 	shared->revoked = false;

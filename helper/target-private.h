@@ -62,6 +62,7 @@ static inline struct shared *to_shared(struct target *target)
 /* ---- target-claim.c: of target_ops ---- */
 
 void shared_claim(struct target *target, void (*done)(void *arg, int error, const char *why), void *arg);
+void shared_drop(struct target *target);
 void shared_release(struct target *target);
 
 /* ---- target-size.c ---- */

@@ -283,6 +283,7 @@ static const struct target_ops shared_ops = {
 	.submit = shared_submit,
 	.info = shared_info,
 	.claim = shared_claim,
+	.drop = shared_drop,
 	.release = shared_release,
 	.close = shared_close,
 };

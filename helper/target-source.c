@@ -56,7 +56,7 @@ static void source_dropped(struct backend_req *req, int error)
 }
 
 /* What its writer has staged, and not published, takes room. */
-static void source_release(struct target *target)
+static void source_drop(struct target *target)
 {
 	struct source *source = container_of(target, struct source, target);
 
@@ -80,7 +80,8 @@ static const struct target_ops source_ops = {
 	.submit = source_submit,
 	.info = source_info,
 	.claim = source_claim,
-	.release = source_release,
+	.drop = source_drop,
+	.release = source_drop,
 	.close = source_close,
 };
 

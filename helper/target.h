@@ -24,7 +24,9 @@ struct target_ops {
 	 * there are local writers.
 	 */
 	void (*claim)(struct target *target, void (*done)(void *arg, int error, const char *why), void *arg);
-	/* It has ended: what it has staged, and not published, is dropped. */
+	/* What it has staged, and not published, is dropped before what is submitted next. */
+	void (*drop)(struct target *target);
+	/* It has ended; there is a drop() in it. */
 	void (*release)(struct target *target);
 	/* No request is under way. Frees it, out of the loop maybe. */
 	void (*close)(struct target *target);

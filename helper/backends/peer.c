@@ -8,7 +8,7 @@
  *   peer+exec:COMMAND?region=REGION		a command's stdin and stdout, such as ssh's
  *
  * Options: credential=NAME (a file in the credentials directory), or psk=FILE, or cert=FILE, key=FILE, ca=FILE;
- * connections=N (bulk ones, default 2, and 2 for what is written); timeout=SECONDS (fail requests when the peer was away so long,
+ * connections=N (bulk ones, default 2; of more than one, 2 more for what is written); timeout=SECONDS (fail requests when the peer was away so long,
  * but for changes that were sent once and may still land; default: wait); seed (for migration).
  *
  * Everything happens on the home loop; requests of other threads are moved there.
@@ -98,6 +98,14 @@ static void peer_fail(struct peer *peer, int error)
 	backend_opened(backend, error);
 }
 
+/* As many as there are slots left for. */
+static unsigned int writing_beside(unsigned int bulk)
+{
+	unsigned int left = WIRE_SLOTS_MAX - 1 - bulk;
+
+	return left < SESSION_WRITING ? left : SESSION_WRITING;
+}
+
 static int start_session(struct peer *peer);
 
 /* Who may not write is asked to read. */
@@ -164,7 +172,7 @@ static int start_session(struct peer *peer)
 	struct session_config config = {
 		.loop = peer->backend.loop, .uri = uri, .tls = peer->tls,
 		.region = peer_uri_region(uri), .generation = open->attach_gen, .epoch = open->epoch,
-		.nr_bulk = SESSION_BULK_READ, .arg = peer, .opened = peer_opened,
+		.nr_bulk = SESSION_BULK_DEFAULT, .arg = peer, .opened = peer_opened,
 	};
 
 	fill_client(open, config.client);
@@ -172,8 +180,9 @@ static int start_session(struct peer *peer)
 		config.open_flags |= WIRE_OPEN_SEED;
 	else if (!open->read_only && !peer->read_only)
 		config.open_flags |= WIRE_OPEN_WRITE;
-	config.nr_bulk += config.open_flags & WIRE_OPEN_WRITE ? SESSION_BULK_WRITE : 0;
 	peer_uri_number(uri, "connections", WIRE_SLOTS_MAX - 1, &config.nr_bulk);
+	if (config.open_flags & WIRE_OPEN_WRITE && config.nr_bulk > 1)
+		config.nr_writing = writing_beside(config.nr_bulk);
 	if (!peer_uri_number(uri, "timeout", 86400, &config.away_ms))
 		config.away_ms *= 1000;
 	return session_open(&peer->session, &config);

@@ -99,7 +99,7 @@ static inline void array_nothing(struct target *target)
 
 static const struct target_ops array_ops = {
 	.submit = array_submit, .info = array_info, .claim = array_claim,
-	.release = array_nothing, .close = array_nothing,
+	.drop = array_nothing, .release = array_nothing, .close = array_nothing,
 };
 
 /* ---- the loop as a subroutine ---- */

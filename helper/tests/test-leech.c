@@ -71,7 +71,7 @@ static void far_nothing(struct target *target)
 }
 
 static const struct target_ops far_ops = {
-	.submit = far_submit, .info = far_info, .release = far_nothing, .close = far_nothing,
+	.submit = far_submit, .info = far_info, .drop = far_nothing, .release = far_nothing, .close = far_nothing,
 };
 
 static int seed_open(void *arg, struct export_session *session, char *why, size_t why_len)

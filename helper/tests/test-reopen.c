@@ -39,7 +39,7 @@ static void array_nothing(struct target *target)
 
 static const struct target_ops array_ops = {
 	.submit = array_submit, .info = array_info, .claim = array_claim,
-	.release = array_nothing, .close = array_nothing,
+	.drop = array_nothing, .release = array_nothing, .close = array_nothing,
 };
 
 static struct target array = { .ops = &array_ops };

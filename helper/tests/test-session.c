@@ -508,6 +508,34 @@ static void test_writes(void)
 	unexport(export);
 }
 
+/* What is promised to all who write together has a bound, and beyond it they write all the same. */
+static void test_credit(void)
+{
+	struct export *export = export_array(&plain, false);
+	struct listener *listener = export->listener;
+	static uint8_t bytes[512 << 10];
+	struct backend *client;
+	char source[256];
+
+	source_of(source, sizeof(source), export, "peer+plain", "?connections=1");
+	client = client_open(source, (struct who){ .instance = 1 });
+	while (peer_session(client)->links[1].state != LINK_UP)
+		pass(10);
+	tap_number((long long)listener->credit, SERVICE_CREDIT_BULK + SERVICE_CREDIT_LEAST, "who writes may send ahead");
+	client_close(client);
+	for (int i = 0; i < 1000 && listener->credit; i++)
+		pass(10);
+	tap_number((long long)listener->credit, 0, "until it has gone");
+	listener->credit = LISTENER_CREDIT - SERVICE_CREDIT_LEAST;
+	client = client_open(source, (struct who){ .instance = 1 });
+	while (peer_session(client)->links[1].state != LINK_UP)
+		pass(10);
+	tap_number((long long)peer_session(client)->links[1].credit, SERVICE_CREDIT_LEAST, "beyond all credit there is that for one WRITE");
+	tap_number(request(client, BACKEND_WRITE, 0, sizeof(bytes), bytes), 0, "and so for any");
+	client_close(client);
+	unexport(export);
+}
+
 int main(void)
 {
 	static const unsigned int rtts[] = { 0, 1, 6, 14, 30, 100 };
@@ -534,6 +562,7 @@ int main(void)
 	test_reserve();
 	test_hurry();
 	test_writes();
+	test_credit();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) ? 99 : tap_end();
 }
