@@ -2,6 +2,7 @@
 /* managed-json: see managed-json.h. Ages are in ms, rates in bytes a second. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control.h"
 #include "managed-json.h"
@@ -83,6 +84,8 @@ static json_t *json_store(const struct store_stats *store)
 	set(json, "log", control_id(store->log));
 	set(json, "oldest_ms", control_id(age_ms(store->oldest)));
 	set(json, "full", json_boolean(store->full));
+	if (store->error)
+		set(json, "error", control_text(strerror(-store->error)));
 	return json;
 }
 

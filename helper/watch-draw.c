@@ -247,6 +247,8 @@ static void draw_push(struct text *to, const struct watch_frame *frame)
 	if (number(push, "limit"))
 		add_size(to, ", writers slowed to ", number(push, "limit"), "/s");
 	add(to, "%s\n", json_is_true(json_object_get(store, "full")) ? ", store full" : "");
+	if (*string(store, "error"))
+		add(to, "          the local store can't be synced: %s\n", string(store, "error"));
 	if (*string(push, "error"))
 		add(to, "          %.*s\n", (int)frame->columns - 10, string(push, "error"));
 	if (*watch_waits_for(push, other, sizeof(other)))

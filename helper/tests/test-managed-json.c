@@ -37,7 +37,7 @@ static void check_store(void)
 	struct managed_stats stats = {
 		.hits = 7, .misses = 2, .miss_bytes = 8192, .wait = { 1, [MANAGED_HISTOGRAM - 1] = 5 }, .has_store = true,
 		.remote = REMOTE_AWAY, .away_ns = 1500000000,
-		.store = { .present = 4096, .unpushed = 100, .oldest = loop_now_ns() - 3000000000ULL, .full = true },
+		.store = { .present = 4096, .unpushed = 100, .oldest = loop_now_ns() - 3000000000ULL, .full = true, .error = -28 },
 		.puller = { .running = true, .yielding = true, .rate = 1000, .trip = 2000000 },
 		.pusher = { .away = true, .unpushed = 100, .oldest_ns = 3000000000, .error = -5, .why = "it \"broke\"" },
 	};
@@ -55,6 +55,7 @@ static void check_store(void)
 	check_word(json, "pull", "state", "yielding");
 	tap_number(number(json, "pull", "trip_us"), 2000, "the round trip");
 	tap_ok(json_is_true(json_object_get(json_object_get(json, "store"), "full")), "a full store");
+	check_word(json, "store", "error", "No space left on device");
 	tap_ok(number(json, "store", "oldest_ms") >= 3000 && number(json, "store", "oldest_ms") < 60000, "an age, not a time");
 	check_word(json, "push", "state", "away");
 	check_word(json, "push", "error", "it \"broke\"");
