@@ -26,7 +26,7 @@ static const struct show_field store_fields[] = {
 	{ SHOW_NUMBER, "corrupt", "damaged chunks" },
 	{ SHOW_SIZE, "log", "log" },
 	{ SHOW_BOOL, "full", "full" },
-	{ SHOW_TEXT, "error", "its disk can't be synced" },
+	{ SHOW_TEXT, "error", "not synced" },
 	{ SHOW_END, NULL, NULL },
 };
 
