@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bitmap.h"
+#include "buffer.h"
 #include "device.h"
 #include "managed-private.h"
 #include "region.h"
@@ -143,14 +144,15 @@ void managed_fetch_free(struct fetch *fetch, int error)
 	struct pull_io *pull = fetch->pull;
 
 	list_del(&fetch->list);
-	managed->nr_busy--;
-	free(fetch->buffer);
+	buffer_free(fetch->buffer, fetch->length);
 	free(fetch->skip);
 	free(fetch);
 	/* what was spoiled has no bit, and what waits may want it anew */
 	if (pull)
 		pull->done(pull, error);
 	managed_tell_local(managed);
+	/* not before: the puller's end may be the region's */
+	managed->nr_busy--;
 	managed_idle(managed);
 }
 
@@ -203,6 +205,16 @@ static bool is_missing(const struct fetch *fetch)
 	return fetch->spoiled && store_absent(fetch->managed->store, fetch->offset, end, &offset, &length);
 }
 
+/* Also a quota that statvfs() does not show. The puller looks at this before it goes on. */
+static bool is_full(struct managed *managed, int error)
+{
+	if (error != -ENOSPC && error != -EDQUOT)
+		return false;
+	managed->tight = true;
+	managed->tight_at = loop_now_ns();
+	return true;
+}
+
 static void fetch_stored(struct store_io *io, int error)
 {
 	struct fetch *fetch = container_of(io, struct fetch, store);
@@ -211,7 +223,7 @@ static void fetch_stored(struct store_io *io, int error)
 		managed_flow_end(&fetch->managed->bypass.store, error ? 0 : fetch->length);
 		managed_bypass_look(fetch->managed);
 	}
-	managed_fetch_free(fetch, error == -ENOSPC || (!error && is_missing(fetch)) ? -EAGAIN : error);
+	managed_fetch_free(fetch, is_full(fetch->managed, error) || (!error && is_missing(fetch)) ? -EAGAIN : error);
 }
 
 /*
@@ -275,10 +287,10 @@ static struct fetch *fetch_new(struct managed *managed, uint64_t offset, uint32_
 
 	if (!fetch)
 		return NULL;
-	fetch->buffer = malloc(length);
+	fetch->buffer = buffer_alloc(length);
 	fetch->skip = calloc(BITMAP_WORDS(length / PAGES_SIZE + 1), sizeof(uint64_t));
 	if (!fetch->buffer || !fetch->skip) {
-		free(fetch->buffer);
+		buffer_free(fetch->buffer, length);
 		free(fetch->skip);
 		free(fetch);
 		return NULL;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "pusher-private.h"
 #include "zero.h"
 
@@ -82,7 +83,7 @@ static void send_end(struct send *send, int error)
 		pusher_was_sent(pusher, send->req.offset, send->req.offset + send->req.length);
 	list_del(&send->list);
 	pusher->nr_sends--;
-	free(send->buffer);
+	buffer_free(send->buffer, send->req.length);
 	free(send);
 	pusher_kick(pusher);
 }
@@ -170,7 +171,9 @@ static struct send *send_new(struct pusher *pusher, enum backend_op op, uint64_t
 
 	if (!send)
 		return NULL;
-	if (op == BACKEND_WRITE && posix_memalign((void **)&send->buffer, 4096, length)) {
+	if (op == BACKEND_WRITE)
+		send->buffer = buffer_alloc(length);
+	if (op == BACKEND_WRITE && !send->buffer) {
 		free(send);
 		return NULL;
 	}

@@ -6,7 +6,6 @@
  * SIGTERM detaches: regions and dirty bytes stay in the kernel, for the next regiond. SIGKILL does the same, less politely.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -501,21 +500,10 @@ static int read_options(int argc, char **argv)
 	return err;
 }
 
-/*
- * Buffers of requests come and go by the thousand. By default malloc() gives them back to the kernel each time and gets fresh pages for the
- * next, which costs more than the copying of their bytes.
- */
-static void keep_buffers(void)
-{
-	mallopt(M_MMAP_THRESHOLD, 4 << 20);
-	mallopt(M_TRIM_THRESHOLD, 16 << 20);
-}
-
 int main(int argc, char **argv)
 {
 	int err;
 
-	keep_buffers();
 	if (read_options(argc, argv))
 		return 2;
 	if (start())

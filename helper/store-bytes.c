@@ -15,18 +15,14 @@ static bool copy_now(struct store *store, uint64_t offset, uint64_t length, void
 
 	if (!base_present(store->base, offset, length))
 		return false;
-	if (base_holes(store->base, offset, length)) {
-		if (pread(base_fd(store->base), data, length, (off_t)offset) != (ssize_t)length)
-			return false;
-	} else {
-		memcpy(data, base_addr(store->base, offset), length);
-	}
+	if (pread(base_fd(store->base), data, length, (off_t)offset) != (ssize_t)length)
+		return false;
 	return base_present(store->base, offset, length) && base_seq(store->base) == seq;
 }
 
 bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void *data)
 {
-	return !store->durable && base_addr(store->base, offset) && copy_now(store, offset, length, data);
+	return !store->durable && copy_now(store, offset, length, data);
 }
 
 int store_local_fd(struct store *store)

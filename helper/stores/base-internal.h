@@ -19,7 +19,6 @@
 #define PAGES_MASK	0xffffu		/* bit n: page n of the chunk is present */
 #define CHUNK_USED	(1u << 16)	/* since the hand of the clock came by; the one bit that any thread sets */
 #define CHUNK_UNCHECKED	(1u << 17)	/* was there at the start, and was not compared with its checksum */
-#define CHUNK_HOLES	(1u << 18)	/* a present page may have no room: zeroes that were never written */
 #define CHUNK_CHANGED	(1u << 19)	/* durable: its entry on the disk is not that of its bytes; or */
 #define CHUNK_CHANGED_2	(1u << 20)	/* this: the one is base->changed, the other one base->enter */
 #define CHUNK_ENTRY	(1u << 21)	/* durable: its entry on the disk is not void */
@@ -76,6 +75,7 @@ struct map_entry {
 };
 
 #define ENTRY_VALID	0xb5e0u
+/* of an earlier version: zeroes that were never written */
 #define ENTRY_HOLES	0x0001u
 
 static inline uint64_t entry_at(uint64_t chunk)
@@ -84,13 +84,6 @@ static inline uint64_t entry_at(uint64_t chunk)
 }
 
 /* ---- the base ---- */
-
-/* A mapping of DIR/bytes. Only longer ones come; the shorter ones may be in use until the base is closed. */
-struct mapping {
-	char *addr;
-	uint64_t len;
-	struct mapping *shorter;
-};
 
 /* Chunks in one go of the flush. */
 #define FLUSH_BATCH 256
@@ -119,8 +112,6 @@ struct base {
 	char *map_path;
 	_Atomic uint64_t size, budget, seq;
 	_Atomic(struct segment *) segment[SEGMENTS];
-	_Atomic(struct mapping *) mapping;	/* not durable */
-	_Atomic uint64_t file_len;		/* not durable: DIR/bytes is so long at least */
 	struct base_stats stats;
 	uint64_t loose;		/* bytes that are present and not pinned */
 	uint64_t hand;		/* the clock's, a chunk */
@@ -169,8 +160,8 @@ int base_map_open(struct base *base, const struct base_options *options);
 int base_note(struct base *base, uint64_t first, uint64_t last);
 /* The same of those chunks that have pages, for bytes that are to be written. */
 void base_note_coming(struct base *base, const struct base_io *io);
-/* Pages are there; their segments are. holes: they were never written. -ENOSPC: they can't be noted. */
-int base_set_present(struct base *base, uint64_t from, uint64_t end, bool holes);
+/* Pages are there; their segments are. -ENOSPC: they can't be noted. */
+int base_set_present(struct base *base, uint64_t from, uint64_t end);
 /* Pages are there no longer. false: none was. */
 bool base_set_absent(struct base *base, uint64_t from, uint64_t end);
 void base_map_close(struct base *base);

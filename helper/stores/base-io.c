@@ -248,14 +248,14 @@ static void write_end(struct base_io *io, int err)
 	list_del(&io->list);
 	if (!err && io->flags & BASE_IO_LOST)
 		err = -EIO;
-	if (err == -ENOSPC && !(io->flags & IO_NO_ROOM) && !list_empty(&base->punches)) {
+	if ((err == -ENOSPC || err == -EDQUOT) && !(io->flags & IO_NO_ROOM) && !list_empty(&base->punches)) {
 		io->flags |= IO_NO_ROOM;
 		base_let_go(base, io->offset, io->length);
 		write_wait(io);
 		return;
 	}
 	if (!err)
-		err = base_set_present(base, from, end, !io->data);
+		err = base_set_present(base, from, end);
 	if (err) {
 		base_set_absent(base, from, end);
 		base_punch(base, from, end);

@@ -250,7 +250,7 @@ static struct map_entry entry_of(uint32_t word)
 	struct map_entry entry = { .pages = (uint16_t)(word & PAGES_MASK) };
 
 	if (entry.pages)
-		entry.flags = (uint16_t)(ENTRY_VALID | (word & CHUNK_HOLES ? ENTRY_HOLES : 0));
+		entry.flags = ENTRY_VALID;
 	return entry;
 }
 
@@ -295,7 +295,7 @@ void base_note_coming(struct base *base, const struct base_io *io)
  * A chunk that comes in one go is not used yet: so what is pulled ahead and not read goes before what is. One that comes in
  * pieces is, or it would be given up for its own next piece.
  */
-int base_set_present(struct base *base, uint64_t from, uint64_t end, bool holes)
+int base_set_present(struct base *base, uint64_t from, uint64_t end)
 {
 	uint64_t first = from / BASE_CHUNK, last = chunk_end(end);
 
@@ -303,10 +303,7 @@ int base_set_present(struct base *base, uint64_t from, uint64_t end, bool holes)
 		uint32_t mask = base_pages_of(chunk, from, end);
 		uint32_t before = base_word(base, chunk) & PAGES_MASK, set = mask | (before ? CHUNK_USED : 0);
 
-		if (holes)
-			base_word_change(base, chunk, set | CHUNK_HOLES, 0);
-		else
-			base_word_change(base, chunk, set, before & ~mask ? 0 : CHUNK_HOLES);
+		base_word_change(base, chunk, set, 0);
 	}
 	return base_note(base, first, last);
 }
@@ -337,7 +334,7 @@ bool base_set_absent(struct base *base, uint64_t from, uint64_t end)
 		if (word & CHUNK_UNCHECKED)
 			clear = PAGES_MASK | CHUNK_UNCHECKED;
 		if (!(word & PAGES_MASK & ~clear))
-			clear |= CHUNK_HOLES | CHUNK_USED;
+			clear |= CHUNK_USED;
 		any = true;
 		base_word_change(base, chunk, 0, clear);
 		next = base_next(base, chunk + 1, last, PAGES_MASK);
@@ -370,7 +367,7 @@ static void head_make(struct map_head *head, const struct base_options *options)
 static void entry_take(struct base *base, uint64_t chunk, const struct map_entry *entry)
 {
 	uint64_t size = page_up(atomic_load(&base->size));
-	uint32_t set = entry->pages | (base->durable ? CHUNK_UNCHECKED | CHUNK_ENTRY : 0) | (entry->flags & ENTRY_HOLES ? CHUNK_HOLES : 0);
+	uint32_t set = entry->pages | (base->durable ? CHUNK_UNCHECKED | CHUNK_ENTRY : 0);
 
 	if (!entry->pages || (entry->flags & ~ENTRY_HOLES) != ENTRY_VALID || chunk >= chunk_end(size))
 		return;

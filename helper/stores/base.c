@@ -15,68 +15,8 @@
 #include "stores/hold.h"
 #include "zero.h"
 
-#define MAPPING_MIN (64ULL << 20)
 /* Chunks */
 #define DROP_STEP 4096u
-
-/* ---- the mapping ---- */
-
-/*
- * Longer than the file: what lies past its end is never present, and so not touched. Where there is no address space for it, bytes
- * beyond the mapping are read by base_fd().
- */
-static void map_bytes(struct base *base, uint64_t size)
-{
-	struct mapping *map = atomic_load(&base->mapping), *longer;
-	uint64_t len = map ? map->len : MAPPING_MIN;
-
-	while (len < size)
-		len *= 2;
-	longer = map && map->len == len ? NULL : malloc(sizeof(*longer));
-	if (!longer)
-		return;
-	longer->addr = mmap(NULL, len, PROT_READ, MAP_SHARED | MAP_NORESERVE, base->fd, 0);
-	if (longer->addr == MAP_FAILED) {
-		free(longer);
-		return;
-	}
-	/* a store is not locked in memory, as all else is */
-	munlock(longer->addr, len);
-	madvise(longer->addr, len, MADV_DONTDUMP);
-	longer->len = len;
-	longer->shorter = map;
-	atomic_store(&base->mapping, longer);
-}
-
-static void unmap_bytes(struct base *base)
-{
-	struct mapping *map = atomic_load(&base->mapping);
-
-	while (map) {
-		struct mapping *shorter = map->shorter;
-
-		munmap(map->addr, map->len);
-		free(map);
-		map = shorter;
-	}
-}
-
-const void *base_addr(struct base *base, uint64_t offset)
-{
-	struct mapping *map = atomic_load(&base->mapping);
-
-	return map && offset < map->len && offset < atomic_load(&base->file_len) ? map->addr + offset : NULL;
-}
-
-bool base_holes(struct base *base, uint64_t offset, uint64_t length)
-{
-	uint64_t last = chunk_end(base_end(offset, length));
-
-	for (uint64_t chunk = offset / BASE_CHUNK; chunk < last; chunk++)
-		if (base_word(base, chunk) & CHUNK_HOLES)
-			return true;
-	return false;
-}
 
 /* ---- open ---- */
 
@@ -122,7 +62,7 @@ static void trim(struct base *base)
 		log_warning("%s: can't give back room: %s", base->map_path, strerror(-err));
 }
 
-/* On a tmpfs the file is as long as the region at least: the mapping beyond its end is a SIGBUS. */
+/* On a tmpfs the file is as long as the region at least: the kernel may read it itself. */
 static int grow_file(struct base *base, uint64_t size)
 {
 	struct stat st;
@@ -132,9 +72,6 @@ static int grow_file(struct base *base, uint64_t size)
 		return 0;
 	if (fstat(base->fd, &st) || ((uint64_t)st.st_size < size && ftruncate(base->fd, (off_t)size)))
 		return -errno;
-	map_bytes(base, size);
-	if (size > atomic_load(&base->file_len))
-		atomic_store(&base->file_len, size);
 	return 0;
 }
 
@@ -207,7 +144,6 @@ static struct base *base_new(const struct base_options *options)
 static void base_free(struct base *base)
 {
 	base_map_close(base);
-	unmap_bytes(base);
 	if (base->fd >= 0)
 		close(base->fd);
 	if (base->map_fd >= 0)

@@ -15,8 +15,8 @@
  * killed helper's pages are there for the next, and nothing needs to be checked.
  *
  * Room. With a budget, chunks that are present and not pinned are given up for others, those that were not used longest first
- * (a clock, fed by reads). A chunk's bit goes before its room, and base_seq() changes between, so that a reader who copies out
- * of the mapping, and then finds the bits still set and the seq unchanged, has the right bytes.
+ * (a clock, fed by reads). A chunk's bit goes before its room, and base_seq() changes between, so that a reader who copies from
+ * the file, and then finds the bits still set and the seq unchanged, has the right bytes.
  *
  * Threads: the home loop, except where said.
  */
@@ -77,14 +77,10 @@ int base_remove(int dir_fd);
 
 /* Are all of these bytes present? (Checked ones: a chunk that is still to be compared with its checksum is not.) Marks them used. */
 bool base_present(struct base *base, uint64_t offset, uint64_t length);
-/* The mapping of DIR/bytes at an offset, on a tmpfs; NULL on a disk, and where it can't be mapped so far: then base_fd() is what there is. */
-const void *base_addr(struct base *base, uint64_t offset);
-/* Has some of it no room (zeroes that were never written)? Touching the mapping there would take it, or be a SIGBUS on a full tmpfs: read from base_fd(). */
-bool base_holes(struct base *base, uint64_t offset, uint64_t length);
 uint64_t base_seq(const struct base *base);
 /* Can something that is present be given up? Not without a budget, or while the size is below it. */
 bool base_evicts(const struct base *base);
-/* DIR/bytes, for the kernel to read itself; it stays open as long as the base. */
+/* DIR/bytes, to be read, by the kernel too; it stays open as long as the base. Not to be mapped: a load where there is no room would be a SIGBUS. */
 int base_fd(const struct base *base);
 
 /* ---- the home loop ---- */
