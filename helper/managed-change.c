@@ -201,8 +201,8 @@ static void step_done(struct store_io *io, int error)
 		change_end(change, error);
 		return;
 	}
-	/* before it is answered: the kernel may not look for it in the file */
-	if (managed->backend.caps.local_fd >= 0 && store_has_holes(managed->store)) {
+	/* before it is answered: the kernel may not look for it in the file, where it does until it has heard */
+	if ((managed->backend.caps.local_fd >= 0 || managed->untold) && store_has_holes(managed->store)) {
 		if (managed_untell_local(managed, step_untold, change))
 			change_end(change, -ENOMEM);
 		return;

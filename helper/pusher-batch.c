@@ -60,6 +60,12 @@ static void retry_later(struct pusher *pusher, uint64_t now)
 	pusher_wake_at(pusher, pusher->retry_at);
 }
 
+/* A change got late into its generation while that was being sent: ranges, and a RESIZE, are other ones than when it began. */
+static bool is_outrun(const struct batch *batch)
+{
+	return batch->gen && (batch->gen->pending || batch->gen->last != batch->last);
+}
+
 /* All of it is sent again, from the start; what the source has of it, it gets once more. */
 static void batch_failed(struct pusher *pusher, uint64_t now)
 {
@@ -67,6 +73,10 @@ static void batch_failed(struct pusher *pusher, uint64_t now)
 	int error = batch->error;
 	char why[256];
 
+	if (is_outrun(batch)) {
+		new_state(batch, BATCH_NONE);
+		return;
+	}
 	snprintf(why, sizeof(why), "%s", *batch->why ? batch->why : strerror(-error));
 	pusher_rate_sample(pusher, now, true);
 	batch->failed = batch->state == BATCH_NOTING || batch->state == BATCH_OPENING;
@@ -266,7 +276,7 @@ static bool takes_next(struct pusher *pusher, const struct store_gen *gen, const
 {
 	if (!next || next->gen > limit || next->pending)
 		return false;
-	return is_recovered(pusher, next->gen) ||
+	return gen->half_merged || is_recovered(pusher, next->gen) ||
 	       gen->changed.bytes < pusher->options.policy->max_unpushed / MERGE_PART;
 }
 
@@ -284,6 +294,8 @@ static int merge(struct pusher *pusher, struct store_gen *gen)
 		if (!err)
 			pusher->stats.saved += bytes - gen->changed.bytes;
 	}
+	if (!err && gen->half_merged)
+		err = -EBUSY;
 	return err;
 }
 

@@ -258,6 +258,7 @@ int store_gen_merge(struct store *store, struct store_gen *gen)
 
 	if (gen->pending || after->pending)
 		return -EBUSY;
+	gen->half_merged = true;
 	merge_resize(store, older, newer);
 	while (extents_next(&after->changed, from, &extent)) {
 		int err = store_gen_put(store, older, extent.start, extent.end, extent.at);
@@ -266,6 +267,7 @@ int store_gen_merge(struct store *store, struct store_gen *gen)
 			return err;
 		from = extent.end;
 	}
+	gen->half_merged = false;
 	older->logged += newer->logged;
 	newer->logged = 0;
 	gen->gen = after->gen;

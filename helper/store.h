@@ -42,6 +42,7 @@ struct store_gen {
 	uint64_t last;			/* and of the last one */
 	/* Changes under way that will be in it. While there are any it is not whole: it can't be merged, store_gen_pushed() does nothing. */
 	unsigned int pending;
+	bool half_merged;		/* merging the next one has failed: it has some of that one's changes, and may not go without the rest */
 };
 
 struct store_options {

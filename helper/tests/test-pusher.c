@@ -268,6 +268,25 @@ static void test_late(void)
 	end(&side);
 }
 
+/* What was being sent then may be refused, or be in pieces: that is nobody's error. */
+static void test_late_fails(void)
+{
+	struct side side;
+	struct waiter waiter;
+
+	begin(&side, true, 64, false);
+	side_write(&side, 5, 1, 1);
+	side.remote.hold = true;
+	flush_start(&side, &waiter);
+	pass(20);
+	store_write(&side.store, 1, 2, 1, 2);
+	side.remote.fail[BACKEND_WRITE] = -EIO;
+	remote_release(&side.remote);
+	pass(50);
+	tap_ok(waiter.calls == 1 && !waiter.error && !side.errors, "a batch that a late change has broken is begun anew, and nobody told");
+	end(&side);
+}
+
 static void test_store_trouble(void)
 {
 	struct side side;
@@ -512,6 +531,7 @@ int main(void)
 	test_stale();
 	test_reopened();
 	test_late();
+	test_late_fails();
 	test_store_trouble();
 	test_not_noted();
 	test_opening();
