@@ -460,7 +460,7 @@ void managed_fail_no_room(struct managed *managed, uint64_t before, int error)
 	list_for_each_safe(at, next, &managed->no_room) {
 		const struct change *change = list_entry(at, struct change, list);
 
-		if (change->since > before || is_half(change))
+		if (change->since > before || (is_half(change) && !managed->leaving))
 			continue;
 		list_del(at);
 		list_add(&late, at);

@@ -30,6 +30,7 @@ struct managed {
 	bool is_open, puller_closed, pusher_closed, remote_closed, store_closing;
 	bool closing, remote_closing;
 	struct loop_timer opening_timer;
+	bool leaving;			/* managed_let_go() */
 	bool gone;			/* the region is */
 	bool forgotten;			/* the store's files go when it is closed */
 	bool deleted;			/* and so may what the source has not got yet */
@@ -210,6 +211,8 @@ static inline bool managed_is_ahead(const struct backend_req *req)
 void managed_miss_begin(struct managed *managed, const struct backend_req *req, struct miss *miss, uint64_t offset, uint64_t end);
 /* They have come, or failed. */
 void managed_miss_end(struct managed *managed, const struct backend_req *req, const struct miss *miss);
+/* Is nobody to begin to wait for the source, as it is? */
+bool managed_waits_no_more(const struct managed *managed);
 /* Does the source take nothing of what is to be pushed? */
 bool managed_is_stuck(const struct managed *managed);
 

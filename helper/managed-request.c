@@ -205,15 +205,20 @@ static uint64_t wait_for(struct read *read, struct fetch *fetch, uint64_t offset
 
 /*
  * From a fetch that is on its way, or one of its own: what is asked for and no more, since a program waits for it. Only such a one is a miss
- * that the background has to give way to: else it would be in its own way. Returns how far that goes; 0: no memory.
+ * that the background has to give way to: else it would be in its own way. Returns how far that goes; 0: read->error, or no memory.
  */
 static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
 {
 	struct managed *managed = read->managed;
 	bool is_demand = read->outer->flags & BACKEND_DEMAND;
 	uint64_t good, first = offset & ~(uint64_t)(PAGES_SIZE - 1), last;
-	struct fetch *fetch = managed_fetch_find(managed, offset, is_demand, &good);
+	struct fetch *fetch;
 
+	if (managed_waits_no_more(managed)) {
+		read->error = -ESHUTDOWN;
+		return 0;
+	}
+	fetch = managed_fetch_find(managed, offset, is_demand, &good);
 	if (fetch)
 		return wait_for(read, fetch, offset, good < end ? good : end);
 	last = managed_fetch_next(managed, offset, end, is_demand);
@@ -263,7 +268,7 @@ static void read_cover(struct read *read, uint64_t end)
 		stop = absent + length < end ? absent + length : end;
 		at = take_absent(read, at, stop);
 		if (!at) {
-			read->error = -ENOMEM;
+			read->error = read->error ? read->error : -ENOMEM;
 			return;
 		}
 	}
@@ -276,7 +281,7 @@ static void cache_cover(struct read *read, uint64_t end)
 	while (at < end) {
 		at = take_absent(read, at, end);
 		if (!at) {
-			read->error = -ENOMEM;
+			read->error = read->error ? read->error : -ENOMEM;
 			return;
 		}
 	}
@@ -347,7 +352,7 @@ static void drop_wants(struct read *read)
 	}
 }
 
-static void fail_late(struct managed *managed, uint64_t before)
+static void fail_reads(struct managed *managed, uint64_t before, int error)
 {
 	struct list late, *at, *next;
 
@@ -355,7 +360,7 @@ static void fail_late(struct managed *managed, uint64_t before)
 	list_for_each_safe(at, next, &managed->reads) {
 		struct read *read = list_entry(at, struct read, list);
 
-		if (read->miss.since > before || remote_state(managed->remote) == REMOTE_UP)
+		if (read->miss.since > before)
 			continue;
 		list_del(at);
 		list_add(&late, at);
@@ -366,7 +371,7 @@ static void fail_late(struct managed *managed, uint64_t before)
 		list_add(&managed->reads, at);
 		read->left++;
 		drop_wants(read);
-		managed_read_part(read, -ETIMEDOUT);
+		managed_read_part(read, error);
 	}
 }
 
@@ -386,7 +391,8 @@ static void deadline(struct loop_timer *timer)
 	uint64_t before = loop_now_ns() - timeout_ns(managed);
 
 	managed->nr_busy++;
-	fail_late(managed, before);
+	if (remote_state(managed->remote) != REMOTE_UP)
+		fail_reads(managed, before, -ETIMEDOUT);
 	if (managed_is_stuck(managed))
 		managed_fail_no_room(managed, before, -ENOSPC);
 	managed->nr_busy--;
@@ -425,6 +431,34 @@ void managed_set_deadline(struct managed *managed)
 	/* who is late already is so because the source is there */
 	ms = next_deadline(managed, timeout) / 1000000 + 1;
 	loop_timer_set(managed_loop(managed), &managed->deadline, ms < DEADLINE_MIN_MS ? DEADLINE_MIN_MS : ms);
+}
+
+/* ---- the region is about to close it ---- */
+
+bool managed_waits_no_more(const struct managed *managed)
+{
+	return managed->leaving && (managed->region->destroy || remote_state(managed->remote) != REMOTE_UP);
+}
+
+void managed_let_go(struct managed *managed)
+{
+	bool removed = managed->region->destroy;
+
+	managed->leaving = true;
+	atomic_store(&managed->backend.dead, !removed);
+	managed->nr_busy++;
+	if (managed_waits_no_more(managed)) {
+		fail_reads(managed, UINT64_MAX, -ESHUTDOWN);
+		if (!managed->store)
+			remote_let_go(managed->remote);
+	}
+	if (removed || managed_is_stuck(managed)) {
+		managed_fail_no_room(managed, UINT64_MAX, -ESHUTDOWN);
+		if (managed->pusher)
+			pusher_let_go(managed->pusher);
+	}
+	managed->nr_busy--;
+	managed_idle(managed);
 }
 
 void managed_follow_size(struct managed *managed, const struct backend_req *req)

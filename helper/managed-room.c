@@ -104,7 +104,9 @@ void managed_room_make(struct managed *managed)
 {
 	struct store_io *io = &managed->room.io;
 
-	if (managed->room.giving || managed->room.timer.slot || managed->closing)
+	if (managed->leaving)
+		managed_let_go(managed);
+	if (managed->room.giving || managed->room.timer.slot || managed->closing || list_empty(&managed->no_room))
 		return;
 	if (managed->room.rounds++ >= ROUNDS) {
 		none_left(managed);

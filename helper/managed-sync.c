@@ -127,6 +127,8 @@ static void sync_go(struct sync *sync)
 		sync->inner.done = sync_through;
 		sync->nr = managed->unsynced.nr;
 		remote_submit(managed->remote, &sync->inner);
+	} else if (managed->policy.durability == DURABILITY_REMOTE && managed_waits_no_more(managed)) {
+		sync_end(sync, -ESHUTDOWN);
 	} else if (managed->policy.durability == DURABILITY_REMOTE) {
 		sync->wait.done = sync_pushed;
 		pusher_flush(managed->pusher, &sync->wait);

@@ -59,6 +59,11 @@ struct profile *managed_profile(struct managed *managed);
 int managed_set_policy(struct managed *managed, const struct policy *policy);
 /* The region is gone for good: its local store goes when it is closed, after what the source has not got yet went there (or with it: discard). */
 void managed_forget(struct managed *managed, bool discard);
+/*
+ * The region is about to close it, after its last request, and asks so that this comes: nobody waits for a source that is away any more. Of a region that
+ * is removed what waits fails; else the backend is dead for it, so that the region gives it to the next one. Again whenever it likes.
+ */
+void managed_let_go(struct managed *managed);
 /* The region's mode, flags or open files have changed: may it still be written? */
 /*
  * Somebody else may have changed these bytes of the source, and the kernel is about to be told to forget them: nobody waits for what is on its way

@@ -169,6 +169,11 @@ void pusher_flush(struct pusher *pusher, struct pusher_wait *wait)
 	pusher_kick(pusher);
 }
 
+void pusher_let_go(struct pusher *pusher)
+{
+	pusher_wake_waits(pusher, UINT64_MAX, -ESHUTDOWN);
+}
+
 void pusher_unwait(struct pusher_wait *wait)
 {
 	list_del(&wait->list);

@@ -81,6 +81,8 @@ void pusher_kick(struct pusher *pusher);
 void pusher_flush(struct pusher *pusher, struct pusher_wait *wait);
 /* No more changes are to come (read-only, nobody has it open for writing): push now what there is, then rest. */
 void pusher_rest(struct pusher *pusher, bool rest);
+/* All who wait get -ESHUTDOWN. */
+void pusher_let_go(struct pusher *pusher);
 /* Gives up waiting. */
 void pusher_unwait(struct pusher_wait *wait);
 /*

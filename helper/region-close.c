@@ -148,8 +148,14 @@ void region_advance_closing(struct region *region)
 	struct backend *backend;
 
 	/* once: a kick in the meantime finds no backend to close */
-	if (atomic_load(&region->in_flight) || !region->backend)
+	if (!region->backend)
 		return;
+	if (atomic_load(&region->in_flight)) {
+		/* what waits for a source that is away would keep the region for as long */
+		if (managed_of(region->backend))
+			managed_let_go(managed_of(region->backend));
+		return;
+	}
 	backend = take_backend(region);
 	if (region->destroy)
 		destroy_bytes(region, backend);

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "managed.h"
 #include "region-private.h"
 #include "region.h"
 #include "regiond.h"
@@ -186,13 +187,18 @@ struct region *region_find_path(struct regions *regions, const char *path)
 
 static void request_start(struct region *region, struct backend_req *req);
 
-/* The backend is closed and another one opened, who gets the request; once, so that an error of that one's is the answer. */
+/*
+ * The backend is closed and another one opened, who gets the request; once, so that an error of that one's is the answer. But a managed one is
+ * dead only since another one is wanted.
+ */
 static bool request_again_elsewhere(struct region *region, struct backend_req *req)
 {
+	bool once = !managed_of(region->backend);
+
 	if (!atomic_load(&region->backend->dead))
 		return false;
 	atomic_store(&region->broken, true);
-	if (req->flags & BACKEND_AGAIN || (req->op == BACKEND_SYNC && atomic_load(&region->backend->lost)))
+	if ((once && req->flags & BACKEND_AGAIN) || (req->op == BACKEND_SYNC && atomic_load(&region->backend->lost)))
 		return false;
 	req->flags |= BACKEND_AGAIN;
 	region_leave(region);

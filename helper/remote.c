@@ -48,7 +48,7 @@ struct remote {
 	struct backend_req asking;	/* for the version, */
 	char version[BACKEND_VERSION_MAX];
 	bool verifying;			/* and until remote_verified() */
-	bool is_opening, is_closing_backend, was_up, closing;
+	bool is_opening, is_closing_backend, was_up, let_go, closing;
 	int error;
 	char why[256];
 	void (*closed)(void *arg);
@@ -68,6 +68,7 @@ struct attempt {
 };
 
 static void remote_advance(struct remote *remote);
+static void fail_waiting(struct remote *remote, int error);
 
 static bool is_temporary(int error)
 {
@@ -200,21 +201,13 @@ static void attempt_rest(struct attempt *attempt)
 	loop_timer_set(remote->open.loop, &attempt->timer, pause_ms(attempt->tries++));
 }
 
-/* On the home loop: it goes by itself, so the request waits for the next try. */
-static void attempt_again(struct loop_task *task)
+static void attempt_wait(struct attempt *attempt)
 {
-	struct attempt *attempt = container_of(task, struct attempt, task);
 	struct remote *remote = attempt->remote;
 	char why[256];
 
-	if (remote->closing) {
-		leave(remote);
-		attempt_end(attempt, -ESHUTDOWN);
-		return;
-	}
 	if (remote->backend && !atomic_load(&remote->backend->dead)) {
 		attempt_rest(attempt);
-		leave(remote);
 		return;
 	}
 	if (remote->backend) {
@@ -226,7 +219,23 @@ static void attempt_again(struct loop_task *task)
 	/* one that dies as soon as it is used is not opened without a pause */
 	if (!remote->retry.slot)
 		retry_later(remote);
+}
+
+/* On the home loop: it goes by itself, so the request waits for the next try. */
+static void attempt_again(struct loop_task *task)
+{
+	struct attempt *attempt = container_of(task, struct attempt, task);
+	struct remote *remote = attempt->remote;
+
+	if (remote->closing) {
+		leave(remote);
+		attempt_end(attempt, -ESHUTDOWN);
+		return;
+	}
+	attempt_wait(attempt);
 	leave(remote);
+	if (remote->let_go)
+		fail_waiting(remote, -ESHUTDOWN);
 }
 
 static void attempt_done(struct backend_req *req, int error)
@@ -302,7 +311,7 @@ void remote_submit(struct remote *remote, struct backend_req *req)
 {
 	struct attempt *attempt;
 
-	if (remote->closing) {
+	if (remote->closing || (remote->let_go && req->op != BACKEND_DESTROY && !atomic_load(&remote->up))) {
 		backend_done(req, -ESHUTDOWN);
 		return;
 	}
@@ -592,6 +601,12 @@ void remote_close(struct remote *remote, void (*closed)(void *arg), void *arg)
 	loop_timer_cancel(remote->open.loop, &remote->retry);
 	loop_timer_cancel(remote->open.loop, &remote->tick);
 	kick(remote);
+}
+
+void remote_let_go(struct remote *remote)
+{
+	remote->let_go = true;
+	fail_waiting(remote, -ESHUTDOWN);
 }
 
 enum remote_state remote_state(const struct remote *remote)

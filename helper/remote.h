@@ -38,6 +38,11 @@ int remote_open(struct remote **remote, const struct remote_options *options);
 /* What waits fails with -ESHUTDOWN; what is under way ends first. Nothing changes any more. closed comes out of the loop. */
 void remote_close(struct remote *remote, void (*closed)(void *arg), void *arg);
 /*
+ * Nobody is to wait for a source that is away any more: what waits for a backend, or for its next try, fails with -ESHUTDOWN, and from now on so does
+ * what would. What a backend has ends as ever.
+ */
+void remote_let_go(struct remote *remote);
+/*
  * As backend_submit(), but it comes back only with 0, a final error, or -ESHUTDOWN. The request's op, range, data
  * and flags must stay as they are until done; BACKEND_DESTROY is tried once, and fails at once while it is away.
  */
