@@ -6,6 +6,8 @@
  *
  * A token is taken before the source is read, so that the kernel knows what was overtaken when it gets the bytes. Of the READs that wait for them the kernel
  * can't know: a change marks its pages in what is under way, as it is begun and as it ends, and nobody waits for those any more.
+ *
+ * With a timeout each READ has a fetch of its own or waits for one: it can be given up.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -227,11 +229,21 @@ void managed_source_changed(struct managed *managed, uint64_t offset, uint64_t l
 		managed_fetch_spoil(managed, offset, length);
 }
 
+/*
+ * A READ that may have to be answered before the source does, for its deadline or since the region is removed: what comes later must not go into the memory
+ * of who has asked. A write that was given to the source waits in any case, since it may still land there.
+ */
+static bool may_be_late(const struct managed *managed)
+{
+	return managed_has_timeout(managed) || remote_state(managed->remote) != REMOTE_UP;
+}
+
 void managed_through(struct managed *managed, struct backend_req *req)
 {
 	uint64_t end = req->offset + req->length;
 
-	if (req->op == BACKEND_READ && managed_fetch_next(managed, req->offset, end, req->flags & BACKEND_DEMAND) < end)
+	if (req->op == BACKEND_READ && (may_be_late(managed) ||
+	    managed_fetch_next(managed, req->offset, end, req->flags & BACKEND_DEMAND) < end))
 		managed_read_start(managed, req);
 	else
 		start(managed, req);

@@ -211,6 +211,8 @@ static inline bool managed_is_ahead(const struct backend_req *req)
 void managed_miss_begin(struct managed *managed, const struct backend_req *req, struct miss *miss, uint64_t offset, uint64_t end);
 /* They have come, or failed. */
 void managed_miss_end(struct managed *managed, const struct backend_req *req, const struct miss *miss);
+/* Any thread. */
+bool managed_has_timeout(const struct managed *managed);
 /* Is nobody to begin to wait for the source, as it is? */
 bool managed_waits_no_more(const struct managed *managed);
 /* Does the source take nothing of what is to be pushed? */
@@ -299,7 +301,7 @@ int managed_puller_open(struct managed *managed, char *why, size_t why_len);
 
 /* ---- managed-cache.c: LOCAL_CACHE ---- */
 
-/* To the source, past a store that there isn't; a READ of what is on its way waits for that. */
+/* To the source, past a store that there isn't; a READ of what is on its way waits for that, and so does one that may be given up. */
 void managed_through(struct managed *managed, struct backend_req *req);
 /* Starts one whose bytes only those who wait for it get. */
 void managed_cache_read(struct fetch *fetch);

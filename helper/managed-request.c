@@ -48,10 +48,20 @@ static void note_read(struct managed *managed, const struct backend_req *req)
 		note_miss(managed, req);
 }
 
+static uint32_t timeout_ms(const struct managed *managed)
+{
+	return __atomic_load_n(&managed->region->info.timeout, __ATOMIC_RELAXED);
+}
+
 /* 0: there is none. */
 static uint64_t timeout_ns(const struct managed *managed)
 {
-	return managed->region->info.timeout * 1000000ULL;
+	return timeout_ms(managed) * 1000000ULL;
+}
+
+bool managed_has_timeout(const struct managed *managed)
+{
+	return timeout_ms(managed);
 }
 
 static void demand_begin(struct managed *managed, const struct backend_req *req, struct miss *miss, uint64_t offset)
@@ -539,7 +549,8 @@ static void moved(struct loop_task *task)
 static bool read_at_once(struct managed *managed, struct backend_req *req)
 {
 	if (!managed->store) {
-		if (atomic_load_explicit(&managed->pulling, memory_order_relaxed) || !remote_try(managed->remote, req))
+		if (atomic_load_explicit(&managed->pulling, memory_order_relaxed) || managed_has_timeout(managed) ||
+		    !remote_try(managed->remote, req))
 			return false;
 		count(&managed->misses, 1);
 		return true;

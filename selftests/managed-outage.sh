@@ -35,9 +35,21 @@ must on_within 60 b sync db
 ok 'all that was written is there' same "$work/data" "$far/db"
 must on b rm db
 
-must on b add db --source "$source" --local memory --pull-order none --timeout 3s
-cut_wire
-fails 'after the deadline of the region a read fails' within 60 dd if="$near/db" of=/dev/null bs=4k count=1
-mend_wire
-ok 'and succeeds when the source is back' wait_for 60 dd if="$near/db" of=/dev/null bs=4k count=1
+# late_read LOCAL: the region's deadline, with that local store, for what is asked of a source that is not known to be away yet, and then is
+late_read() {
+	must on b add db --source "$source" --local "$1" --pull-order none --timeout 3s
+	must dd if="$near/db" of=/dev/null bs=4k count=1
+	cut_wire
+	fails "$1: after the deadline of the region a read fails" within 60 dd if="$near/db" of=/dev/null bs=4k skip=500 count=1
+	ok 'stat says that the source is away' wait_for 30 source_is away
+	fails 'and so does the next one' within 60 dd if="$near/db" of=/dev/null bs=4k skip=600 count=1
+	fails 'and one of the same page' within 60 dd if="$near/db" of=/dev/null bs=4k skip=500 count=1
+	mend_wire
+	ok 'and succeeds when the source is back' wait_for 60 cmp -n $((1 << 20)) "$far/db" "$near/db"
+	ok 'all of it is right' within 60 cmp "$far/db" "$near/db"
+	must on b rm db
+}
+
+late_read memory
+late_read cache
 done_testing

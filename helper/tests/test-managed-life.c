@@ -21,7 +21,8 @@ static char data[6u << 20];
 /* ---- a source that answers as it is told ---- */
 
 static struct {
-	bool on, die;
+	bool on, die, hold;
+	struct backend_req *held;
 	int open_error;
 	int error[BACKEND_OPS];		/* once */
 	unsigned int opened, nr[BACKEND_OPS];
@@ -37,6 +38,10 @@ static void fake_submit(struct backend *backend, struct backend_req *req)
 	int error = fake.error[req->op];
 
 	fake.nr[req->op]++;
+	if (fake.hold) {
+		fake.held = req;
+		return;
+	}
 	fake.error[req->op] = 0;
 	if (fake.die) {
 		fake.die = false;
@@ -418,6 +423,39 @@ static void test_reopened(void)
 	fake.on = false;
 }
 
+/* What comes after the deadline is not put where the READ wanted it: that memory is another's by then. */
+static void test_late(const char *policy, bool dies)
+{
+	char late[4096] = { 0 }, next[4096];
+	struct backend *backend;
+	struct ask read;
+
+	fake_begin();
+	region.info.id++;
+	region.info.timeout = 1000;
+	backend = open_managed(policy);
+	fake.die = dies;
+	fake.open_error = dies ? -ECONNREFUSED : 0;
+	fake.hold = !dies;
+	ask_start(&read, backend, BACKEND_READ, 8192, sizeof(late), late);
+	for (int i = 0; i < 80 && !read.answered; i++)
+		pass(100);
+	tap_number(read.answered ? read.error : 1, -ETIMEDOUT, "a READ of a source that is away fails at the region's deadline");
+	fake.hold = false;
+	fake.open_error = 0;
+	if (fake.held) {
+		memset(fake.held->data, 7, fake.held->length);
+		backend_done(fake.held, 0);
+	}
+	tap_number(ask(backend, BACKEND_READ, 8192, sizeof(next), next), 0, "when it is back, the next one succeeds");
+	tap_ok(next[0] == 7 && next[4095] == 7, "it has the bytes");
+	pass(1000);
+	tap_ok(!late[0] && !late[4095], "and the one that has failed is left alone: %s%s", policy, dies ? "" : ", no answer");
+	source_close(backend);
+	region.info.timeout = 0;
+	fake.on = false;
+}
+
 static struct remote *remote;
 static unsigned int away;
 static bool gone, told;
@@ -496,6 +534,9 @@ int main(void)
 	test_size();
 	test_reopened();
 	test_one_busy();
+	test_late("local=cache pull-order=none", true);
+	test_late("local=cache pull-order=none", false);
+	test_late("local=memory pull-order=none", false);
 	source_end();
 	return tap_end();
 }
