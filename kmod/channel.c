@@ -367,6 +367,18 @@ static void regionfs_commit_pace(struct regionfs_instance *inst, const struct re
 		inst->slow -= DIV_ROUND_UP(inst->slow, 8);
 }
 
+/*
+ * What was read of the source before @req was done there is old. Before @req is off the lists: until then a STORE in its way is refused for that,
+ * and from then on for this.
+ */
+static void regionfs_commit_changed(struct regionfs_request *req)
+{
+	if (req->op == REGIONFS_OP_WRITE)
+		regionfs_changed(req->region, req->pos, req->len);
+	else if (req->op == REGIONFS_OP_DISCARD || req->op == REGIONFS_OP_RESIZE)
+		regionfs_changed_all(req->region);
+}
+
 /* inst->lock held; released. The helper has answered @tag's request with @error. */
 static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(&tag->chan->inst->lock)
 {
@@ -394,14 +406,13 @@ static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(
 	}
 	if (!error && req->op != REGIONFS_OP_READ && req->op != REGIONFS_OP_SYNC)
 		atomic64_inc(&req->region->answered);	/* before anyone can see that it is off the lists */
+	regionfs_commit_changed(req);
 	regionfs_request_forget(inst, req);
 	regionfs_dispatch_unlock(inst);
 	if (!shell) {
 		regionfs_request_end(req, error);
 		return;
 	}
-	if (req->op == REGIONFS_OP_WRITE)
-		regionfs_changed(req->region, req->pos, req->len);
 	regionfs_stat_add(req->region, REGIONFS_STAT_LATE_COMMITS, 1);
 	regionfs_request_put(req);
 }
