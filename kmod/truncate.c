@@ -131,13 +131,16 @@ int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_
 
 /*
  * Inode lock held. A file that was written longer is as long at the source once its last page has been written back. A punch takes that
- * page away, and says how long the file is in its place.
+ * page away, and says how long the file is in its place. Where that page is not dirty the source is as long already, or longer by now: somebody
+ * else may have written there.
  */
 static int regionfs_punch_size(struct regionfs_region *region, struct inode *inode, loff_t end)
 {
 	loff_t size = i_size_read(inode);
 
 	if (end < size || regionfs_region_test(region, REGIONFS_R_FIXED_SIZE))
+		return 0;
+	if (!regionfs_dirty_test(region, (size - 1) >> PAGE_SHIFT))
 		return 0;
 	return regionfs_send_resize(region, size, size);
 }
@@ -156,8 +159,9 @@ static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 	if (!err)
 		err = regionfs_request_meta(region, REGIONFS_OP_DISCARD, start, min_t(loff_t, end, i_size_read(inode)) - start, 0);
 	if (!err) {
-		truncate_pagecache_range(inode, start, end - 1);
+		/* first: a store into what is left of a folio that could not be split sets a bit again, which has to stay */
 		regionfs_dirty_clear(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+		truncate_pagecache_range(inode, start, end - 1);
 		regionfs_changed_all(region);
 	}
 	filemap_invalidate_unlock(inode->i_mapping);
