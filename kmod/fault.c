@@ -84,7 +84,8 @@ static vm_fault_t regionfs_fault_turn(struct vm_fault *vmf, struct regionfs_regi
 		return 0;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	if (!regionfs_fault_may_drop(vmf)) {
+	/* A kernel thread (one that resolves faults of a KVM guest, reads too) gets no signal that would end the wait. */
+	if (current->flags & PF_KTHREAD || !regionfs_fault_may_drop(vmf)) {
 		regionfs_rate_owe(region, PAGE_SIZE);
 		return 0;
 	}

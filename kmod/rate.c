@@ -22,6 +22,8 @@
 #define REGIONFS_RATE_BURST	(NSEC_PER_SEC / 10)
 #define REGIONFS_RATE_DEBT	(24ULL * 3600 * NSEC_PER_SEC)	/* at most; so that no sum overflows */
 #define REGIONFS_RATE_TURN	SZ_16M				/* bytes */
+/* While others are in line, so that a store to a page does not wait for 16 MiB of a write() each time. */
+#define REGIONFS_RATE_SHARE	SZ_64K
 
 /* Bytes a second; 0: no limit. */
 u64 regionfs_rate(struct regionfs_region *region)
@@ -44,11 +46,11 @@ static u64 regionfs_rate_time(u64 rate, size_t len)
  * One turn is about a burst, so that other writers get theirs; a page at least. It ends where a page does, if it is not the last: a page
  * that two turns write in part would have to be read first.
  */
-static size_t regionfs_rate_turn(u64 rate, loff_t pos, size_t len)
+static size_t regionfs_rate_turn(u64 rate, loff_t pos, size_t len, size_t most)
 {
 	u64 burst = round_down(div_u64(rate, NSEC_PER_SEC / REGIONFS_RATE_BURST), PAGE_SIZE);
 
-	burst = clamp_t(u64, burst, PAGE_SIZE, REGIONFS_RATE_TURN);
+	burst = clamp_t(u64, burst, PAGE_SIZE, most);
 	return len <= burst ? len : burst - offset_in_page(pos);
 }
 
@@ -141,6 +143,14 @@ static long regionfs_rate_sleep(struct regionfs_region *region, bool first, u64 
 	return nsecs_to_jiffies(min_t(u64, region->rate_due - now, REGIONFS_RATE_BURST)) + 1;
 }
 
+/* rate_lock held. How long a turn may be: one that is in line is one of those there. */
+static size_t regionfs_rate_most(struct regionfs_region *region)
+{
+	bool others = !list_empty(&region->rate_line) && !list_is_singular(&region->rate_line);
+
+	return others ? REGIONFS_RATE_SHARE : REGIONFS_RATE_TURN;
+}
+
 /* May @turn go now? Then it is charged, where there is a limit, and turn->len is how much it may write. Else turn->left is how long to sleep. */
 static bool regionfs_rate_try(struct regionfs_region *region, struct regionfs_turn *turn)
 {
@@ -153,7 +163,7 @@ static bool regionfs_rate_try(struct regionfs_region *region, struct regionfs_tu
 	go = !rate || (first && region->rate_due <= now);
 	turn->left = regionfs_rate_sleep(region, first, now);
 	if (go && rate) {
-		turn->len = regionfs_rate_turn(rate, turn->pos, turn->len);
+		turn->len = regionfs_rate_turn(rate, turn->pos, turn->len, regionfs_rate_most(region));
 		turn->rate = rate;
 		regionfs_rate_charge(region, rate, turn->len, now);
 	}
