@@ -130,6 +130,29 @@ int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_
 }
 
 /*
+ * Inode and invalidate lock held, and closed there, so that write-back of it ends soon: its WRITE is refused, or taken back, or answered. Where that
+ * has not been done the bit is there again when it ends.
+ */
+static bool regionfs_page_is_dirty(struct regionfs_region *region, struct address_space *mapping, pgoff_t index)
+{
+	bool dirty = false, again = true;
+	struct folio *folio;
+
+	while (again) {
+		folio = regionfs_get_cached_folio(mapping, index);
+		if (!folio)
+			return false;
+		folio_lock(folio);
+		folio_wait_writeback(folio);
+		again = folio->mapping != mapping || !folio_contains(folio, index);
+		dirty = folio_test_dirty(folio) && regionfs_dirty_test(region, index);
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	return dirty;
+}
+
+/*
  * Inode lock held. A file that was written longer is as long at the source once its last page has been written back. A punch takes that
  * page away, and says how long the file is in its place. Where that page is not dirty the source is as long already, or longer by now: somebody
  * else may have written there.
@@ -140,7 +163,7 @@ static int regionfs_punch_size(struct regionfs_region *region, struct inode *ino
 
 	if (end < size || regionfs_region_test(region, REGIONFS_R_FIXED_SIZE))
 		return 0;
-	if (!regionfs_dirty_test(region, (size - 1) >> PAGE_SHIFT))
+	if (!regionfs_page_is_dirty(region, inode->i_mapping, (size - 1) >> PAGE_SHIFT))
 		return 0;
 	return regionfs_send_resize(region, size, size);
 }
