@@ -114,6 +114,11 @@ static void sync_through(struct backend_req *req, int error)
 {
 	struct sync *sync = container_of(req, struct sync, inner);
 
+	/* The next backend, to which it would be given, knows nothing of what this one's source was given. */
+	if (error && sync->managed->leaving && (sync->managed->unsynced.any || sync->managed->unsynced.lost)) {
+		atomic_store(&sync->managed->backend.lost, true);
+		error = -EIO;
+	}
 	sync_end(sync, error ? error : check_lost(sync));
 }
 

@@ -209,7 +209,7 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 		return;
 	}
 	tell_away(managed, state, why);
-	if (managed->leaving)
+	if (managed->leaving && !managed->draining)
 		managed_let_go(managed);
 	if (state == REMOTE_AWAY && !managed->is_open) {
 		managed_opened(managed);

@@ -294,8 +294,6 @@ static int merge(struct pusher *pusher, struct store_gen *gen)
 		if (!err)
 			pusher->stats.saved += bytes - gen->changed.bytes;
 	}
-	if (!err && gen->half_merged)
-		err = -EBUSY;
 	return err;
 }
 
@@ -330,7 +328,7 @@ static void batch_set(struct pusher *pusher, struct store_gen *gen)
 /* What was merged can't be told apart any more. The source may have been another one then. */
 static bool is_torn(const struct pusher *pusher, const struct store_gen *gen)
 {
-	return gen->oldest != gen->gen && !pusher_is_merging(pusher, pusher->batch.publish);
+	return (gen->oldest != gen->gen || gen->half_merged) && !pusher_is_merging(pusher, pusher->batch.publish);
 }
 
 static void batch_refuse(struct pusher *pusher, uint64_t now)
@@ -352,6 +350,12 @@ static void batch_begin(struct pusher *pusher, struct store_gen *gen, uint64_t n
 	}
 	if (pusher_is_merging(pusher, batch->publish))
 		batch->error = merge(pusher, gen);
+	if (!batch->error && gen->half_merged) {
+		/* the rest may not be whole yet */
+		new_state(batch, BATCH_NONE);
+		retry_later(pusher, now);
+		return;
+	}
 	batch->upto = gen->gen;
 	batch->oldest = gen->oldest;
 	batch->last = gen->last;

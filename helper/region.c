@@ -200,7 +200,8 @@ static bool request_again_elsewhere(struct region *region, struct backend_req *r
 	atomic_store(&region->broken, true);
 	if ((once && req->flags & BACKEND_AGAIN) || (req->op == BACKEND_SYNC && atomic_load(&region->backend->lost)))
 		return false;
-	req->flags |= BACKEND_AGAIN;
+	if (once)
+		req->flags |= BACKEND_AGAIN;
 	region_leave(region);
 	request_start(region, req);
 	return true;
