@@ -9,9 +9,12 @@
 size=$((4 << 20))
 managed_hosts 2ms $size
 
+# A writer that could not say goodbye is held for half a minute
+added() { on b add db --source "$source" --local memory --durability local --pull-order none; }
+
 # begin: db, with a page here, and one that a reader waits for while the source is away; sets reading
 begin() {
-	must on b add db --source "$source" --local memory --durability local --pull-order none
+	must wait_for 90 added
 	must dd if="$near/db" of=/dev/null bs=64k count=1
 	cut_wire
 	dd if="$near/db" of="$work/late" bs=4k skip=700 count=1 2> /dev/null & reading=$!
