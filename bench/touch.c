@@ -85,7 +85,6 @@ static void map(struct job *job)
 		errx(1, "%s: %zu bytes are too few to measure", job->path, job->size);
 }
 
-/* Bytes of the mapping in memory. */
 static void drop_all_caches(void)
 {
 	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);

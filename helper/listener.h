@@ -19,10 +19,10 @@
 #define LISTENER_STRANGERS	16u
 /* Bytes that all requests of a listener may hold; who would take more waits. */
 #define LISTENER_MEMORY		(64u << 20)
+/* On top of it, for demand connections alone: bulk that holds all the rest must not stand in their way. */
+#define LISTENER_RESERVE	(4u << 20)
 /* Bytes of WRITEs that all its connections may send ahead, as they were promised; beyond it each may have a single one. */
 #define LISTENER_CREDIT		(128u << 20)
-/* On top of the first, for demand connections alone: bulk that holds all the rest must not stand in their way. */
-#define LISTENER_RESERVE	(4u << 20)
 
 struct export;
 

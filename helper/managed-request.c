@@ -204,10 +204,17 @@ static bool want_new(struct read *read, struct fetch *fetch, uint64_t offset, ui
 	return true;
 }
 
+/* For take_absent(): it goes no further. */
+static uint64_t stop_at(struct read *read, int error)
+{
+	read->error = error;
+	return 0;
+}
+
 static uint64_t wait_for(struct read *read, struct fetch *fetch, uint64_t offset, uint64_t end)
 {
 	if (!want_new(read, fetch, offset, end - offset))
-		return 0;
+		return stop_at(read, -ENOMEM);
 	if (fetch->landed)
 		managed_fetch_answer(fetch, 0);
 	return end;
@@ -215,7 +222,7 @@ static uint64_t wait_for(struct read *read, struct fetch *fetch, uint64_t offset
 
 /*
  * From a fetch that is on its way, or one of its own: what is asked for and no more, since a program waits for it. Only such a one is a miss
- * that the background has to give way to: else it would be in its own way. Returns how far that goes; 0: read->error, or no memory.
+ * that the background has to give way to: else it would be in its own way. Returns how far that goes; 0: see read->error.
  */
 static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
 {
@@ -224,10 +231,8 @@ static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
 	uint64_t good, first = offset & ~(uint64_t)(PAGES_SIZE - 1), last;
 	struct fetch *fetch;
 
-	if (managed_waits_no_more(managed)) {
-		read->error = -ESHUTDOWN;
-		return 0;
-	}
+	if (managed_waits_no_more(managed))
+		return stop_at(read, -ESHUTDOWN);
 	fetch = managed_fetch_find(managed, offset, is_demand, &good);
 	if (fetch)
 		return wait_for(read, fetch, offset, good < end ? good : end);
@@ -237,7 +242,7 @@ static uint64_t take_absent(struct read *read, uint64_t offset, uint64_t end)
 	last = last - first > WINDOW_UNIT_MAX ? first + WINDOW_UNIT_MAX : last;
 	fetch = managed_fetch(managed, first, (uint32_t)(last - first), is_demand);
 	if (!fetch)
-		return 0;
+		return stop_at(read, -ENOMEM);
 	read->miss.bytes += fetch->length;
 	fetch->kept = read->miss.passing;
 	end = wait_for(read, fetch, offset, end < last ? end : last);
@@ -277,10 +282,8 @@ static void read_cover(struct read *read, uint64_t end)
 		}
 		stop = absent + length < end ? absent + length : end;
 		at = take_absent(read, at, stop);
-		if (!at) {
-			read->error = read->error ? read->error : -ENOMEM;
+		if (!at)
 			return;
-		}
 	}
 }
 
@@ -290,10 +293,8 @@ static void cache_cover(struct read *read, uint64_t end)
 
 	while (at < end) {
 		at = take_absent(read, at, end);
-		if (!at) {
-			read->error = read->error ? read->error : -ENOMEM;
+		if (!at)
 			return;
-		}
 	}
 }
 

@@ -64,12 +64,12 @@ void managed_forget(struct managed *managed, bool discard);
  * is removed what waits fails; else the backend is dead for it, so that the region gives it to the next one. Again whenever it likes.
  */
 void managed_let_go(struct managed *managed);
-/* The region's mode, flags or open files have changed: may it still be written? */
 /*
  * Somebody else may have changed these bytes of the source, and the kernel is about to be told to forget them: nobody waits for what is on its way
  * any more. UINT64_MAX: up to the end. With a local store that is what counts, as ever.
  */
 void managed_source_changed(struct managed *managed, uint64_t offset, uint64_t length);
+/* The region's mode, flags or open files have changed: may it still be written? */
 void managed_writable(struct managed *managed, bool writable);
 
 #endif

@@ -221,15 +221,11 @@ void session_link_up(struct session *session, struct link *link)
 	}
 	if (session->closing)
 		return;
-	if (link->slot) {
-		hurry_bulk(session);
-		return;
-	}
-	/* the server takes them only once it has this one */
 	if (session->is_open) {
 		hurry_bulk(session);
 		return;
 	}
+	/* the server takes them only once it has this one, slot 0 */
 	for (unsigned int i = 1; i < first_sending(session); i++)
 		link_start(&session->links[i]);
 	session->is_open = true;

@@ -3,28 +3,20 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <time.h>
 
+#include "loop.h"
 #include "tls-cipher.h"
 
 /* A record of TLS, some times; the best one counts, since the others may have been interrupted. */
 #define RECORD	16384
 #define ROUNDS	4
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* ns for one record; 0: it can't be had */
 static uint64_t seal(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *cipher)
 {
 	static const uint8_t key[32], iv[12];
 	static uint8_t record[RECORD];
-	uint64_t start = now_ns();
+	uint64_t start = loop_now_ns();
 	uint8_t tag[16];
 	int len;
 
@@ -32,7 +24,7 @@ static uint64_t seal(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *cipher)
 	    EVP_EncryptUpdate(ctx, record, &len, record, RECORD) != 1 || EVP_EncryptFinal_ex(ctx, record, &len) != 1 ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, sizeof(tag), tag) != 1)
 		return 0;
-	return now_ns() - start + 1;
+	return loop_now_ns() - start + 1;
 }
 
 static uint64_t best_of(const EVP_CIPHER *cipher)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* tls: OpenSSL between two memory BIOs. The only user of OpenSSL. */
+/* tls: OpenSSL between two memory BIOs. With tls-cipher.c the only user of OpenSSL. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -114,13 +114,9 @@ static inline void settle(void)
 	}
 }
 
-static inline void helper_end(void)
+/* Its only region has been closed, or is gone. */
+static inline void helper_free(struct region *region)
 {
-	struct region *region = region_find(regiond.regions, FAKE_REGION);
-	struct loop_task stop = { .run = stop_now };
-
-	region_shutdown(region, is_shut, &stop);
-	turn();
 	settle();
 	if (region->size_timer.slot) {
 		loop_timer_cancel(regiond.loop, &region->size_timer);
@@ -130,6 +126,16 @@ static inline void helper_end(void)
 	state_close(regiond.state);
 	regions_close(regiond.regions);
 	loop_close(regiond.loop);
+}
+
+static inline void helper_end(void)
+{
+	struct region *region = region_find(regiond.regions, FAKE_REGION);
+	struct loop_task stop = { .run = stop_now };
+
+	region_shutdown(region, is_shut, &stop);
+	turn();
+	helper_free(region);
 }
 
 static int last_error;

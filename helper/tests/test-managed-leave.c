@@ -129,19 +129,6 @@ static void begin(const char *policy)
 	tap_ok(!answer(&first) && first.data[0] == 'o' && managed_of(region->backend), "it is managed, and read: %s", policy);
 }
 
-static void end(void)
-{
-	settle();
-	if (region->size_timer.slot) {
-		loop_timer_cancel(regiond.loop, &region->size_timer);
-		region_put(region);
-	}
-	region_put(region);
-	state_close(regiond.state);
-	regions_close(regiond.regions);
-	loop_close(regiond.loop);
-}
-
 /* ---- the tests ---- */
 
 static uint64_t no_oldest(struct barrier_member *member)
@@ -180,7 +167,7 @@ static void test_removed(const char *policy)
 	answer(&sync);
 	tap_ok(barriers_limit(&other) > 0 && list_empty(&barriers.left), "and no other region waits for it");
 	barriers_leave(&other);
-	end();
+	helper_free(region);
 }
 
 static void test_elsewhere(const char *policy)

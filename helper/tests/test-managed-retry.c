@@ -73,15 +73,7 @@ int main(void)
 		region_open(region, on_open, NULL);
 	tap_number(destroyed, 0, "it is removed");
 	tap_number(opened, -ENOENT, "whoever waits for it hears that it is gone");
-	settle();
-	if (region->size_timer.slot) {
-		loop_timer_cancel(regiond.loop, &region->size_timer);
-		region_put(region);
-	}
-	region_put(region);
-	state_close(regiond.state);
-	regions_close(regiond.regions);
-	loop_close(regiond.loop);
+	helper_free(region);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) ? 99 : tap_end();
 }

@@ -242,17 +242,23 @@ static void test_reopened(void)
 	end(&side);
 }
 
+/* A change gets into its generation while that is being sent. */
+static void late_begin(struct side *side, struct waiter *waiter)
+{
+	begin(side, true, 64, false);
+	side_write(side, 5, 1, 1);
+	side->remote.hold = true;
+	flush_start(side, waiter);
+	pass(20);
+	store_write(&side->store, 1, 2, 1, 2);
+}
+
 static void test_late(void)
 {
 	struct side side;
 	struct waiter waiter;
 
-	begin(&side, true, 64, false);
-	side_write(&side, 5, 1, 1);
-	side.remote.hold = true;
-	flush_start(&side, &waiter);
-	pass(20);
-	store_write(&side.store, 1, 2, 1, 2);
+	late_begin(&side, &waiter);
 	remote_release(&side.remote);
 	pass(50);
 	tap_is(side.remote.trace, "W5+1=1 S W2+1=2 W5+1=1 S ", "a change that gets late into its generation is not lost");
@@ -274,12 +280,7 @@ static void test_late_fails(void)
 	struct side side;
 	struct waiter waiter;
 
-	begin(&side, true, 64, false);
-	side_write(&side, 5, 1, 1);
-	side.remote.hold = true;
-	flush_start(&side, &waiter);
-	pass(20);
-	store_write(&side.store, 1, 2, 1, 2);
+	late_begin(&side, &waiter);
 	side.remote.fail[BACKEND_WRITE] = -EIO;
 	remote_release(&side.remote);
 	pass(50);
