@@ -5,15 +5,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bitmap.h"
 #include "chunkmap.h"
+#include "mapped.h"
 
 #define MAGIC	0x50414d4b4e484352ULL	/* "RCHNKMAP" */
-#define VERSION	2u
+#define VERSION	3u
 #define HEAD	4096u
 
 struct head {
@@ -23,15 +22,14 @@ struct head {
 	uint64_t instance;
 	uint64_t size;
 	uint32_t chunk;
-	uint32_t reserved;
+	uint32_t round;
 	struct chunkmap_owner owner;
 };
 
 struct chunkmap {
-	int fd;
+	struct mapped file;
 	struct head *head;
 	uint64_t *bits;
-	size_t mapped;
 	uint64_t missing;
 };
 
@@ -45,43 +43,34 @@ static size_t file_size(uint64_t chunks)
 	return HEAD + (size_t)(BITMAP_WORDS(chunks) * 8 + 4095) / 4096 * 4096;
 }
 
-/* The file has room for chunks; fallocate, so that a full tmpfs is an error here and no SIGBUS later. */
+/* The file has room for chunks. */
 static int map_file(struct chunkmap *map, uint64_t chunks)
 {
-	size_t len = file_size(chunks);
-	void *addr;
+	int ret = mapped_grow(&map->file, file_size(chunks));
 
-	if (len <= map->mapped)
-		return 0;
-	if (fallocate(map->fd, 0, 0, (off_t)len))
-		return -errno;
-	if (map->head)
-		addr = mremap(map->head, map->mapped, len, MREMAP_MAYMOVE);
-	else
-		addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
-	if (addr == MAP_FAILED)
-		return -errno;
-	map->head = addr;
-	map->bits = (uint64_t *)((char *)addr + HEAD);
-	map->mapped = len;
+	if (ret)
+		return ret;
+	map->head = map->file.addr;
+	map->bits = (uint64_t *)((char *)map->file.addr + HEAD);
 	return 0;
 }
 
-static int open_file(struct chunkmap **result, const char *path, int flags)
+static int open_file(struct chunkmap **result, const char *path, int flags, uint64_t chunks)
 {
 	struct chunkmap *map = calloc(1, sizeof(*map));
 	int ret;
 
 	if (!map)
 		return -ENOMEM;
-	map->fd = open(path, flags | O_RDWR | O_CLOEXEC, 0600);
-	if (map->fd >= 0) {
-		*result = map;
-		return 0;
+	ret = mapped_open(&map->file, path, flags, HEAD);
+	if (!ret)
+		ret = map_file(map, chunks);
+	if (ret) {
+		chunkmap_close(map);
+		return ret;
 	}
-	ret = -errno;
-	free(map);
-	return ret;
+	*result = map;
+	return 0;
 }
 
 int chunkmap_create(struct chunkmap **result, const char *path, uint64_t instance, uint32_t chunk, uint64_t size)
@@ -90,12 +79,8 @@ int chunkmap_create(struct chunkmap **result, const char *path, uint64_t instanc
 	int ret;
 
 	chunkmap_unlink(path);
-	ret = open_file(&map, path, O_CREAT | O_EXCL);
-	if (ret)
-		return ret;
-	ret = map_file(map, chunks_of(size, chunk));
+	ret = open_file(&map, path, O_CREAT | O_EXCL, chunks_of(size, chunk));
 	if (ret) {
-		chunkmap_close(map);
 		chunkmap_unlink(path);
 		return ret;
 	}
@@ -122,19 +107,13 @@ static bool head_is_sound(const struct head *head, uint64_t instance, uint64_t l
 int chunkmap_open(struct chunkmap **result, const char *path, uint64_t instance)
 {
 	struct chunkmap *map = NULL;
-	struct stat st;
-	int ret = open_file(&map, path, 0);
+	int ret = open_file(&map, path, 0, 0);
 
 	if (ret)
 		return ret;
-	ret = fstat(map->fd, &st) ? -errno : st.st_size < (off_t)HEAD ? -ESTALE : 0;
-	if (!ret)
-		ret = map_file(map, ((uint64_t)st.st_size - HEAD) * 8);
-	if (!ret && !head_is_sound(map->head, instance, (uint64_t)st.st_size))
-		ret = -ESTALE;
-	if (ret) {
+	if (!head_is_sound(map->head, instance, map->file.len)) {
 		chunkmap_close(map);
-		return ret;
+		return -ESTALE;
 	}
 	map->missing = chunkmap_chunks(map) - bitmap_count(map->bits, chunkmap_chunks(map));
 	*result = map;
@@ -145,9 +124,7 @@ void chunkmap_close(struct chunkmap *map)
 {
 	if (!map)
 		return;
-	if (map->head)
-		munmap(map->head, map->mapped);
-	close(map->fd);
+	mapped_close(&map->file);
 	free(map);
 }
 
@@ -177,6 +154,22 @@ void chunkmap_set_owner(struct chunkmap *map, const struct chunkmap_owner *owner
 const struct chunkmap_owner *chunkmap_owner(const struct chunkmap *map)
 {
 	return &map->head->owner;
+}
+
+uint32_t chunkmap_round(const struct chunkmap *map)
+{
+	return map->head->round;
+}
+
+void chunkmap_set_round(struct chunkmap *map, uint32_t round)
+{
+	atomic_thread_fence(memory_order_release);
+	*(volatile uint32_t *)&map->head->round = round;
+}
+
+const uint64_t *chunkmap_bits(const struct chunkmap *map)
+{
+	return map->bits;
 }
 
 uint32_t chunkmap_chunk(const struct chunkmap *map)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * chunkmap: which chunks of a region that comes from another host are here, and how far its migration has come. A file
- * on the run directory's tmpfs, mapped, so that a helper that is killed at any instant leaves it whole to the next.
+ * on the run directory's tmpfs, mapped, so that a helper that is killed at any instant leaves it whole to the next. What outlives
+ * the host is leech-record.h's.
  *
  * Order: a chunk's bytes are in the local store before its bit is set; the state is changed last.
  *
@@ -42,6 +43,10 @@ void chunkmap_set_state(struct chunkmap *map, enum chunkmap_state state);
 void chunkmap_set_owner(struct chunkmap *map, const struct chunkmap_owner *owner);
 const struct chunkmap_owner *chunkmap_owner(const struct chunkmap *map);
 
+/* The last round of dirty chunks whose list has been taken whole. */
+uint32_t chunkmap_round(const struct chunkmap *map);
+void chunkmap_set_round(struct chunkmap *map, uint32_t round);
+
 uint32_t chunkmap_chunk(const struct chunkmap *map);
 uint64_t chunkmap_size(const struct chunkmap *map);
 uint64_t chunkmap_chunks(const struct chunkmap *map);
@@ -54,5 +59,7 @@ void chunkmap_set(struct chunkmap *map, uint64_t first, uint64_t end, bool prese
 /* The first chunk from a place on that is absent, or chunkmap_chunks(). */
 uint64_t chunkmap_absent(const struct chunkmap *map, uint64_t from);
 uint64_t chunkmap_missing(const struct chunkmap *map);
+/* BITMAP_WORDS() of its chunks, until it is resized. */
+const uint64_t *chunkmap_bits(const struct chunkmap *map);
 
 #endif
