@@ -10,6 +10,7 @@
 #include "config.h"
 #include "control-private.h"
 #include "instance.h"
+#include "log.h"
 #include "netlink.h"
 #include "region.h"
 #include "regiond.h"
@@ -71,6 +72,8 @@ void control_fail(struct control_call *call, int error, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	if (call->again)
+		log_error("%s: %s", call->region && call->region->info.path ? call->region->info.path : "a region", text);
 	message = control_text(text);
 	control_put(call->client, json_pack("{s:{s:i,s:o}}", "error", "errno", -error, "message", message), false);
 	call_end(call);
@@ -178,6 +181,47 @@ int control_bool(struct control_call *call, const char *key, bool *value)
 	}
 	*value = json_is_true(arg);
 	return 0;
+}
+
+/* ---- again, for the next helper ---- */
+
+struct control_call *control_again(struct regiond *regiond, const char *text, struct region *region)
+{
+	struct control_call *call = calloc(1, sizeof(*call));
+
+	if (!call)
+		return NULL;
+	call->args = json_loads(text, 0, NULL);
+	if (!json_is_object(call->args)) {
+		json_decref(call->args);
+		free(call);
+		return NULL;
+	}
+	call->regiond = regiond;
+	call->again = true;
+	call->region = region ? region_get(region) : NULL;
+	return call;
+}
+
+char *control_again_text(const struct control_call *call, const char *role)
+{
+	json_t *args = json_deep_copy(call->args);
+	char *text;
+
+	json_object_set_new(args, "role", json_string(role));
+	text = json_dumps(args, JSON_COMPACT);
+	json_decref(args);
+	return text;
+}
+
+bool control_again_is(const char *text, const char *role)
+{
+	json_t *args = text ? json_loads(text, 0, NULL) : NULL;
+	const char *is = json_string_value(json_object_get(args, "role"));
+	bool same = is && !strcmp(is, role);
+
+	json_decref(args);
+	return same;
 }
 
 /* ---- the region ---- */

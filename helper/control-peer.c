@@ -228,6 +228,38 @@ static void run_abort(struct control_call *call)
 	region_put(region);
 }
 
+static bool take_resolution(struct control_call *call, enum resolution *resolution)
+{
+	bool own = false, keep = false, discard = false;
+
+	if (control_bool(call, "i_own_it", &own) || control_bool(call, "keep", &keep) || control_bool(call, "discard", &discard))
+		return false;
+	if (own + keep + discard != 1) {
+		control_fail(call, -EINVAL, "say one of --i-own-it, --keep and --discard");
+		return false;
+	}
+	*resolution = own ? RESOLVE_OWN : keep ? RESOLVE_KEEP : RESOLVE_DISCARD;
+	return true;
+}
+
+static void run_resolve(struct control_call *call)
+{
+	struct region *region = control_region(call);
+	enum resolution resolution;
+
+	if (!region)
+		return;
+	if (!region->handover)
+		control_fail(call, -EINVAL, "%s is not being migrated", region->info.path);
+	else if (!take_resolution(call, &resolution))
+		;
+	else if (handover_of(region)->role == HANDOVER_SEEDER)
+		seeder_resolve(call, region, resolution);
+	else
+		leecher_resolve(call, region, resolution);
+	region_put(region);
+}
+
 static void run_finalize(struct control_call *call)
 {
 	struct region *region = control_region(call);
@@ -251,5 +283,6 @@ const struct control_cmd control_peer_cmds[] = {
 	{ "leech", CONTROL_DETACHES, "region source local_source finalize resume detach " TLS_ARGS, leecher_run },
 	{ "finalize", CONTROL_DETACHES, "region", run_finalize },
 	{ "abort", 0, "region force", run_abort },
+	{ "resolve", 0, "region i_own_it keep discard force", run_resolve },
 	{ NULL, 0, NULL, NULL },
 };

@@ -68,7 +68,8 @@
  * seed  D   region listen tls_psk? tls_cert? tls_key? insecure? suspend? resume? max_downtime? detach?  -> {...}; progress
  * leech D   region source tls_...? local_source? detach?                     -> {...}; progress
  * finalize D region                          -> {...}
- * abort     region                           -> {}
+ * abort     region force?                    -> {}
+ * resolve   region i_own_it? keep? discard? force?  -> {}   one of the three
  *
  * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
  *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or
@@ -127,6 +128,7 @@ struct control_call {
 	/* Set by the handler when it wants to know that the client has gone. It must still end the call. */
 	void (*gone)(struct control_call *call);
 	struct control_client *client;	/* NULL: gone; the answers are dropped then */
+	bool again;		/* nobody's: what an earlier helper was asked for is begun again; why it can't be is logged */
 	bool ends_regiond;	/* instance.stop, detach: answered last */
 	/* of the region that "region" names, as the kernel told just now; region NULL: there is none */
 	struct region *region;
@@ -155,6 +157,15 @@ int control_u64(struct control_call *call, const char *key, uint64_t *value);	/*
 int control_u32(struct control_call *call, const char *key, uint32_t *value);
 int control_bool(struct control_call *call, const char *key, bool *value);
 bool control_has(struct control_call *call, const char *key);
+/*
+ * What an earlier helper was asked for, with arguments as control_again_text() gave them, on that region (or NULL). NULL: they make no sense, or no
+ * memory.
+ */
+struct control_call *control_again(struct regiond *regiond, const char *text, struct region *region);
+/* malloc'ed, NULL: no memory. */
+char *control_again_text(const struct control_call *call, const char *role);
+/* Is it that of a role? NULL is of none. */
+bool control_again_is(const char *text, const char *role);
 /* The region that "region" names, with a reference; NULL: the call has been failed (ENOENT, EINVAL). */
 struct region *control_region(struct control_call *call);
 

@@ -33,7 +33,7 @@ static bool session_busy(const struct export_session *session)
 	return false;
 }
 
-static bool session_connected(const struct export_session *session)
+bool export_connected(const struct export_session *session)
 {
 	for (unsigned int i = 0; i < WIRE_SLOTS_MAX; i++)
 		if (session->slots[i])
@@ -73,7 +73,7 @@ static void session_grace(struct loop_timer *timer)
 {
 	struct export_session *session = container_of(timer, struct export_session, timer);
 
-	if (!session_connected(session))
+	if (!export_connected(session))
 		session_expire(session);
 }
 
@@ -375,7 +375,7 @@ void export_detach(struct service *service)
 	if (session->slots[service->slot] == service)
 		session->slots[service->slot] = NULL;
 	service->session = NULL;
-	if (session_connected(session))
+	if (export_connected(session))
 		return;
 	if (session->fenced)
 		settle_soon(session->export);
@@ -438,7 +438,7 @@ static void settle_sessions(struct export *export)
 	list_for_each_safe(at, next, &export->sessions) {
 		struct export_session *session = list_entry(at, struct export_session, list);
 
-		if (session->fenced && !session_busy(session) && !session_connected(session) &&
+		if (session->fenced && !session_busy(session) && !export_connected(session) &&
 		    !(export->claiming && export->writer == session))
 			session_free(session);
 	}

@@ -30,6 +30,8 @@ struct export_seed_ops {
 	int (*open)(void *arg, struct export_session *session, char *why, size_t why_len);
 	/* TRACK .. STATUS; ends req, at once or later. */
 	void (*message)(void *arg, struct serve_req *req, const uint8_t *body, size_t len);
+	/* Are there bytes to be read? */
+	bool (*reads)(void *arg);
 	/* The session is gone for good. */
 	void (*gone)(void *arg, struct export_session *session);
 };
@@ -90,6 +92,8 @@ void export_detach(struct service *service);
 void export_leave(struct export_session *session);
 /* May a request that changes bytes go on? 0, -EROFS, -ESTALE. */
 int export_fence(struct export_session *session, const struct wire_head *head);
+/* Does it have a connection just now? */
+bool export_connected(const struct export_session *session);
 /* A request of the session's slot begins and ends. */
 void export_busy(struct serve_req *req);
 void export_idle(struct export_session *session, uint8_t slot);

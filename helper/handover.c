@@ -126,7 +126,7 @@ void handover_ask(struct handover_ask *ask, struct region *region)
 	netlink_call(region->regiond->netlink, &ask->call);
 }
 
-/* ---- removing what is locked ---- */
+/* ---- removing what is locked, or frozen ---- */
 
 struct removal {
 	struct region *region;
@@ -135,7 +135,8 @@ struct removal {
 	void *arg;
 };
 
-static const uint8_t removal_steps[] = { REGIONFS_CMD_MOVED, REGIONFS_CMD_UNLOCK, REGIONFS_CMD_REGION_DEL };
+static const uint8_t removal_steps[] = { REGIONFS_CMD_MOVED, REGIONFS_CMD_THAW, REGIONFS_CMD_UNLOCK,
+					 REGIONFS_CMD_REGION_DEL };
 
 static void removal_end(struct removal *removal, int error, const char *why)
 {

@@ -23,6 +23,13 @@ enum handover_role {
 	HANDOVER_LEECHER,
 };
 
+/* What an operator says of a region that two hosts may have: "resolve". */
+enum resolution {
+	RESOLVE_OWN,
+	RESOLVE_KEEP,
+	RESOLVE_DISCARD,
+};
+
 /* The first member of struct seeder and struct leecher; region->handover points to it. */
 struct handover {
 	enum handover_role role;
@@ -87,8 +94,8 @@ struct handover_ask *handover_ask_new(struct region *region, uint8_t cmd,
 void handover_ask(struct handover_ask *ask, struct region *region);
 
 /*
- * Removes a region that is locked: it is made to have moved, so that who waits for it gets an error and never
- * a byte, then unlocked and unlinked. done(arg, error, why), from within only when there is no memory.
+ * Removes a region that is locked or frozen: it is made to have moved, so that who waits for it gets an error and never
+ * a byte, then thawed, unlocked and unlinked. done(arg, error, why), from within only when there is no memory.
  */
 void handover_remove(struct region *region, void (*done)(void *arg, int error, const char *why), void *arg);
 

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "leecher-private.h"
 #include "log.h"
+#include "refusal.h"
 #include "regiond.h"
 
 #define PROGRESS_MS	250u
@@ -22,7 +23,7 @@ static const char *state_text(const struct leecher *leecher)
 	static const char *const names[] = {
 		[LEECHER_CONNECTING] = "connecting", [LEECHER_PULLING] = "pulling",
 		[LEECHER_FINALIZING] = "finalizing", [LEECHER_OWNED] = "owned",
-		[LEECHER_COMPLETE] = "complete", [LEECHER_FAILED] = "aborted",
+		[LEECHER_DIVERGED] = "diverged", [LEECHER_COMPLETE] = "complete", [LEECHER_FAILED] = "aborted",
 	};
 
 	return names[leecher->state];
@@ -107,6 +108,7 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher->from);
 	free(leecher->source);
 	free(leecher->resume);
+	free(leecher->again);
 	free(leecher->reply);
 	free(leecher->ranges);
 	free(leecher);
@@ -134,24 +136,88 @@ void leecher_begun(struct leecher *leecher)
 	leecher->call = NULL;
 }
 
-static void unlink_map(const struct leecher *leecher)
+/* Of one that was given up after FINALIZE, the record says so, until the other side has heard it. */
+static void unlink_files(const struct leecher *leecher, bool record)
 {
+	const struct config *config = leecher->regiond->config;
 	char path[4096];
 
-	leech_map_path(path, sizeof(path), leecher->regiond->config->run_dir, leecher->token);
+	leech_map_path(path, sizeof(path), config->run_dir, leecher->token);
 	chunkmap_unlink(path);
+	if (!record || !config->state_dir)
+		return;
+	leech_record_path(path, sizeof(path), config->state_dir, leecher->token);
+	leech_record_unlink(leecher->regiond->loop, path);
+}
+
+/* ---- what the next helper is to know ---- */
+
+static char *again_text(const struct leecher *leecher)
+{
+	json_t *args = json_loads(leecher->again, 0, NULL);
+	char *text;
+
+	json_object_set_new(args, "resumed", json_boolean(leecher->resumed));
+	text = json_dumps(args, JSON_COMPACT);
+	json_decref(args);
+	return text;
+}
+
+void leecher_note_resumed(struct leecher *leecher)
+{
+	if (leecher->resumed)
+		return;
+	leecher->resumed = true;
+	region_set_handover(leecher->handover.region, again_text(leecher));
 }
 
 /* The calls are answered last: who waits for them finds all done. */
+struct farewell {
+	struct control_call *call, *aborting;
+	int error;
+	json_t *show;
+	char why[WIRE_TEXT_MAX + 128];
+};
+
+static void answer_all(void *arg)
+{
+	struct farewell *farewell = arg;
+
+	if (farewell->call && farewell->error)
+		control_fail(farewell->call, farewell->error, "%s", farewell->why);
+	else if (farewell->call)
+		control_ok(farewell->call, json_incref(farewell->show));
+	if (farewell->aborting)
+		control_ok(farewell->aborting, NULL);
+	json_decref(farewell->show);
+	free(farewell);
+}
+
+static struct farewell *farewell_new(struct leecher *leecher, int error)
+{
+	struct farewell *farewell = calloc(1, sizeof(*farewell));
+
+	if (!farewell)
+		return NULL;
+	farewell->call = leecher->call;
+	farewell->aborting = leecher->aborting;
+	farewell->error = error;
+	farewell->show = leecher_show(&leecher->handover);
+	memcpy(farewell->why, leecher->why, sizeof(farewell->why));
+	return farewell;
+}
+
 static void finish(struct leecher *leecher, int error)
 {
-	struct control_call *call = leecher->call, *aborting = leecher->aborting;
 	struct region *region = leecher->handover.region ? region_get(leecher->handover.region) : NULL;
-	json_t *show = leecher_show(&leecher->handover);
+	bool refused = error && leecher->asked_ever && leecher->state == LEECHER_FAILED && error != -ESTALE;
+	struct farewell *farewell = farewell_new(leecher, error);
 
 	leecher_answer_finalize(leecher, error);
 	if (leecher->leech)
 		leech_set_watch(leecher->leech, NULL);
+	if (region)
+		region_set_handover(region, NULL);
 	if (region)
 		handover_end(&leecher->handover);
 	/* The leech backend goes with this, so it comes after everything that looks at it. */
@@ -160,14 +226,13 @@ static void finish(struct leecher *leecher, int error)
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
-		unlink_map(leecher);
-	if (call && error)
-		control_fail(call, error, "%s", leecher->why);
-	else if (call)
-		control_ok(call, json_incref(show));
-	if (aborting)
-		control_ok(aborting, NULL);
-	json_decref(show);
+		unlink_files(leecher, !refused);
+	if (!farewell)
+		log_error("leeching %s: out of memory", leecher->path);
+	else if (refused)
+		refusal_start(leecher->regiond, leecher->token, leecher->from, answer_all, farewell);
+	else
+		answer_all(farewell);
 	leecher_free(leecher);
 }
 
@@ -259,6 +324,8 @@ void leecher_stepped(struct leecher *leecher)
 	leecher->stepping = false;
 	if (leecher->giving_up)
 		finish(leecher, leecher->error);
+	else if (leecher->state == LEECHER_DIVERGED && !leecher->diverged)
+		leecher_diverge_now(leecher);
 	else if (leecher->all_here)
 		move_in(leecher);
 }
@@ -286,7 +353,9 @@ static void owned(struct leech_watch *watch, int error, const char *why)
 {
 	struct leecher *leecher = container_of(watch, struct leecher, watch);
 
-	if (error)
+	if (error == -ESTALE)
+		leecher_diverge(leecher, why);
+	else if (error)
 		snprintf(leecher->why, sizeof(leecher->why), "the other side did not take the hand-over: %s", why);
 }
 
@@ -318,7 +387,7 @@ static void opened(struct region *region, int error, void *arg)
 	}
 	leecher->leech = leech_of(region->backend);
 	if (leecher->leech)
-		leecher_track(leecher);
+		leecher_meet(leecher);
 	else
 		leecher_fail(leecher, -EINVAL, "its source was changed");
 }
@@ -345,6 +414,7 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	region_set_policy(region, NULL, false);
 	leecher->handover.region = region;
 	region->handover = &leecher->handover;
+	region_set_handover(region, again_text(leecher));
 	loop_timer_set(leecher->regiond->loop, &leecher->limit, CONNECT_MS);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
 	region_open(region, opened, leecher);
@@ -387,22 +457,16 @@ static int add_region(struct leecher *leecher)
 	return 0;
 }
 
-static int make_map(struct leecher *leecher)
+/* The name of its files, and of us for the other side. */
+static int make_token(struct leecher *leecher)
 {
-	struct chunkmap *map;
 	uint8_t random[16];
-	char path[4096];
-	int ret;
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
 	for (unsigned int i = 0; i < sizeof(random); i++)
 		sprintf(leecher->token + 2 * i, "%02x", random[i]);
-	leech_map_path(path, sizeof(path), leecher->regiond->config->run_dir, leecher->token);
-	ret = chunkmap_create(&map, path, leecher->regiond->instance_id, LEECH_CHUNK, 0);
-	if (!ret)
-		chunkmap_close(map);
-	return ret;
+	return 0;
 }
 
 /* ---- the command ---- */
@@ -437,12 +501,12 @@ void leecher_run(struct control_call *call)
 		leecher_free(leecher);
 		return;
 	}
-	ret = make_map(leecher);
+	leecher->again = control_again_text(call, "leecher");
+	ret = leecher->again ? make_token(leecher) : -ENOMEM;
 	if (!ret)
 		ret = add_region(leecher);
 	if (ret) {
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
-		unlink_map(leecher);
 		leecher_free(leecher);
 	} else {
 		leecher->call = call;
@@ -452,28 +516,59 @@ void leecher_run(struct control_call *call)
 
 /* ---- in the next helper ---- */
 
-struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct chunkmap *map)
+/* What the user wanted; an earlier version's helper did not write it down. */
+static void take_again(struct leecher *leecher, struct region *region)
+{
+	const char *text = region->info.handover ? region->info.handover : "{}";
+	struct control_call *call = control_again(region->regiond, text, NULL);
+	const char *resume = NULL;
+	bool finalize = false;
+
+	leecher->again = strdup(text);
+	leecher->manual = leecher->resumed = true;
+	if (!call)
+		return;
+	if (control_string(call, "resume", &resume) || control_bool(call, "finalize", &finalize) ||
+	    control_bool(call, "resumed", &leecher->resumed))
+		return;
+	leecher->manual = !finalize;
+	leecher->resume = resume ? strdup(resume) : NULL;
+	leecher->resumed &= control_has(call, "resumed");
+	control_ok(call, NULL);
+}
+
+static bool take_source(struct leecher *leecher, struct region *region, const struct uri *uri)
 {
 	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
-	const struct chunkmap_owner *owner = chunkmap_owner(map);
+
+	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
+	leecher->path = strdup(region->info.path ? region->info.path : "?");
+	leecher->local = local ? strdup(local) : NULL;
+	leecher->from = from ? strdup(from) : NULL;
+	leecher->reply = malloc(LEECHER_REPLY);
+	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again;
+}
+
+struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct leech_record_head *head)
+{
 	struct leecher *leecher = calloc(1, sizeof(*leecher));
 
 	if (!leecher)
 		return NULL;
 	leecher_init(leecher, region->regiond, NULL);
-	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
-	leecher->path = strdup(region->info.path ? region->info.path : "?");
-	leecher->local = local ? strdup(local) : NULL;
-	leecher->from = from ? strdup(from) : NULL;
-	if (!leecher->path || !leecher->local || !leecher->from) {
+	take_again(leecher, region);
+	if (!take_source(leecher, region, uri)) {
 		leecher_free(leecher);
 		return NULL;
 	}
-	leecher->state = LEECHER_OWNED;
-	leecher->final.epoch = owner->epoch;
-	leecher->final.lineage = owner->lineage;
-	leecher->final.mode = owner->mode;
-	leecher->final.dirty.size = chunkmap_size(map);
+	leecher->asked_ever = true;
+	leecher->state = head->state == LEECH_RECORD_PULLING ? LEECHER_CONNECTING :
+			 head->state == LEECH_RECORD_DIVERGED ? LEECHER_DIVERGED : LEECHER_OWNED;
+	leecher->diverged = leecher->state == LEECHER_DIVERGED;
+	leecher->final.epoch = head->owner.epoch;
+	leecher->final.lineage = head->owner.lineage;
+	leecher->final.mode = head->owner.mode;
+	leecher->final.dirty.size = head->size;
 	leecher->asked = leecher->handed = leecher->began;
 	leecher->handover.region = region_get(region);
 	region->handover = &leecher->handover;
@@ -484,6 +579,8 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 void leecher_opened_again(struct leecher *leecher)
 {
 	leech_set_watch(leecher->leech, &leecher->watch);
-	if (chunkmap_state(leech_map(leecher->leech)) == CHUNKMAP_COMPLETE)
+	if (leecher->state == LEECHER_CONNECTING)
+		leecher_meet(leecher);
+	else if (chunkmap_state(leech_map(leecher->leech)) == CHUNKMAP_COMPLETE)
 		complete(&leecher->watch);
 }

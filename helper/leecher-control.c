@@ -52,23 +52,15 @@ static void cleaned(void *arg, int error, const char *why)
 		control_ok(arg, NULL);
 }
 
+/* One without a leecher has not been taken up again: there was no memory, or its source makes no sense. */
 void leecher_clean(struct control_call *call, struct region *region)
 {
-	enum chunkmap_state state = CHUNKMAP_PULLING;
-	struct chunkmap *map;
+	struct leech_record_head head;
 
-	if (!region->info.source || strncmp(region->info.source, "leech:", 6)) {
+	if (leecher_left(region->regiond, region->info.source, &head))
 		control_fail(call, -EINVAL, "%s is not being migrated", region->info.path);
-		return;
-	}
-	/* Without its map nothing of it can be used. */
-	if (!leecher_left_map(region, &map)) {
-		state = chunkmap_state(map);
-		chunkmap_close(map);
-	}
-	if (state != CHUNKMAP_PULLING) {
+	else if (head.state != LEECH_RECORD_PULLING && head.state != LEECH_RECORD_REFUSED)
 		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", region->info.path);
-		return;
-	}
-	handover_remove(region, cleaned, call);
+	else
+		handover_remove(region, cleaned, call);
 }

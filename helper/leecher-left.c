@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * leecher: what an earlier helper has left. The map tells whether the region is owned here. If so there is no way but forward, from
- * wherever that helper died: the kernel is told again, as long as it has the region locked; the leech backend is
+ * leecher: what an earlier helper has left, or the host's earlier life. The record and the map tell whether the region is owned here. If so there is no
+ * way but forward, from wherever that one died: the kernel is told again, as long as it has the region locked; the leech backend is
  * opened, though nobody may ask for it, since it tells the other side and fetches the rest; and when all is here the local
- * store becomes the source. The resume hook is not run again.
+ * store becomes the source. If not, pulling goes on where it was, as soon as the other side is there.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,21 +11,48 @@
 #include "config.h"
 #include "leecher-private.h"
 #include "log.h"
+#include "refusal.h"
 #include "regiond.h"
 
 #define AGAIN_MS 1000u
 
-int leecher_left_map(struct region *region, struct chunkmap **map)
+/* What the map knows is newer than the record, but for the decision. */
+static void look_at_map(const struct regiond *regiond, const char *token, struct leech_record_head *head)
+{
+	struct chunkmap *map;
+	char path[4096];
+
+	leech_map_path(path, sizeof(path), regiond->config->run_dir, token);
+	if (chunkmap_open(&map, path, regiond->instance_id))
+		return;
+	if (chunkmap_state(map) != CHUNKMAP_PULLING && head->state != LEECH_RECORD_DIVERGED) {
+		head->state = chunkmap_state(map) == CHUNKMAP_OWNED ? LEECH_RECORD_OWNED : LEECH_RECORD_COMPLETE;
+		head->owner = *chunkmap_owner(map);
+		head->size = chunkmap_size(map);
+	}
+	chunkmap_close(map);
+}
+
+int leecher_left(const struct regiond *regiond, const char *source, struct leech_record_head *head)
 {
 	char path[4096];
 	struct uri uri;
-	int ret = uri_parse(&uri, region->info.source, NULL, 0);
+	int ret;
 
+	if (!source || strncmp(source, "leech:", 6))
+		return -ENOENT;
+	ret = uri_parse(&uri, source, NULL, 0);
 	if (ret)
 		return ret;
-	leech_map_path(path, sizeof(path), region->regiond->config->run_dir, uri.path);
+	memset(head, 0, sizeof(*head));
+	head->state = LEECH_RECORD_PULLING;
+	if (regiond->config->state_dir) {
+		leech_record_path(path, sizeof(path), regiond->config->state_dir, uri.path);
+		leech_record_peek(path, head);
+	}
+	look_at_map(regiond, uri.path, head);
 	uri_free(&uri);
-	return chunkmap_open(map, path, region->regiond->instance_id);
+	return 0;
 }
 
 /* ---- the backend ---- */
@@ -72,38 +99,55 @@ static void open_again(struct leecher *leecher)
 
 /* ---- at start ---- */
 
-static void go_on(struct region *region, const struct uri *uri, const struct chunkmap *map)
+static void go_on(struct region *region, const struct uri *uri, const struct leech_record_head *head)
 {
-	struct leecher *leecher = leecher_again(region, uri, map);
+	struct leecher *leecher = leecher_again(region, uri, head);
 
 	if (!leecher) {
-		log_error("%s is owned here, but not served yet: out of memory", region->info.path);
+		log_error("%s is on its way here, but does not go on: out of memory", region->info.path);
 		return;
 	}
-	log_info("%s is owned here since an earlier helper; the rest of it is fetched", leecher->path);
+	if (head->state == LEECH_RECORD_PULLING)
+		log_info("%s is on its way here since an earlier helper, which goes on", leecher->path);
+	else
+		log_info("%s is owned here since an earlier helper; the rest of it is fetched", leecher->path);
 	/* Which ranges are to be dropped went with that helper; a locked region has no pages that matter. */
-	if (region->info.flags & REGIONFS_REGION_LOCKED && !leecher_add_range(leecher, 0, INT64_MAX))
+	if (head->state != LEECH_RECORD_PULLING && head->state != LEECH_RECORD_DIVERGED && region->info.flags & REGIONFS_REGION_LOCKED &&
+	    !leecher_add_range(leecher, 0, INT64_MAX))
 		leecher_tell_kernel(leecher);
 	open_again(leecher);
 }
 
+/* What was given up, but is there still: its helper died between the record and the kernel. The other side hears of it once it is gone. */
+static void removed(void *arg, int error, const char *why)
+{
+	struct region *region = arg;
+
+	if (error)
+		log_warning("%s was given up, and could not be removed: %s", region->info.path ? region->info.path : "a region", why);
+	region_put(region);
+}
+
 static int restart(struct region *region, void *arg)
 {
-	struct chunkmap *map;
+	struct leech_record_head head;
 	struct uri uri;
 
-	if (region->handover || !region->info.source || strncmp(region->info.source, "leech:", 6) ||
-	    leecher_left_map(region, &map))
+	if (region->handover || leecher_left(region->regiond, region->info.source, &head) ||
+	    uri_parse(&uri, region->info.source, NULL, 0))
 		return 0;
-	if (chunkmap_state(map) != CHUNKMAP_PULLING && !uri_parse(&uri, region->info.source, NULL, 0)) {
-		go_on(region, &uri, map);
-		uri_free(&uri);
+	if (head.state == LEECH_RECORD_REFUSED) {
+		refusal_start(region->regiond, uri.path, uri_option(&uri, "from"), NULL, NULL);
+		handover_remove(region, removed, region_get(region));
+	} else {
+		go_on(region, &uri, &head);
 	}
-	chunkmap_close(map);
+	uri_free(&uri);
 	return 0;
 }
 
 void leecher_restart(struct regiond *regiond)
 {
 	region_each(regiond->regions, restart, NULL);
+	refusal_restart(regiond);
 }

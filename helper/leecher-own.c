@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * leecher: the hand-over. The size is the other side's; then comes the decision, which is the map's state; after it
+ * leecher: the hand-over. The size is the other side's; then comes the decision, which is one write to stable storage; after it
  * the kernel is told of the new epoch and lets the programs in, while OWNED is on its way to the other side.
  */
 #include <errno.h>
@@ -23,6 +23,7 @@ static void resumed(struct hook *hook, int error, const char *why)
 
 	if (error)
 		note(leecher, "it is owned here", why);
+	leecher_note_resumed(leecher);
 	leecher_answer_finalize(leecher, 0);
 	leecher_stepped(leecher);
 }
@@ -36,7 +37,7 @@ static void unlocked(void *arg, int error, const char *why, const struct netlink
 	leecher->owned = loop_now_ns();
 	log_info("%s is owned here, in epoch %llu, after %llu ms", leecher->path, (unsigned long long)leecher->final.epoch,
 		 (unsigned long long)((leecher->owned - leecher->asked) / 1000000));
-	hook_run(&leecher->hook, leecher->handover.region, leecher->resume, "resume", resumed);
+	hook_run(&leecher->hook, leecher->handover.region, leecher->resumed ? NULL : leecher->resume, "resume", resumed);
 }
 
 static void unlock(struct leecher *leecher)
@@ -64,7 +65,25 @@ static void epoch_set(void *arg, int error, const char *why, const struct netlin
 	unlock(leecher);
 }
 
-/* Decided: from here on there is no way back, only forward. */
+/* From here on there is no way back, only forward. */
+static void decided(void *arg, int error)
+{
+	struct leecher *leecher = arg;
+
+	leecher->stepping = leecher->deciding = false;
+	if (error) {
+		leecher_fail_later(leecher, error, "that it is owned here could not be written down");
+		return;
+	}
+	leecher->state = LEECHER_OWNED;
+	/* Who wanted to give up while it was written was too late. */
+	leecher->giving_up = !leecher->leech;
+	if (leecher->aborting)
+		control_fail(leecher->aborting, -EBUSY, "%s is owned here by now: to give it back, seed it", leecher->path);
+	leecher->aborting = NULL;
+	leecher_tell_kernel(leecher);
+}
+
 static void decide(void *arg, int error)
 {
 	const struct wire_finalize_reply *final;
@@ -81,9 +100,8 @@ static void decide(void *arg, int error)
 	owner.lineage = final->lineage;
 	owner.mode = final->mode;
 	memcpy(owner.nonce, final->nonce, sizeof(owner.nonce));
-	leecher->state = LEECHER_OWNED;
-	leech_own(leecher->leech, &owner);
-	leecher_tell_kernel(leecher);
+	leecher->stepping = leecher->deciding = true;
+	leech_own(leecher->leech, &owner, decided, leecher);
 }
 
 void leecher_tell_kernel(struct leecher *leecher)

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What leecher.c (the machine), leecher-command.c (begin and end) and leecher-round.c (rounds of dirty chunks) share. */
+/*
+ * What leecher.c (the machine), leecher-begin.c (meeting the other side), leecher-fail.c (giving up), leecher-command.c (begin and end),
+ * leecher-round.c (rounds of dirty chunks) and leecher-own.c (the decision) share.
+ */
 #ifndef REGIONFS_LEECHER_PRIVATE_H
 #define REGIONFS_LEECHER_PRIVATE_H
 
 #include "backends/leech.h"
+#include "leech-record.h"
 #include "leecher.h"
+#include "state.h"
 #include "wire.h"
 
 /* A list of dirty chunks fits a demand frame. */
@@ -15,6 +20,7 @@ enum leecher_state {
 	LEECHER_PULLING,
 	LEECHER_FINALIZING,
 	LEECHER_OWNED,
+	LEECHER_DIVERGED,	/* and the other side has it as well */
 	LEECHER_COMPLETE,
 	LEECHER_FAILED,
 };
@@ -26,9 +32,11 @@ struct leecher {
 	struct control_call *call;	/* "leech", until it is answered */
 	struct control_call *finalizing;	/* "finalize" */
 	struct control_call *aborting;	/* "abort" */
+	struct control_call *resolving;	/* "resolve" */
 	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
 	char *path, *local, *from, *source, *resume;
+	char *again;			/* the command's arguments, as control_again() takes them */
 	char token[33];
 	bool detach;			/* "leech" is answered once pulling has begun */
 	bool manual;			/* finalize when told to only */
@@ -38,19 +46,24 @@ struct leecher {
 	bool settled;			/* nothing is missing of what is known */
 	bool moved_in;			/* the kernel has the local source */
 	bool all_here;			/* but the resume hook has not ended yet */
+	bool resumed;			/* the resume hook was run, by whichever helper */
+	bool asked_ever;		/* FINALIZE may have been sent, by whichever helper: giving up is to be told until it is heard */
+	bool diverged;			/* and that has been written down */
+	bool deciding;			/* the decision is being written */
 	bool giving_up;
 	bool parted;			/* the other side was let go of, since it did not hear that we give up */
 	int error;			/* why */
 	struct link_req message;
 	uint8_t body[WIRE_TEXT_MAX + 8];
 	uint8_t *reply;			/* LEECHER_REPLY bytes */
-	uint32_t round;
+	uint32_t round, told_round;	/* whose list was taken whole; that the other side has closed, as it said when we met */
 	unsigned int stalls;		/* rounds in a row that were no smaller than the one before */
 	uint64_t round_dirty;		/* chunks of the last round */
 	struct wire_finalize_reply final;
 	struct regionfs_range *ranges;	/* of the final round, to be dropped from the page cache */
 	unsigned int nr_ranges, max_ranges;
 	struct hook hook;
+	struct state_waiter noted;
 	struct loop_timer timer;	/* progress, and when to look for dirty chunks again */
 	struct loop_timer limit;	/* of connecting, of giving up */
 	uint64_t began, asked, handed, owned, done;	/* loop_now_ns() */
@@ -64,11 +77,18 @@ static inline bool leecher_leaves(const struct leecher *leecher)
 	return leecher->giving_up || !leecher->leech;
 }
 
+/* leecher-begin.c */
+/* Asks how far the other side is, and goes on from there: at first, in the next helper, and when it does not know us any more. */
+void leecher_meet(struct leecher *leecher);
+
 /* leecher.c */
-/* Pulling may begin: the other side tracks. */
-void leecher_track(struct leecher *leecher);
 /* Looks at what is to be done next. */
 void leecher_next(struct leecher *leecher);
+void leecher_finalize_now(struct leecher *leecher);
+/* All that is known to be missing has come. */
+void leecher_settled(struct leech_watch *watch);
+
+/* leecher-fail.c */
 void leecher_fail(struct leecher *leecher, int error, const char *why);
 void leecher_fail_later(struct leecher *leecher, int error, const char *why);
 
@@ -82,14 +102,15 @@ void leecher_ask_dirty(struct leecher *leecher, uint32_t round, uint64_t from);
 int leecher_add_range(struct leecher *leecher, uint64_t offset, uint64_t length);
 int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *list, size_t used);
 
+/* leecher-resolve.c */
+void leecher_diverge(struct leecher *leecher, const char *why);
+void leecher_diverge_now(struct leecher *leecher);
+
 /* leecher-own.c */
 void leecher_own(struct leecher *leecher);
 /* The kernel gets what the other side's had, and lets the programs in. Ends in leecher_stepped(). */
 void leecher_tell_kernel(struct leecher *leecher);
 
-/* leecher-left.c */
-/* The map of a leech: source, as it is in its file. */
-int leecher_left_map(struct region *region, struct chunkmap **map);
 
 /* leecher-args.c */
 /* Negative: the call has been failed. */
@@ -100,10 +121,12 @@ void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
 /* A step after the decision has ended: goes on with what came meanwhile. */
 void leecher_stepped(struct leecher *leecher);
-/* One that is owned already; its region is the caller's to have opened. Takes local, from and source. */
-struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct chunkmap *map);
+/* One of an earlier helper's; its region is the caller's to have opened. */
+struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct leech_record_head *head);
 /* Its backend is open: all may be here already. */
 void leecher_opened_again(struct leecher *leecher);
+/* The resume hook has been run, or there is none; the next helper does not run it again. */
+void leecher_note_resumed(struct leecher *leecher);
 void leecher_answer_finalize(struct leecher *leecher, int error);
 
 #endif

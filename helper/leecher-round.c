@@ -83,6 +83,11 @@ static void dirty_came(struct link_req *req, int error)
 	int n;
 
 	leecher->asking = false;
+	if (error == -EINVAL && leecher->state == LEECHER_PULLING && !leecher_leaves(leecher)) {
+		/* its helper is another one, and has not tracked */
+		leecher_meet(leecher);
+		return;
+	}
 	if (error || leecher_leaves(leecher)) {
 		leecher_fail_later(leecher, error, *req->link->why ? req->link->why : strerror(-error));
 		return;
@@ -99,6 +104,7 @@ static void dirty_came(struct link_req *req, int error)
 		leecher_ask_dirty(leecher, reply.round, reply.next);
 		return;
 	}
+	chunkmap_set_round(leech_map(leecher->leech), reply.round);
 	if (leecher->state == LEECHER_FINALIZING) {
 		leecher_own(leecher);
 		return;

@@ -17,10 +17,16 @@ void leecher_run(struct control_call *call);
 void leecher_finalize(struct control_call *call, struct region *region);
 /* "abort", on a region that is being leeched. */
 void leecher_abort(struct control_call *call, struct region *region);
+/* "resolve", likewise; leecher-resolve.c. */
+void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution);
 /* "abort" on one that was being leeched by an earlier helper; others are refused. */
 void leecher_clean(struct control_call *call, struct region *region);
 
-/* At start: what an earlier helper has got to own, but not yet all of, goes on. */
+struct leech_record_head;
+struct regiond;
+/* How far the leech of a source had come: of the record, and the map; blocks, but briefly. -ENOENT: the source is no leech. */
+int leecher_left(const struct regiond *regiond, const char *source, struct leech_record_head *head);
+/* At start: what an earlier helper was taking over, or has got to own and has not all of yet, goes on. */
 void leecher_restart(struct regiond *regiond);
 
 #endif

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /* region-info: what is known of a region: as the kernel tells it, and as the state directory is told. Main loop only. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "state.h"
+#include "tracker.h"
 
 static bool set_string(char **to, const char *from)
 {
@@ -47,6 +51,23 @@ static bool info_update(struct region_info *info, const struct netlink_attrs *at
 	return changed;
 }
 
+/* What an earlier helper has noted of changes; before the first request is carried out. */
+static void tracker_recall(struct region *region)
+{
+	struct tracker *tracker = NULL;
+	char path[4096];
+
+	region_tracker_path(region, path, sizeof(path));
+	if (!atomic_load(&region->tracker) && !tracker_adopt(&tracker, path))
+		atomic_store(&region->tracker, tracker);
+}
+
+void region_tracker_path(const struct region *region, char *path, size_t len)
+{
+	snprintf(path, len, "%s/track-%016" PRIx64 "-%" PRIu64, region->regiond->config->run_dir, region->regiond->instance_id,
+		 region->info.id);
+}
+
 /* What the kernel doesn't know, the state directory does. One that isn't known there either has just been made. */
 static void recall(struct region *region)
 {
@@ -64,9 +85,19 @@ static void recall(struct region *region)
 		set_string(&region->info.seed, info->seed);
 	if (info->resume)
 		set_string(&region->info.resume, info->resume);
+	if (info->handover)
+		set_string(&region->info.handover, info->handover);
+	tracker_recall(region);
 	/* of a region that was to be removed, and is there nevertheless, it was not meant in the end */
 	region->info.purge = info->purge && region->unlinked;
 	region->info.discard = info->discard && region->unlinked;
+}
+
+void region_set_handover(struct region *region, char *text)
+{
+	free(region->info.handover);
+	region->info.handover = text;
+	region_mirror(region);
 }
 
 void region_set_claimed(struct region *region, bool claimed)

@@ -136,6 +136,7 @@ void region_put(struct region *region)
 	free(region->info.source);
 	free(region->info.seed);
 	free(region->info.resume);
+	free(region->info.handover);
 	free(region->info.policy);
 	pthread_mutex_destroy(&region->lock);
 	free(region);

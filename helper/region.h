@@ -34,6 +34,7 @@ struct region_info {
 	bool claimed;		/* it is, or is about to be, read-only because a peer writes it: target-claim.c */
 	/* seeder-left.c: how far a hand-over has come, and the hook that lets the program here go on; NULL: none */
 	char *seed, *resume;
+	char *handover;		/* the arguments of the command that began it, as JSON, for the next helper; NULL: none. handover.h */
 };
 
 enum region_state {
@@ -153,8 +154,12 @@ void region_store_known(struct region *region);
 uint64_t region_unpushed(struct region *region);
 /* Of all of them; nr: of how many, or NULL. */
 uint64_t regions_unpushed(struct regions *regions, unsigned int *nr);
+/* Of the files of its tracker. */
+void region_tracker_path(const struct region *region, char *path, size_t len);
 /* The state log is told; who needs it on the disk waits for that. */
 void region_set_claimed(struct region *region, bool claimed);
+/* text: the arguments of a hand-over's command, or NULL; taken. The state log is told. */
+void region_set_handover(struct region *region, char *text);
 /* Its name is gone; open files may still use it. */
 void region_unlinked(struct region *region);
 /* Forget it and its state; its bytes are left alone. */

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "leech-record.h"
+#include "leecher.h"
 #include "log.h"
 #include "probe.h"
 #include "region.h"
@@ -40,22 +42,36 @@ static void todo_free(struct todo *todo)
 	free(todo->info.path);
 	free(todo->info.source);
 	free(todo->info.policy);
+	free(todo->info.seed);
+	free(todo->info.resume);
+	free(todo->info.handover);
 	free(todo);
+}
+
+static char *copy(const char *text, bool *failed)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	*failed |= text && !copy;
+	return copy;
 }
 
 static struct todo *todo_add(struct restore *restore, const struct region_info *info, bool declared)
 {
 	struct todo *todo = calloc(1, sizeof(*todo));
+	bool failed = false;
 
 	if (!todo)
 		return NULL;
 	todo->info = *info;
 	todo->declared = declared;
-	todo->info.path = strdup(info->path);
-	todo->info.source = info->source ? strdup(info->source) : NULL;
-	todo->info.policy = info->policy ? strdup(info->policy) : NULL;
-	todo->info.seed = todo->info.resume = NULL;
-	if (!todo->info.path || (info->source && !todo->info.source) || (info->policy && !todo->info.policy)) {
+	todo->info.path = copy(info->path, &failed);
+	todo->info.source = copy(info->source, &failed);
+	todo->info.policy = copy(info->policy, &failed);
+	todo->info.seed = copy(info->seed, &failed);
+	todo->info.resume = copy(info->resume, &failed);
+	todo->info.handover = copy(info->handover, &failed);
+	if (failed) {
 		todo_free(todo);
 		return NULL;
 	}
@@ -64,14 +80,14 @@ static struct todo *todo_add(struct restore *restore, const struct region_info *
 }
 
 /* memory: does not outlive a reboot, and a file full of zeroes in its place would be worse than none. */
-static bool is_lost(const struct restore *restore, const struct region_info *info)
+static bool is_lost_memory(const struct restore *restore, const char *source)
 {
 	struct uri uri;
 	const char *name;
 	char path[4096];
 	bool lost = false;
 
-	if (!info->source || uri_parse(&uri, info->source, NULL, 0))
+	if (!source || uri_parse(&uri, source, NULL, 0))
 		return false;
 	name = uri_option(&uri, "name");
 	if (!strcmp(uri.scheme, "memory") && name) {
@@ -82,16 +98,32 @@ static bool is_lost(const struct restore *restore, const struct region_info *inf
 	return lost;
 }
 
+/* One that was on its way here is pulled again; once it is owned here, what had come is. */
+static bool is_lost(const struct restore *restore, const struct region_info *info)
+{
+	struct leech_record_head head;
+	struct uri uri;
+	bool lost;
+
+	if (leecher_left(restore->regiond, info->source, &head))
+		return is_lost_memory(restore, info->source);
+	if (head.state == LEECH_RECORD_PULLING || uri_parse(&uri, info->source, NULL, 0))
+		return false;
+	lost = is_lost_memory(restore, uri_option(&uri, "local"));
+	uri_free(&uri);
+	return lost;
+}
+
 static int mirrored(const struct region_info *info, bool unlinked, void *arg)
 {
 	struct restore *restore = arg;
 
 	if (unlinked || !info->path)
 		return 0;
-	/* Two hosts must not have it, and who has is not to be known here. */
-	if (seeder_is_left(info) || info->flags & REGIONFS_REGION_MOVED) {
-		log_warning("region %s was handed to another host, and is not restored; if it never got there, add it again: %s",
-			    info->path, info->source ? info->source : "");
+	/* Nobody waits for its bytes here, and who has it is another host. */
+	if (info->flags & REGIONFS_REGION_MOVED && !seeder_is_left(info)) {
+		log_warning("region %s has moved to another host, and is not restored: %s", info->path,
+			    info->source ? info->source : "");
 		return 0;
 	}
 	if (is_lost(restore, info)) {
@@ -150,6 +182,19 @@ static struct region *find_added(struct restore *restore, const struct todo *tod
 	return todo->id ? region_find(regions, todo->id) : region_find_path(regions, todo->info.path);
 }
 
+/* A migration that was under way goes on: seeder_restart(), leecher_restart(). */
+static void keep_handover(struct region *region, struct region_info *info)
+{
+	free(region->info.seed);
+	free(region->info.resume);
+	region->info.seed = info->seed;
+	region->info.resume = info->resume;
+	info->seed = info->resume = NULL;
+	if (info->handover || region->info.seed)
+		region_set_handover(region, info->handover);
+	info->handover = NULL;
+}
+
 /* What the kernel doesn't keep. */
 static void keep_rest(struct restore *restore)
 {
@@ -162,6 +207,7 @@ static void keep_rest(struct restore *restore)
 		if (region) {
 			if (todo->info.chunk)
 				region_set_chunk(region, todo->info.chunk);
+			keep_handover(region, &todo->info);
 			if (region_set_policy(region, todo->info.policy, true))
 				log_error("out of memory: region %s keeps no policy", todo->info.path);
 			region_put(region);
@@ -229,10 +275,28 @@ static void add_answered(struct netlink_call *call, int error, const char *why)
 	add_next(restore);
 }
 
-/* Read-only because a peer wrote it: that ended with the instance. */
-static uint32_t restored_flags(const struct region_info *info)
+/*
+ * Nobody gets at the bytes of what another host may have by now, or has still: one that was handed over and one that is on its way here, until the
+ * decision has been told to the kernel.
+ */
+static bool is_locked(const struct regiond *regiond, const struct region_info *info)
 {
-	return info->flags & ((info->claimed ? 0 : REGIONFS_REGION_READ_ONLY) | REGIONFS_REGION_FIXED_SIZE);
+	struct leech_record_head head;
+
+	if (seeder_is_left(info))
+		return true;
+	if (leecher_left(regiond, info->source, &head))
+		return false;
+	return head.state == LEECH_RECORD_PULLING || head.state == LEECH_RECORD_REFUSED || head.state == LEECH_RECORD_DIVERGED ||
+	       info->epoch < head.owner.epoch;
+}
+
+/* Read-only because a peer wrote it: that ended with the instance. */
+static uint32_t restored_flags(const struct restore *restore, const struct region_info *info)
+{
+	uint32_t flags = info->flags & ((info->claimed ? 0 : REGIONFS_REGION_READ_ONLY) | REGIONFS_REGION_FIXED_SIZE);
+
+	return flags | (is_locked(restore->regiond, info) ? REGIONFS_REGION_LOCKED : 0);
 }
 
 static void add_now(struct restore *restore)
@@ -251,8 +315,9 @@ static void add_now(struct restore *restore)
 	netlink_set(attrs, GID, gid, info->gid);
 	netlink_set(attrs, EPOCH, epoch, info->epoch);
 	netlink_set(attrs, LINEAGE, lineage, info->lineage);
-	netlink_set(attrs, FLAGS, flags, restored_flags(info));
-	netlink_set(attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE);
+	netlink_set(attrs, FLAGS, flags, restored_flags(restore, info));
+	netlink_set(attrs, FLAGS_MASK, flags_mask,
+		    REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE | REGIONFS_REGION_LOCKED);
 	netlink_set(attrs, TIMEOUT, timeout, info->timeout);
 	restore->call.item = add_item;
 	restore->call.done = add_answered;

@@ -21,6 +21,8 @@ static const char *state_text(const struct seeder *seeder)
 {
 	if (seeder->complete)
 		return "complete";
+	if (seeder->state == WIRE_SEED_HANDED_OFF && !(seeder->session && export_connected(seeder->session)))
+		return "in doubt";
 	return wire_seed_state_name(seeder->state);
 }
 
@@ -37,7 +39,7 @@ static json_t *seeder_show(const struct handover *handover)
 	json_object_set_new(show, "rounds", json_integer(seeder->round));
 	if (*seeder->peer)
 		json_object_set_new(show, "peer", control_text(seeder->peer));
-	if (seeder->state >= WIRE_SEED_HANDED_OFF && seeder->state != WIRE_SEED_ABORTED) {
+	if (seeder->state == WIRE_SEED_HANDED_OFF || seeder->state == WIRE_SEED_MOVED) {
 		json_object_set_new(show, "epoch", json_integer((json_int_t)seeder->epoch));
 		json_object_set_new(show, "dirty_bytes",
 				    json_integer((json_int_t)(seeder->final_dirty * seeder->chunk)));
@@ -186,8 +188,10 @@ static int take_hooks(struct control_call *call, struct seeder *seeder)
 static int take_tracker(struct control_call *call, struct region *region, struct seeder *seeder)
 {
 	struct tracker *tracker = atomic_load(&region->tracker);
+	char path[4096];
 
-	if (!tracker && tracker_new(&tracker)) {
+	region_tracker_path(region, path, sizeof(path));
+	if (!tracker && tracker_new(&tracker, path)) {
 		control_fail(call, -ENOMEM, "out of memory");
 		return -ENOMEM;
 	}
@@ -211,6 +215,47 @@ static int take_export(struct control_call *call, struct region *region, struct 
 	return ret;
 }
 
+/* The next helper listens where this one did, also on a port that was found for it: the other side comes back there. */
+static void note_command(struct control_call *call, const struct seeder *seeder)
+{
+	if (strncmp(seeder->export->listener->text, "unix:", 5))
+		json_object_set_new(call->args, "listen", json_string(seeder->export->listener->address));
+	region_set_handover(seeder->handover.region, control_again_text(call, "seeder"));
+}
+
+/* "seed", detached: answered once the next helper would know of it. */
+struct begun {
+	struct state_waiter noted;
+	struct control_call *call;
+	struct region *region;
+};
+
+static void begun(struct state_waiter *waiter, int error)
+{
+	struct begun *begun = container_of(waiter, struct begun, noted);
+
+	if (error)
+		log_warning("seeding %s: the state directory could not be written: %s",
+			    begun->region->info.path ? begun->region->info.path : "?", strerror(-error));
+	control_ok(begun->call, handover_show(begun->region));
+	region_put(begun->region);
+	free(begun);
+}
+
+static void answer_begun(struct control_call *call, struct region *region)
+{
+	struct begun *begin = calloc(1, sizeof(*begin));
+
+	if (!begin) {
+		control_ok(call, handover_show(region));
+		return;
+	}
+	begin->noted.done = begun;
+	begin->call = call;
+	begin->region = region_get(region);
+	state_sync(region->regiond->state, &begin->noted);
+}
+
 static void seeder_start(struct control_call *call, struct region *region)
 {
 	struct seeder *seeder = calloc(1, sizeof(*seeder));
@@ -231,12 +276,14 @@ static void seeder_start(struct control_call *call, struct region *region)
 	region->handover = &seeder->handover;
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;
-	seeder_take_up(seeder);
+	if (seeder_take_up(seeder))
+		log_error("%s cannot be handed over: out of memory", region->info.path);
+	note_command(call, seeder);
 	seeder->timer.fire = seeder_progress;
 	loop_timer_set(call->regiond->loop, &seeder->timer, 1);
 	log_info("seeding %s on %s", region->info.path, seeder->export->listener->address);
 	if (detach)
-		control_ok(call, seeder_show(&seeder->handover));
+		answer_begun(call, region);
 	else
 		seeder->call = call;
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * seeder: what of a hand-over outlives the helper. The region's record in the state directory has seed=freezing from before the suspend
- * hook on, and seed=NONCE,CLIENT in hex from before the answer to FINALIZE on, until the region is back in service or COMPLETE;
- * and resume=, the hook that lets the program go on.
+ * seeder: what of a hand-over outlives the helper, and the host. The region's record in the state directory has the command as handover=; seed=freezing
+ * from before the suspend hook on; seed=NONCE,CLIENT in hex from before the answer to FINALIZE on; seed=moved:NONCE,CLIENT from before
+ * OWNED is answered on; neither once the region is back in service. And resume=, the hook that lets the program go on.
  *
  * So the next helper knows whether the other side can have heard of it. If not, the program goes on here. If so, nobody
- * here may decide anything: "seed" takes the hand-over up where it was, "abort" with force ends it.
+ * here may decide anything: the hand-over is taken up where it was. In each case the command is begun again, so that the other side finds
+ * us where we were. What has been tracked is in files of its own (tracker.h); after a reboot all counts as changed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -53,26 +54,32 @@ static void put_hex(char *to, const uint8_t *key)
 		sprintf(to + 2 * i, "%02x", key[i]);
 }
 
-void seeder_note_handed(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error))
+void seeder_note_promise(struct seeder *seeder, const char *what, void (*done)(struct state_waiter *waiter, int error))
 {
-	char text[4 * KEY + 2];
+	char text[16 + 4 * KEY + 2];
+	int n = snprintf(text, sizeof(text), "%s", what);
 
-	put_hex(text, seeder->nonce);
-	text[2 * KEY] = ',';
-	put_hex(text + 2 * KEY + 1, seeder->client);
+	put_hex(text + n, seeder->nonce);
+	text[n + 2 * KEY] = ',';
+	put_hex(text + n + 2 * KEY + 1, seeder->client);
 	note(seeder, text, done);
 }
 
-void seeder_note_moved(struct seeder *seeder)
+void seeder_note_handed(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error))
+{
+	seeder_note_promise(seeder, "", done);
+}
+
+void seeder_note_moved(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error))
 {
 	struct region *region = seeder->handover.region;
 
 	region->info.flags |= REGIONFS_REGION_MOVED;
 	region->info.epoch = seeder->epoch;
-	region_mirror(region);
+	seeder_note_promise(seeder, SEEDER_MOVED, done);
 }
 
-void seeder_note_over(struct region *region)
+void seeder_note_service(struct region *region)
 {
 	if (!region->info.seed)
 		return;
@@ -82,9 +89,22 @@ void seeder_note_over(struct region *region)
 	region_mirror(region);
 }
 
+void seeder_note_over(struct region *region)
+{
+	if (region->info.handover)
+		region_set_handover(region, NULL);
+	seeder_note_service(region);
+}
+
+static bool says(const struct region_info *info, const char *what)
+{
+	return info->seed && !strncmp(info->seed, what, strlen(what));
+}
+
+/* One that was resolved is in service. */
 bool seeder_is_left(const struct region_info *info)
 {
-	return info->seed && strcmp(info->seed, FREEZING);
+	return info->seed && strcmp(info->seed, FREEZING) && !says(info, SEEDER_RESOLVED);
 }
 
 /* ---- "seed" again ---- */
@@ -97,27 +117,217 @@ static bool take_hex(const char *text, uint8_t *key)
 	return true;
 }
 
-void seeder_take_up(struct seeder *seeder)
+static bool take_promise(struct seeder *seeder, const char *text)
+{
+	return strlen(text) == 4 * KEY + 1 && take_hex(text, seeder->nonce) && take_hex(text + 2 * KEY + 1, seeder->client);
+}
+
+/* The final list; the host may have been booted since, and then it is everything. */
+static int take_list(struct seeder *seeder, uint64_t size)
+{
+	int ret;
+
+	if (tracker_is_for(seeder->tracker, seeder->client))
+		return 0;
+	ret = tracker_start(seeder->tracker, WIRE_SEED_CHUNK, size, seeder->client);
+	if (ret)
+		return ret;
+	tracker_note_all(seeder->tracker, size);
+	tracker_close_round(seeder->tracker);
+	return 0;
+}
+
+static void take_tracking(struct seeder *seeder)
+{
+	if (!tracker_active(seeder->tracker))
+		return;
+	seeder->state = WIRE_SEED_TRACKING;
+	seeder->chunk = tracker_chunk(seeder->tracker);
+	seeder->round = tracker_round(seeder->tracker);
+	seeder->final_dirty = tracker_closed(seeder->tracker);
+	snprintf(seeder->peer, sizeof(seeder->peer), "another host");
+}
+
+/* After a reboot the kernel does not know it any more; the region came back locked. */
+static void moved_again(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct region *region = arg;
+
+	if (error)
+		log_warning("%s has moved, which the kernel did not take: %s", region->info.path ? region->info.path : "?", why);
+	region_put(region);
+}
+
+static void tell_moved(struct seeder *seeder)
 {
 	struct region *region = seeder->handover.region;
-	const struct region_info *info = &region->info;
-	bool moved = info->flags & REGIONFS_REGION_MOVED;
+	struct handover_ask *ask;
+
+	if (region->info.flags & REGIONFS_REGION_MOVED)
+		return;
+	ask = handover_ask_new(region, REGIONFS_CMD_MOVED, moved_again, region);
+	if (!ask)
+		return;		/* it stays locked */
+	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch);
+	region_get(region);
+	handover_ask(ask, region);
+}
+
+/* As the record says; the epoch is that of the promise. */
+static void take_state(struct seeder *seeder, const struct region_info *info)
+{
+	if (says(info, SEEDER_RESOLVED) || says(info, SEEDER_DIVERGED)) {
+		seeder->state = says(info, SEEDER_RESOLVED) ? WIRE_SEED_RESOLVED : WIRE_SEED_DIVERGED;
+		seeder->epoch = info->epoch - 1;
+	} else if (says(info, SEEDER_MOVED) || info->flags & REGIONFS_REGION_MOVED) {
+		seeder->state = WIRE_SEED_MOVED;
+		seeder->epoch = info->epoch;
+	} else {
+		seeder->state = WIRE_SEED_HANDED_OFF;
+		seeder->epoch = info->epoch + 1;
+	}
+}
+
+static void go_on(struct seeder *seeder)
+{
+	if (seeder->state == WIRE_SEED_MOVED)
+		tell_moved(seeder);
+	else if (seeder->state == WIRE_SEED_RESOLVED && seeder->frozen)
+		seeder_resolve_again(seeder);
+}
+
+int seeder_take_up(struct seeder *seeder)
+{
+	const struct region_info *info = &seeder->handover.region->info;
+	const uint32_t kept_out = REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED | REGIONFS_REGION_MOVED;
+	const char *promise;
+	int ret = 0;
 
 	/* who has thawed it by hand has decided */
-	if (!moved && !(info->flags & REGIONFS_REGION_FROZEN))
-		seeder_note_over(region);
-	if (!seeder_is_left(info))
-		return;
-	if (strlen(info->seed) != 4 * KEY + 1 || !take_hex(info->seed, seeder->nonce) ||
-	    !take_hex(info->seed + 2 * KEY + 1, seeder->client))
+	if (seeder_is_left(info) && !(info->flags & kept_out))
+		seeder_note_service(seeder->handover.region);
+	if (!info->seed || !strcmp(info->seed, FREEZING)) {
+		take_tracking(seeder);
+		return 0;
+	}
+	promise = strchr(info->seed, ':');
+	if (!take_promise(seeder, promise ? promise + 1 : info->seed))
 		memset(seeder->nonce, 0, sizeof(seeder->nonce));
-	seeder->state = moved ? WIRE_SEED_MOVED : WIRE_SEED_HANDED_OFF;
-	seeder->epoch = moved ? info->epoch : info->epoch + 1;
+	if (!says(info, SEEDER_RESOLVED) && !says(info, SEEDER_DIVERGED))
+		ret = take_list(seeder, info->size);
+	if (ret)
+		return ret;
+	take_tracking(seeder);
+	take_state(seeder, info);
 	seeder->size = info->size;
-	seeder->frozen = seeder->suspended = seeder->taken_up = true;
+	seeder->frozen = seeder->suspended = info->flags & kept_out;
 	if (!seeder->resume && info->resume)
 		seeder->resume = strdup(info->resume);
 	snprintf(seeder->peer, sizeof(seeder->peer), "another host");
+	go_on(seeder);
+	return 0;
+}
+
+/* ---- letting programs in ---- */
+
+struct let_in {
+	struct region *region;
+	void (*then)(void *arg, int error, const char *why, const struct netlink_attrs *got);
+	void *arg;
+	struct loop_task task;
+};
+
+static void let_in_end(struct let_in *let_in, int error, const char *why)
+{
+	let_in->then(let_in->arg, error, why, NULL);
+	region_put(let_in->region);
+	free(let_in);
+}
+
+static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	let_in_end(arg, error, why);
+}
+
+static void unlock(struct let_in *let_in, int error, const char *why)
+{
+	struct handover_ask *ask = NULL;
+
+	if (let_in->region->info.flags & REGIONFS_REGION_LOCKED)
+		ask = handover_ask_new(let_in->region, REGIONFS_CMD_UNLOCK, unlocked, let_in);
+	if (ask)
+		handover_ask(ask, let_in->region);
+	else
+		let_in_end(let_in, error, why);
+}
+
+static void thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	unlock(arg, error, why);
+}
+
+void seeder_let_in(struct region *region, void (*then)(void *arg, int error, const char *why, const struct netlink_attrs *got),
+		   void *arg)
+{
+	struct let_in *let_in = calloc(1, sizeof(*let_in));
+	struct handover_ask *ask = let_in ? handover_ask_new(region, REGIONFS_CMD_THAW, thawed, let_in) : NULL;
+
+	if (!ask) {
+		free(let_in);
+		then(arg, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	let_in->region = region_get(region);
+	let_in->then = then;
+	let_in->arg = arg;
+	handover_ask(ask, region);
+}
+
+/* ---- the command again ---- */
+
+#define AGAIN_MS 1000u
+
+struct again {
+	struct region *region;
+	struct loop_timer timer;
+};
+
+static void try_again(struct loop_timer *timer)
+{
+	struct again *again = container_of(timer, struct again, timer);
+	struct region *region = again->region;
+	struct regiond *regiond = region->regiond;
+	struct control_call *call = NULL;
+
+	if (regiond->stopping)
+		return;
+	if (!region->handover && !atomic_load(&region->forgotten) && control_again_is(region->info.handover, "seeder"))
+		call = control_again(regiond, region->info.handover, region);
+	if (!call) {
+		region_put(region);
+		free(again);
+		return;
+	}
+	json_object_set_new(call->args, "detach", json_true());
+	seeder_run(call);
+	/* the address may be taken for a moment, or the source away; the other side waits for us */
+	loop_timer_set(regiond->loop, timer, AGAIN_MS);
+}
+
+static void begin_again(struct region *region)
+{
+	struct again *again;
+
+	if (!control_again_is(region->info.handover, "seeder"))
+		return;
+	again = calloc(1, sizeof(*again));
+	if (!again) {
+		log_error("%s is not seeded again: out of memory", region->info.path ? region->info.path : "?");
+		return;
+	}
+	again->region = region_get(region);
+	again->timer.fire = try_again;
+	try_again(&again->timer);
 }
 
 /* ---- back to service, without a seeder ---- */
@@ -135,9 +345,15 @@ static void left_resumed(struct hook *hook, int error, const char *why)
 
 	if (error)
 		log_warning("%s: %s", region->info.path ? region->info.path : "?", why);
-	seeder_note_over(region);
-	if (left->call)
+	seeder_note_service(region);
+	if (left->call) {
+		if (atomic_load(&region->tracker))
+			tracker_stop(atomic_load(&region->tracker));
+		seeder_note_over(region);
 		control_ok(left->call, NULL);
+	} else {
+		begin_again(region);
+	}
 	region_put(region);
 	free(left);
 }
@@ -156,15 +372,12 @@ static void left_thawed(void *arg, int error, const char *why, const struct netl
 static int left_back(struct region *region, struct control_call *call)
 {
 	struct left *left = calloc(1, sizeof(*left));
-	struct handover_ask *ask = left ? handover_ask_new(region, REGIONFS_CMD_THAW, left_thawed, left) : NULL;
 
-	if (!ask) {
-		free(left);
+	if (!left)
 		return -ENOMEM;
-	}
 	left->region = region_get(region);
 	left->call = call;
-	handover_ask(ask, region);
+	seeder_let_in(region, left_thawed, left);
 	return 0;
 }
 
@@ -184,10 +397,12 @@ void seeder_abort_left(struct control_call *call, struct region *region)
 
 static int restart(struct region *region, void *arg)
 {
-	if (seeder_is_left(&region->info)) {
+	if (seeder_is_left(&region->info) && !region->info.handover) {
 		log_warning("%s was handed to another host when an earlier helper ended: seed it again, to go on with that",
 			    region->info.path ? region->info.path : "?");
-	} else if (region->info.seed) {
+	} else if (!region->info.seed || strcmp(region->info.seed, FREEZING)) {
+		begin_again(region);
+	} else {
 		log_info("%s was being frozen when an earlier helper ended: its program goes on", region->info.path);
 		if (left_back(region, NULL))
 			log_error("%s stays frozen: out of memory", region->info.path);

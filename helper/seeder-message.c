@@ -59,6 +59,7 @@ static void take_track(struct seeder *seeder, struct serve_req *req, const uint8
 	struct region *region = seeder->handover.region;
 	struct wire_track track;
 	struct wire_info info;
+	bool fresh;
 	int ret = 0;
 
 	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || track.chunk < CHUNK_MIN ||
@@ -70,13 +71,14 @@ static void take_track(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -EBUSY, "it is %s already", wire_seed_state_name(seeder->state));
 		return;
 	}
-	if (seeder->state == WIRE_SEED_SERVING)
-		ret = tracker_start(seeder->tracker, track.chunk, atomic_load(&region->size));
+	fresh = !tracker_is_for(seeder->tracker, seeder->session->client) || tracker_chunk(seeder->tracker) != track.chunk;
+	if (fresh)
+		ret = tracker_start(seeder->tracker, track.chunk, atomic_load(&region->size), seeder->session->client);
 	if (ret) {
 		serve_fail(req, ret, "out of memory");
 		return;
 	}
-	if (seeder->state == WIRE_SEED_SERVING) {
+	if (fresh) {
 		seeder->chunk = track.chunk;
 		seeder->round = 0;
 		seeder->began = loop_now_ns();
@@ -85,6 +87,12 @@ static void take_track(struct seeder *seeder, struct serve_req *req, const uint8
 	export_info(seeder->export, &info);
 	info.chunk = seeder->chunk;
 	serve_shape(req, WIRE_S_INFO, &info);
+}
+
+/* What was noted for one client means nothing to another. */
+static bool is_tracked(const struct seeder *seeder)
+{
+	return tracker_is_for(seeder->tracker, seeder->session->client);
 }
 
 /* A round that was closed is listed again when asked for again; the next number closes the running one. */
@@ -97,11 +105,15 @@ static void take_dirty(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -EPROTO, "not a DIRTY");
 		return;
 	}
+	if (!is_tracked(seeder)) {
+		serve_fail(req, -EINVAL, "nothing is tracked for it");
+		return;
+	}
 	if (dirty.round == seeder->round + 1 && seeder->state == WIRE_SEED_TRACKING) {
 		tracker_close_round(seeder->tracker);
-		seeder->round++;
+		seeder->round = tracker_round(seeder->tracker);
 	}
-	if (dirty.round != seeder->round || !dirty.round || !tracker_active(seeder->tracker)) {
+	if (dirty.round != seeder->round || !dirty.round) {
 		serve_fail(req, -EINVAL, "round %u is not to be had", dirty.round);
 		return;
 	}
@@ -113,7 +125,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 {
 	switch (seeder->state) {
 	case WIRE_SEED_TRACKING:
-		if (seeder->stepping || seeder->handover.region->regiond->stopping)
+		if (seeder->stepping || seeder->handover.region->regiond->stopping || !is_tracked(seeder))
 			break;
 		seeder->finalizing = req;
 		memcpy(seeder->client, seeder->session->client, sizeof(seeder->client));
@@ -126,10 +138,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 		seeder->finalizing = req;
 		return;
 	case WIRE_SEED_HANDED_OFF:
-		if (seeder->taken_up)
-			serve_fail(req, -EIO, "the list of what is to be handed over went with an earlier helper");
-		else
-			seeder_reply_final(seeder, req);
+		seeder_reply_final(seeder, req);
 		return;
 	default:
 		break;
@@ -148,6 +157,8 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_reply(req, 0, NULL, 0);
 	else if (seeder->state == WIRE_SEED_HANDED_OFF)
 		seeder_moved(seeder, req);
+	else if (seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED)
+		seeder_diverge(seeder, req);
 	else
 		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
 }
@@ -179,18 +190,33 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 	}
 	serve_reply(req, 0, NULL, 0);
 	snprintf(why, sizeof(why), "%s gave up: %s", seeder->peer, *text.text ? text.text : "no reason given");
-	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF)
+	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF) {
+		seeder->forget = true;
 		seeder_back(seeder, why);
+	} else if (seeder->state == WIRE_SEED_TRACKING) {
+		tracker_stop(seeder->tracker);
+		seeder->state = WIRE_SEED_SERVING;
+	}
 }
 
+/* Who is not tracked for is told so: it begins anew. */
 static void take_status(struct seeder *seeder, struct serve_req *req)
 {
+	bool other = seeder->state == WIRE_SEED_TRACKING && !is_tracked(seeder);
 	struct wire_status status = {
-		.state = (uint8_t)seeder->state, .round = seeder->round,
+		.state = other ? WIRE_SEED_SERVING : (uint8_t)seeder->state, .round = seeder->round,
 		.dirty = tracker_dirty(seeder->tracker), .epoch = seeder->handover.region->info.epoch,
 	};
 
 	serve_shape(req, WIRE_S_STATUS, &status);
+}
+
+/* What is in service here since is not what was handed over: a mixture of both is nobody's. */
+static bool seeder_reads(void *arg)
+{
+	const struct seeder *seeder = arg;
+
+	return seeder->state != WIRE_SEED_RESOLVED && seeder->state != WIRE_SEED_DIVERGED;
 }
 
 static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body, size_t len)
@@ -199,6 +225,10 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 
 	if (!seeder->handover.region) {
 		serve_fail(req, -ESHUTDOWN, "seeding has ended");
+		return;
+	}
+	if (seeder->resolving || (!seeder_reads(arg) && req->head.type != WIRE_OWNED && req->head.type != WIRE_STATUS)) {
+		serve_fail(req, -ESTALE, "%s was taken back by its operator", seeder_name(seeder));
 		return;
 	}
 	if (req->service->session != seeder->session || seeder->state == WIRE_SEED_ABORTED) {
@@ -241,7 +271,7 @@ static bool is_client(const struct export_session *session, const uint8_t client
 /* Another one could only guess what has become of the hand-over, and whatever it says would be taken as the first one's word. */
 static bool is_promised(const struct seeder *seeder, const struct export_session *session)
 {
-	return seeder->state >= WIRE_SEED_FROZEN && seeder->state <= WIRE_SEED_MOVED &&
+	return seeder->state >= WIRE_SEED_FROZEN && seeder->state != WIRE_SEED_ABORTED &&
 	       !is_client(session, seeder->client);
 }
 
@@ -264,7 +294,7 @@ static int seeder_open(void *arg, struct export_session *session, char *why, siz
 }
 
 /*
- * Before the hand-over, the program here goes on. After it nobody here may decide that the other side does not own the region,
+ * Tracking goes on: it costs little, and who comes back after a long outage need not get everything again. Before the hand-over, the program here goes on. After it nobody here may decide that the other side does not own the region,
  * so it stays frozen until that comes back, or somebody who knows says so (abort with force).
  */
 static void seeder_gone(void *arg, struct export_session *session)
@@ -276,14 +306,11 @@ static void seeder_gone(void *arg, struct export_session *session)
 	seeder->session = NULL;
 	if (seeder->state == WIRE_SEED_FROZEN)
 		seeder_back(seeder, "the leecher is gone");
-	if (seeder->state == WIRE_SEED_TRACKING) {
-		tracker_stop(seeder->tracker);
-		seeder->state = WIRE_SEED_SERVING;
-	}
 }
 
 const struct export_seed_ops seeder_ops = {
 	.open = seeder_open,
+	.reads = seeder_reads,
 	.message = seeder_message,
 	.gone = seeder_gone,
 };

@@ -9,11 +9,20 @@
 #include "state.h"
 #include "tracker.h"
 
+/* For the kernel to freeze a region. */
+#define SEEDER_FREEZE_MS 30000u
+
+/* What a record says before its promise; seeder-left.c. */
+#define SEEDER_MOVED	"moved:"
+#define SEEDER_RESOLVED	"resolved:"
+#define SEEDER_DIVERGED	"diverged:"
+
 struct seeder {
 	struct handover handover;	/* first */
 	enum wire_seed_state state;
 	struct control_call *call;	/* "seed", until it is answered */
 	struct control_call *aborting;	/* "abort" */
+	struct control_call *resolving;	/* "resolve" */
 	struct export *export;
 	struct export_session *session;	/* of the leecher */
 	uint8_t client[16];		/* who asked for the hand-over: from then on it is nobody else's */
@@ -26,8 +35,8 @@ struct seeder {
 	struct serve_req *finalizing;	/* FINALIZE, until it is answered */
 	bool stepping;			/* a hook or netlink call of the machine is under way */
 	bool give_up;			/* go back to service after that step */
+	bool forget;			/* and stop tracking: the leecher has given up */
 	bool suspended, frozen;
-	bool taken_up;			/* an earlier helper has handed it over; its final list is lost */
 	bool complete;
 	uint32_t chunk, round;
 	uint8_t nonce[16];
@@ -65,12 +74,26 @@ void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
  */
 void seeder_note_freezing(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error));
 void seeder_note_handed(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error));
-/* Also a reboot does not bring it back. */
-void seeder_note_moved(struct seeder *seeder);
-/* Nothing is to be known of it any more. */
+/* what: one of the above. */
+void seeder_note_promise(struct seeder *seeder, const char *what, void (*done)(struct state_waiter *waiter, int error));
+void seeder_note_moved(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error));
+/* The region is in service: nothing is promised to anybody. */
+void seeder_note_service(struct region *region);
+/* And not seeded any more: nothing is to be known of it. */
 void seeder_note_over(struct region *region);
-/* Goes on with what an earlier helper has left, if it has. */
-void seeder_take_up(struct seeder *seeder);
+/* Goes on with what an earlier helper has left, if it has. -ENOMEM. */
+int seeder_take_up(struct seeder *seeder);
+/*
+ * Lets programs at the region again: what is frozen is thawed, and what came back locked after a reboot is unlocked. then(arg, error, why, got), not from
+ * within.
+ */
+void seeder_let_in(struct region *region, void (*then)(void *arg, int error, const char *why, const struct netlink_attrs *got),
+		   void *arg);
+
+/* seeder-resolve.c */
+/* The other side says that it owns what was resolved here. */
+void seeder_diverge(struct seeder *seeder, struct serve_req *req);
+void seeder_resolve_again(struct seeder *seeder);
 
 /* seeder-command.c */
 void seeder_end(struct seeder *seeder);

@@ -13,8 +13,6 @@
 #include "regiond.h"
 #include "seeder-private.h"
 
-#define FREEZE_MS 30000u
-
 static struct region *region_of(struct seeder *seeder)
 {
 	return seeder->handover.region;
@@ -66,16 +64,16 @@ static void in_service(struct hook *hook, int error, const char *why)
 		serve_fail(seeder->finalizing, -ECANCELED, "%s", seeder->why);
 		seeder->finalizing = NULL;
 	}
-	seeder->taken_up = false;
-	seeder_note_over(region_of(seeder));
+	seeder_note_service(region_of(seeder));
 	if (seeder->aborting || region_of(seeder)->destroy) {
 		seeder_end(seeder);
 		return;
 	}
-	if (seeder->session && tracker_active(seeder->tracker)) {
+	if (tracker_active(seeder->tracker) && !seeder->forget) {
 		seeder->state = WIRE_SEED_TRACKING;
 		return;
 	}
+	seeder->forget = false;
 	tracker_stop(seeder->tracker);
 	seeder->state = WIRE_SEED_SERVING;
 }
@@ -93,16 +91,12 @@ static void thawed(void *arg, int error, const char *why, const struct netlink_a
 
 static void go_back(struct seeder *seeder)
 {
-	struct handover_ask *ask = NULL;
-
 	watch_late(seeder, false);
 	seeder->stepping = true;
 	if (seeder->frozen)
-		ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_THAW, thawed, seeder);
-	if (ask)
-		handover_ask(ask, region_of(seeder));
+		seeder_let_in(region_of(seeder), thawed, seeder);
 	else
-		thawed(seeder, seeder->frozen ? -ENOMEM : 0, seeder->frozen ? "out of memory" : "", NULL);
+		thawed(seeder, 0, "", NULL);
 }
 
 void seeder_back(struct seeder *seeder, const char *why)
@@ -147,7 +141,7 @@ static void hand_over(struct seeder *seeder, uint64_t size)
 	seeder->size = size;
 	seeder->epoch = region_of(seeder)->info.epoch + 1;
 	seeder->final_dirty = tracker_close_round(seeder->tracker);
-	seeder->round++;
+	seeder->round = tracker_round(seeder->tracker);
 	if (getrandom(seeder->nonce, sizeof(seeder->nonce), 0) != sizeof(seeder->nonce)) {
 		step_failed(seeder, -EIO, "no random numbers");
 		return;
@@ -201,7 +195,7 @@ static void freeze(struct seeder *seeder)
 		step_failed(seeder, -ENOMEM, "out of memory");
 		return;
 	}
-	netlink_set(&ask->call.attrs, DEADLINE, deadline, FREEZE_MS);
+	netlink_set(&ask->call.attrs, DEADLINE, deadline, SEEDER_FREEZE_MS);
 	seeder->stepping = true;
 	handover_ask(ask, region_of(seeder));
 }
@@ -250,27 +244,18 @@ static void unfrozen(void *arg, int error, const char *why, const struct netlink
 void seeder_unfreeze(struct seeder *seeder)
 {
 	struct region *region = region_of(seeder);
-	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_THAW, unfrozen, region);
 
-	if (ask) {
-		region_get(region);
-		handover_ask(ask, region);
-	}
+	seeder_let_in(region, unfrozen, region_get(region));
 }
 
-static void kernel_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
+static void moved_noted(struct state_waiter *waiter, int error)
 {
-	struct seeder *seeder = arg;
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
 	struct serve_req *req = seeder->finalizing;
 
-	/* It is the other side's all the same, and stays frozen here. */
+	/* It is the other side's all the same, as that knows. */
 	if (error)
-		note_why(seeder, why);
-	else
-		seeder_note_moved(seeder);
-	if (!error && netlink_has(got, COUNT) && got->count)
-		log_warning("seeding %s: %llu bytes were dirtied after the freeze, and are lost",
-			    seeder_name(seeder), (unsigned long long)got->count);
+		note_why(seeder, "the state directory could not be written");
 	seeder->stepping = false;
 	seeder->state = WIRE_SEED_MOVED;
 	seeder->finalizing = NULL;
@@ -279,6 +264,19 @@ static void kernel_moved(void *arg, int error, const char *why, const struct net
 	if (seeder->aborting)
 		control_fail(seeder->aborting, -EBUSY, "%s has just moved", seeder_name(seeder));
 	seeder->aborting = NULL;
+}
+
+static void kernel_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	/* It stays frozen here. */
+	if (error)
+		note_why(seeder, why);
+	if (!error && netlink_has(got, COUNT) && got->count)
+		log_warning("seeding %s: %llu bytes were dirtied after the freeze, and are lost",
+			    seeder_name(seeder), (unsigned long long)got->count);
+	seeder_note_moved(seeder, moved_noted);
 }
 
 void seeder_moved(struct seeder *seeder, struct serve_req *req)

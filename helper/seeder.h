@@ -16,6 +16,9 @@ void seeder_run(struct control_call *call);
 /* The command "abort" on a region that is being seeded. */
 void seeder_abort(struct control_call *call, struct region *region);
 
+/* The command "resolve" likewise; seeder-resolve.c. */
+void seeder_resolve(struct control_call *call, struct region *region, enum resolution resolution);
+
 /* ---- across helpers; seeder-left.c ---- */
 
 /* Has it been handed over, for all that is known? */

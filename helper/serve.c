@@ -216,6 +216,13 @@ static void serve_read(struct serve_req *req)
 		serve_backend(req, BACKEND_READ);
 }
 
+static bool may_not_read(const struct serve_req *req)
+{
+	const struct export *export = req->service->session->export;
+
+	return export->seed && !export->seed->reads(export->seed_arg);
+}
+
 void serve_stalled(struct serve_req *req)
 {
 	serve_read(req);
@@ -327,7 +334,9 @@ static int take_bytes(struct serve_req *req, const uint8_t *body, size_t len)
 		return refuse_range(req, ret, len);
 	if (type == WIRE_WRITE)
 		return serve_write(req, body + before_data(req), len - before_data(req));
-	if (type == WIRE_READ)
+	if (type == WIRE_READ && may_not_read(req))
+		serve_fail(req, -ESTALE, "it was taken back by its operator");
+	else if (type == WIRE_READ)
 		serve_read(req);
 	else
 		serve_backend(req, BACKEND_DISCARD);

@@ -30,6 +30,7 @@ static void entry_free(void *data)
 	free(entry->info.source);
 	free(entry->info.seed);
 	free(entry->info.resume);
+	free(entry->info.handover);
 	free(entry->info.policy);
 	free(entry);
 }
@@ -69,7 +70,7 @@ static int entry_add(struct state *state, struct record *record)
 	entry->info = record->info;
 	entry->unlinked = record->unlinked;
 	record->info.path = record->info.source = NULL;
-	record->info.seed = record->info.resume = record->info.policy = NULL;
+	record->info.seed = record->info.resume = record->info.policy = record->info.handover = NULL;
 	if (tsearch(entry, &state->entries, compare_ids))
 		return 0;
 	entry_free(entry);

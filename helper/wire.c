@@ -254,6 +254,7 @@ const char *wire_seed_state_name(unsigned int state)
 		[WIRE_SEED_SERVING] = "serving", [WIRE_SEED_TRACKING] = "tracking",
 		[WIRE_SEED_FROZEN] = "frozen", [WIRE_SEED_HANDED_OFF] = "handed off",
 		[WIRE_SEED_MOVED] = "moved", [WIRE_SEED_ABORTED] = "aborted",
+		[WIRE_SEED_RESOLVED] = "resolved", [WIRE_SEED_DIVERGED] = "diverged",
 	};
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";

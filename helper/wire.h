@@ -28,6 +28,7 @@
 #define WIRE_REGION_MAX		1023u		/* a region's path in OPEN and LIST */
 #define WIRE_TEXT_MAX		1023u		/* the sentence in an error reply */
 #define WIRE_SLOTS_MAX		9u		/* connections of one session: 0 is demand, the rest bulk */
+#define WIRE_SEED_CHUNK		65536u		/* bytes of one in the lists of dirty chunks, unless TRACK says otherwise */
 #define WIRE_RANGES_MAX		2048u		/* entries in one list of dirty chunks */
 
 enum wire_type {
@@ -99,6 +100,8 @@ enum wire_seed_state {
 	WIRE_SEED_HANDED_OFF	= 3,
 	WIRE_SEED_MOVED		= 4,
 	WIRE_SEED_ABORTED	= 5,
+	WIRE_SEED_RESOLVED	= 6,	/* an operator has taken it back from who it was handed to */
+	WIRE_SEED_DIVERGED	= 7,	/* and that one has it as well */
 };
 
 struct wire_head {

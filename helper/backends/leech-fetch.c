@@ -42,12 +42,19 @@ void leech_forget(struct leech *leech, uint64_t first, uint64_t count)
 	if (first >= chunks)
 		return;
 	chunkmap_set(leech->map, first, end, false);
+	leech_record_forget(leech->record, first, end);
 	list_for_each(at, &leech->fetches) {
 		struct fetch *fetch = list_entry(at, struct fetch, list);
 
 		if (fetch->first < end && fetch->end > first)
 			fetch->stale = true;
 	}
+}
+
+void leech_forget_all(struct leech *leech)
+{
+	leech_forget(leech, 0, UINT64_MAX);
+	chunkmap_set_round(leech->map, 0);
 }
 
 /* ---- one fetch ---- */

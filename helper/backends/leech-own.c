@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* leech: the hand-over as this side's store sees it: the final size, OWNED, COMPLETE. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backends/leech-private.h"
@@ -28,6 +29,8 @@ static void resized(struct backend_req *req, int error)
 		chunkmap_set(leech->map, old / chunk, old / chunk + 1, false);
 	if (!error)
 		error = chunkmap_resize(leech->map, leech->new_size);
+	if (!error)
+		error = leech_record_resize(leech->record, leech->new_size);
 	if (!error)
 		error = leech_fit_busy(leech);
 	if (!error)
@@ -92,7 +95,8 @@ static void owned_told(struct link_req *req, int error)
 		log_warning("%s: the other side did not take that it is owned here: %s", leech->backend.uri.text, why);
 	if (leech->watch)
 		leech->watch->owned(leech->watch, error, error ? why : "");
-	leech_pull(leech, true);
+	if (error != -ESTALE)
+		leech_pull(leech, true);
 	leech_close_more(leech);	/* may free it */
 }
 
@@ -106,56 +110,109 @@ void leech_tell_owned(struct leech *leech)
 		     owned_told);
 }
 
-void leech_own(struct leech *leech, const struct chunkmap_owner *owner)
+/* ---- the decision ---- */
+
+static void record_written(struct leech_record_waiter *waiter, int error)
 {
-	chunkmap_set_owner(leech->map, owner);
-	chunkmap_set_state(leech->map, CHUNKMAP_OWNED);
-	leech_tell_owned(leech);
+	struct leech *leech = container_of(waiter, struct leech, decided);
+	const struct leech_record_head *head = leech_record_head(leech->record);
+
+	if (!error && head->state == LEECH_RECORD_OWNED && chunkmap_state(leech->map) == CHUNKMAP_PULLING) {
+		chunkmap_set_owner(leech->map, &head->owner);
+		chunkmap_set_state(leech->map, CHUNKMAP_OWNED);
+		leech_tell_owned(leech);
+	}
+	/* whatever the disk has got: nobody has been told, so the last word is not said yet */
+	if (error && head->state == LEECH_RECORD_OWNED && chunkmap_state(leech->map) == CHUNKMAP_PULLING)
+		leech_record_head(leech->record)->state = LEECH_RECORD_PULLING;
+	leech->own_done(leech->own_arg, error);
+	leech_close_more(leech);	/* may free it */
+}
+
+static void write_record(struct leech *leech, enum leech_record_state state, void (*done)(void *arg, int error), void *arg)
+{
+	leech_record_head(leech->record)->state = state;
+	leech->own_done = done;
+	leech->own_arg = arg;
+	leech->decided.done = record_written;
+	leech_record_save(leech->record, &leech->decided);
+}
+
+void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*done)(void *arg, int error), void *arg)
+{
+	leech_record_head(leech->record)->owner = *owner;
+	write_record(leech, LEECH_RECORD_OWNED, done, arg);
+}
+
+void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+{
+	write_record(leech, LEECH_RECORD_DIVERGED, done, arg);
+}
+
+void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+{
+	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
+	leech->all_here = true;
+	write_record(leech, LEECH_RECORD_COMPLETE, done, arg);
+}
+
+void leech_reserve(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+{
+	write_record(leech, LEECH_RECORD_PULLING, done, arg);
 }
 
 /* ---- COMPLETE ---- */
+
+static void complete_noted(struct leech_record_waiter *waiter, int error)
+{
+	struct leech *leech = container_of(waiter, struct leech, decided);
+
+	if (error)
+		log_warning("%s: that it is complete could not be written down: %s", leech->backend.uri.text, strerror(-error));
+	leech->telling = false;
+	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
+	if (leech->watch)
+		leech->watch->complete(leech->watch);
+	leech_close_more(leech);
+}
 
 static void complete_told(struct link_req *req, int error)
 {
 	struct leech *leech = container_of(req, struct leech, message);
 
-	leech->telling = false;
 	/* -ESHUTDOWN: we are closing, the next helper tells it again. Any other no is the end of it all the same. */
 	if (error)
 		log_warning("%s: the other side did not take that all is here: %s", leech->backend.uri.text,
 			    strerror(-error));
-	if (error != -ESHUTDOWN)
-		chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
-	if (error != -ESHUTDOWN && leech->watch)
-		leech->watch->complete(leech->watch);
-	leech_close_more(leech);
+	if (error == -ESHUTDOWN) {
+		leech->telling = false;
+		leech_close_more(leech);
+		return;
+	}
+	leech_record_head(leech->record)->state = LEECH_RECORD_COMPLETE;
+	leech->decided.done = complete_noted;
+	leech_record_save(leech->record, &leech->decided);
 }
 
 /* Only what is durable here may be let go of there. */
-static void store_synced(struct backend_req *req, int error)
+static void all_durable(struct leech_flush *flush, int error)
 {
-	struct leech *leech = container_of(req, struct leech, sync);
+	struct leech *leech = flush->leech;
 
+	free(flush);
 	leech->telling = false;
-	if (error) {
+	if (error)
 		log_error("%s: the local store cannot be synced, so the other side has to keep its copy: %s",
 			  leech->backend.uri.text, strerror(-error));
-	} else if (!leech->closing) {
+	else if (!leech->closing)
 		send_message(leech, WIRE_COMPLETE, 0, complete_told);
-	}
-	leech_close_more(leech);
 }
 
 void leech_tell_complete(struct leech *leech)
 {
-	struct backend_req *req = &leech->sync;
-
 	if (leech->telling)
 		return;
-	memset(req, 0, sizeof(*req));
-	req->op = BACKEND_SYNC;
-	req->loop = leech->backend.loop;
-	req->done = store_synced;
-	leech->telling = true;
-	backend_submit(leech->local, req);
+	leech->telling = leech_flush_start(leech, NULL, all_durable) != NULL;
+	if (!leech->telling)
+		log_error("%s: out of memory", leech->backend.uri.text);
 }

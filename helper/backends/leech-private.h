@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What backends/leech.c (life), leech-request.c (requests), leech-fetch.c (fetching) and leech-own.c (the hand-over) share. */
+/*
+ * What backends/leech.c (life), leech-request.c (requests), leech-fetch.c (fetching), leech-flush.c (what outlives the host) and
+ * leech-own.c (the hand-over) share.
+ */
 #ifndef REGIONFS_BACKENDS_LEECH_PRIVATE_H
 #define REGIONFS_BACKENDS_LEECH_PRIVATE_H
 
 #include "backends/leech.h"
 #include "backends/peer.h"
 #include "bitmap.h"
+#include "leech-record.h"
 
 #define LEECH_BULK	(256u << 10)	/* bytes of a background fetch */
 #define LEECH_PULLS	32u		/* of these at a time */
@@ -15,6 +19,9 @@ struct leech {
 	struct backend backend;
 	char *map_path;
 	struct chunkmap *map;
+	struct leech_record *record;
+	struct loop_work loading;	/* the record, when it is opened */
+	unsigned int nr_flushes;
 	uint64_t *busy;			/* chunks that are being fetched, or overwritten whole */
 	uint64_t busy_bits;
 	struct backend *local, *peer;
@@ -32,6 +39,8 @@ struct leech {
 	struct loop_timer retry;
 	struct leech_stats stats;
 	struct leech_watch *watch;
+	struct leech_flush *behind;	/* now and then, while it is pulled; NULL: none is under way */
+	struct loop_timer flush_timer;
 	/* set_size */
 	uint64_t new_size;
 	void (*sized)(void *arg, int error);
@@ -40,8 +49,20 @@ struct leech {
 	/* the hand-over's last messages */
 	struct link_req message;
 	uint8_t body[64];
-	struct backend_req sync;
 	bool telling;
+	struct leech_record_waiter decided;
+	void (*own_done)(void *arg, int error);
+	void *own_arg;
+};
+
+/* What was answered before is made durable: the local store, then the record of what is in it. */
+struct leech_flush {
+	struct leech *leech;
+	struct backend_req sync;
+	uint64_t *snapshot;
+	struct leech_record_waiter saved;
+	void (*done)(struct leech_flush *flush, int error);	/* frees it */
+	struct backend_req *outer;	/* done's */
 };
 
 /* One read from the peer, and the write of it. */
@@ -70,6 +91,15 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand);
 void leech_pull_more(struct leech *leech);
 bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end);
 int leech_fit_busy(struct leech *leech);
+
+/* leech-flush.c */
+/* outer: for done. NULL: no memory. */
+struct leech_flush *leech_flush_start(struct leech *leech, struct backend_req *outer,
+				      void (*done)(struct leech_flush *flush, int error));
+/* A request's answer waits for it. */
+void leech_flush_for(struct leech *leech, struct backend_req *req);
+/* Now and then, from now on. */
+void leech_flush_behind(struct leech *leech);
 
 /* leech-own.c */
 void leech_tell_owned(struct leech *leech);

@@ -100,6 +100,8 @@ static int grown(struct leech *leech, uint64_t size, uint64_t zero_from)
 	int error = chunkmap_resize(leech->map, size);
 
 	if (!error)
+		error = leech_record_resize(leech->record, size);
+	if (!error)
 		error = leech_fit_busy(leech);
 	if (error)
 		return error;
@@ -127,7 +129,9 @@ static void change_done(struct backend_req *inner, int error)
 	struct backend_req *outer = change->outer;
 	struct leech *leech = to_leech(outer->backend);
 
-	if (outer->op == BACKEND_RESIZE)
+	bool resized = outer->op == BACKEND_RESIZE;
+
+	if (resized)
 		leech->keep_off = UINT64_MAX;
 	mark_busy(leech, change, false);
 	if (!error)
@@ -135,7 +139,11 @@ static void change_done(struct backend_req *inner, int error)
 	free(change);
 	leech_unblock(leech);
 	leech_pull_more(leech);
-	backend_done(outer, error);
+	/* what was cut off here must not come back from the other side */
+	if (resized && !error)
+		leech_flush_for(leech, outer);
+	else
+		backend_done(outer, error);
 }
 
 static bool changes_map(const struct leech *leech, const struct backend_req *req, const struct span *span)
@@ -186,13 +194,17 @@ static void leech_start(struct backend_req *req)
 		leech->keep_off = req->arg / chunkmap_chunk(leech->map) + 1;
 	if (req->op == BACKEND_DESTROY)
 		chunkmap_unlink(leech->map_path);
+	if (req->op == BACKEND_SYNC && !leech->all_here && chunkmap_state(leech->map) == CHUNKMAP_OWNED) {
+		leech_flush_for(leech, req);
+		return;
+	}
 	if (req->op == BACKEND_SYNC || req->op == BACKEND_DESTROY) {
 		backend_submit(leech->local, req);
 		return;
 	}
 	if (!leech_ready(leech, req)) {
 		if (leech->parting)
-			start_failed(leech, req, -ESHUTDOWN);
+			start_failed(leech, req, leech->closing ? -ESHUTDOWN : -EIO);
 		else
 			list_add(&leech->blocked, &req->list);
 		return;

@@ -38,7 +38,9 @@ static int leech_check(const struct uri *uri, char *why, size_t why_len)
 static void leech_free(struct leech *leech)
 {
 	loop_timer_cancel(leech->backend.loop, &leech->retry);
+	loop_timer_cancel(leech->backend.loop, &leech->flush_timer);
 	chunkmap_close(leech->map);
+	leech_record_free(leech->record);
 	uri_free(&leech->opening.uri);
 	free(leech->busy);
 	free(leech->map_path);
@@ -71,8 +73,9 @@ static void leech_opened(struct leech *leech)
 	caps->size = chunkmap_size(leech->map);
 	caps->chunk = chunkmap_chunk(leech->map);
 	backend_opened(&leech->backend, 0);
-	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
+	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED && !leech->parting)
 		leech_tell_owned(leech);
+	leech_flush_behind(leech);
 }
 
 /* The same circumstances, but for the URI. */
@@ -119,15 +122,95 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 		open_failed(leech, error, open->why);
 		return;
 	}
+	if (leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED) {
+		leech->parting = leech->peer_closed = true;	/* what is here is all there is, until its operator has spoken */
+		leech_opened(leech);
+		return;
+	}
 	if (chunkmap_state(leech->map) == CHUNKMAP_COMPLETE) {
 		leech->all_here = true;
 		leech_opened(leech);
 		return;
 	}
-	snprintf(source, sizeof(source), "%s%cseed", from, strchr(from, '?') ? '&' : '?');
+	/* the same client for the other side, whichever helper of ours it is */
+	snprintf(source, sizeof(source), "%s%cseed&client=%s", from, strchr(from, '?') ? '&' : '?', leech->backend.uri.path);
 	ret = open_part(leech, source, peer_is_open);
 	if (ret)
 		open_failed(leech, ret, leech->opening.why);
+}
+
+/* ---- what is here ---- */
+
+/* The decision is the record's: a helper may have died between it and the map. */
+static int take_decision(struct leech *leech)
+{
+	const struct leech_record_head *head = leech_record_head(leech->record);
+
+	if (head->state == LEECH_RECORD_REFUSED)
+		return -ECANCELED;
+	if (head->state == LEECH_RECORD_PULLING || chunkmap_state(leech->map) != CHUNKMAP_PULLING)
+		return 0;
+	chunkmap_set_owner(leech->map, &head->owner);
+	chunkmap_set_state(leech->map, head->state == LEECH_RECORD_OWNED ? CHUNKMAP_OWNED : CHUNKMAP_COMPLETE);
+	return 0;
+}
+
+/*
+ * The map went with the host, or the instance's earlier life. As long as the other side owns the region, all is pulled again, since nobody knows which
+ * rounds went into what is here. After that it has what is durable here; what lies beyond the end that the record knows was made here.
+ */
+static int make_map(struct leech *leech)
+{
+	const struct leech_record_head *head = leech_record_head(leech->record);
+	const struct backend_open *open = leech->backend.open;
+	bool decided = head->state != LEECH_RECORD_PULLING;
+	uint32_t chunk = head->chunk ? head->chunk : LEECH_CHUNK;
+	int ret = chunkmap_create(&leech->map, leech->map_path, open->instance_id, chunk, decided ? head->size : 0);
+	uint64_t chunks;
+
+	if (ret || !decided)
+		return ret;
+	chunks = chunkmap_chunks(leech->map);
+	for (uint64_t i = 0; i < chunks; i++)
+		if (bitmap_get(leech_record_bits(leech->record), i))
+			chunkmap_set(leech->map, i, i + 1, true);
+	/* the kernel's size is newer, once it has been told */
+	if (open->epoch >= head->owner.epoch && open->size != head->size)
+		ret = chunkmap_resize(leech->map, open->size);
+	if (!ret)
+		chunkmap_set(leech->map, chunks, UINT64_MAX, true);
+	return ret;
+}
+
+static void record_loaded(struct loop_work *work, int res)
+{
+	struct leech *leech = container_of(work, struct leech, loading);
+	int ret = res;
+
+	if (!ret)
+		ret = chunkmap_open(&leech->map, leech->map_path, leech->backend.open->instance_id);
+	if (ret == -ENOENT || ret == -ESTALE)
+		ret = make_map(leech);
+	if (!ret)
+		ret = take_decision(leech);
+	if (!ret)
+		leech_record_head(leech->record)->chunk = chunkmap_chunk(leech->map);
+	if (!ret)
+		ret = leech_record_resize(leech->record, chunkmap_size(leech->map));
+	if (!ret)
+		ret = leech_fit_busy(leech);
+	if (ret) {
+		open_failed(leech, ret, ret == -ECANCELED ? "it was given up" : "the record of what has come cannot be used");
+		return;
+	}
+	ret = open_part(leech, uri_option(&leech->backend.uri, "local"), local_is_open);
+	if (ret)
+		open_failed(leech, ret, leech->opening.why);
+}
+
+static int load_record(struct loop_work *work)
+{
+	return leech_record_load(container_of(work, struct leech, loading)->record);
 }
 
 static void leech_open(struct backend *backend)
@@ -142,16 +225,17 @@ static void leech_open(struct backend *backend)
 	leech->keep_off = UINT64_MAX;
 	leech_map_path(path, sizeof(path), open->run_dir, backend->uri.path);
 	leech->map_path = strdup(path);
-	ret = leech->map_path ? chunkmap_open(&leech->map, path, open->instance_id) : -ENOMEM;
-	if (!ret)
-		ret = leech_fit_busy(leech);
+	if (open->state_dir)
+		leech_record_path(path, sizeof(path), open->state_dir, backend->uri.path);
+	ret = leech->map_path ? leech_record_new(&leech->record, backend->loop, open->state_dir ? path : NULL) : -ENOMEM;
 	if (ret) {
-		open_failed(leech, ret, "the map of what has come is gone, or of an earlier life of the instance");
+		open_failed(leech, ret, "out of memory");
 		return;
 	}
-	ret = open_part(leech, uri_option(&backend->uri, "local"), local_is_open);
-	if (ret)
-		open_failed(leech, ret, leech->opening.why);
+	snprintf(leech_record_head(leech->record)->from, LEECH_RECORD_FROM, "%s", uri_option(&backend->uri, "from"));
+	leech->loading.work = load_record;
+	leech->loading.done = record_loaded;
+	loop_work(backend->loop, &leech->loading);
 }
 
 /* ---- closing: the peer first, which ends all fetches ---- */
@@ -169,6 +253,8 @@ void leech_close_more(struct leech *leech)
 	struct backend *local = leech->local;
 
 	if (!leech->closing || !leech->peer_closed || leech->nr_fetches || leech->telling || leech->sized || !local)
+		return;
+	if (leech->nr_flushes || leech_record_busy(leech->record))
 		return;
 	leech->local = NULL;
 	backend_close(local, local_closed, leech);

@@ -16,7 +16,7 @@
 #include "chunkmap.h"
 #include "session.h"
 
-#define LEECH_CHUNK	(64u << 10)	/* what one fault fetches */
+#define LEECH_CHUNK	WIRE_SEED_CHUNK	/* what one fault fetches */
 
 struct leech;
 
@@ -58,7 +58,18 @@ void leech_pull(struct leech *leech, bool on);
 void leech_set_size(struct leech *leech, uint64_t size, void (*done)(void *arg, int error), void *arg);
 /* Lets go of the other side: what is under way with it fails, and nothing more comes. Before the decision. */
 void leech_part(struct leech *leech);
-/* The decision: from the return on the region is owned here, whatever happens. Then tells the other side. */
-void leech_own(struct leech *leech, const struct chunkmap_owner *owner);
+/*
+ * The decision: when done(arg, 0) comes the region is owned here, whatever happens, and the other side is being told. On error it may be so
+ * or not, until refusal.h's record says that it is not, or this succeeds.
+ */
+void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*done)(void *arg, int error), void *arg);
+/* The other side has it as well; written down. After leech_part(). */
+void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* What is here is all there is. */
+void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* What is known so far is put on stable storage, where it has its room from then on. */
+void leech_reserve(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* All that is here is forgotten: the other side has lost track of what it has changed. */
+void leech_forget_all(struct leech *leech);
 
 #endif

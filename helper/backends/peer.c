@@ -159,8 +159,14 @@ static void peer_opened(struct session *session, int error, const char *why)
  * Who writes, for the other side's fence. It must be the same for the next helper of this instance, and other than
  * that of any other instance or region.
  */
-static void fill_client(const struct backend_open *open, uint8_t client[16])
+static void fill_client(const struct backend_open *open, const char *token, uint8_t client[16])
 {
+	/* of a leech: it outlives the instance */
+	if (token && strlen(token) == 32) {
+		for (unsigned int i = 0; i < 16; i++)
+			sscanf(token + 2 * i, "%2hhx", &client[i]);
+		return;
+	}
 	memcpy(client, &open->instance_id, 8);
 	memcpy(client + 8, &open->region, 8);
 }
@@ -175,7 +181,7 @@ static int start_session(struct peer *peer)
 		.nr_bulk = SESSION_BULK_DEFAULT, .arg = peer, .opened = peer_opened,
 	};
 
-	fill_client(open, config.client);
+	fill_client(open, uri_option(uri, "client"), config.client);
 	if (uri_option(uri, "seed"))
 		config.open_flags |= WIRE_OPEN_SEED;
 	else if (!open->read_only && !peer->read_only)

@@ -253,6 +253,11 @@ void control_put(struct control_client *client, json_t *line, bool optional)
 	json_t *error = json_object_get(line, "error"), *ok = json_object_get(line, "ok");
 	char *text = ok ? json_dumps(ok, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
+	if (!client) {
+		free(text);
+		json_decref(line);
+		return;
+	}
 	if (text)
 		snprintf(user->answer, sizeof(user->answer), "%s", text);
 	free(text);
@@ -354,6 +359,7 @@ static struct host *host_new(const char *name)
 	mkdir(host->run, 0700);
 	host->config.name = host->name;
 	host->config.run_dir = host->config.credentials = host->run;
+	host->config.state_dir = host->state;
 	list_init(&host->kernel.waiting);
 	list_init(&host->kernel.held);
 	return host;

@@ -91,7 +91,12 @@ static void seed_gone(void *arg, struct export_session *session)
 {
 }
 
-static const struct export_seed_ops seed_ops = { seed_open, seed_message, seed_gone };
+static bool seed_reads(void *arg)
+{
+	return true;
+}
+
+static const struct export_seed_ops seed_ops = { .open = seed_open, .message = seed_message, .reads = seed_reads, .gone = seed_gone };
 
 /* ---- this side: a file, whose changes can be held or fail ---- */
 
@@ -199,6 +204,12 @@ static void leech_close(void)
 	turn();
 }
 
+static void is_owned(void *arg, int error)
+{
+	if (error)
+		exit(94);
+}
+
 /* A region of SIZE that was owned here just now, of which nothing has come, and nothing comes before far_release(). */
 static void leech_owned(void)
 {
@@ -215,7 +226,7 @@ static void leech_owned(void)
 	if (!leech_reopen())
 		exit(95);
 	far.hold = true;
-	leech_own(leech, &owner);
+	leech_own(leech, &owner, is_owned, NULL);
 	pass(50);
 }
 

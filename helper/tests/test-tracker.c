@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Dirty chunks in rounds: nothing is forgotten between them, whoever notes while they are closed. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "tap.h"
 #include "tracker.h"
@@ -9,6 +13,7 @@
 #define CHUNK 65536u
 
 static struct tracker *tracker;
+static const uint8_t client[16] = "a client of ours";
 
 static void note(enum backend_op op, uint64_t offset, uint64_t length, uint64_t arg)
 {
@@ -40,7 +45,7 @@ static void test_rounds(void)
 	struct wire_extent extents[4];
 	uint64_t next;
 
-	tracker_start(tracker, CHUNK, 100 * CHUNK);
+	tracker_start(tracker, CHUNK, 100 * CHUNK, client);
 	note(BACKEND_READ, 0, 100, 0);
 	tap_number((long long)tracker_dirty(tracker), 0, "reads leave no trace");
 	note(BACKEND_WRITE, CHUNK - 1, 2, 0);
@@ -88,7 +93,7 @@ static void test_threads(void)
 	pthread_t threads[WRITERS];
 	uint64_t sum = 0;
 
-	tracker_start(tracker, CHUNK, CHUNK);
+	tracker_start(tracker, CHUNK, CHUNK, client);
 	for (uintptr_t i = 0; i < WRITERS; i++)
 		pthread_create(&threads[i], NULL, writer, (void *)i);
 	while (atomic_load(&writing))
@@ -99,12 +104,42 @@ static void test_threads(void)
 	tap_number((long long)sum, WRITERS * NOTES, "the rounds' sum is what was written, while the map grows");
 }
 
+/* As a helper that is killed leaves it: nothing is told to stop. */
+static void test_next_helper(void)
+{
+	char path[] = "/tmp/test-tracker.XXXXXX", base[64];
+	struct wire_extent extents[4];
+	struct tracker *dead;
+	uint64_t next;
+
+	snprintf(base, sizeof(base), "%s/map", mkdtemp(path));
+	tap_number(tracker_adopt(&tracker, base), -ENOENT, "where nobody has tracked there is nothing to go on with");
+	tracker_new(&tracker, base);
+	tracker_start(tracker, CHUNK, 100 * CHUNK, client);
+	note(BACKEND_WRITE, 3 * CHUNK, CHUNK, 0);
+	tracker_close_round(tracker);
+	note(BACKEND_WRITE, 70000ULL * CHUNK, CHUNK, 0);
+	dead = tracker;
+	tap_number(tracker_adopt(&tracker, base), 0, "the next helper goes on");
+	tap_ok(tracker_is_for(tracker, client) && !tracker_is_for(tracker, (const uint8_t *)"somebody else's."), "for the same client");
+	tap_ok(tracker_round(tracker) == 1 && tracker_chunk(tracker) == CHUNK, "where that one was");
+	tap_ok(tracker_list(tracker, 0, extents, 4, &next) == 1 && extents[0].chunk == 3, "with the list of its last round");
+	tap_number((long long)tracker_close_round(tracker), 1, "and what was noted since");
+	tap_ok(tracker_list(tracker, 0, extents, 4, &next) == 1 && extents[0].chunk == 70000, "far behind the end as well");
+	tracker_stop(tracker);
+	tracker_free(tracker);
+	tracker_free(dead);
+	tap_number(tracker_adopt(&tracker, base), -ENOENT, "nothing is left of one that was stopped");
+	tap_number(rmdir(path), 0, "no file either");
+}
+
 int main(void)
 {
-	if (tracker_new(&tracker))
+	if (tracker_new(&tracker, NULL))
 		return 99;
 	test_rounds();
 	test_threads();
 	tracker_free(tracker);
+	test_next_helper();
 	return tap_end();
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+/* regionctl resolve: an operator's word on whose a region is. */
+#include "cmd.h"
+
+static int run(struct cmd_context *ctx)
+{
+	return cmd_call_quiet(ctx, "resolve");
+}
+
+const struct cmd cmd_resolve = {
+	.name = "resolve",
+	.summary = "say whose a region is that two hosts may have",
+	.details =
+		"After the hand-over, a seeder whose leecher does not come back is in doubt: it stays frozen,\n"
+		"and waits. If it is sure that the other host does not have the region, and never will,\n"
+		"--i-own-it puts it back into service here, in a new epoch. If the other host had taken it after\n"
+		"all, both freeze it as soon as they meet, and keep what they have, until one of them is told\n"
+		"--keep and the other --discard.\n",
+	.operands = CMD_ONE_REGION,
+	.options = (const struct cmd_option[]) {
+		{ CMD_TRUE, "i-own-it", NULL, NULL, "the other host is off, or has never had it" },
+		{ CMD_TRUE, "keep", NULL, NULL, "what is here is kept" },
+		{ CMD_TRUE, "discard", NULL, NULL, "what is here is given up" },
+		{ CMD_TRUE, "force", NULL, NULL, "with --keep: even where some of it was never fetched, which reads as zeroes" },
+		CMD_OPTIONS_END,
+	},
+	.run = run,
+};

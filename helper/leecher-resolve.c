@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * leecher: the other side has put the region back into service, by its operator's word, while it is owned here. What both have from then on is not
+ * the same any more, so nothing is fetched from there, and the region is frozen here as it is there, until the operators say which one is
+ * to be kept (seeder-resolve.c).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "leecher-private.h"
+#include "log.h"
+#include "regiond.h"
+
+/* ---- divergence ---- */
+
+static void froze(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct leecher *leecher = arg;
+
+	if (error)
+		log_error("%s has two owners, and could not be frozen: %s", leecher->path, why);
+	leecher_stepped(leecher);
+}
+
+static void written(void *arg, int error)
+{
+	struct leecher *leecher = arg;
+	struct handover_ask *ask;
+
+	if (error)
+		log_error("that %s has two owners could not be written down: %s", leecher->path, strerror(-error));
+	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_FREEZE, froze, leecher);
+	if (!ask) {
+		froze(leecher, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, DEADLINE, deadline, HOOK_TIMEOUT_MS);
+	handover_ask(ask, leecher->handover.region);
+}
+
+void leecher_diverge(struct leecher *leecher, const char *why)
+{
+	if (leecher->state != LEECHER_OWNED || !leecher->leech)
+		return;
+	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
+	log_error("leeching %s: %s", leecher->path, why);
+	leecher->state = LEECHER_DIVERGED;
+	leech_part(leecher->leech);
+	/* a step that is under way looks at the state when it ends */
+	if (!leecher->stepping)
+		leecher_diverge_now(leecher);
+}
+
+void leecher_diverge_now(struct leecher *leecher)
+{
+	if (leecher->diverged)
+		return;
+	leecher->diverged = leecher->stepping = true;
+	leech_note_diverged(leecher->leech, written, leecher);
+}
+
+/* ---- which one is kept ---- */
+
+static void answer(struct leecher *leecher, int error, const char *why)
+{
+	struct control_call *call = leecher->resolving;
+
+	leecher->resolving = NULL;
+	if (call && error)
+		control_fail(call, error, "%s", why);
+	else if (call)
+		control_ok(call, NULL);
+}
+
+static void thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct leecher *leecher = arg;
+
+	if (error)
+		log_warning("leeching %s: %s", leecher->path, why);
+	answer(leecher, 0, "");
+	leecher->all_here = true;
+	leecher_stepped(leecher);
+}
+
+static void let_in(struct leecher *leecher)
+{
+	uint32_t flags = leecher->handover.region->info.flags;
+	uint8_t cmd = flags & REGIONFS_REGION_LOCKED ? REGIONFS_CMD_UNLOCK : REGIONFS_CMD_THAW;
+	struct handover_ask *ask = handover_ask_new(leecher->handover.region, cmd, thawed, leecher);
+
+	if (ask)
+		handover_ask(ask, leecher->handover.region);
+	else
+		thawed(leecher, -ENOMEM, "out of memory", NULL);
+}
+
+static void kept(void *arg, int error)
+{
+	struct leecher *leecher = arg;
+
+	if (!error) {
+		let_in(leecher);
+		return;
+	}
+	leecher->stepping = false;
+	answer(leecher, error, "it could not be written down");
+}
+
+static void keep(struct leecher *leecher, struct control_call *call)
+{
+	const struct chunkmap *map = leech_map(leecher->leech);
+	uint64_t missing = chunkmap_missing(map) * chunkmap_chunk(map);
+	bool force = false;
+
+	if (control_bool(call, "force", &force))
+		return;
+	if (missing && !force) {
+		control_fail(call, -ENODATA, "%llu bytes of %s were not fetched before: with --force they read as zeroes",
+			     (unsigned long long)missing, leecher->path);
+		return;
+	}
+	leecher->resolving = call;
+	leecher->stepping = true;
+	leech_keep(leecher->leech, kept, leecher);
+}
+
+static void removed(void *arg, int error, const char *why)
+{
+	struct leecher *leecher = arg;
+
+	answer(leecher, error, why);
+	leecher->error = -ECANCELED;
+	leecher->giving_up = !error;
+	leecher_stepped(leecher);
+}
+
+void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution)
+{
+	struct leecher *leecher = container_of(handover_of(region), struct leecher, handover);
+
+	if (leecher->state != LEECHER_DIVERGED || resolution == RESOLVE_OWN) {
+		control_fail(call, -EINVAL, "%s: there is nothing to resolve here%s", leecher->path,
+			     leecher->state < LEECHER_OWNED ? ", 'regionctl abort' ends it" : "");
+	} else if (leecher->stepping || leecher->resolving || !leecher->leech) {
+		control_fail(call, -EBUSY, "%s is changing its state just now", leecher->path);
+	} else if (resolution == RESOLVE_KEEP) {
+		keep(leecher, call);
+	} else {
+		leecher->resolving = call;
+		leecher->stepping = true;
+		handover_remove(leecher->handover.region, removed, leecher);
+	}
+}

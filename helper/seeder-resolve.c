@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * seeder: when the other side does not come back after the hand-over, an operator who knows better than any of us may say that the region is this
+ * host's ("resolve --i-own-it"). It gets an epoch beyond the one that was promised, and a lineage of its own, and goes back to service; the
+ * promise is kept in the record, so that the other side, should it have taken the region after all, is told when it comes. Then there are
+ * two of it: both freeze, and nothing is done until the operator says which one is to be kept.
+ *
+ * Threads: the main loop's alone.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "log.h"
+#include "regiond.h"
+#include "seeder-private.h"
+
+static struct region *region_of(struct seeder *seeder)
+{
+	return seeder->handover.region;
+}
+
+static void answer(struct seeder *seeder, int error, const char *why)
+{
+	struct control_call *call = seeder->resolving;
+
+	seeder->resolving = NULL;
+	if (call && error)
+		control_fail(call, error, "%s", why);
+	else if (call)
+		control_ok(call, seeder->handover.show(&seeder->handover));
+}
+
+/* ---- it is this host's ---- */
+
+static void resumed(struct hook *hook, int error, const char *why)
+{
+	struct seeder *seeder = container_of(hook, struct seeder, hook);
+
+	if (error)
+		log_warning("seeding %s: %s", seeder_name(seeder), why);
+	seeder->stepping = seeder->suspended = seeder->frozen = false;
+	seeder->state = WIRE_SEED_RESOLVED;
+	tracker_stop(seeder->tracker);
+	log_warning("%s is this host's, as its operator says, in epoch %llu", seeder_name(seeder),
+		    (unsigned long long)region_of(seeder)->info.epoch);
+	answer(seeder, 0, "");
+}
+
+static void let_in(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	if (error)
+		log_warning("seeding %s: %s", seeder_name(seeder), why);
+	hook_run(&seeder->hook, region_of(seeder), seeder->suspended ? seeder->resume : NULL, "resume", resumed);
+}
+
+static void epoch_set(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	if (error)
+		log_warning("seeding %s: the kernel did not take the new epoch: %s", seeder_name(seeder), why);
+	seeder_let_in(region_of(seeder), let_in, seeder);
+}
+
+static void noted(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+	const struct region_info *info = &region_of(seeder)->info;
+	struct handover_ask *ask;
+
+	if (error) {
+		seeder->stepping = false;
+		answer(seeder, error, "the state directory could not be written: it stays in doubt");
+		return;
+	}
+	ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_REGION_SET, epoch_set, seeder);
+	if (!ask) {
+		epoch_set(seeder, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, EPOCH, epoch, info->epoch);
+	netlink_set(&ask->call.attrs, LINEAGE, lineage, info->lineage);
+	handover_ask(ask, region_of(seeder));
+}
+
+static void own(struct seeder *seeder, struct control_call *call)
+{
+	struct region_info *info = &region_of(seeder)->info;
+	uint64_t lineage;
+
+	if (getrandom(&lineage, sizeof(lineage), 0) != sizeof(lineage)) {
+		control_fail(call, -EIO, "no random numbers");
+		return;
+	}
+	seeder->resolving = call;
+	seeder->stepping = true;
+	info->epoch = seeder->epoch + 1;
+	info->lineage = lineage ? lineage : 1;
+	seeder_note_promise(seeder, SEEDER_RESOLVED, noted);
+}
+
+/* The next helper, when the last one died in between. */
+void seeder_resolve_again(struct seeder *seeder)
+{
+	seeder->stepping = true;
+	noted(&seeder->written, 0);
+}
+
+/* ---- the other side has it as well ---- */
+
+static void tell_diverged(struct seeder *seeder)
+{
+	struct serve_req *req = seeder->finalizing;
+
+	seeder->stepping = false;
+	seeder->state = WIRE_SEED_DIVERGED;
+	seeder->finalizing = NULL;
+	if (req)
+		serve_fail(req, -ESTALE, "%s: an operator has resolved it for the other host, which has it in service since; both are frozen, until one says "
+			   "'regionctl resolve --keep' and the other '--discard'", seeder_name(seeder));
+}
+
+static void froze(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	seeder->frozen = !error;
+	if (error)
+		log_error("%s has two owners, and could not be frozen: %s", seeder_name(seeder), why);
+	tell_diverged(seeder);
+}
+
+static void diverged_noted(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_FREEZE, froze, seeder);
+
+	if (!ask) {
+		froze(seeder, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, DEADLINE, deadline, SEEDER_FREEZE_MS);
+	handover_ask(ask, region_of(seeder));
+}
+
+void seeder_diverge(struct seeder *seeder, struct serve_req *req)
+{
+	if (seeder->finalizing)
+		serve_fail(seeder->finalizing, -EAGAIN, "asked again");
+	seeder->finalizing = req;
+	if (seeder->stepping)
+		return;
+	if (seeder->state == WIRE_SEED_DIVERGED) {
+		tell_diverged(seeder);
+		return;
+	}
+	log_error("%s has two owners: it was resolved here, and %s has taken it as well; it is frozen until 'regionctl resolve --keep' or '--discard'",
+		  seeder_name(seeder), seeder->peer);
+	seeder->stepping = true;
+	seeder_note_promise(seeder, SEEDER_DIVERGED, diverged_noted);
+}
+
+/* ---- which one is kept ---- */
+
+static void kept(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	seeder->stepping = false;
+	if (error)
+		log_warning("seeding %s: %s", seeder_name(seeder), why);
+	answer(seeder, error, why);
+	if (!error)
+		seeder_end(seeder);
+}
+
+static void keep(struct seeder *seeder, struct control_call *call)
+{
+	seeder->resolving = call;
+	seeder->stepping = true;
+	if (seeder->frozen || region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED))
+		seeder_let_in(region_of(seeder), kept, seeder);
+	else
+		kept(seeder, 0, "", NULL);
+}
+
+/* What is open is of no use from now on; then it can be removed. */
+static void discarded(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	if (error) {
+		seeder->stepping = false;
+		answer(seeder, error, why);
+		return;
+	}
+	seeder_let_in(region_of(seeder), kept, seeder);
+}
+
+static void discard(struct seeder *seeder, struct control_call *call)
+{
+	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_MOVED, discarded, seeder);
+
+	if (!ask) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	seeder->resolving = call;
+	seeder->stepping = true;
+	netlink_set(&ask->call.attrs, EPOCH, epoch, region_of(seeder)->info.epoch + 1);
+	handover_ask(ask, region_of(seeder));
+}
+
+/* ---- the command ---- */
+
+static void refuse(struct seeder *seeder, struct control_call *call)
+{
+	if (seeder->state == WIRE_SEED_HANDED_OFF)
+		control_fail(call, -EINVAL, "%s is in doubt: if it is sure that %s does not have it, and never will, say --i-own-it",
+			     seeder_name(seeder), seeder->peer);
+	else if (seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED)
+		control_fail(call, -EINVAL, "%s was resolved: say --keep, which ends seeding it, or --discard", seeder_name(seeder));
+	else
+		control_fail(call, -EINVAL, "%s is %s: there is nothing to resolve", seeder_name(seeder),
+			     wire_seed_state_name(seeder->state));
+}
+
+void seeder_resolve(struct control_call *call, struct region *region, enum resolution resolution)
+{
+	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
+	bool resolved = seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED;
+
+	if (seeder->stepping || seeder->resolving || seeder->aborting || seeder->handover.over)
+		control_fail(call, -EBUSY, "%s is changing its state just now", seeder_name(seeder));
+	else if (resolution == RESOLVE_OWN && seeder->state == WIRE_SEED_HANDED_OFF)
+		own(seeder, call);
+	else if (resolution == RESOLVE_KEEP && resolved)
+		keep(seeder, call);
+	else if (resolution == RESOLVE_DISCARD && resolved)
+		discard(seeder, call);
+	else
+		refuse(seeder, call);
+}
