@@ -1,0 +1,260 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A region moves from A to B while a program writes it, and in each state of that each fault happens: a helper dies, both do, the
+# wire is cut, both ways and one way, its connections are reset, B's disk is full, B's user gives up, a host is lost until its
+# operator has decided and then comes back. At no instant do both sides serve it, in the end exactly one does, and its bytes are those
+# that the program has written.
+#
+#   state        A             B            the fault comes when
+#   pulling      TRACKING      PULLING      some of it has come
+#   suspending   FROZEN        FINALIZING   A's suspend hook is running
+#   handed       HANDED_OFF    FINALIZING   the answer is on its way to B, which has not read it
+#   unheard      HANDED_OFF    OWNED        B has it, and A has not heard of that
+#   behind       MOVED         OWNED        some of it has come, the rest is fetched
+#
+# All pairs with REGIONFS_SOAK (make soak-migrate-faults), COUNT times; else each state and each fault some times.
+# timeout: 600
+. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/peer.inc"
+need jq openssl counters ss python3
+two_hosts 1ms 20mbit
+mkdir -p "$work/b.state"
+must mount -t tmpfs -o size=40M tmpfs "$work/b.state"
+later umount -l "$work/b.state"
+start_host "$ns_a" a source=memory:
+a=$mnt
+start_host "$ns_b" b source=memory:
+b=$mnt
+make_key "$work/key"
+tls=(--tls-psk "$work/key")
+size=$((4 << 20))
+
+states=(pulling suspending handed unheard behind)
+faults=(kill_a kill_b kill_ab cut cut_ab cut_ba reset full_b abort_b lose_a lose_b)
+
+# ---- the program on A, and what stops and starts it ----
+
+program() {
+	counters "$a/$db" 2 100 >> "$work/steps" 2>> "$work/errors" &
+	echo $! > "$work/program"
+}
+cat > "$work/suspend" <<-END
+	#!/bin/bash
+	kill \$(cat $work/program)
+	while kill -0 \$(cat $work/program) 2>/dev/null; do sleep 0.02; done
+	touch $work/suspended
+	while [ -e $work/hold ]; do sleep 0.02; done
+END
+cat > "$work/resume" <<-END
+	#!/bin/bash
+	setsid counters $a/\$REGIONFS_REGION 2 100 >> $work/steps 2>> $work/errors < /dev/null &
+	echo \$! > $work/program
+END
+chmod +x "$work/suspend" "$work/resume"
+
+# ---- who serves ----
+
+# serves INSTANCE: programs get at it there, as its kernel says
+serves() { regionctl stat --instance "$1" "$db" --json 2>/dev/null | jq -e '[.flags[] | select(. == ("frozen", "moved", "locked"))] == []' > /dev/null; }
+
+# Once B serves it A never may again: looked at in that order. It ends with the file.
+watch_owners() {
+	while [ -e "$work/watching" ]; do
+		serves b && serves a && echo "$case: both serve it" >> "$work/both"
+		sleep 0.05
+	done
+}
+
+state_on() { stat_of "$1" "$db" .handover.state; }
+is_owned() { case $(state_on b) in owned | complete) ;; *) return 1 ;; esac; }
+is_gone() { ! on "$1" stat "$db"; }
+is_handed() { case $(state_on a) in 'handed off' | 'in doubt') ;; *) return 1 ;; esac; }
+has_some() { [ "$(stat_of b "$db" '.handover.bytes > 200000')" = true ]; }
+
+# ---- states ----
+
+begin() {
+	db=r$((n += 1))
+	rm -f "$work/suspended"
+	: > "$work/steps"
+	must on a add "$db" --size $size
+	must dd if="$work/random" of="$a/$db" bs=1M conv=notrunc status=none
+	program
+	must on a seed "$db" --listen 10.11.0.1:7001 "${tls[@]}" --suspend "$work/suspend" --resume "$work/resume" --detach
+	must on b leech "$db" peer://10.11.0.1:7001/"$db" "${tls[@]}" --local-source "file:$work/b.state/$db" --detach
+}
+
+finalize() { within 120 regionctl finalize --instance b "$db" > "$work/final" 2>&1 & }
+pulled() { [ "$(stat_of b "$db" '.handover.rounds >= 1')" = true ]; }
+unhold() { rm -f "$work/hold"; }
+
+reach_pulling() { must wait_for 20 has_some; }
+
+reach_suspending() {
+	must wait_for 60 pulled
+	touch "$work/hold"
+	finalize
+	must wait_for 20 test -e "$work/suspended"
+}
+
+# The answer waits in the socket of a helper that is stopped
+reach_handed() {
+	reach_suspending
+	stopped=$(helper_pid b)
+	kill -STOP "$stopped"
+	unhold
+	must wait_for 20 is_handed
+}
+
+# What B says does not get there
+reach_unheard() {
+	reach_suspending
+	lose_packets "$ns_b" 100%
+	unhold
+	must wait_for 20 is_owned
+}
+
+reach_behind() {
+	must wait_for 20 has_some
+	finalize
+	must wait_for 20 is_owned
+}
+
+# ---- faults ----
+
+# lose_packets NAMESPACE SHARE: of what it sends
+lose_packets() { tc -n "$1" qdisc change dev wire root netem delay 1ms limit 100000 rate 20mbit loss "$2"; }
+
+cut_wire() { ip -n "$ns_a" link set wire down; }
+
+# The helper of B that was stopped
+go_on() {
+	[ -z "$stopped" ] || kill -CONT "$stopped" 2> /dev/null
+	stopped=
+}
+
+# All that stands in the way is taken away
+mend() {
+	unhold
+	go_on
+	ip -n "$ns_a" link set wire up
+	lose_packets "$ns_a" 0%
+	lose_packets "$ns_b" 0%
+	rm -f "$work/b.state/filler"
+	kill -0 "$(helper_pid a)" 2> /dev/null || must start_helper_of "$ns_a" a
+	kill -0 "$(helper_pid b)" 2> /dev/null || must start_helper_of "$ns_b" b
+}
+
+fault_kill_a() { must kill_helper a; }
+fault_kill_b() { must kill_helper b; }
+fault_kill_ab() { must kill_helper a; must kill_helper b; }
+fault_cut() { cut_wire; unhold; go_on; sleep 1; }
+fault_cut_ab() { lose_packets "$ns_a" 100%; unhold; go_on; sleep 1; }
+fault_cut_ba() { lose_packets "$ns_b" 100%; unhold; go_on; sleep 1; }
+fault_reset() { in_a ss -K dst 10.11.0.2 > /dev/null; in_b ss -K dst 10.11.0.1 > /dev/null; }
+fault_full_b() { dd if=/dev/zero of="$work/b.state/filler" bs=64k status=none 2> /dev/null; unhold; go_on; sleep 1; }
+
+# The user on B gives up, at once; a helper that is stopped hears it when it goes on
+fault_abort_b() {
+	within 60 regionctl abort --instance b "$db" > "$work/aborted" 2>&1 & aborting=$!
+	sleep 0.2
+	go_on
+	unhold
+	ended "$aborting" 30 || bail "$case: abort on B does not end"
+}
+
+# A is lost; B's user gives up if he can. Then A comes back.
+fault_lose_a() {
+	must kill_helper a
+	fault_abort_b
+}
+
+# B is lost, and the operator of A decides that it is his, if that is in doubt. Then B comes back.
+fault_lose_b() {
+	must kill_helper b
+	unhold
+	! is_handed || must wait_for 10 on a resolve "$db" --i-own-it
+}
+
+# ---- the end ----
+
+# Neither moves any more: one of them has it, or both know of each other
+is_settled() {
+	case $(state_on a),$(state_on b) in
+	complete,complete | complete, | diverged,diverged) return ;;
+	esac
+	[ "$(state_on b)" != pulling ] || on b finalize "$db" > /dev/null 2>&1
+	is_gone b && serves a
+}
+
+# Two owners, as an operator has made it: he decides again
+settle_divergence() {
+	must on b resolve "$db" --discard
+	must on a resolve "$db" --keep
+}
+
+check_bytes() {
+	local mount=$1 steps
+	steps=$(wc -l < "$work/steps")
+	is "$(within 60 counters "$mount/$db" check 2>&1)" "$steps" "$case: its counters agree with its steps"
+	ok "$case: every step once" cmp "$work/steps" <(seq 0 $((steps - 1)))
+}
+
+end_program() {
+	kill "$(cat "$work/program")" 2> /dev/null
+	ended "$(cat "$work/program")" 20 || bail "$case: the program does not end"
+}
+
+conclude() {
+	local owner
+	if ! wait_for 60 is_settled; then
+		note "A: $(on a stat "$db" --json 2>&1 | jq -c .handover) B: $(on b stat "$db" --json 2>&1 | jq -c .handover)"
+		bail "$case: it does not end"
+	fi
+	[ "$(state_on b)" != diverged ] || settle_divergence
+	if is_gone b; then owner=a; else owner=b; fi
+	note "$case: it is on $owner"
+	end_program
+	rm -f "$work/watching"
+	wait $watching 2> /dev/null
+	if [ $owner = a ]; then check_bytes "$a"; else check_bytes "$b"; fi
+	ok "$case: never did both serve it" test ! -e "$work/both"
+	ok "$case: commands have ended" wait_for 30 no_jobs
+	[ $owner = b ] || on a abort "$db" --force > /dev/null 2>&1
+	[ $owner = a ] || must wait_for 30 on b rm "$db" --discard
+	must wait_for 60 on a rm "$db" --discard
+	rm -f "$work/b.state/$db"
+}
+
+no_jobs() { [ -z "$(jobs -rp)" ]; }
+
+run_case() {
+	local state=$1 fault=$2
+	case="$state $fault" stopped=
+	begin
+	touch "$work/watching"
+	watch_owners & watching=$!
+	"reach_$state"
+	"fault_$fault"
+	mend
+	conclude
+}
+
+# Random bytes, but where the program has its counters
+python3 -c '
+import os, sys
+for page in range(int(sys.argv[1]) // 4096):
+	sys.stdout.buffer.write((bytes(64) if page else bytes(4096)) + os.urandom(4032 if page else 0))
+' $size > "$work/random"
+n=0
+touch "$work/errors"
+begin_at=${SEED:-0}
+for ((round = 0; round < ${COUNT:-1}; round++)); do
+	for s in "${!states[@]}"; do
+		for f in "${!faults[@]}"; do
+			[ -n "${REGIONFS_SOAK:-}" ] || [ $(((s * 4 + f + begin_at) % 3)) -eq 0 ] || continue
+			run_case "${states[s]}" "${faults[f]}"
+		done
+	done
+done
+done_testing
