@@ -38,7 +38,7 @@ static bool has_ended(const json_t *handover)
 	const char *state = json_string_value(json_object_get(handover, "state"));
 
 	return !state || !strcmp(state, "complete") || !strcmp(state, "aborted") ||
-	       !strcmp(state, "failed");
+	       !strcmp(state, "failed") || !strcmp(state, "resolved") || !strcmp(state, "diverged");
 }
 
 static uint64_t member(const json_t *object, const char *key)

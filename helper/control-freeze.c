@@ -7,6 +7,7 @@
 #include "control-json.h"
 #include "control-kernel.h"
 #include "events.h"
+#include "handover.h"
 #include "region.h"
 
 /* Asks for cmd on the call's region, with a deadline if the client named one. */
@@ -38,9 +39,21 @@ static void run_freeze(struct control_call *call)
 	ask_region(call, REGIONFS_CMD_FREEZE);
 }
 
+/* A migration's own freeze or lock is what keeps two hosts from having it. */
+static bool is_held(struct control_call *call)
+{
+	struct region *region = call->region;
+
+	if (!region || !handover_holds(region))
+		return false;
+	control_fail(call, -EBUSY, "%s is being migrated: see 'regionctl abort' and 'regionctl resolve'", region->info.path);
+	return true;
+}
+
 static void run_thaw(struct control_call *call)
 {
-	ask_region(call, REGIONFS_CMD_THAW);
+	if (!is_held(call))
+		ask_region(call, REGIONFS_CMD_THAW);
 }
 
 static void run_lock(struct control_call *call)
@@ -51,8 +64,11 @@ static void run_lock(struct control_call *call)
 /* What changes a region is locked for is done. */
 static void run_unlock(struct control_call *call)
 {
-	struct region *region = control_region(call);
+	struct region *region;
 
+	if (is_held(call))
+		return;
+	region = control_region(call);
 	if (!region)
 		return;
 	region_source_changed(region, 0, UINT64_MAX);

@@ -250,7 +250,8 @@ static void run_resolve(struct control_call *call)
 	if (!region)
 		return;
 	if (!region->handover)
-		control_fail(call, -EINVAL, "%s is not being migrated", region->info.path);
+		control_fail(call, seeder_is_left(&region->info) ? -EBUSY : -EINVAL, "%s is not being migrated%s", region->info.path,
+			     seeder_is_left(&region->info) ? " just now: seed it again, as it was" : "");
 	else if (!take_resolution(call, &resolution))
 		;
 	else if (handover_of(region)->role == HANDOVER_SEEDER)

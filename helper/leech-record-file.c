@@ -75,12 +75,19 @@ static int make_room(struct record_write *write)
 
 static int make_file(struct record_write *write)
 {
+	int ret;
+
 	if (write->fd >= 0)
 		return 0;
 	write->fd = open(write->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (write->fd < 0)
 		return -errno;
-	return flock(write->fd, LOCK_EX | LOCK_NB) ? -EBUSY : sync_dir(write->path);
+	ret = flock(write->fd, LOCK_EX | LOCK_NB) ? -EBUSY : sync_dir(write->path);
+	if (ret) {
+		close(write->fd);
+		write->fd = -1;
+	}
+	return ret;
 }
 
 static int write_bits(const struct record_write *write)
@@ -133,12 +140,30 @@ static bool read_slot(int fd, unsigned int which, struct record_slot *slot)
 	       memchr(slot->head.from, 0, sizeof(slot->head.from));
 }
 
+/* Its first save has not ended: nothing was said yet. */
+static bool is_blank(int fd)
+{
+	static const uint8_t zero[8];
+	uint8_t magic[2][8] = { 0 };
+
+	if (pread(fd, magic[0], 8, 0) < 0 || pread(fd, magic[1], 8, RECORD_PAGE) < 0)
+		return false;
+	return !memcmp(magic[0], zero, 8) && !memcmp(magic[1], zero, 8);
+}
+
 int record_read_head(int fd, struct record_slot *slot)
 {
 	struct record_slot other;
-	bool first = read_slot(fd, 0, slot), second = read_slot(fd, 1, &other);
+	bool first, second;
 
+	/* what a killed helper has written, and not synced, is acted upon from here on */
+	if (fdatasync(fd))
+		return -errno;
+	first = read_slot(fd, 0, slot);
+	second = read_slot(fd, 1, &other);
 	if (second && (!first || other.seq > slot->seq))
 		*slot = other;
-	return first || second ? 0 : -ESTALE;
+	if (first || second)
+		return 0;
+	return is_blank(fd) ? -ENODATA : -ESTALE;
 }

@@ -32,7 +32,7 @@ struct record_write {
 
 /* In the pool. 0 or a negative errno; fd is set when the file was opened, in either case. */
 int record_write(struct record_write *write);
-/* The newer head. -ENOENT, -ESTALE; blocks. */
+/* The newer head, as it is on the disk. -ENODATA: none was ever written; -ESTALE: they cannot be read; blocks. */
 int record_read_head(int fd, struct record_slot *slot);
 
 #endif

@@ -25,6 +25,7 @@ struct leech_record {
 	uint64_t *bits, *saved;		/* as they are to be, and as they are on the disk; whole pages */
 	uint64_t pages;
 	uint64_t saved_size;
+	uint32_t saved_state;
 	struct loop_work work;
 	struct record_write write;
 	bool busy, failed;		/* failed: what is on the disk is unknown, all is written again */
@@ -185,25 +186,33 @@ int leech_record_resize(struct leech_record *record, uint64_t size)
 	return ret;
 }
 
-uint64_t *leech_record_snapshot(const struct leech_record *record, const struct chunkmap *map)
+struct leech_snapshot *leech_record_snapshot(const struct chunkmap *map)
 {
-	uint64_t *snapshot = calloc(record->pages ? record->pages : 1, RECORD_PAGE);
 	uint64_t words = BITMAP_WORDS(chunkmap_chunks(map));
+	struct leech_snapshot *snapshot = malloc(sizeof(*snapshot) + words * 8);
 
-	if (snapshot)
-		memcpy(snapshot, chunkmap_bits(map),
-		       (words < record->pages * WORDS_OF_PAGE ? words : record->pages * WORDS_OF_PAGE) * 8);
+	if (!snapshot)
+		return NULL;
+	snapshot->words = words;
+	memcpy(snapshot->bits, chunkmap_bits(map), words * 8);
 	return snapshot;
 }
 
-/* A bit of the map may lie beyond its size: chunkmap_bits() has no meaning there. */
-void leech_record_synced(struct leech_record *record, uint64_t *snapshot, const struct chunkmap *map)
+void leech_snapshot_forget(struct leech_snapshot *snapshot, uint64_t first, uint64_t end)
+{
+	for (uint64_t i = first; i < end && i < snapshot->words * 64; i++)
+		bitmap_clear(snapshot->bits, i);
+}
+
+/* Each of the three may have another length by now; a bit of the map means nothing beyond its end. */
+void leech_record_synced(struct leech_record *record, struct leech_snapshot *snapshot, const struct chunkmap *map)
 {
 	uint64_t chunks = chunkmap_chunks(map), words = BITMAP_WORDS(chunks);
 
+	words = words < snapshot->words ? words : snapshot->words;
 	words = words < record->pages * WORDS_OF_PAGE ? words : record->pages * WORDS_OF_PAGE;
 	for (uint64_t i = 0; i < words; i++)
-		record->bits[i] |= snapshot[i] & chunkmap_bits(map)[i];
+		record->bits[i] |= snapshot->bits[i] & chunkmap_bits(map)[i];
 	for (uint64_t i = chunks; i < words * 64; i++)
 		bitmap_clear(record->bits, i);
 	free(snapshot);
@@ -247,10 +256,11 @@ int leech_record_load(struct leech_record *record)
 		return -EBUSY;
 	ret = record_read_head(record->fd, &slot);
 	if (ret)
-		return 0;	/* its first save did not end: nothing was said yet */
+		return ret == -ENODATA ? 0 : ret;
 	record->seq = slot.seq;
 	record->head = slot.head;
 	record->saved_size = slot.head.size;
+	record->saved_state = slot.head.state;
 	ret = fit_bits(record);
 	return ret ? ret : read_bits(record);
 }
@@ -312,6 +322,7 @@ static void note_saved(struct leech_record *record)
 	for (unsigned int i = 0; i < write->nr; i++)
 		memcpy(record->saved + (uint64_t)write->page[i] * WORDS_OF_PAGE, write->data + (size_t)i * RECORD_PAGE, RECORD_PAGE);
 	record->saved_size = write->slot.head.size;
+	record->saved_state = write->slot.head.state;
 }
 
 /* Those who wait may ask again from within, but not free it: leech_record_busy() says when they may. */
@@ -341,8 +352,12 @@ static void save_start(struct leech_record *record)
 	struct record_write *write = &record->write;
 	int ret = gather(record);
 
-	record->busy = true;
+	record->busy = !ret;
 	list_splice(&record->now, &record->next);
+	if (ret) {
+		tell(&record->now, ret);
+		return;
+	}
 	write->fd = record->fd;
 	write->path = record->path;
 	memset(&write->slot, 0, sizeof(write->slot));
@@ -350,16 +365,12 @@ static void save_start(struct leech_record *record)
 	record->seq += record->failed ? 2 : 1;
 	write->slot.seq = record->seq;
 	write->slot.head = record->head;
-	write->shrinks = record->head.size < record->saved_size;
+	/* before the decision nobody goes by the bits */
+	write->shrinks = record->head.size < record->saved_size && record->saved_state > LEECH_RECORD_PULLING;
 	write->room = RECORD_BITS + record->pages * RECORD_PAGE;
 	record->work.work = save_work;
 	record->work.done = save_ended;
-	if (ret) {
-		record->busy = false;
-		tell(&record->now, ret);
-	} else {
-		loop_work(record->loop, &record->work);
-	}
+	loop_work(record->loop, &record->work);
 }
 
 void leech_record_save(struct leech_record *record, struct leech_record_waiter *waiter)

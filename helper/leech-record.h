@@ -45,7 +45,7 @@ struct leech_record_waiter {
 
 /* Of the leech: token in this directory. */
 void leech_record_path(char *path, size_t len, const char *state_dir, const char *token);
-/* Its head alone, as it is on the disk; blocks. -ENOENT: there is none; -ESTALE: it cannot be read. */
+/* Its head alone, as it is on the disk; blocks. -ENOENT, -ENODATA: nothing was said yet; else it cannot be read, and what it says is unknown. */
 int leech_record_peek(const char *path, struct leech_record_head *head);
 
 /* Nothing is on the disk yet. path NULL: nothing ever will be. */
@@ -65,10 +65,15 @@ const uint64_t *leech_record_bits(const struct leech_record *record);
 int leech_record_resize(struct leech_record *record, uint64_t size);
 /* These are not durable any more. */
 void leech_record_forget(struct leech_record *record, uint64_t first, uint64_t end);
-/* What is present when a SYNC of the local store begins; malloc'ed, NULL: no memory. */
-uint64_t *leech_record_snapshot(const struct leech_record *record, const struct chunkmap *map);
-/* It has ended: of these, the chunks that are present still are durable. Takes snapshot. */
-void leech_record_synced(struct leech_record *record, uint64_t *snapshot, const struct chunkmap *map);
+/* What is present when a SYNC of the local store begins; malloc'ed, NULL: no memory. What is forgotten meanwhile is taken out of it. */
+struct leech_snapshot {
+	uint64_t words;
+	uint64_t bits[];
+};
+struct leech_snapshot *leech_record_snapshot(const struct chunkmap *map);
+void leech_snapshot_forget(struct leech_snapshot *snapshot, uint64_t first, uint64_t end);
+/* The SYNC has ended: of these, the chunks that are present still are durable. Takes snapshot. */
+void leech_record_synced(struct leech_record *record, struct leech_snapshot *snapshot, const struct chunkmap *map);
 
 /* waiter->done(waiter, error), maybe from within, when all that was said before is on stable storage. -ENOSPC, -EIO: it may be there or not. */
 void leech_record_save(struct leech_record *record, struct leech_record_waiter *waiter);

@@ -81,6 +81,10 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 	}
 	if (take_from(call, leecher) || take_local(call, leecher))
 		return -EINVAL;
+	if (leecher->from && strlen(leecher->from) >= LEECH_RECORD_FROM) {
+		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);
+		return -ENAMETOOLONG;
+	}
 	ret = leecher->from && leecher->local ? backend_check(leecher->from, why, sizeof(why)) : -ENOMEM;
 	if (!ret && strncmp(leecher->from, "peer", 4)) {
 		ret = -EINVAL;

@@ -32,6 +32,7 @@ static void noted(struct state_waiter *waiter, int error)
 	leecher->watch.settled = leecher_settled;
 	leecher_begun(leecher);
 	leech_pull(leecher->leech, true);
+	leecher_next(leecher);
 }
 
 static void reserved(void *arg, int error)
@@ -153,8 +154,14 @@ static void met(struct link_req *req, int error)
 		leecher_begun(leecher);
 		leecher_finalize_now(leecher);
 		break;
+	case WIRE_SEED_MOVED:
+		/* nobody else is told so: it is ours, and what is here may be the only copy of what was written since */
+		snprintf(leecher->why, sizeof(leecher->why), "it has moved to here, of which nothing is written down here: ask on the other side for "
+			 "what there is, or abort");
+		log_error("leeching %s: %s", leecher->path, leecher->why);
+		break;
 	default:
-		leecher_fail(leecher, -ESTALE, "the other side has moved, but not to here");
+		leecher_fail(leecher, -ESTALE, "the other side was taken back by its operator");
 	}
 }
 

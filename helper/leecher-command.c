@@ -9,7 +9,7 @@
 #include "config.h"
 #include "leecher-private.h"
 #include "log.h"
-#include "refusal.h"
+#include "notice.h"
 #include "regiond.h"
 
 #define PROGRESS_MS	250u
@@ -93,7 +93,7 @@ static void leecher_tick(struct loop_timer *timer)
 		control_progress(leecher->call, chunkmap_size(map) > missing ? chunkmap_size(map) - missing : 0,
 				 chunkmap_size(map), "bytes", state_text(leecher));
 	/* Nothing was dirty, or little, and nobody has asked to finalize: look again. */
-	if (leecher->state == LEECHER_PULLING && leecher->settled && !leecher->asking && !leecher->giving_up)
+	if (leecher->state == LEECHER_PULLING && leecher->settled && !leecher->asking && !leecher->stepping && !leecher->giving_up)
 		leecher_ask_dirty(leecher, leecher->round + 1, 0);
 }
 
@@ -207,10 +207,24 @@ static struct farewell *farewell_new(struct leecher *leecher, int error)
 	return farewell;
 }
 
+/* What the other side has to hear, now that nothing here tells it any more. */
+static bool has_words(const struct leecher *leecher, int error, struct notice_words *words)
+{
+	if (leecher->state == LEECHER_FAILED) {
+		words->kind = NOTICE_REFUSED;
+		return leecher->asked_ever && error != -ESTALE;
+	}
+	/* all is here; or it was removed here, and nothing more of it is wanted */
+	words->kind = NOTICE_COMPLETE;
+	words->owner = leecher->owner;
+	return leecher->moved_in || leecher->state == LEECHER_OWNED;
+}
+
 static void finish(struct leecher *leecher, int error)
 {
 	struct region *region = leecher->handover.region ? region_get(leecher->handover.region) : NULL;
-	bool refused = error && leecher->asked_ever && leecher->state == LEECHER_FAILED && error != -ESTALE;
+	struct notice_words words = { .token = leecher->token, .from = leecher->from };
+	bool tell = has_words(leecher, error, &words);
 	struct farewell *farewell = farewell_new(leecher, error);
 
 	leecher_answer_finalize(leecher, error);
@@ -226,12 +240,12 @@ static void finish(struct leecher *leecher, int error)
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
-		unlink_files(leecher, !refused);
+		unlink_files(leecher, !tell);
 	if (!farewell)
 		log_error("leeching %s: out of memory", leecher->path);
-	else if (refused)
-		refusal_start(leecher->regiond, leecher->token, leecher->from, answer_all, farewell);
-	else
+	if (tell)
+		notice_start(leecher->regiond, &words, farewell && error ? answer_all : NULL, farewell);
+	if (farewell && !(tell && error))
 		answer_all(farewell);
 	leecher_free(leecher);
 }
@@ -565,6 +579,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 	leecher->state = head->state == LEECH_RECORD_PULLING ? LEECHER_CONNECTING :
 			 head->state == LEECH_RECORD_DIVERGED ? LEECHER_DIVERGED : LEECHER_OWNED;
 	leecher->diverged = leecher->state == LEECHER_DIVERGED;
+	leecher->owner = head->owner;
 	leecher->final.epoch = head->owner.epoch;
 	leecher->final.lineage = head->owner.lineage;
 	leecher->final.mode = head->owner.mode;
@@ -581,6 +596,6 @@ void leecher_opened_again(struct leecher *leecher)
 	leech_set_watch(leecher->leech, &leecher->watch);
 	if (leecher->state == LEECHER_CONNECTING)
 		leecher_meet(leecher);
-	else if (chunkmap_state(leech_map(leecher->leech)) == CHUNKMAP_COMPLETE)
+	else if (leecher->state == LEECHER_OWNED && chunkmap_state(leech_map(leecher->leech)) == CHUNKMAP_COMPLETE)
 		complete(&leecher->watch);
 }

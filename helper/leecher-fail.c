@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * leecher: giving up, before the decision. Where FINALIZE was never sent the other side is told, if it is there, and that is all. Where it
- * was, the other side may be waiting for our word, frozen: then refusal.c sees to it that it gets it, as soon as the region here is gone.
+ * was, the other side may be waiting for our word, frozen: then notice.c sees to it that it gets it, as soon as the region here is gone.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 #include "config.h"
 #include "leecher-private.h"
 #include "log.h"
-#include "refusal.h"
+#include "notice.h"
 #include "regiond.h"
 
 #define AGAIN_MS 1000u
@@ -48,7 +48,10 @@ int leecher_left(const struct regiond *regiond, const char *source, struct leech
 	head->state = LEECH_RECORD_PULLING;
 	if (regiond->config->state_dir) {
 		leech_record_path(path, sizeof(path), regiond->config->state_dir, uri.path);
-		leech_record_peek(path, head);
+		ret = leech_record_peek(path, head);
+		/* whatever it says: nobody is let in before it can be read */
+		if (ret && ret != -ENOENT && ret != -ENODATA)
+			log_error("%s cannot be read: %s", path, strerror(-ret));
 	}
 	look_at_map(regiond, uri.path, head);
 	uri_free(&uri);
@@ -115,6 +118,8 @@ static void go_on(struct region *region, const struct uri *uri, const struct lee
 	if (head->state != LEECH_RECORD_PULLING && head->state != LEECH_RECORD_DIVERGED && region->info.flags & REGIONFS_REGION_LOCKED &&
 	    !leecher_add_range(leecher, 0, INT64_MAX))
 		leecher_tell_kernel(leecher);
+	else if (leecher->state == LEECHER_OWNED && !leecher->resumed)
+		leecher_resume(leecher);
 	open_again(leecher);
 }
 
@@ -137,7 +142,9 @@ static int restart(struct region *region, void *arg)
 	    uri_parse(&uri, region->info.source, NULL, 0))
 		return 0;
 	if (head.state == LEECH_RECORD_REFUSED) {
-		refusal_start(region->regiond, uri.path, uri_option(&uri, "from"), NULL, NULL);
+		struct notice_words words = { .kind = NOTICE_REFUSED, .token = uri.path, .from = uri_option(&uri, "from") };
+
+		notice_start(region->regiond, &words, NULL, NULL);
 		handover_remove(region, removed, region_get(region));
 	} else {
 		go_on(region, &uri, &head);
@@ -149,5 +156,5 @@ static int restart(struct region *region, void *arg)
 void leecher_restart(struct regiond *regiond)
 {
 	region_each(regiond->regions, restart, NULL);
-	refusal_restart(regiond);
+	notice_restart(regiond);
 }

@@ -28,6 +28,12 @@ static void resumed(struct hook *hook, int error, const char *why)
 	leecher_stepped(leecher);
 }
 
+void leecher_resume(struct leecher *leecher)
+{
+	leecher->stepping = true;
+	hook_run(&leecher->hook, leecher->handover.region, leecher->resumed ? NULL : leecher->resume, "resume", resumed);
+}
+
 static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct leecher *leecher = arg;
@@ -37,7 +43,7 @@ static void unlocked(void *arg, int error, const char *why, const struct netlink
 	leecher->owned = loop_now_ns();
 	log_info("%s is owned here, in epoch %llu, after %llu ms", leecher->path, (unsigned long long)leecher->final.epoch,
 		 (unsigned long long)((leecher->owned - leecher->asked) / 1000000));
-	hook_run(&leecher->hook, leecher->handover.region, leecher->resumed ? NULL : leecher->resume, "resume", resumed);
+	leecher_resume(leecher);
 }
 
 static void unlock(struct leecher *leecher)
@@ -100,6 +106,7 @@ static void decide(void *arg, int error)
 	owner.lineage = final->lineage;
 	owner.mode = final->mode;
 	memcpy(owner.nonce, final->nonce, sizeof(owner.nonce));
+	leecher->owner = owner;
 	leecher->stepping = leecher->deciding = true;
 	leech_own(leecher->leech, &owner, decided, leecher);
 }

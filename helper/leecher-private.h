@@ -60,6 +60,7 @@ struct leecher {
 	unsigned int stalls;		/* rounds in a row that were no smaller than the one before */
 	uint64_t round_dirty;		/* chunks of the last round */
 	struct wire_finalize_reply final;
+	struct chunkmap_owner owner;	/* once that is us */
 	struct regionfs_range *ranges;	/* of the final round, to be dropped from the page cache */
 	unsigned int nr_ranges, max_ranges;
 	struct hook hook;
@@ -108,6 +109,8 @@ void leecher_diverge_now(struct leecher *leecher);
 
 /* leecher-own.c */
 void leecher_own(struct leecher *leecher);
+/* The resume hook. Ends in leecher_stepped(). */
+void leecher_resume(struct leecher *leecher);
 /* The kernel gets what the other side's had, and lets the programs in. Ends in leecher_stepped(). */
 void leecher_tell_kernel(struct leecher *leecher);
 

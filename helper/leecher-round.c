@@ -8,6 +8,8 @@
 
 /* More single ranges than this are one that covers them all: dropping clean pages costs little. An attribute has less than 64 KiB. */
 #define RANGES_MOST 4000u
+/* As many as the largest file has: beyond it no offset is one. */
+#define LIST_CHUNKS_MOST ((uint64_t)INT64_MAX / chunk)
 
 void leecher_send(struct leecher *leecher, uint8_t type, uint32_t len, void (*done)(struct link_req *req, int error))
 {
@@ -51,6 +53,7 @@ int leecher_add_range(struct leecher *leecher, uint64_t offset, uint64_t length)
 int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *list, size_t used)
 {
 	uint64_t chunk = chunkmap_chunk(leech_map(leecher->leech));
+	uint64_t chunks = LIST_CHUNKS_MOST;
 	bool final = leecher->state == LEECHER_FINALIZING;
 
 	for (uint32_t i = 0; i < list->count; i++) {
@@ -60,6 +63,8 @@ int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *li
 		if (n < 0)
 			return n;
 		used += (size_t)n;
+		if (extent.chunk > chunks || extent.count > chunks - extent.chunk)
+			return -EPROTO;
 		leech_forget(leecher->leech, extent.chunk, extent.count);
 		if (final && leecher_add_range(leecher, extent.chunk * chunk, extent.count * chunk))
 			return -ENOMEM;

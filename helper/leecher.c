@@ -32,6 +32,8 @@ static void finalized(struct link_req *req, int error)
 	int n;
 
 	leecher->asking = false;
+	if (leecher->state != LEECHER_FINALIZING)
+		return;		/* it was asked before a meeting, which has seen to it */
 	leecher->handed = loop_now_ns();
 	if (error == -ECANCELED && !leecher_leaves(leecher)) {
 		/* The program could not be stopped, or the region not frozen: it goes on over there, and so do we. */
@@ -94,7 +96,7 @@ static bool is_time(const struct leecher *leecher)
  */
 void leecher_next(struct leecher *leecher)
 {
-	if (leecher->state != LEECHER_PULLING || leecher->asking || leecher->giving_up)
+	if (leecher->state != LEECHER_PULLING || leecher->asking || leecher->stepping || leecher->giving_up)
 		return;
 	if (leecher->told_round > leecher->round)
 		leecher_ask_dirty(leecher, leecher->round + 1, 0);
@@ -108,7 +110,7 @@ void leecher_settled(struct leech_watch *watch)
 {
 	struct leecher *leecher = container_of(watch, struct leecher, watch);
 
-	if (leecher->state != LEECHER_PULLING || leecher->asking)
+	if (leecher->state != LEECHER_PULLING || leecher->asking || leecher->stepping)
 		return;
 	leecher->settled = true;
 	if (!leecher->round)

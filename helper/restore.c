@@ -313,7 +313,8 @@ static void add_now(struct restore *restore)
 	netlink_set(attrs, MODE, mode, info->mode & 07777);
 	netlink_set(attrs, UID, uid, info->uid);
 	netlink_set(attrs, GID, gid, info->gid);
-	netlink_set(attrs, EPOCH, epoch, info->epoch);
+	/* MOVED is told again, with an epoch that must be news */
+	netlink_set(attrs, EPOCH, epoch, info->epoch - (info->flags & REGIONFS_REGION_MOVED && info->epoch ? 1 : 0));
 	netlink_set(attrs, LINEAGE, lineage, info->lineage);
 	netlink_set(attrs, FLAGS, flags, restored_flags(restore, info));
 	netlink_set(attrs, FLAGS_MASK, flags_mask,

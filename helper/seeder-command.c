@@ -141,7 +141,11 @@ void seeder_abort(struct control_call *call, struct region *region)
 			     "the rest of its bytes, --force ends seeding it", seeder_name(seeder), seeder->peer);
 		return;
 	}
-	if (seeder->aborting || seeder->handover.over) {
+	if (seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED) {
+		control_fail(call, -EBUSY, "%s was resolved: 'regionctl resolve' with --keep or --discard ends that", seeder_name(seeder));
+		return;
+	}
+	if (seeder->aborting || seeder->resolving || seeder->handover.over) {
 		control_fail(call, -EALREADY, "seeding %s is being aborted", region->info.path);
 		return;
 	}
@@ -276,8 +280,7 @@ static void seeder_start(struct control_call *call, struct region *region)
 	region->handover = &seeder->handover;
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;
-	if (seeder_take_up(seeder))
-		log_error("%s cannot be handed over: out of memory", region->info.path);
+	seeder_take_up(seeder);
 	note_command(call, seeder);
 	seeder->timer.fire = seeder_progress;
 	loop_timer_set(call->regiond->loop, &seeder->timer, 1);

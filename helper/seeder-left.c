@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * seeder: what of a hand-over outlives the helper, and the host. The region's record in the state directory has the command as handover=; seed=freezing
- * from before the suspend hook on; seed=NONCE,CLIENT in hex from before the answer to FINALIZE on; seed=moved:NONCE,CLIENT from before
+ * from before the suspend hook on; seed=NONCE,CLIENT,EPOCH,LINEAGE from before the answer to FINALIZE on; with moved: before it from before
  * OWNED is answered on; neither once the region is back in service. And resume=, the hook that lets the program go on.
  *
  * So the next helper knows whether the other side can have heard of it. If not, the program goes on here. If so, nobody
@@ -9,6 +9,7 @@
  * us where we were. What has been tracked is in files of its own (tracker.h); after a reboot all counts as changed.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #define FREEZING "freezing"
 #define KEY 16u			/* bytes of a nonce, and of a client */
+#define PROMISE_MAX (16 + 4 * KEY + 2 + 2 * 21)
 
 /* ---- the record ---- */
 
@@ -56,12 +58,14 @@ static void put_hex(char *to, const uint8_t *key)
 
 void seeder_note_promise(struct seeder *seeder, const char *what, void (*done)(struct state_waiter *waiter, int error))
 {
-	char text[16 + 4 * KEY + 2];
+	char text[PROMISE_MAX];
 	int n = snprintf(text, sizeof(text), "%s", what);
 
 	put_hex(text + n, seeder->nonce);
 	text[n + 2 * KEY] = ',';
 	put_hex(text + n + 2 * KEY + 1, seeder->client);
+	n += 4 * KEY + 1;
+	snprintf(text + n, sizeof(text) - (size_t)n, ",%" PRIu64 ",%" PRIu64, seeder->epoch, seeder->lineage);
 	note(seeder, text, done);
 }
 
@@ -72,10 +76,6 @@ void seeder_note_handed(struct seeder *seeder, void (*done)(struct state_waiter 
 
 void seeder_note_moved(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error))
 {
-	struct region *region = seeder->handover.region;
-
-	region->info.flags |= REGIONFS_REGION_MOVED;
-	region->info.epoch = seeder->epoch;
 	seeder_note_promise(seeder, SEEDER_MOVED, done);
 }
 
@@ -119,12 +119,14 @@ static bool take_hex(const char *text, uint8_t *key)
 
 static bool take_promise(struct seeder *seeder, const char *text)
 {
-	return strlen(text) == 4 * KEY + 1 && take_hex(text, seeder->nonce) && take_hex(text + 2 * KEY + 1, seeder->client);
+	return strlen(text) > 4 * KEY + 1 && take_hex(text, seeder->nonce) && take_hex(text + 2 * KEY + 1, seeder->client) &&
+	       sscanf(text + 4 * KEY + 1, ",%" SCNu64 ",%" SCNu64, &seeder->epoch, &seeder->lineage) == 2;
 }
 
 /* The final list; the host may have been booted since, and then it is everything. */
-static int take_list(struct seeder *seeder, uint64_t size)
+int seeder_take_list(struct seeder *seeder)
 {
+	uint64_t size = seeder->size;
 	int ret;
 
 	if (tracker_is_for(seeder->tracker, seeder->client))
@@ -133,7 +135,9 @@ static int take_list(struct seeder *seeder, uint64_t size)
 	if (ret)
 		return ret;
 	tracker_note_all(seeder->tracker, size);
-	tracker_close_round(seeder->tracker);
+	seeder->final_dirty = tracker_close_round(seeder->tracker);
+	seeder->chunk = WIRE_SEED_CHUNK;
+	seeder->round = tracker_round(seeder->tracker);
 	return 0;
 }
 
@@ -148,84 +152,100 @@ static void take_tracking(struct seeder *seeder)
 	snprintf(seeder->peer, sizeof(seeder->peer), "another host");
 }
 
-/* After a reboot the kernel does not know it any more; the region came back locked. */
-static void moved_again(void *arg, int error, const char *why, const struct netlink_attrs *got)
+/* After a reboot the kernel does not know it any more, or its helper died before it was written down. */
+static void moved_again(struct state_waiter *waiter, int error)
 {
-	struct region *region = arg;
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
 
+	seeder->stepping = false;
 	if (error)
-		log_warning("%s has moved, which the kernel did not take: %s", region->info.path ? region->info.path : "?", why);
-	region_put(region);
+		log_warning("%s has moved, which could not be written down", seeder_name(seeder));
+}
+
+static void told_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct seeder *seeder = arg;
+
+	/* it stays locked, or frozen */
+	if (error)
+		log_warning("%s has moved, which the kernel did not take: %s", seeder_name(seeder), why);
+	else
+		seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_note_moved(seeder, moved_again);
 }
 
 static void tell_moved(struct seeder *seeder)
 {
 	struct region *region = seeder->handover.region;
-	struct handover_ask *ask;
+	struct handover_ask *ask = NULL;
 
-	if (region->info.flags & REGIONFS_REGION_MOVED)
+	seeder->stepping = true;
+	if (!(region->info.flags & REGIONFS_REGION_MOVED))
+		ask = handover_ask_new(region, REGIONFS_CMD_MOVED, told_moved, seeder);
+	if (!ask) {
+		seeder_note_moved(seeder, moved_again);
 		return;
-	ask = handover_ask_new(region, REGIONFS_CMD_MOVED, moved_again, region);
-	if (!ask)
-		return;		/* it stays locked */
+	}
 	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch);
-	region_get(region);
 	handover_ask(ask, region);
 }
 
-/* As the record says; the epoch is that of the promise. */
 static void take_state(struct seeder *seeder, const struct region_info *info)
 {
-	if (says(info, SEEDER_RESOLVED) || says(info, SEEDER_DIVERGED)) {
-		seeder->state = says(info, SEEDER_RESOLVED) ? WIRE_SEED_RESOLVED : WIRE_SEED_DIVERGED;
-		seeder->epoch = info->epoch - 1;
-	} else if (says(info, SEEDER_MOVED) || info->flags & REGIONFS_REGION_MOVED) {
+	if (says(info, SEEDER_RESOLVED))
+		seeder->state = WIRE_SEED_RESOLVED;
+	else if (says(info, SEEDER_DIVERGED))
+		seeder->state = WIRE_SEED_DIVERGED;
+	else if (says(info, SEEDER_MOVED) || info->flags & REGIONFS_REGION_MOVED)
 		seeder->state = WIRE_SEED_MOVED;
-		seeder->epoch = info->epoch;
-	} else {
+	else
 		seeder->state = WIRE_SEED_HANDED_OFF;
-		seeder->epoch = info->epoch + 1;
-	}
 }
 
 static void go_on(struct seeder *seeder)
 {
 	if (seeder->state == WIRE_SEED_MOVED)
 		tell_moved(seeder);
-	else if (seeder->state == WIRE_SEED_RESOLVED && seeder->frozen)
+	else if (seeder->state == WIRE_SEED_RESOLVED)
 		seeder_resolve_again(seeder);
+	else if (seeder->state == WIRE_SEED_DIVERGED)
+		seeder_diverge_again(seeder);
 }
 
-int seeder_take_up(struct seeder *seeder)
+/* Who has thawed it by hand has decided, where that was the user's to decide. */
+static void forget_thawed(struct region *region)
+{
+	const struct region_info *info = &region->info;
+	const uint32_t kept_out = REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED | REGIONFS_REGION_MOVED;
+
+	if (seeder_is_left(info) && !strchr(info->seed, ':') && !(info->flags & kept_out))
+		seeder_note_service(region);
+}
+
+void seeder_take_up(struct seeder *seeder)
 {
 	const struct region_info *info = &seeder->handover.region->info;
-	const uint32_t kept_out = REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED | REGIONFS_REGION_MOVED;
 	const char *promise;
-	int ret = 0;
 
-	/* who has thawed it by hand has decided */
-	if (seeder_is_left(info) && !(info->flags & kept_out))
-		seeder_note_service(seeder->handover.region);
+	forget_thawed(seeder->handover.region);
 	if (!info->seed || !strcmp(info->seed, FREEZING)) {
 		take_tracking(seeder);
-		return 0;
+		return;
 	}
 	promise = strchr(info->seed, ':');
 	if (!take_promise(seeder, promise ? promise + 1 : info->seed))
 		memset(seeder->nonce, 0, sizeof(seeder->nonce));
-	if (!says(info, SEEDER_RESOLVED) && !says(info, SEEDER_DIVERGED))
-		ret = take_list(seeder, info->size);
-	if (ret)
-		return ret;
 	take_tracking(seeder);
 	take_state(seeder, info);
 	seeder->size = info->size;
-	seeder->frozen = seeder->suspended = info->flags & kept_out;
+	seeder->frozen = seeder->suspended = true;
+	/* else FINALIZE tries again */
+	if (!says(info, SEEDER_RESOLVED) && !says(info, SEEDER_DIVERGED) && seeder_take_list(seeder))
+		log_warning("%s: out of memory for the list of what is to be handed over", seeder_name(seeder));
 	if (!seeder->resume && info->resume)
 		seeder->resume = strdup(info->resume);
 	snprintf(seeder->peer, sizeof(seeder->peer), "another host");
 	go_on(seeder);
-	return 0;
 }
 
 /* ---- letting programs in ---- */
@@ -301,6 +321,10 @@ static void try_again(struct loop_timer *timer)
 
 	if (regiond->stopping)
 		return;
+	if (region->state == REGION_OPENING) {
+		loop_timer_set(regiond->loop, timer, AGAIN_MS);
+		return;
+	}
 	if (!region->handover && !atomic_load(&region->forgotten) && control_again_is(region->info.handover, "seeder"))
 		call = control_again(regiond, region->info.handover, region);
 	if (!call) {
@@ -347,7 +371,8 @@ static void left_resumed(struct hook *hook, int error, const char *why)
 		log_warning("%s: %s", region->info.path ? region->info.path : "?", why);
 	seeder_note_service(region);
 	if (left->call) {
-		if (atomic_load(&region->tracker))
+		/* unless a seeder has come meanwhile, whose it is */
+		if (atomic_load(&region->tracker) && !region->handover)
 			tracker_stop(atomic_load(&region->tracker));
 		seeder_note_over(region);
 		control_ok(left->call, NULL);

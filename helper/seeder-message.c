@@ -138,6 +138,8 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 		seeder->finalizing = req;
 		return;
 	case WIRE_SEED_HANDED_OFF:
+		if (seeder_take_list(seeder))
+			break;
 		seeder_reply_final(seeder, req);
 		return;
 	default:
@@ -188,12 +190,19 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -EINVAL, "it has moved");
 		return;
 	}
-	serve_reply(req, 0, NULL, 0);
 	snprintf(why, sizeof(why), "%s gave up: %s", seeder->peer, *text.text ? text.text : "no reason given");
 	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF) {
+		/* who gives up forgets it when that is answered */
+		if (seeder->giving_back)
+			serve_fail(seeder->giving_back, -EAGAIN, "asked again");
+		seeder->giving_back = req;
 		seeder->forget = true;
-		seeder_back(seeder, why);
-	} else if (seeder->state == WIRE_SEED_TRACKING) {
+		if (!seeder->give_up)
+			seeder_back(seeder, why);
+		return;
+	}
+	serve_reply(req, 0, NULL, 0);
+	if (seeder->state == WIRE_SEED_TRACKING) {
 		tracker_stop(seeder->tracker);
 		seeder->state = WIRE_SEED_SERVING;
 	}
@@ -227,7 +236,11 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 		serve_fail(req, -ESHUTDOWN, "seeding has ended");
 		return;
 	}
-	if (seeder->resolving || (!seeder_reads(arg) && req->head.type != WIRE_OWNED && req->head.type != WIRE_STATUS)) {
+	if (seeder->resolving) {
+		serve_fail(req, -EAGAIN, "%s is just being resolved", seeder_name(seeder));
+		return;
+	}
+	if ((!seeder_reads(arg) && req->head.type != WIRE_OWNED && req->head.type != WIRE_STATUS)) {
 		serve_fail(req, -ESTALE, "%s was taken back by its operator", seeder_name(seeder));
 		return;
 	}

@@ -32,7 +32,8 @@ struct seeder {
 	struct events_watch late;	/* while frozen: for writes that were let through */
 	bool watching;
 	struct state_waiter written;
-	struct serve_req *finalizing;	/* FINALIZE, until it is answered */
+	struct serve_req *finalizing;	/* FINALIZE or OWNED, until it is answered */
+	struct serve_req *giving_back;	/* ABORT, likewise: once it would be in service after any death */
 	bool stepping;			/* a hook or netlink call of the machine is under way */
 	bool give_up;			/* go back to service after that step */
 	bool forget;			/* and stop tracking: the leecher has given up */
@@ -40,7 +41,8 @@ struct seeder {
 	bool complete;
 	uint32_t chunk, round;
 	uint8_t nonce[16];
-	uint64_t epoch;			/* the new owner's */
+	uint64_t epoch;			/* the new owner's, as it was promised */
+	uint64_t lineage;		/* RESOLVED: ours since */
 	uint64_t size;			/* when it was frozen */
 	uint64_t final_dirty;		/* chunks */
 	uint64_t began, asked, stopped, froze, owned;	/* loop_now_ns() */
@@ -81,8 +83,10 @@ void seeder_note_moved(struct seeder *seeder, void (*done)(struct state_waiter *
 void seeder_note_service(struct region *region);
 /* And not seeded any more: nothing is to be known of it. */
 void seeder_note_over(struct region *region);
-/* Goes on with what an earlier helper has left, if it has. -ENOMEM. */
-int seeder_take_up(struct seeder *seeder);
+/* Goes on with what an earlier helper has left, if it has. */
+void seeder_take_up(struct seeder *seeder);
+/* The final list, which may have gone with the host: then it is everything. -ENOMEM. */
+int seeder_take_list(struct seeder *seeder);
 /*
  * Lets programs at the region again: what is frozen is thawed, and what came back locked after a reboot is unlocked. then(arg, error, why, got), not from
  * within.
@@ -94,6 +98,7 @@ void seeder_let_in(struct region *region, void (*then)(void *arg, int error, con
 /* The other side says that it owns what was resolved here. */
 void seeder_diverge(struct seeder *seeder, struct serve_req *req);
 void seeder_resolve_again(struct seeder *seeder);
+void seeder_diverge_again(struct seeder *seeder);
 
 /* seeder-command.c */
 void seeder_end(struct seeder *seeder);

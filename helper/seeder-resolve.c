@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "log.h"
+#include "region-private.h"
 #include "regiond.h"
 #include "seeder-private.h"
 
@@ -43,7 +44,7 @@ static void resumed(struct hook *hook, int error, const char *why)
 	seeder->state = WIRE_SEED_RESOLVED;
 	tracker_stop(seeder->tracker);
 	log_warning("%s is this host's, as its operator says, in epoch %llu", seeder_name(seeder),
-		    (unsigned long long)region_of(seeder)->info.epoch);
+		    (unsigned long long)seeder->epoch + 1);
 	answer(seeder, 0, "");
 }
 
@@ -51,7 +52,7 @@ static void let_in(void *arg, int error, const char *why, const struct netlink_a
 {
 	struct seeder *seeder = arg;
 
-	if (error)
+	if (error && seeder->suspended)
 		log_warning("seeding %s: %s", seeder_name(seeder), why);
 	hook_run(&seeder->hook, region_of(seeder), seeder->suspended ? seeder->resume : NULL, "resume", resumed);
 }
@@ -60,19 +61,24 @@ static void epoch_set(void *arg, int error, const char *why, const struct netlin
 {
 	struct seeder *seeder = arg;
 
-	if (error)
+	if (error && region_of(seeder)->info.epoch <= seeder->epoch)
 		log_warning("seeding %s: the kernel did not take the new epoch: %s", seeder_name(seeder), why);
 	seeder_let_in(region_of(seeder), let_in, seeder);
+}
+
+static void unnoted(struct state_waiter *waiter, int error)
+{
 }
 
 static void noted(struct state_waiter *waiter, int error)
 {
 	struct seeder *seeder = container_of(waiter, struct seeder, written);
-	const struct region_info *info = &region_of(seeder)->info;
 	struct handover_ask *ask;
 
 	if (error) {
+		/* nobody was let in; what the next helper finds is the promise, or this */
 		seeder->stepping = false;
+		seeder_note_promise(seeder, "", unnoted);
 		answer(seeder, error, "the state directory could not be written: it stays in doubt");
 		return;
 	}
@@ -81,30 +87,27 @@ static void noted(struct state_waiter *waiter, int error)
 		epoch_set(seeder, -ENOMEM, "out of memory", NULL);
 		return;
 	}
-	netlink_set(&ask->call.attrs, EPOCH, epoch, info->epoch);
-	netlink_set(&ask->call.attrs, LINEAGE, lineage, info->lineage);
+	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch + 1);
+	netlink_set(&ask->call.attrs, LINEAGE, lineage, seeder->lineage);
 	handover_ask(ask, region_of(seeder));
 }
 
 static void own(struct seeder *seeder, struct control_call *call)
 {
-	struct region_info *info = &region_of(seeder)->info;
-	uint64_t lineage;
-
-	if (getrandom(&lineage, sizeof(lineage), 0) != sizeof(lineage)) {
+	if (getrandom(&seeder->lineage, sizeof(seeder->lineage), 0) != sizeof(seeder->lineage)) {
 		control_fail(call, -EIO, "no random numbers");
 		return;
 	}
+	seeder->lineage |= 1;
 	seeder->resolving = call;
 	seeder->stepping = true;
-	info->epoch = seeder->epoch + 1;
-	info->lineage = lineage ? lineage : 1;
 	seeder_note_promise(seeder, SEEDER_RESOLVED, noted);
 }
 
-/* The next helper, when the last one died in between. */
+/* The next helper; the last one may have died in between. The kernel refuses what it has already. */
 void seeder_resolve_again(struct seeder *seeder)
 {
+	seeder->suspended = region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED);
 	seeder->stepping = true;
 	noted(&seeder->written, 0);
 }
@@ -127,8 +130,8 @@ static void froze(void *arg, int error, const char *why, const struct netlink_at
 {
 	struct seeder *seeder = arg;
 
-	seeder->frozen = !error;
-	if (error)
+	seeder->frozen = !error || region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED);
+	if (!seeder->frozen)
 		log_error("%s has two owners, and could not be frozen: %s", seeder_name(seeder), why);
 	tell_diverged(seeder);
 }
@@ -144,6 +147,13 @@ static void diverged_noted(struct state_waiter *waiter, int error)
 	}
 	netlink_set(&ask->call.attrs, DEADLINE, deadline, SEEDER_FREEZE_MS);
 	handover_ask(ask, region_of(seeder));
+}
+
+/* The next helper: the last one may have died before it was frozen. */
+void seeder_diverge_again(struct seeder *seeder)
+{
+	seeder->stepping = true;
+	diverged_noted(&seeder->written, 0);
 }
 
 void seeder_diverge(struct seeder *seeder, struct serve_req *req)
@@ -173,8 +183,11 @@ static void kept(void *arg, int error, const char *why, const struct netlink_att
 	if (error)
 		log_warning("seeding %s: %s", seeder_name(seeder), why);
 	answer(seeder, error, why);
-	if (!error)
+	if (!error) {
+		/* what is let in by MOVED is nobody */
+		region_mirror(region_of(seeder));
 		seeder_end(seeder);
+	}
 }
 
 static void keep(struct seeder *seeder, struct control_call *call)
@@ -187,6 +200,16 @@ static void keep(struct seeder *seeder, struct control_call *call)
 		kept(seeder, 0, "", NULL);
 }
 
+/* A reboot does not bring it back from here on. */
+static void discard_noted(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+
+	if (error)
+		log_warning("that %s was discarded could not be written down", seeder_name(seeder));
+	seeder_let_in(region_of(seeder), kept, seeder);
+}
+
 /* What is open is of no use from now on; then it can be removed. */
 static void discarded(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
@@ -197,7 +220,8 @@ static void discarded(void *arg, int error, const char *why, const struct netlin
 		answer(seeder, error, why);
 		return;
 	}
-	seeder_let_in(region_of(seeder), kept, seeder);
+	region_of(seeder)->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_note_moved(seeder, discard_noted);
 }
 
 static void discard(struct seeder *seeder, struct control_call *call)
@@ -210,7 +234,7 @@ static void discard(struct seeder *seeder, struct control_call *call)
 	}
 	seeder->resolving = call;
 	seeder->stepping = true;
-	netlink_set(&ask->call.attrs, EPOCH, epoch, region_of(seeder)->info.epoch + 1);
+	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch + 2);
 	handover_ask(ask, region_of(seeder));
 }
 

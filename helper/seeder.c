@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "region-private.h"
 #include "regiond.h"
 #include "seeder-private.h"
 
@@ -52,19 +53,20 @@ static void watch_late(struct seeder *seeder, bool on)
 
 /* ---- back to service ---- */
 
-static void in_service(struct hook *hook, int error, const char *why)
+/* Whatever dies from here on, it is in service. */
+static void in_service(struct state_waiter *waiter, int error)
 {
-	struct seeder *seeder = container_of(hook, struct seeder, hook);
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+	struct serve_req *giving_back = seeder->giving_back;
 
 	if (error)
-		note_why(seeder, why);
+		note_why(seeder, "the state directory could not be written");
 	seeder->stepping = seeder->give_up = false;
-	seeder->suspended = false;
-	if (seeder->finalizing) {
-		serve_fail(seeder->finalizing, -ECANCELED, "%s", seeder->why);
-		seeder->finalizing = NULL;
-	}
-	seeder_note_service(region_of(seeder));
+	seeder->giving_back = NULL;
+	if (giving_back && error)
+		serve_fail(giving_back, -EAGAIN, "%s", seeder->why);
+	else if (giving_back)
+		serve_reply(giving_back, 0, NULL, 0);
 	if (seeder->aborting || region_of(seeder)->destroy) {
 		seeder_end(seeder);
 		return;
@@ -78,6 +80,22 @@ static void in_service(struct hook *hook, int error, const char *why)
 	seeder->state = WIRE_SEED_SERVING;
 }
 
+static void resumed(struct hook *hook, int error, const char *why)
+{
+	struct seeder *seeder = container_of(hook, struct seeder, hook);
+
+	if (error)
+		note_why(seeder, why);
+	seeder->suspended = false;
+	if (seeder->finalizing) {
+		serve_fail(seeder->finalizing, -ECANCELED, "%s", seeder->why);
+		seeder->finalizing = NULL;
+	}
+	seeder_note_service(region_of(seeder));
+	seeder->written.done = in_service;
+	state_sync(region_of(seeder)->regiond->state, &seeder->written);
+}
+
 static void thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct seeder *seeder = arg;
@@ -86,7 +104,7 @@ static void thawed(void *arg, int error, const char *why, const struct netlink_a
 		note_why(seeder, why);
 	seeder->frozen = false;
 	hook_run(&seeder->hook, region_of(seeder), seeder->suspended ? seeder->resume : NULL, "resume",
-		 in_service);
+		 resumed);
 }
 
 static void go_back(struct seeder *seeder)
@@ -241,25 +259,50 @@ static void unfrozen(void *arg, int error, const char *why, const struct netlink
 	region_put(region);
 }
 
+/* Whom the kernel does not keep out as moved is not let in: what is here is not what it was any more. */
+static void surely_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct region *region = arg;
+
+	if (error && !(region->info.flags & REGIONFS_REGION_MOVED)) {
+		unfrozen(region, error, why, got);
+		return;
+	}
+	if (!(region->info.flags & REGIONFS_REGION_MOVED)) {
+		region->info.flags |= REGIONFS_REGION_MOVED;
+		region_mirror(region);
+	}
+	seeder_let_in(region, unfrozen, region);
+}
+
 void seeder_unfreeze(struct seeder *seeder)
 {
 	struct region *region = region_of(seeder);
+	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_MOVED, surely_moved, region);
 
-	seeder_let_in(region, unfrozen, region_get(region));
+	region_get(region);
+	if (!ask) {
+		unfrozen(region, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch);
+	handover_ask(ask, region);
 }
 
+/* Not told that, the other side says it again. */
 static void moved_noted(struct state_waiter *waiter, int error)
 {
 	struct seeder *seeder = container_of(waiter, struct seeder, written);
 	struct serve_req *req = seeder->finalizing;
 
-	/* It is the other side's all the same, as that knows. */
-	if (error)
-		note_why(seeder, "the state directory could not be written");
 	seeder->stepping = false;
 	seeder->state = WIRE_SEED_MOVED;
 	seeder->finalizing = NULL;
-	if (req)
+	if (error)
+		note_why(seeder, "the state directory could not be written");
+	if (req && error)
+		serve_fail(req, -EAGAIN, "%s", seeder->why);
+	else if (req)
 		serve_reply(req, 0, NULL, 0);
 	if (seeder->aborting)
 		control_fail(seeder->aborting, -EBUSY, "%s has just moved", seeder_name(seeder));
@@ -270,9 +313,11 @@ static void kernel_moved(void *arg, int error, const char *why, const struct net
 {
 	struct seeder *seeder = arg;
 
-	/* It stays frozen here. */
+	/* It is the other side's all the same, and stays frozen here. */
 	if (error)
 		note_why(seeder, why);
+	else
+		region_of(seeder)->info.flags |= REGIONFS_REGION_MOVED;
 	if (!error && netlink_has(got, COUNT) && got->count)
 		log_warning("seeding %s: %llu bytes were dirtied after the freeze, and are lost",
 			    seeder_name(seeder), (unsigned long long)got->count);

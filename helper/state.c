@@ -248,6 +248,9 @@ static int read_log(struct state *state)
 	err = read_lines(state, file);
 	if (!err && fstat(state->fd, &st))
 		err = -errno;
+	/* what a killed helper has written, and not synced, is acted upon from here on */
+	if (!err && fdatasync(state->fd))
+		err = -errno;
 	fclose(file);
 	if (!err && (uint64_t)st.st_size > state->length)
 		err = put_aside(state, (uint64_t)st.st_size);

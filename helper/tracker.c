@@ -199,6 +199,7 @@ int tracker_start(struct tracker *tracker, uint32_t chunk, uint64_t size, const 
 	int ret;
 
 	pthread_mutex_lock(&tracker->lock);
+	atomic_store(&tracker->active, false);
 	close_maps(tracker);
 	unlink_maps(tracker);
 	ret = open_maps(tracker, O_CREAT | O_EXCL);
@@ -215,6 +216,9 @@ int tracker_start(struct tracker *tracker, uint32_t chunk, uint64_t size, const 
 		head->magic = MAGIC;
 		copy_head(tracker);
 		atomic_store(&tracker->active, true);
+	} else {
+		close_maps(tracker);
+		unlink_maps(tracker);
 	}
 	pthread_mutex_unlock(&tracker->lock);
 	return ret;

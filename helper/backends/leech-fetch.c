@@ -43,6 +43,13 @@ void leech_forget(struct leech *leech, uint64_t first, uint64_t count)
 		return;
 	chunkmap_set(leech->map, first, end, false);
 	leech_record_forget(leech->record, first, end);
+	/* what comes anew was not there when they began */
+	list_for_each(at, &leech->flushes) {
+		struct leech_flush *flush = list_entry(at, struct leech_flush, list);
+
+		if (flush->snapshot)
+			leech_snapshot_forget(flush->snapshot, first, end);
+	}
 	list_for_each(at, &leech->fetches) {
 		struct fetch *fetch = list_entry(at, struct fetch, list);
 
@@ -65,10 +72,12 @@ static void retry_pull(struct loop_timer *timer)
 
 	/* Those for whom there was no memory, too. */
 	leech_unblock(leech);
+	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
+		leech->pulling = true;
 	leech_pull_more(leech);
 }
 
-static void pull_later(struct leech *leech)
+void leech_pull_later(struct leech *leech)
 {
 	if (leech->parting)
 		return;
@@ -110,7 +119,7 @@ static void fetch_end(struct fetch *fetch, int error)
 	if (!error)
 		leech_pull_more(leech);
 	else
-		pull_later(leech);
+		leech_pull_later(leech);
 	leech_close_more(leech);	/* may free it */
 }
 
@@ -204,7 +213,7 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 {
 	uint64_t most = demand ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
 
-	if (leech->nr_fetches >= LEECH_FETCHES || leech->parting || bitmap_get(leech->busy, chunk))
+	if (leech->nr_fetches >= LEECH_FETCHES || leech->parting || !leech->peer || bitmap_get(leech->busy, chunk))
 		return;
 	end = end > chunk + most ? chunk + most : end;
 	end = run_end(leech, chunk, end);
@@ -247,17 +256,17 @@ void leech_pull_more(struct leech *leech)
 {
 	uint64_t first, end;
 
-	while (leech->pulling && !leech->parting && leech->nr_pulls < LEECH_PULLS &&
+	while (leech->pulling && leech->peer && !leech->parting && leech->nr_pulls < LEECH_PULLS &&
 	       next_run(leech, &first, &end))
 		if (!fetch_start(leech, first, end, false)) {
-			pull_later(leech);
+			leech_pull_later(leech);
 			break;
 		}
 	if (!leech->pulling || leech->parting || leech->nr_fetches || chunkmap_missing(leech->map))
 		return;
 	leech->pulling = false;
 	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
-		leech_tell_complete(leech);
+		leech_complete(leech);
 	if (leech->watch)
 		leech->watch->settled(leech->watch);
 }

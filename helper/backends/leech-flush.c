@@ -16,6 +16,7 @@ static void flush_end(struct leech_flush *flush, int error)
 	struct leech *leech = flush->leech;
 
 	leech->nr_flushes--;
+	list_del(&flush->list);
 	free(flush->snapshot);
 	flush->snapshot = NULL;
 	flush->done(flush, error);
@@ -48,7 +49,7 @@ struct leech_flush *leech_flush_start(struct leech *leech, struct backend_req *o
 	struct leech_flush *flush = calloc(1, sizeof(*flush));
 
 	if (flush)
-		flush->snapshot = leech_record_snapshot(leech->record, leech->map);
+		flush->snapshot = leech_record_snapshot(leech->map);
 	if (!flush || !flush->snapshot) {
 		free(flush);
 		return NULL;
@@ -60,6 +61,7 @@ struct leech_flush *leech_flush_start(struct leech *leech, struct backend_req *o
 	flush->sync.loop = leech->backend.loop;
 	flush->sync.done = flush_synced;
 	leech->nr_flushes++;
+	list_add(&leech->flushes, &flush->list);
 	backend_submit(leech->local, &flush->sync);
 	return flush;
 }

@@ -7,6 +7,8 @@
 #include "backends/leech-private.h"
 #include "log.h"
 
+#define OWNED_AGAIN_MS 1000u
+
 /* ---- the size that the other side has ---- */
 
 static void size_done(struct leech *leech, int error)
@@ -85,6 +87,19 @@ static void send_message(struct leech *leech, uint8_t type, uint32_t len,
 	session_urgent(peer_session(leech->peer), req);
 }
 
+static void owned_told(struct link_req *req, int error);
+
+/* Its state directory may be full, say: it is asked until it has taken it. */
+static void tell_again(struct loop_timer *timer)
+{
+	leech_tell_owned(container_of(timer, struct leech, redial));
+}
+
+static bool is_no(int error)
+{
+	return error == -ESTALE || error == -ESHUTDOWN;
+}
+
 static void owned_told(struct link_req *req, int error)
 {
 	struct leech *leech = container_of(req, struct leech, message);
@@ -93,6 +108,11 @@ static void owned_told(struct link_req *req, int error)
 	leech->telling = false;
 	if (error)
 		log_warning("%s: the other side did not take that it is owned here: %s", leech->backend.uri.text, why);
+	leech->owned_heard = !error;
+	if (error && !is_no(error) && !leech->parting) {
+		leech->redial.fire = tell_again;
+		loop_timer_set(leech->backend.loop, &leech->redial, OWNED_AGAIN_MS);
+	}
 	if (leech->watch)
 		leech->watch->owned(leech->watch, error, error ? why : "");
 	if (error != -ESTALE)
@@ -105,6 +125,8 @@ void leech_tell_owned(struct leech *leech)
 	const struct chunkmap_owner *owner = chunkmap_owner(leech->map);
 	struct wire_owned owned = { .epoch = owner->epoch };
 
+	if (!leech->peer || leech->parting || leech->telling)
+		return;
 	memcpy(owned.nonce, owner->nonce, sizeof(owned.nonce));
 	send_message(leech, WIRE_OWNED, (uint32_t)wire_encode(WIRE_S_OWNED, &owned, leech->body, sizeof(leech->body)),
 		     owned_told);
@@ -125,6 +147,7 @@ static void record_written(struct leech_record_waiter *waiter, int error)
 	/* whatever the disk has got: nobody has been told, so the last word is not said yet */
 	if (error && head->state == LEECH_RECORD_OWNED && chunkmap_state(leech->map) == CHUNKMAP_PULLING)
 		leech_record_head(leech->record)->state = LEECH_RECORD_PULLING;
+	leech->nr_notes--;
 	leech->own_done(leech->own_arg, error);
 	leech_close_more(leech);	/* may free it */
 }
@@ -135,6 +158,7 @@ static void write_record(struct leech *leech, enum leech_record_state state, voi
 	leech->own_done = done;
 	leech->own_arg = arg;
 	leech->decided.done = record_written;
+	leech->nr_notes++;
 	leech_record_save(leech->record, &leech->decided);
 }
 
@@ -161,37 +185,23 @@ void leech_reserve(struct leech *leech, void (*done)(void *arg, int error), void
 	write_record(leech, LEECH_RECORD_PULLING, done, arg);
 }
 
-/* ---- COMPLETE ---- */
+/* ---- COMPLETE: the other side hears of it when nothing here needs it any more; notice.h ---- */
 
-static void complete_noted(struct leech_record_waiter *waiter, int error)
+static void completed(void *arg, int error)
 {
-	struct leech *leech = container_of(waiter, struct leech, decided);
+	struct leech *leech = arg;
 
-	if (error)
-		log_warning("%s: that it is complete could not be written down: %s", leech->backend.uri.text, strerror(-error));
-	leech->telling = false;
-	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
-	if (leech->watch)
-		leech->watch->complete(leech->watch);
-	leech_close_more(leech);
-}
-
-static void complete_told(struct link_req *req, int error)
-{
-	struct leech *leech = container_of(req, struct leech, message);
-
-	/* -ESHUTDOWN: we are closing, the next helper tells it again. Any other no is the end of it all the same. */
-	if (error)
-		log_warning("%s: the other side did not take that all is here: %s", leech->backend.uri.text,
-			    strerror(-error));
-	if (error == -ESHUTDOWN) {
-		leech->telling = false;
-		leech_close_more(leech);
+	if (error) {
+		log_error("%s: that it is complete could not be written down: %s", leech->backend.uri.text, strerror(-error));
+		leech_record_head(leech->record)->state = LEECH_RECORD_OWNED;
+		leech->completing = false;
+		leech_pull_later(leech);
 		return;
 	}
-	leech_record_head(leech->record)->state = LEECH_RECORD_COMPLETE;
-	leech->decided.done = complete_noted;
-	leech_record_save(leech->record, &leech->decided);
+	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
+	leech->all_here = true;
+	if (leech->watch)
+		leech->watch->complete(leech->watch);
 }
 
 /* Only what is durable here may be let go of there. */
@@ -200,19 +210,23 @@ static void all_durable(struct leech_flush *flush, int error)
 	struct leech *leech = flush->leech;
 
 	free(flush);
-	leech->telling = false;
-	if (error)
-		log_error("%s: the local store cannot be synced, so the other side has to keep its copy: %s",
-			  leech->backend.uri.text, strerror(-error));
-	else if (!leech->closing)
-		send_message(leech, WIRE_COMPLETE, 0, complete_told);
+	if (!error && !leech->closing) {
+		write_record(leech, LEECH_RECORD_COMPLETE, completed, leech);
+		return;
+	}
+	leech->completing = false;
+	if (!error)
+		return;
+	log_error("%s: the local store cannot be synced, so the other side has to keep its copy: %s", leech->backend.uri.text,
+		  strerror(-error));
+	leech_pull_later(leech);
 }
 
-void leech_tell_complete(struct leech *leech)
+void leech_complete(struct leech *leech)
 {
-	if (leech->telling)
+	if (leech->completing || !leech->owned_heard || leech->parting)
 		return;
-	leech->telling = leech_flush_start(leech, NULL, all_durable) != NULL;
-	if (!leech->telling)
-		log_error("%s: out of memory", leech->backend.uri.text);
+	leech->completing = leech_flush_start(leech, NULL, all_durable) != NULL;
+	if (!leech->completing)
+		leech_pull_later(leech);
 }

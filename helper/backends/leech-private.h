@@ -21,11 +21,16 @@ struct leech {
 	struct chunkmap *map;
 	struct leech_record *record;
 	struct loop_work loading;	/* the record, when it is opened */
-	unsigned int nr_flushes;
+	struct list flushes;
+	unsigned int nr_flushes, nr_notes;	/* that are under way; saves of the record's head */
+	bool rebuilt;			/* the map went with the host, and was made of the record */
 	uint64_t *busy;			/* chunks that are being fetched, or overwritten whole */
 	uint64_t busy_bits;
 	struct backend *local, *peer;
 	struct backend_open opening;	/* of local, then of peer */
+	struct backend_open outer;	/* what we were opened with */
+	bool dialling;			/* peer is being opened */
+	bool served;			/* we are open */
 	int error;			/* of open */
 	struct list blocked;		/* requests that wait for chunks */
 	struct list fetches;
@@ -49,7 +54,9 @@ struct leech {
 	/* the hand-over's last messages */
 	struct link_req message;
 	uint8_t body[64];
-	bool telling;
+	bool telling, completing;
+	bool owned_heard;		/* the other side knows that it is owned here */
+	struct loop_timer redial;
 	struct leech_record_waiter decided;
 	void (*own_done)(void *arg, int error);
 	void *own_arg;
@@ -57,9 +64,10 @@ struct leech {
 
 /* What was answered before is made durable: the local store, then the record of what is in it. */
 struct leech_flush {
+	struct list list;		/* leech's */
 	struct leech *leech;
 	struct backend_req sync;
-	uint64_t *snapshot;
+	struct leech_snapshot *snapshot;
 	struct leech_record_waiter saved;
 	void (*done)(struct leech_flush *flush, int error);	/* frees it */
 	struct backend_req *outer;	/* done's */
@@ -77,6 +85,8 @@ struct fetch {
 };
 
 /* leech.c */
+/* The other side, as soon as it is there. */
+void leech_dial(struct leech *leech);
 void leech_close_more(struct leech *leech);
 
 /* leech-request.c */
@@ -89,6 +99,8 @@ void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int e
 /* Starts fetching the chunk, and those absent after it up to end, if it isn't under way and there is room for it. */
 void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand);
 void leech_pull_more(struct leech *leech);
+/* After a failure. */
+void leech_pull_later(struct leech *leech);
 bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end);
 int leech_fit_busy(struct leech *leech);
 
@@ -103,7 +115,8 @@ void leech_flush_behind(struct leech *leech);
 
 /* leech-own.c */
 void leech_tell_owned(struct leech *leech);
-void leech_tell_complete(struct leech *leech);
+/* All is here, and the other side knows whose it is. */
+void leech_complete(struct leech *leech);
 void leech_size_more(struct leech *leech);
 
 #endif

@@ -39,6 +39,7 @@ static void leech_free(struct leech *leech)
 {
 	loop_timer_cancel(leech->backend.loop, &leech->retry);
 	loop_timer_cancel(leech->backend.loop, &leech->flush_timer);
+	loop_timer_cancel(leech->backend.loop, &leech->redial);
 	chunkmap_close(leech->map);
 	leech_record_free(leech->record);
 	uri_free(&leech->opening.uri);
@@ -72,26 +73,24 @@ static void leech_opened(struct leech *leech)
 	caps->local_fd = -1;	/* some of its bytes are not in that file yet */
 	caps->size = chunkmap_size(leech->map);
 	caps->chunk = chunkmap_chunk(leech->map);
+	leech->served = true;
 	backend_opened(&leech->backend, 0);
-	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED && !leech->parting)
-		leech_tell_owned(leech);
 	leech_flush_behind(leech);
 }
 
-/* The same circumstances, but for the URI. */
-static int open_part(struct leech *leech, const char *source, void (*done)(struct backend_open *open,
+/* The same circumstances, but for the URI. A store in memory went with the host: it is made anew. */
+static int open_part(struct leech *leech, const char *source, bool create, void (*done)(struct backend_open *open,
 		     struct backend *backend, int error))
 {
-	const struct backend_open *outer = leech->backend.open;
 	struct backend_open *open = &leech->opening;
 	int ret;
 
 	uri_free(&open->uri);
-	*open = *outer;
+	*open = leech->outer;
 	memset(&open->uri, 0, sizeof(open->uri));
 	*open->why = 0;
 	open->size = chunkmap_size(leech->map);
-	open->create = chunkmap_state(leech->map) == CHUNKMAP_PULLING;
+	open->create = create;
 	open->done = done;
 	ret = uri_parse(&open->uri, source, open->why, sizeof(open->why));
 	if (!ret)
@@ -99,44 +98,86 @@ static int open_part(struct leech *leech, const char *source, void (*done)(struc
 	return ret;
 }
 
+/* ---- the other side; once the region is owned here, we are open without it ---- */
+
+#define REDIAL_MS 1000u
+
+static void redial(struct loop_timer *timer)
+{
+	leech_dial(container_of(timer, struct leech, redial));
+}
+
+static void peer_closed(void *arg);
+
 static void peer_is_open(struct backend_open *open, struct backend *backend, int error)
 {
 	struct leech *leech = container_of(open, struct leech, opening);
 
+	leech->dialling = false;
 	leech->peer = backend;
-	if (error)
-		open_failed(leech, error, open->why);
-	else
-		leech_opened(leech);
+	if (leech->parting) {
+		if (backend)
+			backend_close(backend, peer_closed, leech);
+		else
+			peer_closed(leech);
+	} else if (!leech->served) {
+		if (error)
+			open_failed(leech, error, open->why);
+		else
+			leech_opened(leech);
+	} else if (error) {
+		leech->redial.fire = redial;
+		loop_timer_set(leech->backend.loop, &leech->redial, REDIAL_MS);
+	} else {
+		leech_tell_owned(leech);
+		leech_unblock(leech);
+	}
+}
+
+void leech_dial(struct leech *leech)
+{
+	const char *from = uri_option(&leech->backend.uri, "from");
+	char source[4096];
+	int ret;
+
+	/* the same client for the other side, whichever helper of ours it is */
+	snprintf(source, sizeof(source), "%s%cseed&client=%s", from, strchr(from, '?') ? '&' : '?', leech->backend.uri.path);
+	leech->dialling = true;
+	ret = open_part(leech, source, false, peer_is_open);
+	if (ret)
+		peer_is_open(&leech->opening, NULL, ret);
+}
+
+/* What it had was in memory, and went with the host: the other side has it until it has heard COMPLETE. */
+static void forget_lost(struct leech *leech)
+{
+	if (!leech->rebuilt || chunkmap_state(leech->map) != CHUNKMAP_OWNED || leech->local->caps.durability != DURABLE_NEVER)
+		return;
+	leech_forget(leech, 0, UINT64_MAX);
 }
 
 static void local_is_open(struct backend_open *open, struct backend *backend, int error)
 {
 	struct leech *leech = container_of(open, struct leech, opening);
-	const char *from = uri_option(&leech->backend.uri, "from");
-	char source[4096];
-	int ret;
 
 	leech->local = backend;
 	if (error) {
 		open_failed(leech, error, open->why);
 		return;
 	}
+	forget_lost(leech);
 	if (leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED) {
 		leech->parting = leech->peer_closed = true;	/* what is here is all there is, until its operator has spoken */
 		leech_opened(leech);
-		return;
-	}
-	if (chunkmap_state(leech->map) == CHUNKMAP_COMPLETE) {
+	} else if (chunkmap_state(leech->map) == CHUNKMAP_COMPLETE) {
 		leech->all_here = true;
 		leech_opened(leech);
-		return;
+	} else if (chunkmap_state(leech->map) == CHUNKMAP_OWNED) {
+		leech_opened(leech);
+		leech_dial(leech);
+	} else {
+		leech_dial(leech);
 	}
-	/* the same client for the other side, whichever helper of ours it is */
-	snprintf(source, sizeof(source), "%s%cseed&client=%s", from, strchr(from, '?') ? '&' : '?', leech->backend.uri.path);
-	ret = open_part(leech, source, peer_is_open);
-	if (ret)
-		open_failed(leech, ret, leech->opening.why);
 }
 
 /* ---- what is here ---- */
@@ -151,7 +192,7 @@ static int take_decision(struct leech *leech)
 	if (head->state == LEECH_RECORD_PULLING || chunkmap_state(leech->map) != CHUNKMAP_PULLING)
 		return 0;
 	chunkmap_set_owner(leech->map, &head->owner);
-	chunkmap_set_state(leech->map, head->state == LEECH_RECORD_OWNED ? CHUNKMAP_OWNED : CHUNKMAP_COMPLETE);
+	chunkmap_set_state(leech->map, head->state == LEECH_RECORD_COMPLETE ? CHUNKMAP_COMPLETE : CHUNKMAP_OWNED);
 	return 0;
 }
 
@@ -162,12 +203,13 @@ static int take_decision(struct leech *leech)
 static int make_map(struct leech *leech)
 {
 	const struct leech_record_head *head = leech_record_head(leech->record);
-	const struct backend_open *open = leech->backend.open;
+	const struct backend_open *open = &leech->outer;
 	bool decided = head->state != LEECH_RECORD_PULLING;
 	uint32_t chunk = head->chunk ? head->chunk : LEECH_CHUNK;
 	int ret = chunkmap_create(&leech->map, leech->map_path, open->instance_id, chunk, decided ? head->size : 0);
 	uint64_t chunks;
 
+	leech->rebuilt = true;
 	if (ret || !decided)
 		return ret;
 	chunks = chunkmap_chunks(leech->map);
@@ -182,17 +224,25 @@ static int make_map(struct leech *leech)
 	return ret;
 }
 
+static bool is_in_memory(const struct leech *leech)
+{
+	return !strncmp(uri_option(&leech->backend.uri, "local"), "memory:", 7);
+}
+
 static void record_loaded(struct loop_work *work, int res)
 {
 	struct leech *leech = container_of(work, struct leech, loading);
 	int ret = res;
 
 	if (!ret)
-		ret = chunkmap_open(&leech->map, leech->map_path, leech->backend.open->instance_id);
-	if (ret == -ENOENT || ret == -ESTALE)
+		ret = chunkmap_open(&leech->map, leech->map_path, leech->outer.instance_id);
+	if (!res && (ret == -ENOENT || ret == -ESTALE))
 		ret = make_map(leech);
 	if (!ret)
 		ret = take_decision(leech);
+	/* what was pulled again since is not known to it; before the decision nobody goes by the bits */
+	if (!ret && chunkmap_state(leech->map) == CHUNKMAP_PULLING)
+		leech_record_forget(leech->record, 0, UINT64_MAX);
 	if (!ret)
 		leech_record_head(leech->record)->chunk = chunkmap_chunk(leech->map);
 	if (!ret)
@@ -203,7 +253,8 @@ static void record_loaded(struct loop_work *work, int res)
 		open_failed(leech, ret, ret == -ECANCELED ? "it was given up" : "the record of what has come cannot be used");
 		return;
 	}
-	ret = open_part(leech, uri_option(&leech->backend.uri, "local"), local_is_open);
+	ret = open_part(leech, uri_option(&leech->backend.uri, "local"),
+			chunkmap_state(leech->map) == CHUNKMAP_PULLING || (leech->rebuilt && is_in_memory(leech)), local_is_open);
 	if (ret)
 		open_failed(leech, ret, leech->opening.why);
 }
@@ -222,7 +273,10 @@ static void leech_open(struct backend *backend)
 
 	list_init(&leech->blocked);
 	list_init(&leech->fetches);
+	list_init(&leech->flushes);
 	leech->keep_off = UINT64_MAX;
+	leech->outer = *open;
+	memset(&leech->outer.uri, 0, sizeof(leech->outer.uri));
 	leech_map_path(path, sizeof(path), open->run_dir, backend->uri.path);
 	leech->map_path = strdup(path);
 	if (open->state_dir)
@@ -254,7 +308,7 @@ void leech_close_more(struct leech *leech)
 
 	if (!leech->closing || !leech->peer_closed || leech->nr_fetches || leech->telling || leech->sized || !local)
 		return;
-	if (leech->nr_flushes || leech_record_busy(leech->record))
+	if (leech->nr_flushes || leech->nr_notes || leech_record_busy(leech->record))
 		return;
 	leech->local = NULL;
 	backend_close(local, local_closed, leech);
@@ -275,10 +329,13 @@ void leech_part(struct leech *leech)
 		return;
 	leech->parting = true;
 	leech->pulling = false;
+	loop_timer_cancel(leech->backend.loop, &leech->redial);
 	if (leech->peer)
 		backend_close(leech->peer, peer_closed, leech);
-	else
+	else if (!leech->dialling)
 		peer_closed(leech);
+	/* what waits for it waits in vain */
+	leech_unblock(leech);
 }
 
 static void leech_close(struct backend *backend)

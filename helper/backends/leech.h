@@ -60,7 +60,7 @@ void leech_set_size(struct leech *leech, uint64_t size, void (*done)(void *arg, 
 void leech_part(struct leech *leech);
 /*
  * The decision: when done(arg, 0) comes the region is owned here, whatever happens, and the other side is being told. On error it may be so
- * or not, until refusal.h's record says that it is not, or this succeeds.
+ * or not, until notice.h's record says that it is not, or this succeeds.
  */
 void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*done)(void *arg, int error), void *arg);
 /* The other side has it as well; written down. After leech_part(). */
