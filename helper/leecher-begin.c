@@ -82,6 +82,11 @@ static void tracked(struct link_req *req, int error)
 	struct wire_info info;
 
 	leecher->asking = false;
+	if (error == -EBUSY && !leecher_leaves(leecher)) {
+		/* STATUS is outdated */
+		leecher_meet(leecher);
+		return;
+	}
 	if (!error && wire_decode(WIRE_S_INFO, leecher->reply, req->got, &info) < 0)
 		error = -EPROTO;
 	if (!error && !leecher_leaves(leecher) && info.chunk != chunkmap_chunk(leech_map(leecher->leech)))

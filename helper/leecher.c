@@ -57,6 +57,12 @@ static void finalized(struct link_req *req, int error)
 		return;
 	}
 	n = wire_decode(WIRE_S_FINALIZE_REPLY, leecher->reply, req->got, final);
+	/* a round was closed that we have not heard of: what is here may be older than any list says */
+	if (n >= 0 && final->dirty.round != leecher->round && final->dirty.round != leecher->round + 1) {
+		leech_forget_all(leecher->leech);
+		if (leecher_add_range(leecher, 0, INT64_MAX))
+			n = -ENOMEM;
+	}
 	if (n >= 0)
 		n = leecher_take_list(leecher, &final->dirty, (size_t)n);
 	if (n < 0)

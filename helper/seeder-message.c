@@ -165,18 +165,44 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
 }
 
+/* The other side forgets us when it is answered: by then no reboot brings the region back. */
+static void over_noted(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+	struct serve_req *req = seeder->finalizing;
+
+	seeder->stepping = false;
+	seeder->finalizing = NULL;
+	if (error) {
+		serve_fail(req, -EAGAIN, "the state directory could not be written");
+		return;
+	}
+	serve_reply(req, 0, NULL, 0);
+	seeder->complete = true;
+	seeder_unfreeze(seeder);
+	seeder_end(seeder);
+}
+
 static void take_complete(struct seeder *seeder, struct serve_req *req)
 {
 	if (seeder->state != WIRE_SEED_MOVED) {
 		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
 		return;
 	}
-	serve_reply(req, 0, NULL, 0);
-	if (seeder->complete)
+	if (seeder->complete) {
+		serve_reply(req, 0, NULL, 0);
 		return;
-	seeder->complete = true;
-	seeder_unfreeze(seeder);
-	seeder_end(seeder);
+	}
+	if (seeder->stepping) {
+		serve_fail(req, -EAGAIN, "it is just being moved");
+		return;
+	}
+	seeder->finalizing = req;
+	seeder->stepping = true;
+	seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_note_over(seeder->handover.region);
+	seeder->written.done = over_noted;
+	state_sync(seeder->handover.region->regiond->state, &seeder->written);
 }
 
 static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)

@@ -53,31 +53,35 @@ static void watch_late(struct seeder *seeder, bool on)
 
 /* ---- back to service ---- */
 
-/* Whatever dies from here on, it is in service. */
-static void in_service(struct state_waiter *waiter, int error)
+/* Those who wait for it hear, once the state is what they will find. */
+static void answer_both(struct seeder *seeder, int error)
 {
-	struct seeder *seeder = container_of(waiter, struct seeder, written);
-	struct serve_req *giving_back = seeder->giving_back;
+	struct serve_req *giving_back = seeder->giving_back, *finalizing = seeder->finalizing;
 
-	if (error)
-		note_why(seeder, "the state directory could not be written");
-	seeder->stepping = seeder->give_up = false;
-	seeder->giving_back = NULL;
+	seeder->giving_back = seeder->finalizing = NULL;
 	if (giving_back && error)
 		serve_fail(giving_back, -EAGAIN, "%s", seeder->why);
 	else if (giving_back)
 		serve_reply(giving_back, 0, NULL, 0);
-	if (seeder->aborting || region_of(seeder)->destroy) {
+	if (finalizing)
+		serve_fail(finalizing, -ECANCELED, "%s", seeder->why);
+}
+
+/* Whatever dies from here on, it is in service. */
+static void in_service(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+	bool tracks = tracker_active(seeder->tracker) && !seeder->forget;
+
+	if (error)
+		note_why(seeder, "the state directory could not be written");
+	seeder->stepping = seeder->give_up = seeder->forget = false;
+	if (!tracks)
+		tracker_stop(seeder->tracker);
+	seeder->state = tracks ? WIRE_SEED_TRACKING : WIRE_SEED_SERVING;
+	answer_both(seeder, error);
+	if (seeder->aborting || region_of(seeder)->destroy)
 		seeder_end(seeder);
-		return;
-	}
-	if (tracker_active(seeder->tracker) && !seeder->forget) {
-		seeder->state = WIRE_SEED_TRACKING;
-		return;
-	}
-	seeder->forget = false;
-	tracker_stop(seeder->tracker);
-	seeder->state = WIRE_SEED_SERVING;
 }
 
 static void resumed(struct hook *hook, int error, const char *why)
@@ -87,10 +91,6 @@ static void resumed(struct hook *hook, int error, const char *why)
 	if (error)
 		note_why(seeder, why);
 	seeder->suspended = false;
-	if (seeder->finalizing) {
-		serve_fail(seeder->finalizing, -ECANCELED, "%s", seeder->why);
-		seeder->finalizing = NULL;
-	}
 	seeder_note_service(region_of(seeder));
 	seeder->written.done = in_service;
 	state_sync(region_of(seeder)->regiond->state, &seeder->written);
@@ -260,25 +260,36 @@ static void unfrozen(void *arg, int error, const char *why, const struct netlink
 }
 
 /* Whom the kernel does not keep out as moved is not let in: what is here is not what it was any more. */
-static void surely_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
+static void looked_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct region *region = arg;
 
-	if (error && !(region->info.flags & REGIONFS_REGION_MOVED)) {
+	if (!error && !(got->flags & REGIONFS_REGION_MOVED)) {
+		error = -EBUSY;
+		why = "the kernel does not know that it has moved";
+	}
+	if (error)
 		unfrozen(region, error, why, got);
-		return;
-	}
-	if (!(region->info.flags & REGIONFS_REGION_MOVED)) {
-		region->info.flags |= REGIONFS_REGION_MOVED;
-		region_mirror(region);
-	}
-	seeder_let_in(region, unfrozen, region);
+	else
+		seeder_let_in(region, unfrozen, region);
+}
+
+/* It may have it from before, and then refuses it. */
+static void told_again(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct region *region = arg;
+	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_REGION_GET, looked_moved, region);
+
+	if (ask)
+		handover_ask(ask, region);
+	else
+		unfrozen(region, -ENOMEM, "out of memory", NULL);
 }
 
 void seeder_unfreeze(struct seeder *seeder)
 {
 	struct region *region = region_of(seeder);
-	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_MOVED, surely_moved, region);
+	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_MOVED, told_again, region);
 
 	region_get(region);
 	if (!ask) {
