@@ -11,6 +11,7 @@
 #   make check                  unit tests, then the selftests in VMs on 6.1 and 6.12    TESTS="NAME..."  KERNELS="6.1"
 #   make check-debug            the selftests on the debugging kernel
 #   make check-unit | check-6.1 | check-asan    parts of it; the unit tests with ASan and UBSan
+#   make check-model            what check-unit ends with: the hand-over, model-checked     RUNS="NAME..."
 #   make check-power-cut        that what fsync has acknowledged outlives a power cut      COUNT= SEED= KERNEL=6.1
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
 #   make soak-managed | soak-managed-power | soak-host-lost COUNT=    kills, cuts and lost hosts of managed regions
@@ -113,6 +114,9 @@ check: deps
 check-unit: programs
 	$(TOP)/scripts/check.sh --unit
 
+check-model:
+	BUILD=$(BUILD) $(TOP)/selftests/model/run.sh $(RUNS)
+
 check-asan: helper-asan
 	prove --exec '' $(BUILD)/asan/tests/test-*
 
@@ -145,5 +149,5 @@ lint:
 	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
-.PHONY: deps check check-unit check-asan check-power-cut demo bench bench-managed bench-profile lint
+.PHONY: deps check check-unit check-model check-asan check-power-cut demo bench bench-managed bench-profile lint
 .PHONY: soak-managed soak-host-lost

@@ -25,20 +25,20 @@ sources() { git ls-files --cached --others --exclude-standard -- "$@"; }
 
 spdx() {
 	local f
-	sources '*.c' '*.h' '*.sh' '*.py' '*Makefile' '*Kbuild' '*Kconfig' '*.yaml' | while read -r f; do
+	sources '*.c' '*.h' '*.sh' '*.py' '*.pml' '*Makefile' '*Kbuild' '*Kconfig' '*.yaml' | while read -r f; do
 		[ -e "$f" ] && ! head -3 "$f" | grep -q 'SPDX-License-Identifier: GPL-2.0' && echo "$f"
 	done
 	return 0
 }
 
 too_long() {
-	sources '*.c' '*.h' '*.sh' | xargs -r wc -l 2>/dev/null | awk '$2 != "total" && $1 > 800 {print $2 ": " $1 " lines"}'
+	sources '*.c' '*.h' '*.sh' '*.pml' | xargs -r wc -l 2>/dev/null | awk '$2 != "total" && $1 > 800 {print $2 ": " $1 " lines"}'
 }
 
 # compat.h is the only place that asks for a kernel's version
 versions() { sources 'kmod/*' | grep -v compat.h | xargs -r grep -ln LINUX_VERSION_CODE; return 0; }
 
-trailing_blanks() { sources '*.c' '*.h' '*.sh' '*.md' '*Makefile' | xargs -r grep -nE '[ 	]+$'; return 0; }
+trailing_blanks() { sources '*.c' '*.h' '*.sh' '*.pml' '*.md' '*Makefile' | xargs -r grep -nE '[ 	]+$'; return 0; }
 
 shell() {
 	{ sources '*.sh'; echo .ci/run; } | xargs -r shellcheck
