@@ -14,17 +14,27 @@ const struct cmd cmd_seed = {
 	.name = "seed",
 	.summary = "offer a region to another host that takes it over",
 	.details =
-		"Programs here go on reading and writing until the other host finalizes. Then --suspend\n"
-		"is run, the region is frozen and handed over, and what is still missing there is fetched\n"
-		"from here. Returns when the other side has everything; with --detach, at once. Ctrl-C\n"
-		"detaches. Until the hand-over, 'regionctl abort REGION' undoes it.\n"
+		"Programs here go on reading and writing until the other host finalizes. Then they are\n"
+		"stopped, by --on-suspend, --suspend-unit and --suspend-cgroup in this order, the region\n"
+		"is frozen and handed over, and what is still missing there is fetched from here. Where\n"
+		"that fails they go on, in the reverse order. Returns when the other side has everything;\n"
+		"with --detach, at once. Ctrl-C detaches. Until the hand-over, 'regionctl abort REGION'\n"
+		"undoes it.\n"
 		"Where an earlier regiond has handed it over, that is taken up: use the same address.\n"
 		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_TEXT, "listen", NULL, "ADDR:PORT", "where to listen" },
-		{ CMD_TEXT, "suspend", NULL, "COMMAND", "stops the program, before the freeze" },
-		{ CMD_TEXT, "resume", NULL, "COMMAND", "starts it again, when the hand-over fails" },
+		{ CMD_TEXT, "on-suspend", NULL, "COMMAND", "stops the program, before the freeze" },
+		{ CMD_TEXT, "on-resume", NULL, "COMMAND", "starts it again, when the hand-over fails" },
+		{ CMD_TEXT, "on-abort", NULL, "COMMAND", "when the hand-over has been given up here" },
+		{ CMD_TEXT, "suspend-unit", NULL, "NAME", "a systemd unit: stopped, and started again likewise" },
+		{ CMD_TEXT, "suspend-cgroup", NULL, "PATH",
+		  "a cgroup, below /sys/fs/cgroup: frozen, and thawed likewise" },
+		{ CMD_DURATION, "hook-timeout", NULL, "TIME",
+		  "for each of them (30s); then the hand-over is given up" },
+		{ CMD_TEXT, "suspend", "on_suspend", "COMMAND", "the same as --on-suspend" },
+		{ CMD_TEXT, "resume", "on_resume", "COMMAND", "the same as --on-resume" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

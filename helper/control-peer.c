@@ -276,12 +276,14 @@ static void run_finalize(struct control_call *call)
 }
 
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
+#define SEED_ARGS "region listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout detach " TLS_ARGS
+#define LEECH_ARGS "region source local_source finalize on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
 	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },
 	{ "unexport", 0, "region", run_unexport },
-	{ "seed", CONTROL_DETACHES, "region listen suspend resume detach " TLS_ARGS, seeder_run },
-	{ "leech", CONTROL_DETACHES, "region source local_source finalize resume detach " TLS_ARGS, leecher_run },
+	{ "seed", CONTROL_DETACHES, SEED_ARGS, seeder_run },
+	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },
 	{ "finalize", CONTROL_DETACHES, "region", run_finalize },
 	{ "abort", 0, "region force", run_abort },
 	{ "resolve", 0, "region i_own_it keep discard force", run_resolve },

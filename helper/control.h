@@ -65,8 +65,10 @@
  * of the peer's file control-peer.c:
  * export    region listen tls_psk? tls_cert? tls_key? insecure? read_only?   -> {listen}
  * unexport  region                           -> {}
- * seed  D   region listen tls_psk? tls_cert? tls_key? insecure? suspend? resume? max_downtime? detach?  -> {...}; progress
- * leech D   region source tls_...? local_source? detach?                     -> {...}; progress
+ * seed  D   region listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
+ *           hook_timeout? detach?            -> {...}; progress   hook_timeout: ms
+ * leech D   region source tls_...? local_source? finalize? on_resume? on_abort? resume_unit? hook_timeout? detach?
+ *                                            -> {...}; progress
  * finalize D region                          -> {...}
  * abort     region force?                    -> {}
  * resolve   region i_own_it? keep? discard? force?  -> {}   one of the three

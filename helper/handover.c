@@ -33,20 +33,32 @@ void handover_end(struct handover *handover)
 
 /* ---- hooks ---- */
 
+int hook_outcome(char *why, size_t len, const char *what, const struct spawner_job *job, int status, const char *output)
+{
+	size_t said = strlen(output);
+
+	while (said && output[said - 1] == '\n')
+		said--;
+	if (status == -ETIMEDOUT)
+		snprintf(why, len, "%s was not done within %u ms", what, job->timeout_ms);
+	else if (status < 0)
+		snprintf(why, len, "%s: %s", what, strerror(-status));
+	else if (status)
+		snprintf(why, len, "%s ended with status %d%s%.*s", what, status, said ? ": " : "", (int)said, output);
+	else
+		*why = 0;
+	return status > 0 ? -ECANCELED : status;
+}
+
 static void hook_ended(struct spawner_job *job, int status, const char *output)
 {
 	struct hook *hook = container_of(job, struct hook, job);
-	char why[256];
+	char what[80], why[256];
+	int error;
 
-	if (status < 0)
-		snprintf(why, sizeof(why), "the %s hook: %s", hook->moment + strlen("REGIONFS_MOMENT="), strerror(-status));
-	else if (status)
-		snprintf(why, sizeof(why), "the %s hook ended with status %d%s%s",
-			 hook->moment + strlen("REGIONFS_MOMENT="), status,
-			 *output ? ": " : "", output);
-	else
-		*why = 0;
-	hook->done(hook, status < 0 ? status : status ? -ECANCELED : 0, why);
+	snprintf(what, sizeof(what), "the %s hook", hook->moment + strlen("REGIONFS_MOMENT="));
+	error = hook_outcome(why, sizeof(why), what, job, status, output);
+	hook->done(hook, error, why);
 }
 
 static void hook_none(struct loop_task *task)
@@ -56,8 +68,8 @@ static void hook_none(struct loop_task *task)
 	hook->done(hook, 0, "");
 }
 
-void hook_run_with(struct hook *hook, struct region *region, const char *command, const char *moment, char *const *env,
-		   void (*done)(struct hook *hook, int error, const char *why))
+void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment, char *const *env,
+	      uint32_t timeout_ms, void (*done)(struct hook *hook, int error, const char *why))
 {
 	memset(hook, 0, sizeof(*hook));
 	hook->done = done;
@@ -74,16 +86,10 @@ void hook_run_with(struct hook *hook, struct region *region, const char *command
 		hook->list[2 + i] = env[i];
 	hook->job.command = command;
 	hook->job.env = hook->list;
-	hook->job.timeout_ms = HOOK_TIMEOUT_MS;
+	hook->job.timeout_ms = timeout_ms;
 	hook->job.stdio = -1;
 	hook->job.done = hook_ended;
 	spawner_run(region->regiond->spawner, &hook->job);
-}
-
-void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment,
-	      void (*done)(struct hook *hook, int error, const char *why))
-{
-	hook_run_with(hook, region, command, moment, NULL, done);
 }
 
 /* ---- the kernel ---- */

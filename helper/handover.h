@@ -16,7 +16,7 @@
 #include "region.h"
 #include "spawner.h"
 
-#define HOOK_TIMEOUT_MS 30000u
+#define HOOK_TIMEOUT_MS 30000u		/* where nothing else was said */
 
 enum handover_role {
 	HANDOVER_SEEDER,
@@ -68,13 +68,15 @@ struct hook {
 	char moment[64];
 };
 
-/* command NULL: done at once, out of the loop. moment: "suspend" and the like, for REGIONFS_MOMENT. */
-void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment,
-	      void (*done)(struct hook *hook, int error, const char *why));
+/*
+ * command NULL: done at once, out of the loop. moment: "suspend" and the like, for REGIONFS_MOMENT. env: more of its environment, at most
+ * 4 of "KEY=VALUE", then NULL, valid until done; or NULL.
+ */
+void hook_run(struct hook *hook, struct region *region, const char *command, const char *moment, char *const *env,
+	      uint32_t timeout_ms, void (*done)(struct hook *hook, int error, const char *why));
 
-/* The same, with more for its environment: at most 4 of "KEY=VALUE", then NULL; valid until done. */
-void hook_run_with(struct hook *hook, struct region *region, const char *command, const char *moment, char *const *env,
-		   void (*done)(struct hook *hook, int error, const char *why));
+/* What has become of a command, as a negative error and a sentence about what; 0 and "" when it did what it should. */
+int hook_outcome(char *why, size_t len, const char *what, const struct spawner_job *job, int status, const char *output);
 
 /*
  * A netlink command on a region, that is freed after it. then: error 0 or negative, why "" or a sentence; got: what the answer

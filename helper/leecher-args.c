@@ -63,17 +63,18 @@ static int take_local(struct control_call *call, struct leecher *leecher)
 
 int leecher_take_args(struct control_call *call, struct leecher *leecher)
 {
-	const char *path = NULL, *resume = NULL;
+	const char *path = NULL;
 	bool finalize = false;
 	char why[256] = "out of memory";
 	int ret;
 
-	if (control_string(call, "region", &path) || control_string(call, "resume", &resume) ||
-	    control_bool(call, "finalize", &finalize))
+	if (control_string(call, "region", &path) || control_bool(call, "finalize", &finalize) ||
+	    suspend_take(&leecher->suspend, call))
 		return -EINVAL;
+	/* nothing was stopped here, but all of it is to be started */
+	leecher->suspend.begun = SUSPEND_ALL;
 	leecher->manual = !finalize;
 	leecher->path = path ? strdup(path) : NULL;
-	leecher->resume = resume ? strdup(resume) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);
 	if (!leecher->path || !leecher->reply) {
 		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");

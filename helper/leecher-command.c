@@ -107,7 +107,7 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher->local);
 	free(leecher->from);
 	free(leecher->source);
-	free(leecher->resume);
+	suspend_free(&leecher->suspend);
 	free(leecher->again);
 	free(leecher->reply);
 	free(leecher->ranges);
@@ -267,6 +267,13 @@ static void deleted(void *arg, int error, const char *why)
 	free(ending);
 }
 
+static void aborted(void *arg)
+{
+	struct ending *ending = arg;
+
+	handover_remove(ending->leecher->handover.region, deleted, ending);
+}
+
 /* error: what the command says. Nothing of the region stays here. */
 void leecher_ended(struct leecher *leecher, int error)
 {
@@ -291,7 +298,7 @@ void leecher_ended(struct leecher *leecher, int error)
 	}
 	ending->leecher = leecher;
 	ending->error = error;
-	handover_remove(region, deleted, ending);
+	suspend_abort(&leecher->suspend, region, leecher->why, aborted, ending);
 }
 
 /* ---- success ---- */
@@ -535,18 +542,17 @@ static void take_again(struct leecher *leecher, struct region *region)
 {
 	const char *text = region->info.handover ? region->info.handover : "{}";
 	struct control_call *call = control_again(region->regiond, text, NULL);
-	const char *resume = NULL;
 	bool finalize = false;
 
 	leecher->again = strdup(text);
 	leecher->manual = leecher->resumed = true;
+	leecher->suspend.begun = SUSPEND_ALL;
 	if (!call)
 		return;
-	if (control_string(call, "resume", &resume) || control_bool(call, "finalize", &finalize) ||
+	if (suspend_take(&leecher->suspend, call) || control_bool(call, "finalize", &finalize) ||
 	    control_bool(call, "resumed", &leecher->resumed))
 		return;
 	leecher->manual = !finalize;
-	leecher->resume = resume ? strdup(resume) : NULL;
 	leecher->resumed &= control_has(call, "resumed");
 	control_ok(call, NULL);
 }

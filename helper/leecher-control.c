@@ -17,7 +17,9 @@ void leecher_finalize(struct control_call *call, struct region *region)
 {
 	struct leecher *leecher = leecher_of(region);
 
-	if (leecher->state >= LEECHER_OWNED) {
+	if (leecher->state == LEECHER_FAILED) {
+		control_fail(call, -ECANCELED, "leeching %s was given up: %s", leecher->path, leecher->why);
+	} else if (leecher->state >= LEECHER_OWNED) {
 		control_ok(call, leecher->handover.show(&leecher->handover));
 	} else if (leecher->finalizing) {
 		control_fail(call, -EALREADY, "%s is being finalized", leecher->path);
@@ -32,10 +34,10 @@ void leecher_abort(struct control_call *call, struct region *region)
 {
 	struct leecher *leecher = leecher_of(region);
 
-	if (leecher->state >= LEECHER_OWNED)
-		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", leecher->path);
-	else if (leecher->aborting || leecher->giving_up)
+	if (leecher->aborting || leecher->state == LEECHER_FAILED || (leecher->giving_up && leecher->state < LEECHER_OWNED))
 		control_fail(call, -EALREADY, "leeching %s is being aborted", leecher->path);
+	else if (leecher->state >= LEECHER_OWNED)
+		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", leecher->path);
 	else {
 		leecher->aborting = call;
 		leecher_fail(leecher, -ECANCELED, "aborted by the user");

@@ -17,9 +17,9 @@ static void note(struct leecher *leecher, const char *what, const char *why)
 	log_error("leeching %s: %s", leecher->path, leecher->why);
 }
 
-static void resumed(struct hook *hook, int error, const char *why)
+static void resumed(struct suspend *suspend, int error, const char *why)
 {
-	struct leecher *leecher = container_of(hook, struct leecher, hook);
+	struct leecher *leecher = container_of(suspend, struct leecher, suspend);
 
 	if (error)
 		note(leecher, "it is owned here", why);
@@ -31,7 +31,9 @@ static void resumed(struct hook *hook, int error, const char *why)
 void leecher_resume(struct leecher *leecher)
 {
 	leecher->stepping = true;
-	hook_run(&leecher->hook, leecher->handover.region, leecher->resumed ? NULL : leecher->resume, "resume", resumed);
+	if (leecher->resumed)
+		leecher->suspend.begun = 0;
+	suspend_start(&leecher->suspend, leecher->handover.region, resumed);
 }
 
 static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)

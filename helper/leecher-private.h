@@ -10,6 +10,7 @@
 #include "leech-record.h"
 #include "leecher.h"
 #include "state.h"
+#include "suspend.h"
 #include "wire.h"
 
 /* A list of dirty chunks fits a demand frame. */
@@ -35,7 +36,7 @@ struct leecher {
 	struct control_call *resolving;	/* "resolve" */
 	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
-	char *path, *local, *from, *source, *resume;
+	char *path, *local, *from, *source;
 	char *again;			/* the command's arguments, as control_again() takes them */
 	char token[33];
 	bool detach;			/* "leech" is answered once pulling has begun */
@@ -63,7 +64,7 @@ struct leecher {
 	struct chunkmap_owner owner;	/* once that is us */
 	struct regionfs_range *ranges;	/* of the final round, to be dropped from the page cache */
 	unsigned int nr_ranges, max_ranges;
-	struct hook hook;
+	struct suspend suspend;
 	struct state_waiter noted;
 	struct loop_timer timer;	/* progress, and when to look for dirty chunks again */
 	struct loop_timer limit;	/* of connecting, of giving up */

@@ -21,5 +21,6 @@ void policy_hook_run(struct policy_command *command, struct region *region, cons
 	command->env[0] = command->state;
 	command->env[1] = command->unpushed;
 	command->env[2] = NULL;
-	hook_run_with(&command->hook, region, policy->hook[which], policy_hook_name(which), command->env, hook_ended);
+	hook_run(&command->hook, region, policy->hook[which], policy_hook_name(which), command->env, HOOK_TIMEOUT_MS,
+		 hook_ended);
 }

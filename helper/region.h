@@ -32,7 +32,7 @@ struct region_info {
 	bool purge;		/* rm --purge: its bytes go with it, whoever made them */
 	bool discard;		/* rm --discard: so does what its source has not got */
 	bool claimed;		/* it is, or is about to be, read-only because a peer writes it: target-claim.c */
-	/* seeder-left.c: how far a hand-over has come, and the hook that lets the program here go on; NULL: none */
+	/* seeder-left.c: how far a hand-over has come, and what lets the program here go on; NULL: none */
 	char *seed, *resume;
 	char *handover;		/* the arguments of the command that began it, as JSON, for the next helper; NULL: none. handover.h */
 };

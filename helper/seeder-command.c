@@ -70,8 +70,7 @@ static void seeder_progress(struct loop_timer *timer)
 
 static void seeder_free(struct seeder *seeder)
 {
-	free(seeder->suspend);
-	free(seeder->resume);
+	suspend_free(&seeder->suspend);
 	free(seeder);
 }
 
@@ -129,6 +128,14 @@ void seeder_end(struct seeder *seeder)
 
 /* ---- abort ---- */
 
+/* The program was not stopped. What has moved is not given up, but the rest of its bytes. */
+static void give_up(struct seeder *seeder, const char *why)
+{
+	if (seeder->state <= WIRE_SEED_TRACKING)
+		suspend_abort(&seeder->suspend, seeder->handover.region, why, NULL, NULL);
+	seeder_end(seeder);
+}
+
 void seeder_abort(struct control_call *call, struct region *region)
 {
 	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
@@ -161,7 +168,7 @@ void seeder_abort(struct control_call *call, struct region *region)
 	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF)
 		seeder_back(seeder, "aborted by the user");
 	else
-		seeder_end(seeder);
+		give_up(seeder, "aborted by the user");
 }
 
 /* The leecher may need them; without one there is nothing to be seeded any more. */
@@ -170,24 +177,13 @@ static bool seeder_keeps(struct handover *handover)
 	struct seeder *seeder = container_of(handover, struct seeder, handover);
 
 	if (seeder->state <= WIRE_SEED_TRACKING && !handover->over)
-		seeder_end(seeder);
+		give_up(seeder, "it was removed");
 	else if (seeder->state == WIRE_SEED_FROZEN)
 		seeder_back(seeder, "it was removed");
 	return true;
 }
 
 /* ---- the beginning ---- */
-
-static int take_hooks(struct control_call *call, struct seeder *seeder)
-{
-	const char *suspend = NULL, *resume = NULL;
-
-	if (control_string(call, "suspend", &suspend) || control_string(call, "resume", &resume))
-		return -EINVAL;
-	seeder->suspend = suspend ? strdup(suspend) : NULL;
-	seeder->resume = resume ? strdup(resume) : NULL;
-	return 0;
-}
 
 static int take_tracker(struct control_call *call, struct region *region, struct seeder *seeder)
 {
@@ -269,7 +265,7 @@ static void seeder_start(struct control_call *call, struct region *region)
 		control_fail(call, -ENOMEM, "out of memory");
 		return;
 	}
-	if (control_bool(call, "detach", &detach) || take_hooks(call, seeder) ||
+	if (control_bool(call, "detach", &detach) || suspend_take(&seeder->suspend, call) ||
 	    take_tracker(call, region, seeder) || take_export(call, region, seeder)) {
 		seeder_free(seeder);
 		return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * seeder: what of a hand-over outlives the helper, and the host. The region's record in the state directory has the command as handover=; seed=freezing
- * from before the suspend hook on; seed=NONCE,CLIENT,EPOCH,LINEAGE from before the answer to FINALIZE on; with moved: before it from before
- * OWNED is answered on; neither once the region is back in service. And resume=, the hook that lets the program go on.
+ * from before the program is stopped on; seed=NONCE,CLIENT,EPOCH,LINEAGE from before the answer to FINALIZE on; with moved: before it from before
+ * OWNED is answered on; neither once the region is back in service. And resume=, what stops the program and lets it go on, as suspend.h has it.
  *
  * So the next helper knows whether the other side can have heard of it. If not, the program goes on here. If so, nobody
  * here may decide anything: the hand-over is taken up where it was. In each case the command is begun again, so that the other side finds
@@ -28,10 +28,10 @@
 static void note(struct seeder *seeder, const char *text, void (*done)(struct state_waiter *waiter, int error))
 {
 	struct region *region = seeder->handover.region;
-	char *seed = strdup(text), *resume = seeder->resume ? strdup(seeder->resume) : NULL;
+	char *seed = strdup(text), *resume = NULL;
 
 	seeder->written.done = done;
-	if (!seed || (seeder->resume && !resume)) {
+	if (!seed || suspend_text(&seeder->suspend, &resume)) {
 		free(seed);
 		free(resume);
 		done(&seeder->written, -ENOMEM);
@@ -238,12 +238,11 @@ void seeder_take_up(struct seeder *seeder)
 	take_tracking(seeder);
 	take_state(seeder, info);
 	seeder->size = info->size;
-	seeder->frozen = seeder->suspended = true;
+	seeder->frozen = true;
 	/* else FINALIZE tries again */
 	if (!says(info, SEEDER_RESOLVED) && !says(info, SEEDER_DIVERGED) && seeder_take_list(seeder))
 		log_warning("%s: out of memory for the list of what is to be handed over", seeder_name(seeder));
-	if (!seeder->resume && info->resume)
-		seeder->resume = strdup(info->resume);
+	suspend_recall(&seeder->suspend, info->resume);
 	snprintf(seeder->peer, sizeof(seeder->peer), "another host");
 	go_on(seeder);
 }
@@ -357,18 +356,16 @@ static void begin_again(struct region *region)
 /* ---- back to service, without a seeder ---- */
 
 struct left {
-	struct hook hook;
+	struct suspend suspend;
 	struct region *region;
 	struct control_call *call;	/* "abort", or NULL */
 };
 
-static void left_resumed(struct hook *hook, int error, const char *why)
+static void left_told(void *arg)
 {
-	struct left *left = container_of(hook, struct left, hook);
+	struct left *left = arg;
 	struct region *region = left->region;
 
-	if (error)
-		log_warning("%s: %s", region->info.path ? region->info.path : "?", why);
 	seeder_note_service(region);
 	if (left->call) {
 		/* unless a seeder has come meanwhile, whose it is */
@@ -380,7 +377,19 @@ static void left_resumed(struct hook *hook, int error, const char *why)
 		begin_again(region);
 	}
 	region_put(region);
+	suspend_free(&left->suspend);
 	free(left);
+}
+
+static void left_resumed(struct suspend *suspend, int error, const char *why)
+{
+	struct left *left = container_of(suspend, struct left, suspend);
+	struct region *region = left->region;
+
+	if (error)
+		log_warning("%s: %s", region->info.path ? region->info.path : "?", why);
+	suspend_abort(suspend, region, left->call ? "aborted by the user" : "regiond has ended while it was being frozen", left_told,
+		      left);
 }
 
 static void left_thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
@@ -390,8 +399,9 @@ static void left_thawed(void *arg, int error, const char *why, const struct netl
 
 	if (error)
 		log_warning("%s stays frozen: %s", region->info.path ? region->info.path : "?", why);
-	hook_run(&left->hook, region, region->info.flags & REGIONFS_REGION_MOVED ? NULL : region->info.resume, "resume",
-		 left_resumed);
+	if (!(region->info.flags & REGIONFS_REGION_MOVED))
+		suspend_recall(&left->suspend, region->info.resume);
+	suspend_start(&left->suspend, region, left_resumed);
 }
 
 static int left_back(struct region *region, struct control_call *call)

@@ -7,6 +7,7 @@
 #include "export.h"
 #include "seeder.h"
 #include "state.h"
+#include "suspend.h"
 #include "tracker.h"
 
 /* For the kernel to freeze a region. */
@@ -27,8 +28,7 @@ struct seeder {
 	struct export_session *session;	/* of the leecher */
 	uint8_t client[16];		/* who asked for the hand-over: from then on it is nobody else's */
 	struct tracker *tracker;
-	char *suspend, *resume;		/* hooks */
-	struct hook hook;
+	struct suspend suspend;
 	struct events_watch late;	/* while frozen: for writes that were let through */
 	bool watching;
 	struct state_waiter written;
@@ -37,7 +37,7 @@ struct seeder {
 	bool stepping;			/* a hook or netlink call of the machine is under way */
 	bool give_up;			/* go back to service after that step */
 	bool forget;			/* and stop tracking: the leecher has given up */
-	bool suspended, frozen;
+	bool frozen;
 	bool complete;
 	uint32_t chunk, round;
 	uint8_t nonce[16];

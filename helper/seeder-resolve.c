@@ -34,13 +34,13 @@ static void answer(struct seeder *seeder, int error, const char *why)
 
 /* ---- it is this host's ---- */
 
-static void resumed(struct hook *hook, int error, const char *why)
+static void resumed(struct suspend *suspend, int error, const char *why)
 {
-	struct seeder *seeder = container_of(hook, struct seeder, hook);
+	struct seeder *seeder = container_of(suspend, struct seeder, suspend);
 
 	if (error)
 		log_warning("seeding %s: %s", seeder_name(seeder), why);
-	seeder->stepping = seeder->suspended = seeder->frozen = false;
+	seeder->stepping = seeder->frozen = false;
 	seeder->state = WIRE_SEED_RESOLVED;
 	tracker_stop(seeder->tracker);
 	log_warning("%s is this host's, as its operator says, in epoch %llu", seeder_name(seeder),
@@ -52,9 +52,9 @@ static void let_in(void *arg, int error, const char *why, const struct netlink_a
 {
 	struct seeder *seeder = arg;
 
-	if (error && seeder->suspended)
+	if (error && seeder->suspend.begun)
 		log_warning("seeding %s: %s", seeder_name(seeder), why);
-	hook_run(&seeder->hook, region_of(seeder), seeder->suspended ? seeder->resume : NULL, "resume", resumed);
+	suspend_start(&seeder->suspend, region_of(seeder), resumed);
 }
 
 static void epoch_set(void *arg, int error, const char *why, const struct netlink_attrs *got)
@@ -107,7 +107,8 @@ static void own(struct seeder *seeder, struct control_call *call)
 /* The next helper; the last one may have died in between. The kernel refuses what it has already. */
 void seeder_resolve_again(struct seeder *seeder)
 {
-	seeder->suspended = region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED);
+	if (!(region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED)))
+		seeder->suspend.begun = 0;
 	seeder->stepping = true;
 	noted(&seeder->written, 0);
 }

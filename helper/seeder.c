@@ -84,16 +84,26 @@ static void in_service(struct state_waiter *waiter, int error)
 		seeder_end(seeder);
 }
 
-static void resumed(struct hook *hook, int error, const char *why)
+static void told_abort(void *arg)
 {
-	struct seeder *seeder = container_of(hook, struct seeder, hook);
+	struct seeder *seeder = arg;
 
-	if (error)
-		note_why(seeder, why);
-	seeder->suspended = false;
 	seeder_note_service(region_of(seeder));
 	seeder->written.done = in_service;
 	state_sync(region_of(seeder)->regiond->state, &seeder->written);
+}
+
+/* Why it was given up is still what the other side, and the abort hook, have to know. */
+static void resumed(struct suspend *suspend, int error, const char *why)
+{
+	struct seeder *seeder = container_of(suspend, struct seeder, suspend);
+	size_t len = strlen(seeder->why);
+
+	if (error) {
+		log_warning("seeding %s: the program does not go on: %s", seeder_name(seeder), why);
+		snprintf(seeder->why + len, sizeof(seeder->why) - len, "%s%s", len ? "; " : "", why);
+	}
+	suspend_abort(suspend, region_of(seeder), seeder->why, told_abort, seeder);
 }
 
 static void thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
@@ -103,18 +113,40 @@ static void thawed(void *arg, int error, const char *why, const struct netlink_a
 	if (error)
 		note_why(seeder, why);
 	seeder->frozen = false;
-	hook_run(&seeder->hook, region_of(seeder), seeder->suspended ? seeder->resume : NULL, "resume",
-		 resumed);
+	suspend_start(&seeder->suspend, region_of(seeder), resumed);
 }
 
-static void go_back(struct seeder *seeder)
+static void thaw(struct seeder *seeder)
 {
-	watch_late(seeder, false);
-	seeder->stepping = true;
 	if (seeder->frozen)
 		seeder_let_in(region_of(seeder), thawed, seeder);
 	else
 		thawed(seeder, 0, "", NULL);
+}
+
+static void noted_back(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+
+	if (error)
+		log_warning("seeding %s: the state directory could not be written", seeder_name(seeder));
+	thaw(seeder);
+}
+
+/*
+ * That it was handed over is noted, or about to be, but nobody has it, which is sure now: whoever comes after us shall go on with this, and
+ * never answer FINALIZE for a region that is in service, nor leave its program stopped.
+ */
+static void go_back(struct seeder *seeder)
+{
+	watch_late(seeder, false);
+	seeder->stepping = true;
+	if (seeder_is_left(&region_of(seeder)->info)) {
+		seeder->state = WIRE_SEED_FROZEN;
+		seeder_note_freezing(seeder, noted_back);
+	} else {
+		thaw(seeder);
+	}
 }
 
 void seeder_back(struct seeder *seeder, const char *why)
@@ -218,12 +250,10 @@ static void freeze(struct seeder *seeder)
 	handover_ask(ask, region_of(seeder));
 }
 
-static void suspended(struct hook *hook, int error, const char *why)
+static void suspended(struct suspend *suspend, int error, const char *why)
 {
-	struct seeder *seeder = container_of(hook, struct seeder, hook);
+	struct seeder *seeder = container_of(suspend, struct seeder, suspend);
 
-	/* Also when it failed: it may have stopped something before that. */
-	seeder->suspended = true;
 	seeder->stopped = loop_now_ns();
 	if (!step_failed(seeder, error, why))
 		freeze(seeder);
@@ -237,7 +267,7 @@ static void noted(struct state_waiter *waiter, int error)
 	if (step_failed(seeder, error, "the state directory could not be written"))
 		return;
 	seeder->stepping = true;
-	hook_run(&seeder->hook, region_of(seeder), seeder->suspend, "suspend", suspended);
+	suspend_stop(&seeder->suspend, region_of(seeder), suspended);
 }
 
 void seeder_finalize(struct seeder *seeder)

@@ -58,7 +58,15 @@ _regionctl_value() {
 	--pull-order) mapfile -t COMPREPLY < <(compgen -W 'sequential edges list: profile: none' -- "$cur") ;;
 	--durability) mapfile -t COMPREPLY < <(compgen -W 'remote local' -- "$cur") ;;
 	--push-order) mapfile -t COMPREPLY < <(compgen -W 'barrier any' -- "$cur") ;;
-	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-*) ;;
+	--suspend-unit | --resume-unit)
+		mapfile -t COMPREPLY < <(compgen -W "$(systemctl list-units --plain --no-legend --full 2>/dev/null |
+			cut -d' ' -f1)" -- "$cur")
+		;;
+	--suspend-cgroup)
+		mapfile -t COMPREPLY < <(cd /sys/fs/cgroup 2>/dev/null && compgen -d -S / -- "$cur")
+		compopt -o nospace
+		;;
+	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-* | --hook-timeout) ;;
 	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume) ;;
 	--takeback | --dirty-ratio | --queues | --depth) ;;
 	*) return 1 ;;

@@ -116,7 +116,7 @@ static void leech(struct user *user, const char *resume)
 	snprintf(local, sizeof(local), "file:%s/bytes", b->run);
 	args = json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local);
 	if (resume)
-		json_object_set_new(args, "resume", json_string(resume));
+		json_object_set_new(args, "on_resume", json_string(resume));
 	host_begin(b, user, "leech", args);
 	if (!until(host_is(b, "db", "pulling")))
 		printf("# it is %s: %s\n", host_says(b, "db", "state"), user->said);

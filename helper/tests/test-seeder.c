@@ -165,7 +165,7 @@ static void backing(char *path, size_t len)
 static int seed(void)
 {
 	return host_do(host, "seed", json_pack("{s:s,s:s,s:s,s:s,s:b}", "region", "db", "listen", "127.0.0.1:0",
-					       "suspend", hook("suspended"), "resume", hook("resumed"), "detach", 1));
+					       "on_suspend", hook("suspended"), "on_resume", hook("resumed"), "detach", 1));
 }
 
 /* A region of SIZE on a host of its own, which seeds it. */
