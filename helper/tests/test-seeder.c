@@ -459,6 +459,24 @@ static void test_killed_handed(void)
 	tap_ok(until(host_is(host, "db", "complete")) && !is_frozen() && is_moved() && !was_run("resumed"), "that was it");
 }
 
+/* The other side has said that it does not have it, and the kernel has not heard of that yet. */
+static void test_killed_going_back(void)
+{
+	struct wire_text text = { "no more" };
+	struct peer *peer;
+
+	seed_new("kback");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer), "a region is handed over");
+	host->kernel.hold = REGIONFS_CMD_THAW;
+	peer_send(peer, WIRE_ABORT, WIRE_S_TEXT, &text);
+	tap_ok(until(!list_empty(&host->kernel.held)) && is_frozen(), "and given back; the helper is killed before it is thawed");
+	tap_ok(!peer->done, "and before the other side has heard that, who would forget it then");
+	restart();
+	tap_ok(until(!is_frozen() && was_run("resumed")), "the next one lets its program go on");
+	peer_close(peer);
+}
+
 /* The answer to FINALIZE, that the leecher never got, is given again. */
 static void test_killed_unheard(void)
 {
@@ -532,6 +550,7 @@ int main(void)
 	test_forced();
 	test_killed_freezing();
 	test_killed_handed();
+	test_killed_going_back();
 	test_killed_unheard();
 	test_killed_forced();
 	test_stopped();
