@@ -20,10 +20,14 @@ with_instance() {
 	end_instance reload
 }
 
+tell_users() {
+	note "$(grep '^regionfs ' /proc/modules)" "$(pgrep -a regiond)" "$(grep regionfs /proc/mounts)" "$(ls /run/regionfs 2>&1)"
+}
+
 reload() {
 	local i
 	for ((i = 1; i <= $1; i++)); do
-		rmmod regionfs || { note "round $i: rmmod"; return 1; }
+		rmmod regionfs || { note "round $i: rmmod"; tell_users; return 1; }
 		insmod "$module" || { note "round $i: insmod"; return 1; }
 		[ $((i % 10)) -ne 0 ] || with_instance || { note "round $i: an instance"; return 1; }
 	done
