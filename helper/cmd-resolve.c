@@ -15,12 +15,16 @@ const struct cmd cmd_resolve = {
 		"and waits. If it is sure that the other host does not have the region, and never will,\n"
 		"--i-own-it puts it back into service here, in a new epoch. If the other host had taken it after\n"
 		"all, both freeze it as soon as they meet, and keep what they have, until one of them is told\n"
-		"--keep and the other --discard.\n",
+		"--keep and the other --discard.\n"
+		"Where the host that a region came from is lost before all of it has come, accesses to the rest\n"
+		"wait for it. --source-lost says that they wait in vain: they fail from then on (EIO), until it is\n"
+		"overwritten; all else goes on.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_TRUE, "i-own-it", NULL, NULL, "the other host is off, or has never had it" },
 		{ CMD_TRUE, "keep", NULL, NULL, "what is here is kept" },
 		{ CMD_TRUE, "discard", NULL, NULL, "what is here is given up" },
+		{ CMD_TRUE, "source-lost", NULL, NULL, "the host that it came from will never be back" },
 		{ CMD_TRUE, "force", NULL, NULL, "with --keep: even where some of it was never fetched, which reads as zeroes" },
 		CMD_OPTIONS_END,
 	},

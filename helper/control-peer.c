@@ -230,22 +230,30 @@ static void run_abort(struct control_call *call)
 
 static bool take_resolution(struct control_call *call, enum resolution *resolution)
 {
-	bool own = false, keep = false, discard = false;
+	static const char *const words[] = {
+		[RESOLVE_OWN] = "i_own_it", [RESOLVE_KEEP] = "keep", [RESOLVE_DISCARD] = "discard", [RESOLVE_LOST] = "source_lost",
+	};
+	unsigned int said = 0;
 
-	if (control_bool(call, "i_own_it", &own) || control_bool(call, "keep", &keep) || control_bool(call, "discard", &discard))
-		return false;
-	if (own + keep + discard != 1) {
-		control_fail(call, -EINVAL, "say one of --i-own-it, --keep and --discard");
-		return false;
+	for (unsigned int i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		bool on = false;
+
+		if (control_bool(call, words[i], &on))
+			return false;
+		said += on;
+		if (on)
+			*resolution = (enum resolution)i;
 	}
-	*resolution = own ? RESOLVE_OWN : keep ? RESOLVE_KEEP : RESOLVE_DISCARD;
-	return true;
+	if (said == 1)
+		return true;
+	control_fail(call, -EINVAL, "say one of --i-own-it, --keep, --discard and --source-lost");
+	return false;
 }
 
 static void run_resolve(struct control_call *call)
 {
 	struct region *region = control_region(call);
-	enum resolution resolution;
+	enum resolution resolution = RESOLVE_OWN;
 
 	if (!region)
 		return;
@@ -286,6 +294,6 @@ const struct control_cmd control_peer_cmds[] = {
 	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },
 	{ "finalize", CONTROL_DETACHES, "region", run_finalize },
 	{ "abort", 0, "region force", run_abort },
-	{ "resolve", 0, "region i_own_it keep discard force", run_resolve },
+	{ "resolve", 0, "region i_own_it keep discard source_lost force", run_resolve },
 	{ NULL, 0, NULL, NULL },
 };

@@ -71,7 +71,7 @@
  *                                            -> {...}; progress
  * finalize D region                          -> {...}
  * abort     region force?                    -> {}
- * resolve   region i_own_it? keep? discard? force?  -> {}   one of the three
+ * resolve   region i_own_it? keep? discard? source_lost? force?  -> {}   one of the four
  *
  * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
  *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or

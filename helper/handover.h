@@ -28,6 +28,7 @@ enum resolution {
 	RESOLVE_OWN,
 	RESOLVE_KEEP,
 	RESOLVE_DISCARD,
+	RESOLVE_LOST,		/* the other side is gone for good, with what had not come yet */
 };
 
 /* The first member of struct seeder and struct leecher; region->handover points to it. */

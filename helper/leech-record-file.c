@@ -136,7 +136,7 @@ static bool read_slot(int fd, unsigned int which, struct record_slot *slot)
 		return false;
 	return slot->magic == MAGIC && slot->version == VERSION && slot->crc == slot_crc(slot) &&
 	       slot->head.chunk >= 4096 && !(slot->head.chunk & (slot->head.chunk - 1)) &&
-	       slot->head.state >= LEECH_RECORD_PULLING && slot->head.state <= LEECH_RECORD_DIVERGED &&
+	       slot->head.state >= LEECH_RECORD_PULLING && slot->head.state <= LEECH_RECORD_LOST &&
 	       memchr(slot->head.from, 0, sizeof(slot->head.from));
 }
 

@@ -27,6 +27,7 @@ enum leech_record_state {
 	LEECH_RECORD_OWNED	= 2,
 	LEECH_RECORD_COMPLETE	= 3,	/* all is here, and the other side knows */
 	LEECH_RECORD_DIVERGED	= 5,	/* it is owned here, and in service there */
+	LEECH_RECORD_LOST	= 6,	/* it is owned here, and the other side is gone for good */
 	LEECH_RECORD_REFUSED	= 4,	/* the other side keeps it; it may not know that yet */
 };
 

@@ -217,6 +217,8 @@ static bool has_words(const struct leecher *leecher, int error, struct notice_wo
 	/* all is here; or it was removed here, and nothing more of it is wanted */
 	words->kind = NOTICE_COMPLETE;
 	words->owner = leecher->owner;
+	if (leecher->lost)
+		return false;
 	return leecher->moved_in || leecher->state == LEECHER_OWNED;
 }
 
@@ -585,6 +587,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 	leecher->state = head->state == LEECH_RECORD_PULLING ? LEECHER_CONNECTING :
 			 head->state == LEECH_RECORD_DIVERGED ? LEECHER_DIVERGED : LEECHER_OWNED;
 	leecher->diverged = leecher->state == LEECHER_DIVERGED;
+	leecher->lost = head->state == LEECH_RECORD_LOST;
 	leecher->owner = head->owner;
 	leecher->final.epoch = head->owner.epoch;
 	leecher->final.lineage = head->owner.lineage;

@@ -26,7 +26,8 @@ static void look_at_map(const struct regiond *regiond, const char *token, struct
 	if (chunkmap_open(&map, path, regiond->instance_id))
 		return;
 	if (chunkmap_state(map) != CHUNKMAP_PULLING && head->state != LEECH_RECORD_DIVERGED) {
-		head->state = chunkmap_state(map) == CHUNKMAP_OWNED ? LEECH_RECORD_OWNED : LEECH_RECORD_COMPLETE;
+		if (head->state != LEECH_RECORD_LOST)
+			head->state = chunkmap_state(map) == CHUNKMAP_OWNED ? LEECH_RECORD_OWNED : LEECH_RECORD_COMPLETE;
 		head->owner = *chunkmap_owner(map);
 		head->size = chunkmap_size(map);
 	}

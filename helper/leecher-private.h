@@ -49,6 +49,7 @@ struct leecher {
 	bool all_here;			/* but the resume hook has not ended yet */
 	bool resumed;			/* the resume hook was run, by whichever helper */
 	bool asked_ever;		/* FINALIZE may have been sent, by whichever helper: giving up is to be told until it is heard */
+	bool lost;			/* the other side is, for good: it need not hear anything */
 	bool diverged;			/* and that has been written down */
 	bool deciding;			/* the decision is being written */
 	bool giving_up;

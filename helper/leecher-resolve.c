@@ -136,17 +136,45 @@ static void removed(void *arg, int error, const char *why)
 	leecher_stepped(leecher);
 }
 
+/* ---- the other side is lost ---- */
+
+static void lost_noted(void *arg, int error)
+{
+	struct leecher *leecher = arg;
+
+	answer(leecher, error, "it could not be written down");
+	leecher_stepped(leecher);
+}
+
+static void lose(struct leecher *leecher, struct control_call *call)
+{
+	const struct chunkmap *map = leech_map(leecher->leech);
+
+	snprintf(leecher->why, sizeof(leecher->why), "the other side is lost, and with it %llu bytes",
+		 (unsigned long long)(chunkmap_missing(map) * chunkmap_chunk(map)));
+	log_error("leeching %s: %s", leecher->path, leecher->why);
+	leecher->resolving = call;
+	leecher->stepping = leecher->lost = true;
+	leech_part(leecher->leech);
+	leech_note_lost(leecher->leech, lost_noted, leecher);
+}
+
 void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution)
 {
 	struct leecher *leecher = container_of(handover_of(region), struct leecher, handover);
 
-	if (leecher->state != LEECHER_DIVERGED || resolution == RESOLVE_OWN) {
+	bool fits = resolution == RESOLVE_LOST ? leecher->state == LEECHER_OWNED :
+		    leecher->state == LEECHER_DIVERGED && resolution != RESOLVE_OWN;
+
+	if (!fits) {
 		control_fail(call, -EINVAL, "%s: there is nothing to resolve here%s", leecher->path,
 			     leecher->state < LEECHER_OWNED ? ", 'regionctl abort' ends it" : "");
 	} else if (leecher->stepping || leecher->resolving || !leecher->leech) {
 		control_fail(call, -EBUSY, "%s is changing its state just now", leecher->path);
 	} else if (resolution == RESOLVE_KEEP) {
 		keep(leecher, call);
+	} else if (resolution == RESOLVE_LOST) {
+		lose(leecher, call);
 	} else {
 		leecher->resolving = call;
 		leecher->stepping = true;

@@ -337,7 +337,7 @@ static void look(struct regiond *regiond, const char *token)
 	region_each(regiond->regions, has_token, &search);
 	if (search.found || leech_record_peek(path, &head))
 		return;
-	if (head.state == LEECH_RECORD_OWNED || head.state == LEECH_RECORD_DIVERGED) {
+	if (head.state == LEECH_RECORD_OWNED || head.state == LEECH_RECORD_DIVERGED || head.state == LEECH_RECORD_LOST) {
 		log_error("%s says that the region of %s is owned here, but there is none", path, head.from);
 		return;
 	}

@@ -262,6 +262,9 @@ void leech_pull_more(struct leech *leech)
 			leech_pull_later(leech);
 			break;
 		}
+	/* of one whose other side is lost, what is missing is overwritten, or never there */
+	if (leech->parting && leech_record_head(leech->record)->state == LEECH_RECORD_LOST && !chunkmap_missing(leech->map))
+		leech_complete(leech);
 	if (!leech->pulling || leech->parting || leech->nr_fetches || chunkmap_missing(leech->map))
 		return;
 	leech->pulling = false;

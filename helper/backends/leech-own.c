@@ -173,6 +173,11 @@ void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error)
 	write_record(leech, LEECH_RECORD_DIVERGED, done, arg);
 }
 
+void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+{
+	write_record(leech, LEECH_RECORD_LOST, done, arg);
+}
+
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg)
 {
 	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
@@ -193,7 +198,7 @@ static void completed(void *arg, int error)
 
 	if (error) {
 		log_error("%s: that it is complete could not be written down: %s", leech->backend.uri.text, strerror(-error));
-		leech_record_head(leech->record)->state = LEECH_RECORD_OWNED;
+		leech_record_head(leech->record)->state = leech->parting ? LEECH_RECORD_LOST : LEECH_RECORD_OWNED;
 		leech->completing = false;
 		leech_pull_later(leech);
 		return;
@@ -224,7 +229,9 @@ static void all_durable(struct leech_flush *flush, int error)
 
 void leech_complete(struct leech *leech)
 {
-	if (leech->completing || !leech->owned_heard || leech->parting)
+	bool lost = leech_record_head(leech->record)->state == LEECH_RECORD_LOST;
+
+	if (leech->completing || !(lost || (leech->owned_heard && !leech->parting)))
 		return;
 	leech->completing = leech_flush_start(leech, NULL, all_durable) != NULL;
 	if (!leech->completing)

@@ -166,8 +166,9 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 		return;
 	}
 	forget_lost(leech);
-	if (leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED) {
-		leech->parting = leech->peer_closed = true;	/* what is here is all there is, until its operator has spoken */
+	if (leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED ||
+	    leech_record_head(leech->record)->state == LEECH_RECORD_LOST) {
+		leech->parting = leech->peer_closed = true;	/* what is here is all there is */
 		leech_opened(leech);
 	} else if (chunkmap_state(leech->map) == CHUNKMAP_COMPLETE) {
 		leech->all_here = true;

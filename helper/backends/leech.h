@@ -65,6 +65,8 @@ void leech_part(struct leech *leech);
 void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*done)(void *arg, int error), void *arg);
 /* The other side has it as well; written down. After leech_part(). */
 void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* The other side is gone for good, as its operator says: what is missing is not to be had. After leech_part(). */
+void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is here is all there is. */
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is known so far is put on stable storage, where it has its room from then on. */

@@ -641,6 +641,35 @@ static void test_diverged_b(void)
 	tap_ok(is_on(from, REGIONFS_REGION_MOVED) && !is_on(from, REGIONFS_REGION_FROZEN), "which is of no use there any more");
 }
 
+/* A is lost when it has moved, with most of it. */
+static void test_lost(void)
+{
+	static uint8_t bytes[SIZE];
+	struct user user;
+
+	begin("lost");
+	slow.hold = true;
+	leech(&user, NULL);
+	tap_number(host_do(b, "resolve", db_with("source_lost")), -EINVAL, "before it is owned nothing can be lost");
+	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
+	tap_ok(until(host_is(a, "db", "moved")), "as A knows");
+	hide();
+	host_kill(a);
+	slow.hold = false;
+	list_init(&slow.held);
+	tap_number(host_request(b, to->id, BACKEND_READ, 0, CHUNK, bytes), -ETIMEDOUT, "when A is away, who reads it waits");
+	tap_number(host_do(b, "resolve", db_with("source_lost")), 0, "its operator says that it is lost");
+	tap_number(host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes), -EIO, "who reads it fails");
+	memset(bytes, 9, sizeof(bytes));
+	tap_number(host_request(b, to->id, BACKEND_WRITE, 0, 2 * CHUNK, bytes), 0, "it can be overwritten");
+	tap_number(host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes), 0, "and read");
+	restart();
+	tap_ok(until(region_of(b)->state == REGION_READY), "the next helper has it");
+	tap_number(host_request(b, to->id, BACKEND_READ, 3 * CHUNK, CHUNK, bytes), -EIO, "and knows what is lost");
+	tap_number(host_request(b, to->id, BACKEND_WRITE, 2 * CHUNK, 2 * CHUNK, bytes), 0, "when all is overwritten");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "it is B's alone");
+}
+
 /* ---- B's host is booted: what is on a disk is all there is ---- */
 
 static void reboot(void)
@@ -739,6 +768,7 @@ int main(void)
 	test_resolved();
 	test_diverged_a();
 	test_diverged_b();
+	test_lost();
 	test_booted_behind();
 	test_booted_pulling();
 	test_ranges();
