@@ -45,6 +45,8 @@ const struct cmd cmd_leech = {
 		{ CMD_TEXT, "resume-unit", NULL, "NAME", "a systemd unit, started before --on-resume is run" },
 		{ CMD_DURATION, "hook-timeout", NULL, "TIME", "for each of them (30s)" },
 		{ CMD_TEXT, "resume", "on_resume", "COMMAND", "the same as --on-resume" },
+		{ CMD_TRUE, "reuse", NULL, NULL,
+		  "what --local-source has of it already, from an earlier stay, is compared and not sent" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

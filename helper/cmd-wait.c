@@ -19,6 +19,7 @@ const struct show_field show_handover_fields[] = {
 	{ SHOW_TEXT, "peer", "peer" },
 	{ SHOW_NUMBER, "epoch", "epoch" },
 	{ SHOW_SIZE, "bytes", "moved" },
+	{ SHOW_SIZE, "reused_bytes", "were here before" },
 	{ SHOW_SIZE, "pulled_bytes", "before the hand-over" },
 	{ SHOW_SIZE, "behind_bytes", "after it" },
 	{ SHOW_NUMBER, "rounds", "rounds" },

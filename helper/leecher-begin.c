@@ -18,6 +18,19 @@ static const char *link_why(const struct link_req *req, int error)
 
 /* ---- TRACK ---- */
 
+static void reused(void *arg)
+{
+	struct leecher *leecher = arg;
+
+	leecher->stepping = false;
+	if (leecher_leaves(leecher)) {
+		leecher_fail_later(leecher, -ECANCELED, "");
+		return;
+	}
+	leech_pull(leecher->leech, true);
+	leecher_next(leecher);
+}
+
 /* Pulling may begin: whatever dies from here on, the next helper goes on with it. */
 static void noted(struct state_waiter *waiter, int error)
 {
@@ -31,8 +44,12 @@ static void noted(struct state_waiter *waiter, int error)
 	leecher->state = LEECHER_PULLING;
 	leecher->watch.settled = leecher_settled;
 	leecher_begun(leecher);
-	leech_pull(leecher->leech, true);
-	leecher_next(leecher);
+	if (leecher->reuse && chunkmap_missing(leech_map(leecher->leech)) == chunkmap_chunks(leech_map(leecher->leech))) {
+		leecher->stepping = true;
+		leech_reuse(leecher->leech, reused, leecher);
+	} else {
+		reused(leecher);
+	}
 }
 
 static void reserved(void *arg, int error)

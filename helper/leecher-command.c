@@ -39,6 +39,8 @@ static void show_bytes(const struct leecher *leecher, json_t *show)
 	json_object_set_new(show, "total", json_integer((json_int_t)size));
 	json_object_set_new(show, "bytes", json_integer((json_int_t)stats->fetched));
 	json_object_set_new(show, "rounds", json_integer(leecher->round));
+	if (stats->reused)
+		json_object_set_new(show, "reused_bytes", json_integer((json_int_t)stats->reused));
 	if (leecher->state < LEECHER_OWNED)
 		return;
 	json_object_set_new(show, "pulled_bytes", json_integer((json_int_t)leecher->pulled));
@@ -449,8 +451,8 @@ static int make_source(struct leecher *leecher)
 	int n = -1;
 
 	if (local && from)
-		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s", leecher->token, local, from,
-			     backend_owned(leecher->local) ? "&owned" : "");
+		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s%s", leecher->token, local, from,
+			     backend_owned(leecher->local) ? "&owned" : "", leecher->reuse ? "&reuse" : "");
 	free(local);
 	free(from);
 	if (n < 0)
@@ -568,6 +570,7 @@ static bool take_source(struct leecher *leecher, struct region *region, const st
 	leecher->local = local ? strdup(local) : NULL;
 	leecher->from = from ? strdup(from) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);
+	leecher->reuse = uri_option(uri, "reuse");
 	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again;
 }
 

@@ -41,6 +41,7 @@ struct leecher {
 	char token[33];
 	bool detach;			/* "leech" is answered once pulling has begun */
 	bool manual;			/* finalize when told to only */
+	bool reuse;			/* the local store has it from its last stay */
 	bool wanted;			/* told to */
 	bool asking;			/* a message is under way */
 	bool stepping;			/* the kernel, a hook or the store is being waited for: none of us is freed before that */

@@ -296,6 +296,9 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 	case WIRE_STATUS:
 		take_status(seeder, req);
 		return;
+	case WIRE_HASHES:
+		seeder_take_hashes(seeder, req, body, len);
+		return;
 	}
 	serve_fail(req, -EOPNOTSUPP, "an unknown request");
 }

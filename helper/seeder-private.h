@@ -69,6 +69,9 @@ void seeder_unfreeze(struct seeder *seeder);
 extern const struct export_seed_ops seeder_ops;
 void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
 
+/* seeder-hashes.c */
+void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+
 /* seeder-left.c */
 /*
  * What outlives the helper, in the state directory. done(written, error) when it is on the disk. Being frozen: the next helper undoes it.

@@ -241,7 +241,7 @@ const char *wire_type_name(unsigned int type)
 		[WIRE_PUBLISH] = "PUBLISH", [WIRE_GET_VERSION] = "VERSION",
 		[WIRE_TRACK] = "TRACK", [WIRE_DIRTY] = "DIRTY", [WIRE_FINALIZE] = "FINALIZE",
 		[WIRE_OWNED] = "OWNED", [WIRE_COMPLETE] = "COMPLETE", [WIRE_ABORT] = "ABORT",
-		[WIRE_STATUS] = "STATUS",
+		[WIRE_STATUS] = "STATUS", [WIRE_HASHES] = "HASHES",
 	};
 
 	type &= ~WIRE_REPLY;

@@ -29,6 +29,7 @@
 #define WIRE_TEXT_MAX		1023u		/* the sentence in an error reply */
 #define WIRE_SLOTS_MAX		9u		/* connections of one session: 0 is demand, the rest bulk */
 #define WIRE_SEED_CHUNK		65536u		/* bytes of one in the lists of dirty chunks, unless TRACK says otherwise */
+#define WIRE_HASHES_MAX		256u		/* chunks whose hashes are asked for at once */
 #define WIRE_RANGES_MAX		2048u		/* entries in one list of dirty chunks */
 
 enum wire_type {
@@ -53,6 +54,7 @@ enum wire_type {
 	WIRE_COMPLETE	= 20,
 	WIRE_ABORT	= 21,
 	WIRE_STATUS	= 22,
+	WIRE_HASHES	= 24,
 	__WIRE_TYPE_MAX,
 };
 

@@ -43,7 +43,7 @@ static void resized(struct backend_req *req, int error)
 /* A fetch that is under way could write beyond a new end, so they end first. */
 void leech_size_more(struct leech *leech)
 {
-	uint64_t old = chunkmap_size(leech->map);
+	uint64_t old = uri_option(&leech->backend.uri, "reuse") ? backend_size(leech->local) : chunkmap_size(leech->map);
 	struct backend_req *req = &leech->resize;
 
 	if (!leech->sized || leech->nr_fetches || req->op == BACKEND_RESIZE)

@@ -23,6 +23,7 @@ struct leech;
 struct leech_stats {
 	uint64_t fetched;	/* bytes that came, zeroes not counted */
 	uint64_t fetched_owned;	/* of these, since it is owned here */
+	uint64_t reused;	/* bytes that were in the local store before */
 	uint64_t demand;	/* chunks that a program waited for */
 	uint64_t demand_ns;	/* how long, summed */
 	uint64_t demand_max_ns;
@@ -71,6 +72,8 @@ void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), vo
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is known so far is put on stable storage, where it has its room from then on. */
 void leech_reserve(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* What the local store has of it already is compared with what the other side has, and what is equal need not come; done(arg), maybe from within. */
+void leech_reuse(struct leech *leech, void (*done)(void *arg), void *arg);
 /* All that is here is forgotten: the other side has lost track of what it has changed. */
 void leech_forget_all(struct leech *leech);
 

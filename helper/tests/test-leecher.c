@@ -155,6 +155,10 @@ static bool is_on(const struct kernel_region *region, uint32_t flag)
 	return region->flags & flag;
 }
 
+static uint64_t fetched(void);
+static void finish_move(struct user *user);
+static bool all_is_there(void);
+
 /* ---- tests ---- */
 
 static void test_move(void)
@@ -204,6 +208,34 @@ static void test_hook(void)
 	tap_ok(!access(path, F_OK), "that ends with the resume hook");
 	tap_ok(until(user.done) && !user.error, "all of it comes");
 	tap_ok(!access(path, F_OK) && !strncmp(to->source, "file:", 5), "and ends no sooner");
+}
+
+/* It was here before; one chunk was changed since, and it was longer. */
+static void test_reuse(void)
+{
+	static uint8_t bytes[SIZE];
+	char path[160], source[256], local[200];
+	struct user user;
+	int fd;
+
+	begin("reuse");
+	snprintf(path, sizeof(path), "%s/bytes", b->run);
+	make_file(path);
+	fd = open(path, O_RDWR);
+	memset(bytes, 5, sizeof(bytes));
+	if (pwrite(fd, bytes, 10, CHUNK + 100) != 10 || pwrite(fd, bytes, CHUNK, SIZE) != CHUNK)
+		exit(91);
+	close(fd);
+	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
+	snprintf(local, sizeof(local), "file:%s", path);
+	host_begin(b, &user, "leech", json_pack("{s:s,s:s,s:s,s:b}", "region", "db", "source", source, "local_source", local, "reuse", 1));
+	tap_ok(until(host_is(b, "db", "pulling")) && until(rounds() > 0), "a region comes to where it once was");
+	to = host_region(b, "db");
+	tap_number((long long)fetched(), CHUNK, "of which only what was changed is sent");
+	finish_move(&user);
+	tap_ok(all_is_there(), "all is there");
+	tap_ok(!host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes) && bytes[100] == 7, "as it is by now");
+	tap_ok(!host_request(b, to->id, BACKEND_READ, SIZE, CHUNK, bytes) && !bytes[0], "and nothing behind its end");
 }
 
 /* Removed while its resume hook runs. */
@@ -752,6 +784,7 @@ int main(void)
 	test_removed();
 	test_hook();
 	test_hook_removed();
+	test_reuse();
 	test_abort_deciding();
 	test_abort_away();
 	test_abort_away_asking();

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * leech: the local store may have the region from its last stay here. What is there is compared with what the other side has, by hashes, before anything is
+ * pulled: equal chunks are present. That side tracks by then, so what changes while it is asked is in a later round.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/leech-private.h"
+#include "chunk-hash.h"
+#include "log.h"
+
+#define SPAN	64u		/* chunks that are compared at a time */
+
+struct reuse {
+	struct leech *leech;
+	uint64_t first, count;		/* chunks */
+	uint32_t length;		/* bytes */
+	struct backend_req read;
+	struct loop_work work;
+	struct link_req message;
+	uint8_t body[16];
+	uint8_t *buffer;
+	uint8_t ours[SPAN * CHUNK_HASH], theirs[SPAN * CHUNK_HASH];
+	unsigned int waits;		/* for the hashes of both sides */
+	int error;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void reuse_next(struct reuse *reuse);
+
+static void reuse_end(struct reuse *reuse)
+{
+	struct leech *leech = reuse->leech;
+
+	if (reuse->error && !leech->parting)
+		log_info("%s: what is in the local store is not compared further: %s", leech->backend.uri.text, strerror(-reuse->error));
+	log_info("%s: %llu bytes need not be sent", leech->backend.uri.text, (unsigned long long)leech->stats.reused);
+	leech->nr_flushes--;
+	reuse->done(reuse->arg);
+	free(reuse->buffer);
+	free(reuse);
+	leech_close_more(leech);	/* may free it */
+}
+
+/* Chunks that the other side has not told of, since its region is shorter by now, are not equal. */
+static void compare(struct reuse *reuse)
+{
+	struct leech *leech = reuse->leech;
+	uint64_t told = reuse->message.got / CHUNK_HASH;
+
+	for (uint64_t i = 0; i < reuse->count && i < told; i++) {
+		if (memcmp(reuse->ours + i * CHUNK_HASH, reuse->theirs + i * CHUNK_HASH, CHUNK_HASH))
+			continue;
+		chunkmap_set(leech->map, reuse->first + i, reuse->first + i + 1, true);
+		leech->stats.reused += chunkmap_chunk(leech->map);
+	}
+}
+
+static void side_done(struct reuse *reuse, int error)
+{
+	if (error && !reuse->error)
+		reuse->error = error;
+	if (--reuse->waits)
+		return;
+	if (!reuse->error)
+		compare(reuse);
+	reuse->first += reuse->count;
+	if (reuse->error || reuse->leech->parting)
+		reuse_end(reuse);
+	else
+		reuse_next(reuse);
+}
+
+static void theirs_came(struct link_req *req, int error)
+{
+	side_done(container_of(req, struct reuse, message), error);
+}
+
+static int hash_ours(struct loop_work *work)
+{
+	struct reuse *reuse = container_of(work, struct reuse, work);
+
+	return chunk_hashes(reuse->buffer, reuse->length, chunkmap_chunk(reuse->leech->map), reuse->ours);
+}
+
+static void ours_hashed(struct loop_work *work, int res)
+{
+	side_done(container_of(work, struct reuse, work), res);
+}
+
+static void ours_read(struct backend_req *req, int error)
+{
+	struct reuse *reuse = container_of(req, struct reuse, read);
+
+	if (error) {
+		side_done(reuse, error);
+		return;
+	}
+	reuse->work.work = hash_ours;
+	reuse->work.done = ours_hashed;
+	loop_work(reuse->leech->backend.loop, &reuse->work);
+}
+
+static void ask(struct reuse *reuse)
+{
+	struct wire_extent extent = { .chunk = reuse->first, .count = (uint32_t)reuse->count };
+	struct link_req *req = &reuse->message;
+
+	memset(req, 0, sizeof(*req));
+	req->type = WIRE_HASHES;
+	req->data = reuse->body;
+	req->data_len = (uint32_t)wire_encode(WIRE_S_EXTENT, &extent, reuse->body, sizeof(reuse->body));
+	req->into = reuse->theirs;
+	req->into_len = sizeof(reuse->theirs);
+	req->done = theirs_came;
+	session_urgent(peer_session(reuse->leech->peer), req);
+}
+
+static void reuse_next(struct reuse *reuse)
+{
+	struct leech *leech = reuse->leech;
+	uint64_t chunks = chunkmap_chunks(leech->map), size = chunkmap_size(leech->map), offset;
+	uint32_t chunk = chunkmap_chunk(leech->map);
+
+	if (reuse->first >= chunks) {
+		reuse_end(reuse);
+		return;
+	}
+	reuse->count = chunks - reuse->first < SPAN ? chunks - reuse->first : SPAN;
+	offset = reuse->first * chunk;
+	reuse->length = size - offset < reuse->count * chunk ? (uint32_t)(size - offset) : (uint32_t)(reuse->count * chunk);
+	reuse->waits = 2;
+	memset(&reuse->read, 0, sizeof(reuse->read));
+	reuse->read.op = BACKEND_READ;
+	reuse->read.flags = BACKEND_BULK;
+	reuse->read.offset = offset;
+	reuse->read.length = reuse->length;
+	reuse->read.data = reuse->buffer;
+	reuse->read.loop = leech->backend.loop;
+	reuse->read.done = ours_read;
+	ask(reuse);
+	backend_submit(leech->local, &reuse->read);
+}
+
+void leech_reuse(struct leech *leech, void (*done)(void *arg), void *arg)
+{
+	struct reuse *reuse = calloc(1, sizeof(*reuse));
+
+	if (reuse)
+		reuse->buffer = malloc(SPAN * (size_t)chunkmap_chunk(leech->map));
+	if (!reuse || !reuse->buffer || !leech->peer || leech->parting) {
+		if (reuse)
+			free(reuse->buffer);
+		free(reuse);
+		done(arg);
+		return;
+	}
+	reuse->leech = leech;
+	reuse->done = done;
+	reuse->arg = arg;
+	leech->nr_flushes++;	/* we are not closed before the end of it */
+	reuse_next(reuse);
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * seeder: HASHES: the leecher has bytes of an earlier life of the region, and asks which of them are still the same. The region's backend is read as
+ * for READ, so what is dirty in the page cache is not in the hash, but in a later round. A piece at a time, hashed in the pool.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk-hash.h"
+#include "regiond.h"
+#include "seeder-private.h"
+
+#define PIECE	(1u << 20)	/* bytes that are read at a time; whole chunks */
+
+struct hashing {
+	struct serve_req *req;
+	struct region *region;		/* a reference */
+	uint32_t chunk;
+	uint64_t at, end;		/* bytes */
+	uint64_t size;
+	struct backend_req read;
+	struct loop_work work;
+	uint8_t *buffer;		/* PIECE bytes */
+	uint32_t length;		/* of the piece */
+	uint8_t *hashes, *next;
+};
+
+static void hashing_end(struct hashing *hashing, int error)
+{
+	if (error)
+		serve_fail(hashing->req, error, "it could not be read");
+	else
+		serve_reply(hashing->req, 0, hashing->hashes, (uint32_t)(hashing->next - hashing->hashes));
+	region_put(hashing->region);
+	free(hashing->hashes);
+	free(hashing->buffer);
+	free(hashing);
+}
+
+static void hash_more(struct hashing *hashing);
+
+static int hash_piece(struct loop_work *work)
+{
+	struct hashing *hashing = container_of(work, struct hashing, work);
+
+	return chunk_hashes(hashing->buffer, hashing->length, hashing->chunk, hashing->next);
+}
+
+static void piece_hashed(struct loop_work *work, int res)
+{
+	struct hashing *hashing = container_of(work, struct hashing, work);
+
+	hashing->next += (hashing->length + hashing->chunk - 1) / hashing->chunk * CHUNK_HASH;
+	hashing->at += hashing->length;
+	if (res || hashing->at >= hashing->end)
+		hashing_end(hashing, res);
+	else
+		hash_more(hashing);
+}
+
+static void piece_read(struct backend_req *req, int error)
+{
+	struct hashing *hashing = container_of(req, struct hashing, read);
+
+	if (error) {
+		hashing_end(hashing, error);
+		return;
+	}
+	hashing->work.work = hash_piece;
+	hashing->work.done = piece_hashed;
+	loop_work(hashing->region->regiond->loop, &hashing->work);
+}
+
+static void hash_more(struct hashing *hashing)
+{
+	struct backend_req *read = &hashing->read;
+	uint32_t most = hashing->chunk > PIECE ? hashing->chunk : PIECE;
+	uint64_t left = hashing->end - hashing->at;
+
+	hashing->length = left < most ? (uint32_t)left : most;
+	memset(read, 0, sizeof(*read));
+	read->op = BACKEND_READ;
+	read->flags = BACKEND_BULK;
+	read->offset = hashing->at;
+	read->length = hashing->length;
+	read->data = hashing->buffer;
+	read->loop = hashing->region->regiond->loop;
+	read->done = piece_read;
+	region_submit(hashing->region->regiond->regions, hashing->region->info.id, read);
+}
+
+static struct hashing *hashing_new(struct seeder *seeder, struct serve_req *req, const struct wire_extent *extent)
+{
+	struct hashing *hashing = calloc(1, sizeof(*hashing));
+	uint64_t size = atomic_load(&seeder->handover.region->size), end;
+
+	if (!hashing)
+		return NULL;
+	hashing->req = req;
+	hashing->chunk = seeder->chunk;
+	hashing->at = extent->chunk * seeder->chunk;
+	end = hashing->at + extent->count * (uint64_t)seeder->chunk;
+	hashing->end = end < size ? end : size;
+	hashing->buffer = malloc(seeder->chunk > PIECE ? seeder->chunk : PIECE);
+	hashing->hashes = calloc(extent->count, CHUNK_HASH);
+	hashing->next = hashing->hashes;
+	if (!hashing->buffer || !hashing->hashes) {
+		free(hashing->buffer);
+		free(hashing->hashes);
+		free(hashing);
+		return NULL;
+	}
+	hashing->region = region_get(seeder->handover.region);
+	return hashing;
+}
+
+void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
+{
+	struct wire_extent extent;
+	struct hashing *hashing;
+
+	if (wire_decode(WIRE_S_EXTENT, body, len, &extent) < 0 || !extent.count || extent.count > WIRE_HASHES_MAX ||
+	    !seeder->chunk || extent.chunk >= (uint64_t)INT64_MAX / seeder->chunk - extent.count) {
+		serve_fail(req, -EPROTO, "not a HASHES");
+		return;
+	}
+	if (seeder->state != WIRE_SEED_TRACKING) {
+		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
+		return;
+	}
+	hashing = hashing_new(seeder, req, &extent);
+	if (!hashing)
+		serve_fail(req, -ENOMEM, "out of memory");
+	else if (hashing->at >= hashing->end)
+		hashing_end(hashing, 0);
+	else
+		hash_more(hashing);
+}
