@@ -138,18 +138,13 @@ void leecher_begun(struct leecher *leecher)
 	leecher->call = NULL;
 }
 
-/* Of one that was given up after FINALIZE, the record says so, until the other side has heard it. */
-static void unlink_files(const struct leecher *leecher, bool record)
+/* The record is the notice's. */
+static void unlink_map(const struct leecher *leecher)
 {
-	const struct config *config = leecher->regiond->config;
 	char path[4096];
 
-	leech_map_path(path, sizeof(path), config->run_dir, leecher->token);
+	leech_map_path(path, sizeof(path), leecher->regiond->config->run_dir, leecher->token);
 	chunkmap_unlink(path);
-	if (!record || !config->state_dir)
-		return;
-	leech_record_path(path, sizeof(path), config->state_dir, leecher->token);
-	leech_record_unlink(leecher->regiond->loop, path);
 }
 
 /* ---- what the next helper is to know ---- */
@@ -244,11 +239,13 @@ static void finish(struct leecher *leecher, int error)
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
-		unlink_files(leecher, !tell);
+		unlink_map(leecher);
 	if (!farewell)
 		log_error("leeching %s: out of memory", leecher->path);
-	if (tell)
-		notice_start(leecher->regiond, &words, farewell && error ? answer_all : NULL, farewell);
+	if (!tell)
+		words.kind = NOTICE_NOTHING;
+	if (error || leecher->moved_in)
+		notice_start(leecher->regiond, &words, farewell && tell && error ? answer_all : NULL, farewell);
 	if (farewell && !(tell && error))
 		answer_all(farewell);
 	leecher_free(leecher);
@@ -355,7 +352,12 @@ void leecher_stepped(struct leecher *leecher)
 		move_in(leecher);
 }
 
-/* Somebody has removed the region, or we are stopping, and the next helper goes on. */
+static bool is_removed(const struct region *region)
+{
+	return region->unlinked || region->destroy || atomic_load(&region->forgotten);
+}
+
+/* Somebody has removed the region; or its backend is opened anew; or we are stopping, and the next helper goes on. */
 static void gone(struct leech_watch *watch)
 {
 	struct leecher *leecher = container_of(watch, struct leecher, watch);
@@ -363,6 +365,10 @@ static void gone(struct leech_watch *watch)
 	leecher->leech = NULL;
 	if (leecher->regiond->stopping || leecher->state >= LEECHER_COMPLETE)
 		return;
+	if (leecher->state >= LEECHER_OWNED && !is_removed(leecher->handover.region)) {
+		leecher_open_again(leecher);
+		return;
+	}
 	if (leecher->state < LEECHER_OWNED) {
 		leecher_fail(leecher, -ECANCELED, "it was removed here");
 		return;
@@ -608,6 +614,8 @@ void leecher_opened_again(struct leecher *leecher)
 	leech_set_watch(leecher->leech, &leecher->watch);
 	if (leecher->state == LEECHER_CONNECTING)
 		leecher_meet(leecher);
+	else if (leecher->lost)
+		leech_pull(leecher->leech, false);
 	else if (leecher->state == LEECHER_OWNED && chunkmap_state(leech_map(leecher->leech)) == CHUNKMAP_COMPLETE)
 		complete(&leecher->watch);
 }

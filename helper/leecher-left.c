@@ -61,11 +61,9 @@ int leecher_left(const struct regiond *regiond, const char *source, struct leech
 
 /* ---- the backend ---- */
 
-static void open_again(struct leecher *leecher);
-
 static void again_later(struct loop_timer *timer)
 {
-	open_again(container_of(timer, struct leecher, limit));
+	leecher_open_again(container_of(timer, struct leecher, limit));
 }
 
 /* The other side may be away: its bytes are waited for as long as it takes. */
@@ -85,7 +83,7 @@ static void opened_again(struct region *region, int error, void *arg)
 	loop_timer_set(leecher->regiond->loop, &leecher->limit, AGAIN_MS);
 }
 
-static void open_again(struct leecher *leecher)
+void leecher_open_again(struct leecher *leecher)
 {
 	struct region *region = leecher->handover.region;
 
@@ -121,7 +119,9 @@ static void go_on(struct region *region, const struct uri *uri, const struct lee
 		leecher_tell_kernel(leecher);
 	else if (leecher->state == LEECHER_OWNED && !leecher->resumed)
 		leecher_resume(leecher);
-	open_again(leecher);
+	else if (leecher->state == LEECHER_DIVERGED && !(region->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED)))
+		leecher_diverge_again(leecher);
+	leecher_open_again(leecher);
 }
 
 /* What was given up, but is there still: its helper died between the record and the kernel. The other side hears of it once it is gone. */

@@ -109,6 +109,8 @@ int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *li
 /* leecher-resolve.c */
 void leecher_diverge(struct leecher *leecher, const char *why);
 void leecher_diverge_now(struct leecher *leecher);
+/* The next helper: the last one may have died before it was frozen. */
+void leecher_diverge_again(struct leecher *leecher);
 
 /* leecher-own.c */
 void leecher_own(struct leecher *leecher);
@@ -117,6 +119,9 @@ void leecher_resume(struct leecher *leecher);
 /* The kernel gets what the other side's had, and lets the programs in. Ends in leecher_stepped(). */
 void leecher_tell_kernel(struct leecher *leecher);
 
+
+/* The backend, as soon as that can be. */
+void leecher_open_again(struct leecher *leecher);
 
 /* leecher-args.c */
 /* Negative: the call has been failed. */

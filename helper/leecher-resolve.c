@@ -14,13 +14,33 @@
 
 /* ---- divergence ---- */
 
-static void froze(void *arg, int error, const char *why, const struct netlink_attrs *got)
+static void locked(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct leecher *leecher = arg;
 
 	if (error)
-		log_error("%s has two owners, and could not be frozen: %s", leecher->path, why);
+		log_error("%s has two owners, and could be neither frozen nor locked: %s", leecher->path, why);
+	else
+		leecher->handover.region->info.flags |= REGIONFS_REGION_LOCKED;
 	leecher_stepped(leecher);
+}
+
+/* What is dirty may have nowhere to go, where its chunk has not been fetched: a lock needs nothing written. */
+static void froze(void *arg, int error, const char *why, const struct netlink_attrs *got)
+{
+	struct leecher *leecher = arg;
+	struct handover_ask *ask;
+
+	if (!error) {
+		leecher_stepped(leecher);
+		return;
+	}
+	log_warning("%s has two owners, and could not be frozen: %s", leecher->path, why);
+	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_LOCK, locked, leecher);
+	if (ask)
+		handover_ask(ask, leecher->handover.region);
+	else
+		locked(leecher, -ENOMEM, "out of memory", NULL);
 }
 
 static void written(void *arg, int error)
@@ -50,6 +70,12 @@ void leecher_diverge(struct leecher *leecher, const char *why)
 	/* a step that is under way looks at the state when it ends */
 	if (!leecher->stepping)
 		leecher_diverge_now(leecher);
+}
+
+void leecher_diverge_again(struct leecher *leecher)
+{
+	leecher->stepping = true;
+	written(leecher, 0);
 }
 
 void leecher_diverge_now(struct leecher *leecher)
@@ -143,6 +169,9 @@ static void lost_noted(void *arg, int error)
 	struct leecher *leecher = arg;
 
 	answer(leecher, error, "it could not be written down");
+	/* nothing may be missing */
+	if (!error && leecher->leech)
+		leech_pull(leecher->leech, false);
 	leecher_stepped(leecher);
 }
 
@@ -169,7 +198,7 @@ void leecher_resolve(struct control_call *call, struct region *region, enum reso
 	if (!fits) {
 		control_fail(call, -EINVAL, "%s: there is nothing to resolve here%s", leecher->path,
 			     leecher->state < LEECHER_OWNED ? ", 'regionctl abort' ends it" : "");
-	} else if (leecher->stepping || leecher->resolving || !leecher->leech) {
+	} else if (leecher->stepping || leecher->resolving || !leecher->leech || leech_is_noting(leecher->leech)) {
 		control_fail(call, -EBUSY, "%s is changing its state just now", leecher->path);
 	} else if (resolution == RESOLVE_KEEP) {
 		keep(leecher, call);

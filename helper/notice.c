@@ -267,7 +267,12 @@ static void synced(struct state_waiter *waiter, int error)
 		return;
 	}
 	notice->pause_ms = AGAIN_MS;
-	load_again(&notice->again);
+	if (notice->kind != NOTICE_NOTHING) {
+		load_again(&notice->again);
+		return;
+	}
+	notice->heard = true;
+	end(notice);
 }
 
 static void sync_again(struct loop_timer *timer)

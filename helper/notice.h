@@ -16,6 +16,7 @@ struct regiond;
 enum notice_kind {
 	NOTICE_REFUSED,
 	NOTICE_COMPLETE,
+	NOTICE_NOTHING,		/* the record goes, once what the state log says does not need it */
 };
 
 struct notice_words {

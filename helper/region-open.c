@@ -312,7 +312,9 @@ static void job_open(struct region_job *job)
 	open->size = atomic_load(&region->size);
 	open->chunk = region->info.chunk ? region->info.chunk : config->chunk;
 	open->create = job->source != NULL;
-	open->read_only = !atomic_exchange(&region->write_wanted, false) && region->info.flags & REGIONFS_REGION_READ_ONLY;
+	/* one that is on its way here is written by what comes */
+	open->read_only = !atomic_exchange(&region->write_wanted, false) && region->info.flags & REGIONFS_REGION_READ_ONLY &&
+			  !(region->info.source && !strncmp(region->info.source, "leech:", 6));
 	open->done = backend_is_open;
 	region->stale_source = false;
 	if (region->info.policy)

@@ -98,7 +98,6 @@ static bool is_lost_memory(const struct restore *restore, const char *source)
 	return lost;
 }
 
-/* One that was on its way here is pulled again; once it is owned here, what had come is. */
 static bool is_lost(const struct restore *restore, const struct region_info *info)
 {
 	struct leech_record_head head;
@@ -107,7 +106,8 @@ static bool is_lost(const struct restore *restore, const struct region_info *inf
 
 	if (leecher_left(restore->regiond, info->source, &head))
 		return is_lost_memory(restore, info->source);
-	if (head.state == LEECH_RECORD_PULLING || uri_parse(&uri, info->source, NULL, 0))
+	/* as long as the other side has not heard COMPLETE, it has all that it handed over */
+	if (head.state == LEECH_RECORD_PULLING || head.state == LEECH_RECORD_OWNED || uri_parse(&uri, info->source, NULL, 0))
 		return false;
 	lost = is_lost_memory(restore, uri_option(&uri, "local"));
 	uri_free(&uri);

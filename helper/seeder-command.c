@@ -152,6 +152,10 @@ void seeder_abort(struct control_call *call, struct region *region)
 		control_fail(call, -EBUSY, "%s was resolved: 'regionctl resolve' with --keep or --discard ends that", seeder_name(seeder));
 		return;
 	}
+	if (seeder->state == WIRE_SEED_MOVED && seeder->stepping) {
+		control_fail(call, -EBUSY, "%s is changing its state just now", seeder_name(seeder));
+		return;
+	}
 	if (seeder->aborting || seeder->resolving || seeder->handover.over) {
 		control_fail(call, -EALREADY, "seeding %s is being aborted", region->info.path);
 		return;
@@ -202,14 +206,23 @@ static int take_tracker(struct control_call *call, struct region *region, struct
 
 static int take_export(struct control_call *call, struct region *region, struct seeder *seeder)
 {
+	const char *name = region->info.path;
 	struct target *target;
-	int ret = target_region_plain(&target, region);
+	int ret;
 
+	/* the other side knows it by the name that it had when seeding began */
+	if (call->again && control_string(call, "name", &name))
+		return -EINVAL;
+	if (!name) {
+		control_fail(call, -ENOENT, "it has no name any more");
+		return -ENOENT;
+	}
+	ret = target_region_plain(&target, region);
 	if (ret) {
 		control_fail(call, ret, "out of memory");
 		return ret;
 	}
-	ret = control_publish(call, region->info.path, target, true, &seeder->export);
+	ret = control_publish(call, name, target, true, &seeder->export);
 	if (ret)
 		target->ops->close(target);
 	return ret;
@@ -220,6 +233,7 @@ static void note_command(struct control_call *call, const struct seeder *seeder)
 {
 	if (strncmp(seeder->export->listener->text, "unix:", 5))
 		json_object_set_new(call->args, "listen", json_string(seeder->export->listener->address));
+	json_object_set_new(call->args, "name", control_text(seeder->export->name));
 	region_set_handover(seeder->handover.region, control_again_text(call, "seeder"));
 }
 
@@ -280,7 +294,7 @@ static void seeder_start(struct control_call *call, struct region *region)
 	note_command(call, seeder);
 	seeder->timer.fire = seeder_progress;
 	loop_timer_set(call->regiond->loop, &seeder->timer, 1);
-	log_info("seeding %s on %s", region->info.path, seeder->export->listener->address);
+	log_info("seeding %s on %s", seeder_name(seeder), seeder->export->listener->address);
 	if (detach)
 		answer_begun(call, region);
 	else

@@ -37,6 +37,7 @@ static void answer(struct seeder *seeder, int error, const char *why)
 static void resumed(struct suspend *suspend, int error, const char *why)
 {
 	struct seeder *seeder = container_of(suspend, struct seeder, suspend);
+	struct serve_req *owned = seeder->finalizing;
 
 	if (error)
 		log_warning("seeding %s: %s", seeder_name(seeder), why);
@@ -46,6 +47,13 @@ static void resumed(struct suspend *suspend, int error, const char *why)
 	log_warning("%s is this host's, as its operator says, in epoch %llu", seeder_name(seeder),
 		    (unsigned long long)seeder->epoch + 1);
 	answer(seeder, 0, "");
+	/* the program goes on: it is not started again by the next helper */
+	free(region_of(seeder)->info.resume);
+	region_of(seeder)->info.resume = NULL;
+	region_mirror(region_of(seeder));
+	seeder->finalizing = NULL;
+	if (owned)
+		seeder_diverge(seeder, owned);
 }
 
 static void let_in(void *arg, int error, const char *why, const struct netlink_attrs *got)
@@ -68,6 +76,10 @@ static void epoch_set(void *arg, int error, const char *why, const struct netlin
 
 static void unnoted(struct state_waiter *waiter, int error)
 {
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+
+	seeder->stepping = false;
+	answer(seeder, -EIO, "the state directory could not be written: it stays in doubt");
 }
 
 static void noted(struct state_waiter *waiter, int error)
@@ -77,9 +89,7 @@ static void noted(struct state_waiter *waiter, int error)
 
 	if (error) {
 		/* nobody was let in; what the next helper finds is the promise, or this */
-		seeder->stepping = false;
 		seeder_note_promise(seeder, "", unnoted);
-		answer(seeder, error, "the state directory could not be written: it stays in doubt");
 		return;
 	}
 	ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_REGION_SET, epoch_set, seeder);
@@ -107,7 +117,7 @@ static void own(struct seeder *seeder, struct control_call *call)
 /* The next helper; the last one may have died in between. The kernel refuses what it has already. */
 void seeder_resolve_again(struct seeder *seeder)
 {
-	if (!(region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED)))
+	if (!region_of(seeder)->info.resume)
 		seeder->suspend.begun = 0;
 	seeder->stepping = true;
 	noted(&seeder->written, 0);
@@ -227,14 +237,21 @@ static void discarded(void *arg, int error, const char *why, const struct netlin
 
 static void discard(struct seeder *seeder, struct control_call *call)
 {
-	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_MOVED, discarded, seeder);
+	struct handover_ask *ask = NULL;
+	bool moved = region_of(seeder)->info.flags & REGIONFS_REGION_MOVED;
 
-	if (!ask) {
+	if (!moved)
+		ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_MOVED, discarded, seeder);
+	if (!moved && !ask) {
 		control_fail(call, -ENOMEM, "out of memory");
 		return;
 	}
 	seeder->resolving = call;
 	seeder->stepping = true;
+	if (moved) {
+		discarded(seeder, 0, "", NULL);
+		return;
+	}
 	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch + 2);
 	handover_ask(ask, region_of(seeder));
 }

@@ -66,6 +66,9 @@ static int take_cgroup(struct control_call *call, struct suspend *suspend)
 	if (!name || !*name)
 		return 0;
 	suspend->cgroup = cgroup_path(name, why, sizeof(why));
+	/* of what an earlier helper was asked for, it may be gone, with its programs; it is looked at again before it is frozen */
+	if (suspend->cgroup && call->again)
+		return 0;
 	ret = suspend->cgroup ? cgroup_check(suspend->cgroup, why, sizeof(why)) : -EINVAL;
 	if (ret)
 		control_fail(call, ret, "%s", why);

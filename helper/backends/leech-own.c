@@ -173,6 +173,11 @@ void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error)
 	write_record(leech, LEECH_RECORD_DIVERGED, done, arg);
 }
 
+bool leech_is_noting(const struct leech *leech)
+{
+	return leech->completing || leech->nr_notes;
+}
+
 void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), void *arg)
 {
 	write_record(leech, LEECH_RECORD_LOST, done, arg);

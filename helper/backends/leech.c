@@ -74,8 +74,8 @@ static void leech_opened(struct leech *leech)
 	caps->size = chunkmap_size(leech->map);
 	caps->chunk = chunkmap_chunk(leech->map);
 	leech->served = true;
-	backend_opened(&leech->backend, 0);
 	leech_flush_behind(leech);
+	backend_opened(&leech->backend, 0);	/* may close it again, and free it */
 }
 
 /* The same circumstances, but for the URI. A store in memory went with the host: it is made anew. */
@@ -91,6 +91,7 @@ static int open_part(struct leech *leech, const char *source, bool create, void 
 	*open->why = 0;
 	open->size = chunkmap_size(leech->map);
 	open->create = create;
+	open->read_only = false;
 	open->done = done;
 	ret = uri_parse(&open->uri, source, open->why, sizeof(open->why));
 	if (!ret)
@@ -174,8 +175,9 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 		leech->all_here = true;
 		leech_opened(leech);
 	} else if (chunkmap_state(leech->map) == CHUNKMAP_OWNED) {
-		leech_opened(leech);
+		leech->served = true;
 		leech_dial(leech);
+		leech_opened(leech);
 	} else {
 		leech_dial(leech);
 	}
@@ -331,12 +333,12 @@ void leech_part(struct leech *leech)
 	leech->parting = true;
 	leech->pulling = false;
 	loop_timer_cancel(leech->backend.loop, &leech->redial);
+	/* what waits for it waits in vain */
+	leech_unblock(leech);
 	if (leech->peer)
 		backend_close(leech->peer, peer_closed, leech);
 	else if (!leech->dialling)
-		peer_closed(leech);
-	/* what waits for it waits in vain */
-	leech_unblock(leech);
+		peer_closed(leech);	/* may free it */
 }
 
 static void leech_close(struct backend *backend)

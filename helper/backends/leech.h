@@ -66,6 +66,8 @@ void leech_part(struct leech *leech);
 void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*done)(void *arg, int error), void *arg);
 /* The other side has it as well; written down. After leech_part(). */
 void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* Is something of the kind being written down, or about to be? Then it cannot be asked for. */
+bool leech_is_noting(const struct leech *leech);
 /* The other side is gone for good, as its operator says: what is missing is not to be had. After leech_part(). */
 void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is here is all there is. */
