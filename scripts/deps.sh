@@ -13,6 +13,7 @@ tools=(
 	qemu-system-x86 qemu-system-common qemu-utils busybox-static cpio kmod
 	e2fsprogs attr iproute2 iputils-ping fio python3 python3-yaml sqlite3 nbdkit nbd-client fuse3
 	strace psmisc procps rsync socat jq openssl git
+	redis-server redis-tools criu
 )
 
 die() { echo "deps.sh: $*" >&2; exit 1; }
