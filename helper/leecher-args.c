@@ -48,6 +48,7 @@ static int take_from(struct control_call *call, struct leecher *leecher)
 	return 0;
 }
 
+/* A name of its own: the region may be renamed, and another one come in its place. */
 static int take_local(struct control_call *call, struct leecher *leecher)
 {
 	const char *local = NULL;
@@ -55,7 +56,7 @@ static int take_local(struct control_call *call, struct leecher *leecher)
 	if (control_string(call, "local_source", &local))
 		return -EINVAL;
 	if (!local || backend_generic(local))
-		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->path);
+		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->token);
 	else
 		leecher->local = strdup(local);
 	return 0;

@@ -528,14 +528,18 @@ void leecher_run(struct control_call *call)
 		return;
 	}
 	leecher_init(leecher, call->regiond, NULL);
+	ret = make_token(leecher);
+	if (ret) {
+		control_fail(call, ret, "no random numbers");
+		leecher_free(leecher);
+		return;
+	}
 	if (control_bool(call, "detach", &detach) || leecher_take_args(call, leecher)) {
 		leecher_free(leecher);
 		return;
 	}
 	leecher->again = control_again_text(call, "leecher");
-	ret = leecher->again ? make_token(leecher) : -ENOMEM;
-	if (!ret)
-		ret = add_region(leecher);
+	ret = leecher->again ? add_region(leecher) : -ENOMEM;
 	if (ret) {
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
 		leecher_free(leecher);
