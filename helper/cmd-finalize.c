@@ -7,7 +7,7 @@ static int run(struct cmd_context *ctx)
 	json_t *result;
 	int code = cmd_call(ctx, "finalize", &result);
 
-	return code ? code : show_result(ctx, result, show_handover_fields);
+	return code ? code : show_handover(ctx, result);
 }
 
 const struct cmd cmd_finalize = {

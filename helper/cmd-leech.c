@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /* regionctl leech: take a region over from the host that seeds it. */
+#include <string.h>
+
 #include "cmd.h"
 
 /* It goes on until somebody finalizes, which whoever watches a bar at 100% may not know. */
 static void tell_next(const struct cmd_context *ctx)
 {
-	const char *region = cmd_text(ctx, "region");
+	const char *region = cmd_text(ctx, "region"), *finalize = cmd_text(ctx, "finalize");
+	bool decides = json_object_get(ctx->args, "max_downtime") || json_object_get(ctx->args, "on_stall");
 
-	if (!ctx->json && !json_object_get(ctx->args, "finalize") &&
-	    !json_object_get(ctx->args, "detach"))
+	if (!ctx->json && !json_object_get(ctx->args, "detach") && !(finalize ? !strcmp(finalize, "auto") : decides))
 		fprintf(stderr, "'regionctl finalize %s' moves it here at any time, 'regionctl abort "
 			"%s' undoes it\n", region, region);
 }
@@ -20,7 +22,7 @@ static int run(struct cmd_context *ctx)
 
 	tell_next(ctx);
 	code = cmd_call(ctx, "leech", &result);
-	return code ? code : show_result(ctx, result, show_handover_fields);
+	return code ? code : show_handover(ctx, result);
 }
 
 const struct cmd cmd_leech = {
@@ -29,6 +31,12 @@ const struct cmd cmd_leech = {
 	.details =
 		"Makes REGION here, locked, and pulls its bytes while programs on the other host go on\n"
 		"writing. 'regionctl finalize REGION' then moves it: programs here that wait for it go on.\n"
+		"With --max-downtime or --on-stall it is finalized by itself, as soon as programs would\n"
+		"stand still, and wait for what is missing then, for no longer than that.\n"
+		"Programs that change as much as the link carries are said to stall it. Then:\n"
+		"  --on-stall postcopy   it is handed over, and the rest is fetched behind (usual)\n"
+		"  --on-stall throttle   they are slowed over there, until what is left is little\n"
+		"  --on-stall wait       it goes on until they write less, or you finalize\n"
 		"Ctrl-C detaches; until it is finalized, 'regionctl abort REGION' undoes it.\n",
 	.operands = (const struct cmd_operand[]) {
 		CMD_OPERAND_REGION,
@@ -38,7 +46,10 @@ const struct cmd cmd_leech = {
 	.options = (const struct cmd_option[]) {
 		{ CMD_SOURCE, "local-source", NULL, "URI",
 		  "where its bytes live from now on (default: the instance's)" },
-		{ CMD_TRUE, "finalize", NULL, NULL, "finalize as soon as all is pulled" },
+		{ CMD_TEXT, "finalize", NULL, "WHEN",
+		  "auto: when it costs little; manual: when told to (default without the next two)" },
+		{ CMD_DURATION, "max-downtime", NULL, "TIME", "what it may cost (default: 300ms)" },
+		{ CMD_TEXT, "on-stall", NULL, "WAY", "postcopy, throttle or wait" },
 		{ CMD_TEXT, "on-resume", NULL, "COMMAND", "starts the program here, after the hand-over" },
 		{ CMD_TEXT, "on-abort", NULL, "COMMAND",
 		  "when the hand-over is given up, before the region here is removed" },

@@ -11,7 +11,7 @@ static void show_parts(const json_t *region)
 
 	show_fields(region, show_region_fields, NULL);
 	if (json_is_object(handover))
-		show_fields(handover, show_handover_fields, "hand-over");
+		show_handover_parts(handover, "hand-over");
 	if (json_is_object(managed))
 		show_managed(managed, json_integer_value(json_object_get(region, "size")));
 	if (json_is_object(backend))

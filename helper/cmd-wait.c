@@ -10,29 +10,6 @@
 
 #define STEP_MS	300
 
-const struct show_field show_handover_fields[] = {
-	{ SHOW_TEXT, "region", "region" },
-	{ SHOW_TEXT, "role", "role" },
-	{ SHOW_TEXT, "state", "state" },
-	{ SHOW_TEXT, "listen", "listening on" },
-	{ SHOW_TEXT, "source", "source" },
-	{ SHOW_TEXT, "peer", "peer" },
-	{ SHOW_NUMBER, "epoch", "epoch" },
-	{ SHOW_SIZE, "bytes", "moved" },
-	{ SHOW_SIZE, "reused_bytes", "were here before" },
-	{ SHOW_SIZE, "pulled_bytes", "before the hand-over" },
-	{ SHOW_SIZE, "behind_bytes", "after it" },
-	{ SHOW_NUMBER, "rounds", "rounds" },
-	{ SHOW_SIZE, "dirty_bytes", "dirty at the hand-over" },
-	{ SHOW_MS, "downtime", "downtime" },
-	{ SHOW_MS, "suspend_ms", "of it, suspending" },
-	{ SHOW_MS, "freeze_ms", "of it, freezing" },
-	{ SHOW_NUMBER, "faults", "faults after it" },
-	{ SHOW_MS, "total_ms", "all in all" },
-	{ SHOW_TEXT, "error", "error" },
-	{ SHOW_END, NULL, NULL },
-};
-
 /* "complete", "aborted", "failed": what follows is nothing. No hand-over at all has ended, too. */
 static bool has_ended(const json_t *handover)
 {
@@ -61,8 +38,18 @@ static int show_end(const struct cmd_context *ctx, const json_t *handover)
 	if (ctx->json)
 		show_json(handover, true);
 	else if (state)
-		show_fields(handover, show_handover_fields, NULL);
+		show_handover_parts(handover, NULL);
 	return CMD_OK;
+}
+
+/* What it is doing, where that says more than its state. */
+static void set_label(struct regionfs_progress *progress, const json_t *handover, const char *region)
+{
+	const char *doing = json_string_value(json_object_get(handover, "doing"));
+	static char label[256];
+
+	snprintf(label, sizeof(label), "%s%s%s", doing ? doing : "", doing ? " " : "", region);
+	progress->label = label;
 }
 
 /* One look: CMD_OK and *ended, or why not. */
@@ -80,6 +67,7 @@ static int look(struct cmd_context *ctx, struct regionfs_progress *progress, boo
 		regionfs_progress_end(progress);
 		code = show_end(ctx, handover);
 	} else {
+		set_label(progress, handover, cmd_text(ctx, "region"));
 		regionfs_progress_update(progress, member(handover, "done"),
 					 member(handover, "total"), NULL, regionfs_progress_now());
 	}

@@ -198,7 +198,9 @@ int show_result(const struct cmd_context *ctx, json_t *result, const struct show
 extern const struct show_field show_region_fields[];
 extern const struct show_field show_backend_fields[];
 extern const struct show_field show_stats_fields[];
-extern const struct show_field show_handover_fields[];	/* in cmd-wait.c */
+/* HANDOVER of control.h, in cmd-show-handover.c; the second one as show_result() */
+void show_handover_parts(const json_t *handover, const char *title);
+int show_handover(const struct cmd_context *ctx, json_t *result);
 /* MANAGED of control.h, in cmd-show-managed.c */
 void show_managed(const json_t *managed, json_int_t size);
 

@@ -42,6 +42,8 @@ static void answer_item(struct netlink_call *call, const struct netlink_attrs *a
 	if (!answer->stat)
 		return;
 	json_object_set_new(answer->json, "stats", json_stats(attrs));
+	if (netlink_has(attrs, WRITE_RATE))
+		json_object_set_new(answer->json, "write_rate", control_id(attrs->write_rate));
 	json_object_set_new(answer->json, "backend",
 			    region && region->backend ? json_backend(region->backend) : json_null());
 	managed = region ? control_managed_json(region) : NULL;

@@ -33,7 +33,8 @@
  * stat R    region                           -> {REGION, stats: {reads, read_bytes, demand_reads, writes, write_bytes, syncs,
  *                                               discards, stored_bytes, local_bytes, errors, taken_back, late_commits,
  *                                               outstanding, cached_pages, dirty_bytes, wait_count, wait_ns, store_short,
- *                                               waits: [24 of them]}, backend: {BACKEND} or null, managed?: {MANAGED}}
+ *                                               waits: [24 of them]}, backend: {BACKEND} or null, managed?: {MANAGED},
+ *                                               handover?: {HANDOVER}, write_rate? (what its writers are slowed to, bytes a second)}
  *                                               waits: as A_WAITS
  * map R     region n?                        -> {bucket, buckets: [[present, coming, unpushed, going]...]}   of a managed region, in n parts
  *                                               (64) of bucket bytes; how many bytes of each are so
@@ -66,16 +67,25 @@
  * export    region listen tls_psk? tls_cert? tls_key? insecure? read_only?   -> {listen}
  * unexport  region                           -> {}
  * seed  D   region listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
- *           hook_timeout? detach?            -> {...}; progress   hook_timeout: ms
- * leech D   region source tls_...? local_source? finalize? on_resume? on_abort? resume_unit? hook_timeout? detach?
- *                                            -> {...}; progress
- * finalize D region                          -> {...}
+ *           hook_timeout? detach?            -> {HANDOVER}; progress   hook_timeout: ms
+ * leech D   region source tls_...? local_source? reuse? finalize? max_downtime? on_stall? on_resume? on_abort? resume_unit? hook_timeout?
+ *           detach?                          -> {HANDOVER}; progress
+ *           finalize: "auto" or "manual", the latter unless one of the next two is given. max_downtime: ms (300). on_stall: "postcopy"
+ *           (so if finalize is auto), "throttle" or "wait" (so if it is manual)
+ * finalize D region                          -> {HANDOVER}
  * abort     region force?                    -> {}
  * resolve   region i_own_it? keep? discard? source_lost? force?  -> {}   one of the four
  *
  * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
  *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or
  *   absent), policy ("local=memory durability=local ...", as policy.h has it; absent: a direct region).
+ * HANDOVER, also of stat: region, role ("seeder", "leecher"), state, bytes, rounds, peer, error?, and more, each from when on it is known. ms, bytes,
+ *   bytes a second. Leecher, before the hand-over: doing (as progress has it), finalize, max_downtime, on_stall, stalled, throttle? (what writers there are slowed to),
+ *   fetch_rate, dirty_rate, flush_rate, unflushed (dirty in the page cache there), last_round_bytes, remaining, estimate_ms (downtime, if
+ *   it came now), behind_ms (what programs may have to wait for after it). Since then, in the end the summary: total_ms, downtime (as the
+ *   application felt it), of which suspend_ms, freeze_ms, handover_ms; pull_bytes, round_bytes, final_bytes, behind_bytes; dirty_bytes (the final
+ *   list), faults, fault_wait_us, fault_wait_max_us, fault_waits: [faults that took less than 2, 4, 8 ... us]. The seeder has those of
+ *   them that it can know.
  * POLICY: local, local_size, pull_order, pull_rate, durability, push_order, push_interval, max_unpushed, on_before_open, on_after_pull,
  *   on_before_sync, on_after_sync: strings as regionctl takes them, or numbers (bytes, ms).
  * MANAGED: policy: {POLICY}; and once it is open hits, misses, hit_bytes, miss_bytes, fetched, bypassed, wait: [READs that took less than 2, 4,

@@ -9,6 +9,9 @@
 #include "leecher-private.h"
 #include "regiond.h"
 
+/* What people hardly notice, and most links with a program that writes now and then can keep. */
+#define MAX_DOWNTIME_MS 300u
+
 /* "KEY=VALUE" to a source, if there is a value. Takes source. */
 static char *with_option(char *source, const char *key, const char *value)
 {
@@ -62,21 +65,64 @@ static int take_local(struct control_call *call, struct leecher *leecher)
 	return 0;
 }
 
+/* Position of the word in a list that ends with NULL; negative: the call has been failed. */
+static int take_word(struct control_call *call, const char *key, const char *const *words, int usual)
+{
+	const char *word = NULL;
+	char all[64] = "";
+	int ret = control_string(call, key, &word);
+
+	if (ret || !word)
+		return ret ? ret : usual;
+	for (int i = 0; words[i]; i++) {
+		if (!strcmp(words[i], word))
+			return i;
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i ? ", " : "", words[i]);
+	}
+	control_fail(call, -EINVAL, "'%s' is none of %s", word, all);
+	return -EINVAL;
+}
+
+/* Whoever says by what it shall be decided wants it decided. Else it is left to the user, who has a program to look after. */
+int leecher_take_when(struct control_call *call, struct leecher *leecher)
+{
+	static const char *const finalize[] = { "manual", "auto", NULL };
+	static const char *const on_stall[] = {
+		[LEECHER_POSTCOPY] = "postcopy", [LEECHER_THROTTLE] = "throttle", [LEECHER_WAIT] = "wait", NULL,
+	};
+	bool said = control_has(call, "max_downtime"), decides = said || control_has(call, "on_stall");
+	int is_auto = take_word(call, "finalize", finalize, decides), stall;
+
+	if (is_auto < 0)
+		return is_auto;
+	stall = take_word(call, "on_stall", on_stall, is_auto ? LEECHER_POSTCOPY : LEECHER_WAIT);
+	if (stall < 0)
+		return stall;
+	leecher->when.max_downtime = MAX_DOWNTIME_MS;
+	if (control_u32(call, "max_downtime", &leecher->when.max_downtime))
+		return -EINVAL;
+	if (!is_auto && (said || stall == LEECHER_POSTCOPY)) {
+		control_fail(call, -EINVAL, "with --finalize manual nobody but you hands it over: leave out %s",
+			     said ? "--max-downtime" : "--on-stall postcopy");
+		return -EINVAL;
+	}
+	leecher->manual = !is_auto;
+	leecher->when.on_stall = (enum leecher_on_stall)stall;
+	return 0;
+}
+
 int leecher_take_args(struct control_call *call, struct leecher *leecher)
 {
 	const char *path = NULL;
-	bool finalize = false;
 	char why[256] = "out of memory";
 	int ret;
 
-	if (control_string(call, "region", &path) || control_bool(call, "finalize", &finalize) ||
-	    suspend_take(&leecher->suspend, call))
+	if (control_string(call, "region", &path) || suspend_take(&leecher->suspend, call) || leecher_take_when(call, leecher))
 		return -EINVAL;
 	/* nothing was stopped here, but all of it is to be started */
 	leecher->suspend.begun = SUSPEND_ALL;
 	if (control_bool(call, "reuse", &leecher->reuse))
 		return -EINVAL;
-	leecher->manual = !finalize;
 	leecher->path = path ? strdup(path) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);
 	if (!leecher->path || !leecher->reply) {

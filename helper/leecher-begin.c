@@ -27,8 +27,7 @@ static void reused(void *arg)
 		leecher_fail_later(leecher, -ECANCELED, "");
 		return;
 	}
-	leech_pull(leecher->leech, true);
-	leecher_next(leecher);
+	leecher_ask_status(leecher);
 }
 
 /* Pulling may begin: whatever dies from here on, the next helper goes on with it. */
@@ -191,5 +190,6 @@ void leecher_meet(struct leecher *leecher)
 {
 	leech_set_watch(leecher->leech, &leecher->watch);
 	leech_pull(leecher->leech, false);
+	leecher->when.pull_at = 0;	/* it begins anew */
 	leecher_send(leecher, WIRE_STATUS, 0, met);
 }

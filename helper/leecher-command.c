@@ -41,10 +41,11 @@ static void show_bytes(const struct leecher *leecher, json_t *show)
 	json_object_set_new(show, "rounds", json_integer(leecher->round));
 	if (stats->reused)
 		json_object_set_new(show, "reused_bytes", json_integer((json_int_t)stats->reused));
-	if (leecher->state < LEECHER_OWNED)
+	if (leecher->state < LEECHER_OWNED) {
+		leecher_show_way(leecher, show);
 		return;
+	}
 	json_object_set_new(show, "pulled_bytes", json_integer((json_int_t)leecher->pulled));
-	json_object_set_new(show, "behind_bytes", json_integer((json_int_t)stats->fetched_owned));
 	json_object_set_new(show, "faults", json_integer((json_int_t)stats->demand));
 	json_object_set_new(show, "fault_wait_us",
 			    json_integer((json_int_t)(stats->demand ? stats->demand_ns / stats->demand / 1000 : 0)));
@@ -67,14 +68,8 @@ static json_t *leecher_show(const struct handover *handover)
 	}
 	if (leecher->state == LEECHER_OWNED || leecher->state == LEECHER_COMPLETE)
 		json_object_set_new(show, "epoch", json_integer((json_int_t)leecher->final.epoch));
-	if (leecher->owned) {
-		json_object_set_new(show, "downtime",
-				    json_integer((json_int_t)((leecher->owned - leecher->asked) / 1000000)));
-		json_object_set_new(show, "suspend_ms", json_integer(leecher->final.suspend_ms));
-		json_object_set_new(show, "freeze_ms", json_integer(leecher->final.freeze_ms));
-		json_object_set_new(show, "total_ms",
-				    json_integer((json_int_t)((loop_now_ns() - leecher->began) / 1000000)));
-	}
+	if (leecher->state == LEECHER_OWNED || leecher->state == LEECHER_COMPLETE)
+		leecher_show_end(leecher, show);
 	if (*leecher->why)
 		json_object_set_new(show, "error", control_text(leecher->why));
 	return show;
@@ -84,6 +79,7 @@ static void leecher_tick(struct loop_timer *timer)
 {
 	struct leecher *leecher = container_of(timer, struct leecher, timer);
 	const struct chunkmap *map;
+	char what[128];
 	uint64_t missing;
 
 	loop_timer_set(leecher->regiond->loop, timer, PROGRESS_MS);
@@ -93,10 +89,8 @@ static void leecher_tick(struct loop_timer *timer)
 	missing = chunkmap_missing(map) * chunkmap_chunk(map);
 	if (leecher->call)
 		control_progress(leecher->call, chunkmap_size(map) > missing ? chunkmap_size(map) - missing : 0,
-				 chunkmap_size(map), "bytes", state_text(leecher));
-	/* Nothing was dirty, or little, and nobody has asked to finalize: look again. */
-	if (leecher->state == LEECHER_PULLING && leecher->settled && !leecher->asking && !leecher->stepping && !leecher->giving_up)
-		leecher_ask_dirty(leecher, leecher->round + 1, 0);
+				 chunkmap_size(map), "bytes", leecher_what(leecher, what, sizeof(what)));
+	leecher_look(leecher);
 }
 
 /* ---- the end ---- */
@@ -556,17 +550,15 @@ static void take_again(struct leecher *leecher, struct region *region)
 {
 	const char *text = region->info.handover ? region->info.handover : "{}";
 	struct control_call *call = control_again(region->regiond, text, NULL);
-	bool finalize = false;
 
 	leecher->again = strdup(text);
 	leecher->manual = leecher->resumed = true;
 	leecher->suspend.begun = SUSPEND_ALL;
 	if (!call)
 		return;
-	if (suspend_take(&leecher->suspend, call) || control_bool(call, "finalize", &finalize) ||
+	if (suspend_take(&leecher->suspend, call) || leecher_take_when(call, leecher) ||
 	    control_bool(call, "resumed", &leecher->resumed))
 		return;
-	leecher->manual = !finalize;
 	leecher->resumed &= control_has(call, "resumed");
 	control_ok(call, NULL);
 }

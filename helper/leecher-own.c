@@ -42,7 +42,7 @@ static void unlocked(void *arg, int error, const char *why, const struct netlink
 
 	if (error)
 		note(leecher, "it is owned here, but could not be unlocked (regionctl unlock)", why);
-	leecher->owned = loop_now_ns();
+	leecher_unlocked(leecher);
 	log_info("%s is owned here, in epoch %llu, after %llu ms", leecher->path, (unsigned long long)leecher->final.epoch,
 		 (unsigned long long)((leecher->owned - leecher->asked) / 1000000));
 	leecher_resume(leecher);
@@ -110,6 +110,7 @@ static void decide(void *arg, int error)
 	memcpy(owner.nonce, final->nonce, sizeof(owner.nonce));
 	leecher->owner = owner;
 	leecher->stepping = leecher->deciding = true;
+	leecher_hurry(leecher);
 	leech_own(leecher->leech, &owner, decided, leecher);
 }
 

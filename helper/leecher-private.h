@@ -9,6 +9,7 @@
 #include "backends/leech.h"
 #include "leech-record.h"
 #include "leecher.h"
+#include "leecher-estimate.h"
 #include "state.h"
 #include "suspend.h"
 #include "wire.h"
@@ -24,6 +25,36 @@ enum leecher_state {
 	LEECHER_DIVERGED,	/* and the other side has it as well */
 	LEECHER_COMPLETE,
 	LEECHER_FAILED,
+};
+
+/* When programs over there change as much as the link carries. */
+enum leecher_on_stall {
+	LEECHER_POSTCOPY,	/* hand over, fetch behind */
+	LEECHER_THROTTLE,	/* have them slowed */
+	LEECHER_WAIT,
+};
+
+/* When to hand over; leecher-when.c. Times are loop_now_ns(), rates bytes a second. */
+struct leecher_when {
+	uint32_t max_downtime;		/* ms */
+	enum leecher_on_stall on_stall;
+	uint64_t fetch_rate;
+	uint64_t pull_at, pull_from;	/* what is measured now: since when, and the bytes that had come by then */
+	uint64_t looked_at;		/* pull_at, when the other side was asked last while pulling */
+	uint64_t round_at;		/* when the last round was asked for */
+	uint64_t rest_until;		/* no round before that */
+	struct wire_status status;
+	struct estimate estimate;
+	bool estimated;			/* the two above are there */
+	struct estimate_trend trend;
+	bool stalled;
+	bool flushing;			/* the STATUS that was asked last has what is dirty written first, */
+	bool prepared;			/* that was done, and FINALIZE may follow */
+	uint64_t throttle, throttle_at;	/* what writers over there are slowed to, and when that was told last */
+	uint64_t hook;			/* ns that a FINALIZE took that came to nothing */
+	uint64_t rtt;			/* the best, when FINALIZE was asked */
+	bool pulled_once;
+	uint64_t first, unlocked;	/* bytes that had come when all had come once, and when programs could go on here */
 };
 
 struct leecher {
@@ -60,8 +91,8 @@ struct leecher {
 	uint8_t body[WIRE_TEXT_MAX + 8];
 	uint8_t *reply;			/* LEECHER_REPLY bytes */
 	uint32_t round, told_round;	/* whose list was taken whole; that the other side has closed, as it said when we met */
-	unsigned int stalls;		/* rounds in a row that were no smaller than the one before */
 	uint64_t round_dirty;		/* chunks of the last round */
+	struct leecher_when when;
 	struct wire_finalize_reply final;
 	struct chunkmap_owner owner;	/* once that is us */
 	struct regionfs_range *ranges;	/* of the final round, to be dropped from the page cache */
@@ -111,6 +142,35 @@ void leecher_diverge(struct leecher *leecher, const char *why);
 void leecher_diverge_now(struct leecher *leecher);
 /* The next helper: the last one may have died before it was frozen. */
 void leecher_diverge_again(struct leecher *leecher);
+/* The chunks that were changed last are fetched before all else, if they are few. */
+void leecher_hurry(struct leecher *leecher);
+
+/* leecher-when.c */
+void leecher_pull(struct leecher *leecher);
+/* All that was missing has come. */
+void leecher_pulled(struct leecher *leecher);
+/*
+ * Asks the other side how it is there; then goes on with the first pull, a round, or FINALIZE. What is dirty in its page cache is written before
+ * each of them: what was pulled before that would come twice.
+ */
+void leecher_ask_status(struct leecher *leecher);
+/* For the next round? */
+bool leecher_is_time(const struct leecher *leecher);
+/* A round of so many chunks has been closed. */
+void leecher_judge(struct leecher *leecher, uint64_t total);
+/* FINALIZE is about to be asked; it has come to nothing; the region was unlocked here. */
+void leecher_begin_finalize(struct leecher *leecher);
+void leecher_not_now(struct leecher *leecher);
+void leecher_unlocked(struct leecher *leecher);
+/* Every now and then. */
+void leecher_look(struct leecher *leecher);
+
+/* leecher-show.c */
+/* What it is doing, as progress has it; into text where it needs room. */
+const char *leecher_what(const struct leecher *leecher, char *text, size_t len);
+/* For stat: before the hand-over, and since then. */
+void leecher_show_way(const struct leecher *leecher, json_t *show);
+void leecher_show_end(const struct leecher *leecher, json_t *show);
 
 /* leecher-own.c */
 void leecher_own(struct leecher *leecher);
@@ -126,6 +186,8 @@ void leecher_open_again(struct leecher *leecher);
 /* leecher-args.c */
 /* Negative: the call has been failed. */
 int leecher_take_args(struct control_call *call, struct leecher *leecher);
+/* Of these, when it is to be handed over. */
+int leecher_take_when(struct control_call *call, struct leecher *leecher);
 
 /* leecher-command.c */
 void leecher_ended(struct leecher *leecher, int error);

@@ -10,6 +10,8 @@
 #define RANGES_MOST 4000u
 /* As many as the largest file has: beyond it no offset is one. */
 #define LIST_CHUNKS_MOST ((uint64_t)INT64_MAX / chunk)
+/* More than that would stand in the way of what programs ask for. */
+#define HURRY_MOST (256u << 10)
 
 void leecher_send(struct leecher *leecher, uint8_t type, uint32_t len, void (*done)(struct link_req *req, int error))
 {
@@ -72,14 +74,21 @@ int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *li
 	return 0;
 }
 
-/* ---- DIRTY ---- */
-
-/* A program that changes as much as the link carries is not caught up with by more rounds. */
-static void judge(struct leecher *leecher, uint64_t total)
+/*
+ * The bytes would not fit the answer, which has the length of one chunk at most. So they are asked for at once, on the connection
+ * of those for whom a program waits, while the kernel is told: it takes about as long, and where it does who comes first finds them.
+ */
+void leecher_hurry(struct leecher *leecher)
 {
-	leecher->stalls = total && total >= leecher->round_dirty ? leecher->stalls + 1 : 0;
-	leecher->round_dirty = total;
+	uint64_t chunk = chunkmap_chunk(leech_map(leecher->leech)), total = 0;
+
+	for (unsigned int i = 0; i < leecher->nr_ranges && total <= HURRY_MOST; i++)
+		total += leecher->ranges[i].length;
+	for (unsigned int i = 0; i < leecher->nr_ranges && total <= HURRY_MOST; i++)
+		leech_hurry(leecher->leech, leecher->ranges[i].offset / chunk, leecher->ranges[i].length / chunk);
 }
+
+/* ---- DIRTY ---- */
 
 static void dirty_came(struct link_req *req, int error)
 {
@@ -114,9 +123,9 @@ static void dirty_came(struct link_req *req, int error)
 		leecher_own(leecher);
 		return;
 	}
-	judge(leecher, reply.total);
+	leecher_judge(leecher, reply.total);
 	leecher->settled = !reply.total;
-	leech_pull(leecher->leech, true);
+	leecher_pull(leecher);
 	leecher_next(leecher);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * leecher: the machine until the hand-over. Everything is pulled once; then, in rounds, what was changed meanwhile;
- * when a round is small, or the user says so, the other side is asked to finalize.
+ * when a hand-over costs little (leecher-when.c), or the user says so, the other side is asked to finalize.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,11 +12,6 @@
 #include "log.h"
 #include "regiond.h"
 
-/* A round of at most so many bytes is worth stopping the program for. */
-#define SMALL_ROUND	(1u << 20)
-/* Rounds that did not get smaller, until it is handed over nevertheless and the rest is fetched behind. */
-#define STALLS_MOST	3u
-#define ROUNDS_MOST	30u
 
 static const char *link_why(const struct link_req *req, int error)
 {
@@ -39,8 +34,7 @@ static void finalized(struct link_req *req, int error)
 		/* The program could not be stopped, or the region not frozen: it goes on over there, and so do we. */
 		snprintf(leecher->why, sizeof(leecher->why), "%s", link_why(req, error));
 		leecher->state = LEECHER_PULLING;
-		leecher->wanted = false;
-		leecher->manual = true;
+		leecher_not_now(leecher);
 		leecher_answer_finalize(leecher, error);
 		/* it may have closed a round by then, whose list we have not got */
 		leecher_meet(leecher);
@@ -77,28 +71,16 @@ void leecher_finalize_now(struct leecher *leecher)
 {
 	leecher->state = LEECHER_FINALIZING;
 	leecher->asked_ever = true;
-	leecher->asked = loop_now_ns();
-	leecher->pulled = leech_stats(leecher->leech)->fetched;
+	leecher_begin_finalize(leecher);
 	leecher->nr_ranges = 0;
 	leecher_send(leecher, WIRE_FINALIZE, 0, finalized);
 }
 
 /* ---- rounds ---- */
 
-static bool is_time(const struct leecher *leecher)
-{
-	uint64_t small = SMALL_ROUND / chunkmap_chunk(leech_map(leecher->leech));
-
-	if (leecher->wanted)
-		return true;
-	if (leecher->manual || !leecher->round)
-		return false;
-	return leecher->round_dirty <= small || leecher->stalls >= STALLS_MOST || leecher->round >= ROUNDS_MOST;
-}
-
 /*
- * When the user asks for the hand-over, it is not waited until all is here: what is missing is fetched behind. Else
- * the next round is asked for as soon as the last one is here; the timer does so when that was small.
+ * When the user asks for the hand-over, it is not waited until all is here: what is missing is fetched behind. But what is dirty in
+ * the other side's page cache is written first, as long as the program runs. Else the next round comes when the last one is here.
  */
 void leecher_next(struct leecher *leecher)
 {
@@ -106,21 +88,19 @@ void leecher_next(struct leecher *leecher)
 		return;
 	if (leecher->told_round > leecher->round)
 		leecher_ask_dirty(leecher, leecher->round + 1, 0);
-	else if (leecher->wanted || (leecher->settled && is_time(leecher)))
+	else if (leecher->wanted && leecher->when.prepared)
 		leecher_finalize_now(leecher);
-	else if (leecher->settled && leecher->round_dirty * chunkmap_chunk(leech_map(leecher->leech)) > SMALL_ROUND)
-		leecher_ask_dirty(leecher, leecher->round + 1, 0);
+	else if (leecher->wanted || (leecher->settled && leecher_is_time(leecher)))
+		leecher_ask_status(leecher);
 }
 
 void leecher_settled(struct leech_watch *watch)
 {
 	struct leecher *leecher = container_of(watch, struct leecher, watch);
 
-	if (leecher->state != LEECHER_PULLING || leecher->asking || leecher->stepping)
+	if (leecher->state != LEECHER_PULLING || leecher->stepping)
 		return;
 	leecher->settled = true;
-	if (!leecher->round)
-		leecher_ask_dirty(leecher, 1, 0);
-	else
-		leecher_next(leecher);
+	leecher_pulled(leecher);
+	leecher_next(leecher);
 }

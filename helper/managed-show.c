@@ -15,8 +15,6 @@
 #include "region-private.h"
 #include "regiond.h"
 
-#define RATE_RETRY_MS 1000
-
 const struct policy *managed_policy(const struct managed *managed)
 {
 	return &managed->policy;
@@ -251,75 +249,10 @@ void managed_writable(struct managed *managed, bool writable)
 
 /* ---- the kernel ---- */
 
-struct rate {
-	struct netlink_call call;
-	struct loop_timer timer;
-	struct region *region;
-	uint64_t told;
-};
-
-static void rate_end(struct rate *rate)
-{
-	rate->region->rate_telling = false;
-	region_put(rate->region);
-	free(rate);
-}
-
-static void rate_told(struct netlink_call *call, int error, const char *why);
-
-static void rate_tell(struct rate *rate)
-{
-	struct region *region = rate->region;
-
-	if (!region->regiond->netlink || atomic_load(&region->forgotten)) {
-		rate_end(rate);
-		return;
-	}
-	rate->told = region->write_rate;
-	memset(&rate->call, 0, sizeof(rate->call));
-	rate->call.cmd = REGIONFS_CMD_WRITE_RATE;
-	netlink_set(&rate->call.attrs, REGION, region, region->info.id);
-	netlink_set(&rate->call.attrs, WRITE_RATE, write_rate, rate->told);
-	rate->call.done = rate_told;
-	netlink_call(region->regiond->netlink, &rate->call);
-}
-
-static void rate_again(struct loop_timer *timer)
-{
-	rate_tell(container_of(timer, struct rate, timer));
-}
-
-static void rate_told(struct netlink_call *call, int error, const char *why)
-{
-	struct rate *rate = container_of(call, struct rate, call);
-	struct region *region = rate->region;
-
-	if (error && error != -ENOENT && error != -ENODEV && error != -ENOTCONN && error != -ECANCELED && !region->regiond->stopping) {
-		log_warning("region %s: its writers can't be told their pace: %s", region->info.path, *why ? why : strerror(-error));
-		rate->timer.fire = rate_again;
-		loop_timer_set(region->regiond->loop, &rate->timer, RATE_RETRY_MS);
-	} else if (!error && rate->told != region->write_rate) {
-		rate_tell(rate);
-	} else {
-		rate_end(rate);
-	}
-}
-
 /* The region's, since the kernel keeps it longer than a backend is open. */
 void managed_limit_writers(struct managed *managed, uint64_t bytes_per_second)
 {
-	struct region *region = managed->region;
-	struct rate *rate;
-
-	region->write_rate = bytes_per_second;
-	if (region->rate_telling || !region->regiond->netlink)
-		return;
-	rate = calloc(1, sizeof(*rate));
-	if (!rate)
-		return;
-	region->rate_telling = true;
-	rate->region = region_get(region);
-	rate_tell(rate);
+	region_limit_writers(managed->region, REGION_RATE_PUSHER, bytes_per_second);
 }
 
 /* ---- LOCAL ---- */

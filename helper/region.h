@@ -46,6 +46,13 @@ enum region_state {
 	REGION_GONE,
 };
 
+/* Who may want a region's writers slowed. */
+enum region_rate {
+	REGION_RATE_PUSHER,	/* its store fills */
+	REGION_RATE_SEEDER,	/* its leecher can't keep up */
+	REGION_RATES,
+};
+
 struct region {
 	struct region_info info;	/* main loop only, but for the id */
 	_Atomic(enum region_state) state;
@@ -93,7 +100,8 @@ struct region {
 	struct loop_timer managed_retry;
 	unsigned int managed_tries;
 	bool held;			/* a managed one: nobody pushes until its store is known */
-	uint64_t write_rate;		/* what its writers are to be slowed to */
+	uint64_t write_rates[REGION_RATES];	/* what its writers are to be slowed to, by whom; 0: not by that one */
+	uint64_t write_rate;		/* the lowest of these: what the kernel is told */
 	bool rate_telling;		/* the kernel is being told, or will be again */
 };
 
@@ -156,6 +164,8 @@ uint64_t region_unpushed(struct region *region);
 uint64_t regions_unpushed(struct regions *regions, unsigned int *nr);
 /* Of the files of its tracker. */
 void region_tracker_path(const struct region *region, char *path, size_t len);
+/* Bytes a second, 0: as fast as they like. The lowest of what all want counts. */
+void region_limit_writers(struct region *region, enum region_rate who, uint64_t bytes_per_second);
 /* The state log is told; who needs it on the disk waits for that. */
 void region_set_claimed(struct region *region, bool claimed);
 /* text: the arguments of a hand-over's command, or NULL; taken. The state log is told. */

@@ -44,14 +44,7 @@ static json_t *seeder_show(const struct handover *handover)
 		json_object_set_new(show, "dirty_bytes",
 				    json_integer((json_int_t)(seeder->final_dirty * seeder->chunk)));
 	}
-	if (seeder->owned) {
-		json_object_set_new(show, "downtime",
-				    json_integer((json_int_t)((seeder->owned - seeder->asked) / 1000000)));
-		json_object_set_new(show, "suspend_ms",
-				    json_integer((json_int_t)((seeder->stopped - seeder->asked) / 1000000)));
-		json_object_set_new(show, "freeze_ms",
-				    json_integer((json_int_t)((seeder->froze - seeder->stopped) / 1000000)));
-	}
+	seeder_show_gauge(seeder, show);
 	if (*seeder->why)
 		json_object_set_new(show, "error", control_text(seeder->why));
 	return show;
@@ -61,6 +54,7 @@ static void seeder_progress(struct loop_timer *timer)
 {
 	struct seeder *seeder = container_of(timer, struct seeder, timer);
 
+	seeder_check_throttle(seeder);
 	if (seeder->call)
 		control_progress(seeder->call, seeder->export->read_bytes, 0, "bytes", state_text(seeder));
 	loop_timer_set(seeder->handover.region->regiond->loop, timer, PROGRESS_MS);
@@ -70,6 +64,7 @@ static void seeder_progress(struct loop_timer *timer)
 
 static void seeder_free(struct seeder *seeder)
 {
+	seeder_forget(seeder);
 	suspend_free(&seeder->suspend);
 	free(seeder);
 }
@@ -117,6 +112,7 @@ void seeder_end(struct seeder *seeder)
 	if (!seeder->complete)
 		seeder->state = WIRE_SEED_ABORTED;
 	seeder->handover.over = true;
+	seeder_unthrottle(seeder);
 	seeder_note_over(seeder->handover.region);
 	answer(seeder);
 	log_info("seeding %s has ended: %s", seeder_name(seeder), state_text(seeder));

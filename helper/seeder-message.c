@@ -90,9 +90,9 @@ static void take_track(struct seeder *seeder, struct serve_req *req, const uint8
 }
 
 /* What was noted for one client means nothing to another. */
-static bool is_tracked(const struct seeder *seeder)
+bool seeder_is_tracked(const struct seeder *seeder)
 {
-	return tracker_is_for(seeder->tracker, seeder->session->client);
+	return seeder->session && tracker_is_for(seeder->tracker, seeder->session->client);
 }
 
 /* A round that was closed is listed again when asked for again; the next number closes the running one. */
@@ -105,12 +105,13 @@ static void take_dirty(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -EPROTO, "not a DIRTY");
 		return;
 	}
-	if (!is_tracked(seeder)) {
+	if (!seeder_is_tracked(seeder)) {
 		serve_fail(req, -EINVAL, "nothing is tracked for it");
 		return;
 	}
 	if (dirty.round == seeder->round + 1 && seeder->state == WIRE_SEED_TRACKING) {
 		tracker_close_round(seeder->tracker);
+		seeder_round_closed(seeder);
 		seeder->round = tracker_round(seeder->tracker);
 	}
 	if (dirty.round != seeder->round || !dirty.round) {
@@ -125,7 +126,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 {
 	switch (seeder->state) {
 	case WIRE_SEED_TRACKING:
-		if (seeder->stepping || seeder->handover.region->regiond->stopping || !is_tracked(seeder))
+		if (seeder->stepping || seeder->handover.region->regiond->stopping || !seeder_is_tracked(seeder))
 			break;
 		seeder->finalizing = req;
 		memcpy(seeder->client, seeder->session->client, sizeof(seeder->client));
@@ -216,6 +217,7 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -EINVAL, "it has moved");
 		return;
 	}
+	seeder_unthrottle(seeder);
 	snprintf(why, sizeof(why), "%s gave up: %s", seeder->peer, *text.text ? text.text : "no reason given");
 	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF) {
 		/* who gives up forgets it when that is answered */
@@ -232,18 +234,6 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 		tracker_stop(seeder->tracker);
 		seeder->state = WIRE_SEED_SERVING;
 	}
-}
-
-/* Who is not tracked for is told so: it begins anew. */
-static void take_status(struct seeder *seeder, struct serve_req *req)
-{
-	bool other = seeder->state == WIRE_SEED_TRACKING && !is_tracked(seeder);
-	struct wire_status status = {
-		.state = other ? WIRE_SEED_SERVING : (uint8_t)seeder->state, .round = seeder->round,
-		.dirty = tracker_dirty(seeder->tracker), .epoch = seeder->handover.region->info.epoch,
-	};
-
-	serve_shape(req, WIRE_S_STATUS, &status);
 }
 
 /* What is in service here since is not what was handed over: a mixture of both is nobody's. */
@@ -294,7 +284,10 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 		take_abort(seeder, req, body, len);
 		return;
 	case WIRE_STATUS:
-		take_status(seeder, req);
+		seeder_status(seeder, req, body, len);
+		return;
+	case WIRE_THROTTLE:
+		seeder_take_throttle(seeder, req, body, len);
 		return;
 	case WIRE_HASHES:
 		seeder_take_hashes(seeder, req, body, len);
@@ -330,6 +323,8 @@ static int seeder_open(void *arg, struct export_session *session, char *why, siz
 		snprintf(why, why_len, "%s is being leeched by %s", seeder->export->name, seeder->peer);
 		return -EBUSY;
 	}
+	/* a next helper has asked for nothing yet */
+	seeder_unthrottle(seeder);
 	seeder->session = session;
 	snprintf(seeder->peer, sizeof(seeder->peer), "%s", session->name);
 	return 0;
@@ -346,6 +341,7 @@ static void seeder_gone(void *arg, struct export_session *session)
 	if (seeder->session != session)
 		return;
 	seeder->session = NULL;
+	seeder_unthrottle(seeder);
 	if (seeder->state == WIRE_SEED_FROZEN)
 		seeder_back(seeder, "the leecher is gone");
 }

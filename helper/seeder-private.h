@@ -17,6 +17,20 @@
 #define SEEDER_MOVED	"moved:"
 #define SEEDER_RESOLVED	"resolved:"
 #define SEEDER_DIVERGED	"diverged:"
+struct seeder_look;
+
+/* What STATUS tells, and what the leecher has asked for. Rates are in bytes a second. */
+struct seeder_gauge {
+	uint64_t began;			/* as the seeder's: what follows is of that tracking */
+	uint64_t round_at;		/* when the running round began */
+	uint64_t dirty_rate;		/* of the round before it */
+	uint64_t unflushed;		/* bytes, as the kernel told last */
+	uint64_t unflushed_before;	/* of these, those of before the running round */
+	uint64_t flush_rate;
+	uint64_t throttle, throttle_at;	/* what writers are slowed to, and when that was said last */
+	uint64_t pulled, asked, owned;	/* bytes that had been sent when the first round was closed, at FINALIZE, at OWNED */
+	struct seeder_look *look;	/* a STATUS that the kernel is being asked for */
+};
 
 struct seeder {
 	struct handover handover;	/* first */
@@ -48,6 +62,7 @@ struct seeder {
 	uint64_t began, asked, stopped, froze, owned;	/* loop_now_ns() */
 	char peer[WIRE_NAME_MAX + 1];
 	char why[256];			/* of the last failure */
+	struct seeder_gauge gauge;
 	struct loop_timer timer;
 };
 
@@ -66,11 +81,30 @@ void seeder_moved(struct seeder *seeder, struct serve_req *req);
 void seeder_unfreeze(struct seeder *seeder);
 
 /* seeder-message.c */
+/* Is it for the client that is connected? */
+bool seeder_is_tracked(const struct seeder *seeder);
 extern const struct export_seed_ops seeder_ops;
 void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
 
 /* seeder-hashes.c */
 void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+/* seeder-status.c */
+void seeder_status(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+/* A round has just been closed. */
+void seeder_round_closed(struct seeder *seeder);
+/* FINALIZE has come; OWNED has. */
+void seeder_note_asked(struct seeder *seeder);
+void seeder_note_owned(struct seeder *seeder);
+/* For stat: how it is, and what it was. */
+void seeder_show_gauge(const struct seeder *seeder, json_t *show);
+/* It is about to be freed: a STATUS that is being asked for is answered without it. */
+void seeder_forget(struct seeder *seeder);
+
+/* seeder-throttle.c */
+void seeder_take_throttle(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+void seeder_unthrottle(struct seeder *seeder);
+/* Every now and then: is there still a reason for it? */
+void seeder_check_throttle(struct seeder *seeder);
 
 /* seeder-left.c */
 /*

@@ -140,6 +140,7 @@ static void noted_back(struct state_waiter *waiter, int error)
 static void go_back(struct seeder *seeder)
 {
 	watch_late(seeder, false);
+	seeder_unthrottle(seeder);
 	seeder->stepping = true;
 	if (seeder_is_left(&region_of(seeder)->info)) {
 		seeder->state = WIRE_SEED_FROZEN;
@@ -231,6 +232,7 @@ static void froze(void *arg, int error, const char *why, const struct netlink_at
 	struct seeder *seeder = arg;
 
 	seeder->froze = loop_now_ns();
+	seeder_unthrottle(seeder);
 	seeder->frozen = !error;
 	watch_late(seeder, true);
 	if (!step_failed(seeder, error, why))
@@ -273,7 +275,7 @@ static void noted(struct state_waiter *waiter, int error)
 void seeder_finalize(struct seeder *seeder)
 {
 	seeder->state = WIRE_SEED_FROZEN;
-	seeder->asked = loop_now_ns();
+	seeder_note_asked(seeder);
 	seeder->stepping = true;
 	seeder_note_freezing(seeder, noted);
 }
@@ -374,7 +376,7 @@ void seeder_moved(struct seeder *seeder, struct serve_req *req)
 	seeder->finalizing = req;
 	if (seeder->stepping)
 		return;
-	seeder->owned = loop_now_ns();
+	seeder_note_owned(seeder);
 	seeder->stepping = true;
 	ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_MOVED, kernel_moved, seeder);
 	if (!ask) {

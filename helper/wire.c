@@ -73,8 +73,11 @@ static const struct shape {
 					DIRTY_REPLY(wire_finalize_reply, dirty.)),
 	[WIRE_S_OWNED] = SHAPE(wire_owned, INT(wire_owned, epoch), BYTES(wire_owned, nonce)),
 	[WIRE_S_TEXT] = SHAPE(wire_text, STRING(wire_text, text)),
+	[WIRE_S_STATUS_ASK] = SHAPE(wire_status_ask, INT(wire_status_ask, flags)),
 	[WIRE_S_STATUS] = SHAPE(wire_status, INT(wire_status, state), INT(wire_status, round),
-				INT(wire_status, dirty), INT(wire_status, epoch)),
+				INT(wire_status, dirty), INT(wire_status, epoch), INT(wire_status, unflushed),
+				INT(wire_status, dirty_rate), INT(wire_status, flush_rate), INT(wire_status, throttle)),
+	[WIRE_S_THROTTLE] = SHAPE(wire_throttle, INT(wire_throttle, rate)),
 };
 
 static uint64_t load_int(const void *at, size_t size)
@@ -241,7 +244,7 @@ const char *wire_type_name(unsigned int type)
 		[WIRE_PUBLISH] = "PUBLISH", [WIRE_GET_VERSION] = "VERSION",
 		[WIRE_TRACK] = "TRACK", [WIRE_DIRTY] = "DIRTY", [WIRE_FINALIZE] = "FINALIZE",
 		[WIRE_OWNED] = "OWNED", [WIRE_COMPLETE] = "COMPLETE", [WIRE_ABORT] = "ABORT",
-		[WIRE_STATUS] = "STATUS", [WIRE_HASHES] = "HASHES",
+		[WIRE_STATUS] = "STATUS", [WIRE_THROTTLE] = "THROTTLE", [WIRE_HASHES] = "HASHES",
 	};
 
 	type &= ~WIRE_REPLY;

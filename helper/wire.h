@@ -54,6 +54,7 @@ enum wire_type {
 	WIRE_COMPLETE	= 20,
 	WIRE_ABORT	= 21,
 	WIRE_STATUS	= 22,
+	WIRE_THROTTLE	= 23,
 	WIRE_HASHES	= 24,
 	__WIRE_TYPE_MAX,
 };
@@ -89,6 +90,9 @@ enum wire_type {
 #define WIRE_INFO_RESIZE	(1u << 3)
 #define WIRE_INFO_PUBLISH	(1u << 4)
 #define WIRE_INFO_VERSION	(1u << 5)
+
+/* Flags of STATUS. */
+#define WIRE_STATUS_FLUSH	(1u << 0)	/* write what is dirty in the page cache first, for a while */
 
 enum wire_auth {
 	WIRE_AUTH_TRANSPORT	= 0,	/* what TLS proved, or that the transport is trusted, is all there is */
@@ -236,11 +240,25 @@ struct wire_text {
 	char text[WIRE_TEXT_MAX + 1];
 };
 
+/* May be left out: nothing of it is asked for. */
+struct wire_status_ask {
+	uint32_t flags;		/* WIRE_STATUS_* */
+};
+
+/* Rates are in bytes a second. */
 struct wire_status {
 	uint8_t state;
 	uint32_t round;
-	uint64_t dirty;
+	uint64_t dirty;		/* chunks in the running round */
 	uint64_t epoch;
+	uint64_t unflushed;	/* bytes that are dirty in the page cache, and in no round yet */
+	uint64_t dirty_rate;	/* of the rounds */
+	uint64_t flush_rate;	/* of what is written from the page cache; 0: not known yet */
+	uint64_t throttle;	/* that is in force; 0: none */
+};
+
+struct wire_throttle {
+	uint64_t rate;		/* that writers are to be slowed to; 0: not any more */
 };
 
 /* The shapes that wire_encode() and wire_decode() know. */
@@ -263,7 +281,9 @@ enum wire_shape {
 	WIRE_S_FINALIZE_REPLY,
 	WIRE_S_OWNED,
 	WIRE_S_TEXT,
+	WIRE_S_STATUS_ASK,
 	WIRE_S_STATUS,
+	WIRE_S_THROTTLE,
 	__WIRE_S_MAX,
 };
 

@@ -85,16 +85,6 @@ void leech_pull_later(struct leech *leech)
 	loop_timer_set(leech->backend.loop, &leech->retry, RETRY_MS);
 }
 
-static void count_demand(struct leech *leech, const struct fetch *fetch)
-{
-	uint64_t ns = loop_now_ns() - fetch->started;
-
-	leech->stats.demand++;
-	leech->stats.demand_ns += ns;
-	if (ns > leech->stats.demand_max_ns)
-		leech->stats.demand_max_ns = ns;
-}
-
 static void fetch_end(struct fetch *fetch, int error)
 {
 	struct leech *leech = fetch->leech;
@@ -108,8 +98,6 @@ static void fetch_end(struct fetch *fetch, int error)
 	leech->nr_pulls -= pull;
 	if (!error && !fetch->stale)
 		chunkmap_set(leech->map, first, end, true);
-	if (fetch->demand)
-		count_demand(leech, fetch);
 	free(fetch->buffer);
 	free(fetch);
 	if (error)
@@ -173,7 +161,6 @@ static struct fetch *fetch_new(struct leech *leech, uint64_t first, uint64_t end
 	fetch->first = first;
 	fetch->end = end;
 	fetch->demand = demand;
-	fetch->started = loop_now_ns();
 	fetch->peer.op = BACKEND_READ;
 	fetch->peer.flags = BACKEND_ZERO_NULL | (demand ? BACKEND_DEMAND : BACKEND_BULK);
 	fetch->peer.offset = offset;
@@ -222,6 +209,14 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 	/* What a program looks at now, it will look at the neighbours of. */
 	if (demand)
 		leech->cursor = chunk + 1;
+}
+
+void leech_hurry(struct leech *leech, uint64_t first, uint64_t count)
+{
+	uint64_t chunks = chunkmap_chunks(leech->map), end = first + count < chunks ? first + count : chunks;
+
+	for (uint64_t chunk = first; chunk < end; chunk++)
+		leech_want(leech, chunk, end, true);
 }
 
 /* ---- behind ---- */

@@ -79,7 +79,6 @@ struct fetch {
 	struct leech *leech;
 	uint64_t first, end;		/* chunks */
 	bool demand, stale;
-	uint64_t started;
 	uint8_t *buffer;
 	struct backend_req peer, local;
 };

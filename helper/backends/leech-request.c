@@ -183,6 +183,36 @@ static void change_start(struct leech *leech, struct backend_req *req, const str
 	backend_submit(leech->local, &change->inner);
 }
 
+/* ---- how long programs waited ---- */
+
+/* A request's part, until it goes to the local store. */
+struct waiting {
+	uint64_t since;			/* 0: it has not */
+};
+
+static void begin_wait(struct backend_req *req)
+{
+	struct waiting *waiting = backend_private(req, struct waiting);
+
+	if (!waiting->since)
+		waiting->since = loop_now_ns();
+}
+
+static void end_wait(struct leech *leech, const struct backend_req *req)
+{
+	const struct waiting *waiting = backend_private(req, struct waiting);
+	uint64_t ns = waiting->since ? loop_now_ns() - waiting->since : 0, us = ns / 1000;
+	unsigned int slot = us < 2 ? 0 : 63 - (unsigned int)__builtin_clzll(us);
+
+	if (!waiting->since || (req->op == BACKEND_READ && !(req->flags & BACKEND_DEMAND)))
+		return;
+	leech->stats.demand++;
+	leech->stats.demand_ns += ns;
+	if (ns > leech->stats.demand_max_ns)
+		leech->stats.demand_max_ns = ns;
+	leech->stats.wait[slot < LEECH_HISTOGRAM ? slot : LEECH_HISTOGRAM - 1]++;
+}
+
 /* ---- their way ---- */
 
 static void leech_start(struct backend_req *req)
@@ -203,12 +233,14 @@ static void leech_start(struct backend_req *req)
 		return;
 	}
 	if (!leech_ready(leech, req)) {
+		begin_wait(req);
 		if (leech->parting)
 			start_failed(leech, req, leech->closing ? -ESHUTDOWN : -EIO);
 		else
 			list_add(&leech->blocked, &req->list);
 		return;
 	}
+	end_wait(leech, req);
 	span = span_of(leech, req);
 	if (changes_map(leech, req, &span))
 		change_start(leech, req, &span);
@@ -259,6 +291,7 @@ static void leech_moved(struct loop_task *task)
 
 void leech_submit(struct backend *backend, struct backend_req *req)
 {
+	backend_private(req, struct waiting)->since = 0;
 	if (loop_current() == backend->loop) {
 		leech_start(req);
 		return;

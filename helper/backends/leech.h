@@ -17,6 +17,7 @@
 #include "session.h"
 
 #define LEECH_CHUNK	WIRE_SEED_CHUNK	/* what one fault fetches */
+#define LEECH_HISTOGRAM	24u
 
 struct leech;
 
@@ -24,9 +25,10 @@ struct leech_stats {
 	uint64_t fetched;	/* bytes that came, zeroes not counted */
 	uint64_t fetched_owned;	/* of these, since it is owned here */
 	uint64_t reused;	/* bytes that were in the local store before */
-	uint64_t demand;	/* chunks that a program waited for */
+	uint64_t demand;	/* requests of programs that had to wait for chunks */
 	uint64_t demand_ns;	/* how long, summed */
 	uint64_t demand_max_ns;
+	uint64_t wait[LEECH_HISTOGRAM];	/* of these, those that waited less than 2, 4, 8 ... us; the last: longer */
 };
 
 /* What the leecher is told. Out of the loop, except where said. */
@@ -53,6 +55,8 @@ void leech_set_watch(struct leech *leech, struct leech_watch *watch);
 
 /* These chunks are newer on the other side. */
 void leech_forget(struct leech *leech, uint64_t first, uint64_t count);
+/* Fetches these at once, whether or not it pulls, as if a program waited. */
+void leech_hurry(struct leech *leech, uint64_t first, uint64_t count);
 /* Fetch what is missing, or pause doing so. */
 void leech_pull(struct leech *leech, bool on);
 /* The size that the other side has; done(arg, error), maybe from within. Pauses pulling. */

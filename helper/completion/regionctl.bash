@@ -66,8 +66,10 @@ _regionctl_value() {
 		mapfile -t COMPREPLY < <(cd /sys/fs/cgroup 2>/dev/null && compgen -d -S / -- "$cur")
 		compopt -o nospace
 		;;
+	--finalize) mapfile -t COMPREPLY < <(compgen -W 'auto manual' -- "$cur") ;;
+	--on-stall) mapfile -t COMPREPLY < <(compgen -W 'postcopy throttle wait' -- "$cur") ;;
 	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-* | --hook-timeout) ;;
-	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume) ;;
+	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime) ;;
 	--takeback | --dirty-ratio | --queues | --depth) ;;
 	*) return 1 ;;
 	esac

@@ -39,7 +39,7 @@ static char dir[] = "/tmp/test-migrate.XXXXXX";
 /* ---- the kernel ---- */
 
 struct kernel_region {
-	uint64_t id, size, epoch, lineage, dirty;
+	uint64_t id, size, epoch, lineage, dirty, written, write_rate;
 	uint32_t mode, flags;
 	char path[64], source[4096];
 	bool linked;
@@ -89,6 +89,7 @@ static void kernel_describe(const struct kernel_region *region, struct netlink_a
 	netlink_set(got, SOURCE, source, region->source);
 	netlink_flag(got, STATS);
 	got->stats[REGIONFS_STAT_DIRTY_BYTES] = region->dirty;
+	got->stats[REGIONFS_STAT_WRITE_BYTES] = region->written;
 }
 
 static void kernel_set(struct kernel_region *region, const struct netlink_attrs *attrs)
@@ -146,11 +147,16 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 		kernel_set(region, &call->attrs);
 		return 0;
 	case REGIONFS_CMD_WRITEBACK:
+		region->written += region->dirty;
+		region->dirty = 0;
 		return 0;
 	case REGIONFS_CMD_FREEZE:
 		region->flags |= REGIONFS_REGION_FROZEN;
 		if (kernel->freezing)
 			kernel->freezing(region);
+		return 0;
+	case REGIONFS_CMD_WRITE_RATE:
+		region->write_rate = call->attrs.write_rate;
 		return 0;
 	case REGIONFS_CMD_THAW:
 		region->flags &= ~REGIONFS_REGION_FROZEN;
@@ -343,6 +349,8 @@ static void host_start(struct host *host)
 	for (unsigned int i = 0; i < host->kernel.nr; i++) {
 		struct netlink_attrs got = { 0 };
 
+		/* it was the last helper's */
+		host->kernel.regions[i].write_rate = 0;
 		kernel_describe(&host->kernel.regions[i], &got);
 		region_update(regiond->regions, &got);
 	}

@@ -178,6 +178,186 @@ static void test_ranges(void)
 	size = SIZE;
 }
 
+/* ---- when it is handed over ---- */
+
+/* Of zeroes, which are not sent: so nothing is known of how fast they come, and 4 MiB/s assumed. */
+#define MANY	64u
+
+static void test_auto(void)
+{
+	struct user user;
+
+	begin("auto");
+	leech_with(&user, json_pack("{s:s}", "finalize", "auto"));
+	tap_ok(until(user.done) && !user.error, "nobody writes: it is handed over by itself");
+	tap_ok(is_on(from, REGIONFS_REGION_MOVED) && to->epoch == 2, "it is B's now");
+}
+
+static void refused(const char *what, json_t *more)
+{
+	struct user user;
+	char source[256];
+	json_t *args;
+
+	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
+	args = json_pack("{s:s,s:s}", "region", "db", "source", source);
+	json_object_update(args, more);
+	json_decref(more);
+	host_begin(b, &user, "leech", args);
+	tap_ok(user.done && user.error == -EINVAL, "%s: %s", what, user.said);
+}
+
+static void test_arguments(void)
+{
+	begin("args");
+	refused("a word that nobody knows", json_pack("{s:s}", "finalize", "soon"));
+	refused("nor that", json_pack("{s:s}", "on_stall", "panic"));
+	refused("what decides where nobody shall", json_pack("{s:s,s:i}", "finalize", "manual", "max_downtime", 50));
+	refused("and where it could hand over", json_pack("{s:s,s:s}", "finalize", "manual", "on_stall", "postcopy"));
+}
+
+static void write_chunks(unsigned int n)
+{
+	static uint8_t zeroes[MANY * CHUNK];
+
+	if (host_request(a, from->id, BACKEND_WRITE, 0, n * (uint64_t)CHUNK, zeroes))
+		printf("# a program on A could not write\n");
+}
+
+/* While B fetches what was changed last, a program on A changes n chunks. */
+static void busy_round(unsigned int n)
+{
+	if (!until(!list_empty(&slow.held)))
+		printf("# B does not fetch anything\n");
+	write_chunks(n);
+	slow_release();
+	slow.hold = true;
+}
+
+/* Rounds get nowhere. */
+static void stall(const char *name, struct user *user, const char *on_stall)
+{
+	size = MANY * (uint64_t)CHUNK;
+	fill = 0;
+	begin(name);
+	size = SIZE;
+	fill = 7;
+	slow.hold = true;
+	leech_with(user, json_pack("{s:i,s:s}", "max_downtime", 1, "on_stall", on_stall));
+	for (unsigned int i = 0; i < 3; i++) {
+		tap_ok(!says("stalled") && is_on(to, REGIONFS_REGION_LOCKED), "round %u is waited for", i);
+		busy_round(32);
+	}
+}
+
+static void test_postcopy(void)
+{
+	struct user user;
+
+	stall("postcopy", &user, "postcopy");
+	tap_ok(until(!is_on(to, REGIONFS_REGION_LOCKED)), "then it is handed over");
+	tap_ok(!user.done && host_is(b, "db", "owned"), "and the rest comes behind");
+	slow_release();
+	tap_ok(until(user.done) && !user.error, "all of it");
+}
+
+static void test_wait(void)
+{
+	struct user user;
+
+	stall("wait", &user, "wait");
+	tap_ok(until(says("stalled")), "then it is said");
+	busy_round(32);
+	busy_round(32);
+	tap_ok(is_on(to, REGIONFS_REGION_LOCKED) && !from->write_rate, "and nothing is done");
+	slow_release();
+	tap_ok(until(user.done) && !user.error, "until the program pauses");
+}
+
+static void test_throttle(void)
+{
+	struct user user;
+	uint64_t first;
+
+	stall("throttle", &user, "throttle");
+	tap_ok(until(from->write_rate), "then the program is slowed");
+	first = from->write_rate;
+	busy_round(32);
+	busy_round(32);
+	tap_ok(until(from->write_rate && from->write_rate < first), "more, if that is not enough");
+	tap_ok(is_on(to, REGIONFS_REGION_LOCKED), "so long it is not handed over");
+	busy_round(2);
+	slow_release();
+	tap_ok(until(user.done) && !user.error, "but when little is left");
+	tap_number((long long)from->write_rate, 0, "and the program is as fast as it likes");
+}
+
+static void test_throttle_aborted(void)
+{
+	struct user user;
+
+	stall("slowed", &user, "throttle");
+	tap_ok(until(from->write_rate), "a program is slowed");
+	slow_release();
+	tap_number(host_do(b, "abort", db()), 0, "B gives up");
+	tap_ok(until(!from->write_rate), "it is not any more");
+}
+
+/* ---- what it was ---- */
+
+static void test_faults(void)
+{
+	static uint8_t bytes[CHUNK];
+	struct program program = { .done = false };
+	struct user user;
+
+	begin("faults");
+	slow.hold = true;
+	leech(&user, NULL);
+	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
+	program.req = (struct backend_req){
+		.op = BACKEND_READ, .length = CHUNK, .data = bytes, .flags = BACKEND_DEMAND, .attach_gen = 1, .epoch = 1,
+		.loop = loop, .done = program_done,
+	};
+	region_submit(b->regiond->regions, to->id, &program.req);
+	pass(50);
+	tap_ok(!program.done, "a program waits for it");
+	slow_release();
+	tap_ok(until(program.done) && !program.error && bytes[0] == 7, "it gets it");
+	tap_ok(until(user.done) && !user.error, "and so does B the rest");
+	tap_ok(strstr(user.answer, "\"faults\":1") && strstr(user.answer, "\"fault_waits\":[0,"), "the summary tells of one fault");
+	tap_ok(strstr(user.answer, "\"downtime\":") && strstr(user.answer, "\"handover_ms\":") && strstr(user.answer, "\"pull_bytes\":0,"),
+	       "of the downtime, and of what had come when");
+}
+
+/* What was changed last is asked for before programs may ask. */
+static void test_hurry(void)
+{
+	static uint8_t bytes[CHUNK] = { 1 };
+	struct user user, finalizing;
+	bool hurried = false;
+	struct list *at;
+
+	begin("hurry");
+	leech(&user, NULL);
+	tap_ok(until(rounds() > 0), "all of a region has come once");
+	a->kernel.hold = REGIONFS_CMD_FREEZE;
+	b->kernel.hold = REGIONFS_CMD_UNLOCK;
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen, for which the kernel writes what is dirty");
+	host_request(a, from->id, BACKEND_WRITE, 0, CHUNK, bytes);
+	slow.hold = true;
+	host_release(a);
+	tap_ok(until(!list_empty(&b->kernel.held)), "then it is handed over, but not unlocked yet");
+	tap_ok(until(!list_empty(&slow.held)), "what was changed is on its way");
+	list_for_each(at, &slow.held)
+		hurried |= list_entry(at, struct backend_req, list)->flags & BACKEND_DEMAND;
+	tap_ok(hurried, "before all else");
+	host_release(b);
+	slow_release();
+	tap_ok(until(user.done) && !user.error && finalizing.done, "that was it");
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -191,5 +371,13 @@ int main(void)
 	test_abort_away();
 	test_abort_away_asking();
 	test_ranges();
+	test_auto();
+	test_arguments();
+	test_postcopy();
+	test_wait();
+	test_throttle();
+	test_throttle_aborted();
+	test_faults();
+	test_hurry();
 	return hosts_end();
 }

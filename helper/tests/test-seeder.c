@@ -3,7 +3,7 @@
 #include "export.h"
 #include "host.h"
 #include "listener.h"
-#include "seeder.h"
+#include "seeder-private.h"
 #include "session.h"
 
 #define CHUNK	65536u
@@ -533,6 +533,165 @@ static void test_stopped(void)
 	peer_close(peer);
 }
 
+/* ---- what the leecher decides by ---- */
+
+static struct wire_status status;
+
+static int peer_status(struct peer *peer, uint32_t flags)
+{
+	struct wire_status_ask ask = { .flags = flags };
+	int error = peer_ask(peer, WIRE_STATUS, WIRE_S_STATUS_ASK, &ask);
+
+	if (!error && wire_decode(WIRE_S_STATUS, peer->reply, peer->req.got, &status) < 0)
+		return -EPROTO;
+	return error;
+}
+
+static int peer_throttle(struct peer *peer, uint64_t rate)
+{
+	struct wire_throttle throttle = { .rate = rate };
+
+	return peer_ask(peer, WIRE_THROTTLE, WIRE_S_THROTTLE, &throttle);
+}
+
+static struct region *known(void)
+{
+	struct region *found = region_find_path(host->regiond->regions, "db");
+
+	region_put(found);
+	return found;
+}
+
+static struct seeder *seeder(void)
+{
+	return container_of(handover_of(known()), struct seeder, handover);
+}
+
+static void test_status(void)
+{
+	static uint8_t bytes[CHUNK];
+	struct wire_dirty dirty = { .round = 1 };
+	struct peer *peer;
+
+	seed_new("status");
+	peer = peer_open(1);
+	tap_number(peer_ask(peer, WIRE_STATUS, 0, NULL), 0, "STATUS may have no body");
+	tap_ok(!peer_track(peer) && !peer_status(peer, 0) && status.state == WIRE_SEED_TRACKING, "a leecher is told how it is");
+	tap_ok(!status.dirty && !status.unflushed && !status.flush_rate && !status.throttle, "that there is nothing yet");
+	region->dirty = 8 << 20;
+	tap_ok(!peer_status(peer, 0) && status.unflushed == 8 << 20, "what is dirty in the kernel");
+	tap_ok(!host->kernel.asked[REGIONFS_CMD_WRITEBACK], "is left there");
+	tap_ok(!peer_status(peer, WIRE_STATUS_FLUSH) && host->kernel.asked[REGIONFS_CMD_WRITEBACK] == 1, "until it shall be written");
+	tap_ok(status.flush_rate > 0 && !status.unflushed, "which tells how fast that goes");
+	host_request(host, region->id, BACKEND_WRITE, 0, CHUNK, bytes);
+	pass(300);
+	tap_ok(!peer_status(peer, 0) && status.dirty == 1 && status.dirty_rate > 0 && status.dirty_rate < 4 * CHUNK,
+	       "what is changed, and how fast");
+	tap_ok(!peer_ask(peer, WIRE_DIRTY, WIRE_S_DIRTY, &dirty) && !peer_status(peer, 0) && !status.dirty && status.dirty_rate > 0,
+	       "still, when the round has just been closed");
+	peer_close(peer);
+}
+
+/* The kernel is being asked when it ends. */
+static void test_status_ended(void)
+{
+	struct peer *peer;
+
+	seed_new("asked");
+	peer = peer_open(1);
+	peer_track(peer);
+	host->kernel.hold = REGIONFS_CMD_REGION_GET;
+	peer_send(peer, WIRE_STATUS, 0, NULL);
+	tap_ok(until(!list_empty(&host->kernel.held)), "the kernel is asked for a STATUS");
+	tap_number(unseed(false), 0, "when seeding is aborted");
+	pass(2000);
+	peer_close(peer);
+	host_release(host);
+	pass(50);
+	tap_ok(!known()->handover, "that was it");
+}
+
+/* A peer that tracks, and has writers slowed. */
+static struct peer *slowed(const char *name)
+{
+	struct peer *peer;
+
+	seed_new(name);
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_throttle(peer, 100000) && until(region->write_rate == 100000), "a leecher has writers slowed");
+	return peer;
+}
+
+static void test_throttle(void)
+{
+	struct peer *peer = slowed("throttle");
+
+	tap_ok(!peer_status(peer, 0) && status.throttle == 100000, "it is told that they are");
+	region_limit_writers(known(), REGION_RATE_PUSHER, 50000);
+	tap_ok(until(region->write_rate == 50000), "who wants them slower still has it so");
+	tap_ok(!peer_throttle(peer, 20000) && until(region->write_rate == 20000), "now the leecher");
+	region_limit_writers(known(), REGION_RATE_PUSHER, 0);
+	pass(50);
+	tap_number((long long)region->write_rate, 20000, "whose word holds when the other has no wish");
+	tap_ok(!peer_throttle(peer, 0) && until(!region->write_rate), "until it has none either");
+	peer_close(peer);
+}
+
+static void test_throttle_ends(void)
+{
+	struct peer *peer = slowed("freeze"), *next;
+
+	host->kernel.hold = REGIONFS_CMD_FREEZE;
+	peer_send(peer, WIRE_FINALIZE, 0, NULL);
+	tap_ok(until(!list_empty(&host->kernel.held)) && region->write_rate, "they still are when they are told to stop");
+	pass(1600);
+	tap_number((long long)region->write_rate, 0, "but not if that takes long");
+	host_release(host);
+	tap_ok(until(peer->done) && !peer->error, "it is handed over");
+	tap_number(peer_throttle(peer, 1), -EINVAL, "then there is nothing to be slowed");
+	peer_close(peer);
+
+	peer = slowed("frozen");
+	tap_ok(!peer_finalize(peer) && until(!region->write_rate), "they are not when the region is frozen");
+	peer_close(peer);
+	peer = slowed("abort2");
+	tap_ok(!peer_abort(peer) && until(!region->write_rate), "they are not when it gives up");
+	peer_close(peer);
+	peer = slowed("leave");
+	peer_close(peer);
+	tap_ok(until(!region->write_rate), "nor when it leaves");
+	peer = slowed("unseed");
+	tap_ok(!unseed(false) && until(!region->write_rate), "nor when seeding ends");
+	peer_close(peer);
+	peer = slowed("next");
+	next = peer_open(1);
+	tap_ok(!next->error && until(!region->write_rate), "nor for its next helper, until that says so");
+	peer_close(peer);
+	peer_close(next);
+}
+
+/* It is there still, but has not asked for it again. */
+static void test_throttle_lease(void)
+{
+	struct peer *peer = slowed("lease");
+
+	pass(1200);
+	tap_number((long long)region->write_rate, 100000, "for some seconds that holds");
+	seeder()->gauge.throttle_at -= 9 * 1000000000ULL;
+	tap_ok(until(!region->write_rate), "but not for ever");
+	peer_close(peer);
+}
+
+static void test_throttle_killed(void)
+{
+	struct peer *peer = slowed("kslowed");
+
+	restart();
+	pass(100);
+	tap_number((long long)region->write_rate, 0, "the next helper knows nothing of it");
+	peer_close(peer);
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -554,5 +713,11 @@ int main(void)
 	test_killed_unheard();
 	test_killed_forced();
 	test_stopped();
+	test_status();
+	test_status_ended();
+	test_throttle();
+	test_throttle_ends();
+	test_throttle_lease();
+	test_throttle_killed();
 	return hosts_end();
 }

@@ -17,8 +17,9 @@ static struct host *a, *b;
 static struct kernel_region *from, *to;
 static char socket_path[128];
 static uint64_t size = SIZE;
+static int fill = 7;
 
-/* ---- A's bytes: a file of 7s, whose READs by peers can be held ---- */
+/* ---- A's bytes: a file of 7s, if not of zeroes, whose READs by peers can be held ---- */
 
 static struct {
 	const struct backend_ops *real;
@@ -62,7 +63,7 @@ static void make_file(const char *path)
 	static uint8_t bytes[SIZE];
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 
-	memset(bytes, 7, sizeof(bytes));
+	memset(bytes, fill, sizeof(bytes));
 	if (fd < 0 || write(fd, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
 		exit(96);
 	close(fd);
@@ -109,8 +110,8 @@ static void begin(const char *name)
 	slow_watch(region_of(a));
 }
 
-/* B leeches it; the command ends with the migration. */
-static void leech(struct user *user, const char *resume)
+/* B leeches it; the command ends with the migration. more: arguments, or NULL; taken. */
+static void leech_with(struct user *user, json_t *more)
 {
 	char source[256], local[160];
 	json_t *args;
@@ -118,12 +119,17 @@ static void leech(struct user *user, const char *resume)
 	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
 	snprintf(local, sizeof(local), "file:%s/bytes", b->run);
 	args = json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local);
-	if (resume)
-		json_object_set_new(args, "on_resume", json_string(resume));
+	json_object_update(args, more);
+	json_decref(more);
 	host_begin(b, user, "leech", args);
 	if (!until(host_is(b, "db", "pulling")))
 		printf("# it is %s: %s\n", host_says(b, "db", "state"), user->said);
 	to = host_region(b, "db");
+}
+
+static void leech(struct user *user, const char *resume)
+{
+	leech_with(user, resume ? json_pack("{s:s}", "on_resume", resume) : NULL);
 }
 
 static json_t *db(void)
@@ -144,13 +150,19 @@ static __attribute__((unused)) void cut(void)
 	pass(50);
 }
 
-static __attribute__((unused)) json_int_t rounds(void)
+/* A number, or 1 for what is true, of what stat says of B. */
+static __attribute__((unused)) json_int_t says(const char *key)
 {
-	json_t *show = handover_show(region_of(b));
-	json_int_t n = json_integer_value(json_object_get(show, "rounds"));
+	json_t *show = handover_show(region_of(b)), *value = json_object_get(show, key);
+	json_int_t n = json_is_true(value) ? 1 : json_integer_value(value);
 
 	json_decref(show);
 	return n;
+}
+
+static __attribute__((unused)) json_int_t rounds(void)
+{
+	return says("rounds");
 }
 
 static __attribute__((unused)) bool is_on(const struct kernel_region *region, uint32_t flag)
