@@ -189,7 +189,9 @@ fault_lose_b() {
 # Neither moves any more: one of them has it, or both know of each other
 is_settled() {
 	case $(state_on a),$(state_on b) in
-	complete,complete | complete, | diverged,diverged) return ;;
+	complete,complete | diverged,diverged) return ;;
+	# who was killed when it had ended knows nothing of it any more
+	null,complete | complete,null | null,null) return ;;
 	esac
 	[ "$(state_on b)" != pulling ] || on b finalize "$db" > /dev/null 2>&1
 	is_gone b && serves a

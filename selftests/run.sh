@@ -50,11 +50,12 @@ fresh_module() {
 
 # What a test has left behind is told, and taken away
 leftovers() {
-	local dirs pids
+	local dirs pids kept
 	dirs=$(awk '$3 == "regionfs" {print $2}' /proc/mounts)
 	pids=$(pgrep -d ' ' -x 'region(d|ctl)')
-	[ -n "$dirs$pids" ] || return 1
-	echo "# left behind: ${dirs//$'\n'/ } ${pids:+processes $pids}"
+	kept=$(regionctl instance ls --json 2> /dev/null | jq -r '.instances[].name' 2> /dev/null)
+	[ -n "$dirs$pids$kept" ] || return 1
+	echo "# left behind: ${dirs//$'\n'/ } ${pids:+processes $pids} ${kept:+instances ${kept//$'\n'/ }}"
 	# shellcheck disable=SC2086 # one word each
 	{
 		[ -z "$pids" ] || kill -KILL $pids
@@ -62,7 +63,8 @@ leftovers() {
 			fuser -s -k -m "$dirs"
 			umount -i -l "$dirs"
 		done
-	} 2>/dev/null
+		for kept in $kept; do timeout -s KILL 60 regionctl instance stop "$kept" --discard; done
+	} > /dev/null 2>&1
 }
 
 # Whether the test, or its helper, outlives kill -9: then nothing that comes after it means anything
