@@ -23,7 +23,8 @@
 struct seeder_look {
 	struct seeder *seeder;		/* NULL: freed meanwhile */
 	struct region *region;		/* a reference */
-	struct serve_req *req;
+	struct serve_req *req;		/* NULL: answered, since the kernel took too long */
+	struct loop_timer limit;
 	bool flush;
 	uint64_t written, began, took;	/* bytes that the kernel had written before the flush; its time */
 };
@@ -86,12 +87,27 @@ static void answer(struct seeder *seeder, struct serve_req *req, const struct re
 	serve_shape(req, WIRE_S_STATUS, &status);
 }
 
+/* The kernel may be kept from even beginning to write, by a page that waits for its source: nobody is to wait for that. */
+static void too_long(struct loop_timer *timer)
+{
+	struct seeder_look *look = container_of(timer, struct seeder_look, limit);
+	struct serve_req *req = look->req;
+
+	look->req = NULL;
+	if (req && look->seeder)
+		answer(look->seeder, req, look->region);
+	else if (req)
+		serve_fail(req, -ESHUTDOWN, "seeding has ended");
+}
+
 static void look_end(struct seeder_look *look)
 {
-	if (look->seeder) {
+	loop_timer_cancel(look->region->regiond->loop, &look->limit);
+	if (look->seeder)
 		look->seeder->gauge.look = NULL;
+	if (look->seeder && look->req) {
 		answer(look->seeder, look->req, look->region);
-	} else {
+	} else if (look->req) {
 		serve_fail(look->req, -ESHUTDOWN, "seeding has ended");
 	}
 	region_put(look->region);
@@ -169,6 +185,8 @@ void seeder_status(struct seeder *seeder, struct serve_req *req, const uint8_t *
 	look->region = region_get(region);
 	look->req = req;
 	look->flush = wire_decode(WIRE_S_STATUS_ASK, body, len, &ask) >= 0 && ask.flags & WIRE_STATUS_FLUSH;
+	look->limit.fire = too_long;
+	loop_timer_set(region->regiond->loop, &look->limit, FLUSH_MS + FLUSH_MS / 2);
 	seeder->gauge.look = look;
 	look_at(look);
 }

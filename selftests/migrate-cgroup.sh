@@ -103,13 +103,15 @@ ok 'it is frozen for another one' wait_for 20 is_frozen
 ok 'regiond is killed' kill_helper a
 kill -CONT "$source_pid"
 stands_still 'the program stands still'
+ok 'B gives up, which A cannot hear' on b abort db
+wait $finalizing
+must wait_for 20 is_gone b
 ok 'regiond is started' start_helper_of "$ns_a" a
 ok 'it thaws the program' wait_for 20 is_thawed
 ok 'and the region' wait_for 20 has_not a frozen
 goes_on 'the program goes on'
-on b abort db > /dev/null 2>&1
-wait $finalizing
-must wait_for 20 is_gone b
+must wait_for 60 state_is a db serving
+must on a abort db
 
 # ---- it moves, and is frozen while it waits for a byte that nobody brings ----
 begin

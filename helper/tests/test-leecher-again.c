@@ -118,6 +118,26 @@ static void test_seeder_killed_tracking(void)
 	       bytes[SIZE - 1] == 7, "with what was changed before and after");
 }
 
+/* A's helper dies while it freezes. */
+static void test_seeder_killed_freezing(void)
+{
+	struct user user, finalizing;
+
+	begin("sfreezing");
+	leech(&user, NULL);
+	tap_ok(until(rounds() > 0), "all of a region has come once");
+	a->kernel.hold = REGIONFS_CMD_FREEZE;
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");
+	restart_a();
+	tap_ok(until(host_is(a, "db", "tracking")), "A's helper is killed, and the next one tracks on: %s", host_says(a, "db", "state"));
+	tap_ok(until(host_is(b, "db", "pulling") || host_is(b, "db", "finalizing") || host_is(b, "db", "owned")), "B goes on: %s, %s",
+	       host_says(b, "db", "state"), host_says(b, "db", "error"));
+	host_do(b, "finalize", db());
+	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(host_is(a, "db", "complete")), "it comes in the end");
+	tap_ok(all_is_there(), "whole");
+}
+
 /* A has handed it over, and B's helper is killed before it has decided. */
 static void test_killed_finalizing(void)
 {
@@ -384,6 +404,7 @@ int main(void)
 	test_killed_pulling();
 	test_killed_pulling_fetched();
 	test_seeder_killed_tracking();
+	test_seeder_killed_freezing();
 	test_killed_finalizing();
 	test_both_killed_finalizing();
 	test_refused();
