@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# For what is measured over a link (managed.sh, profile.sh): a far host whose regiond exports files on a tmpfs, by TLS or in clear
-# text; a near one with a fresh instance for each run; nbdkit on the far one. All is undone at exit.
+# For what is measured over a link (managed.sh, profile.sh, migrate.sh): a far host whose regiond exports files on a tmpfs, by TLS or
+# in clear text; a near one with a fresh instance for each run; nbdkit on the far one. All is undone at exit.
 #
 #   hosts_up BIN                    the link, and the far host's instance; sets $work
 #   far_serve NAME VARIANT          $work/far/NAME, as that variant wants it: by TLS or in clear text
-#   start_near; near COMMAND...; stop_near
+#   start_near; near COMMAND...; stop_near       also far
 
 # shellcheck source=bench/link.sh
 . "$(dirname "${BASH_SOURCE[0]}")/link.sh"
@@ -34,7 +34,7 @@ hosts_up() {
 	mkdir "$work/far" "$work/far.mnt" "$work/near"
 	mount -t tmpfs -o size=100% far "$work/far"
 	(umask 077 && echo "bench:$(openssl rand -hex 32)" > "$work/key")
-	in_far mount.regionfs bench-far "$work/far.mnt" -o "source=memory:,state=$work/far.state" || exit 2
+	start_far || exit 2
 }
 
 hosts_down() {
@@ -44,8 +44,7 @@ hosts_down() {
 		[ -z "$nbd_device" ] || nbd_disconnect
 		stop_near
 		kill "${background[@]}"
-		umount "$work/far.mnt"
-		in_far regionctl instance stop bench-far --discard
+		stop_far
 		link_down
 		umount -l "$work/far"
 		rm -rf --one-file-system "$work"
@@ -53,13 +52,28 @@ hosts_down() {
 	exit "$rc"
 }
 
+# ---- the far host
+
+start_far() { in_far mount.regionfs bench-far "$work/far.mnt" -o "source=memory:,state=$work/far.state"; }
+far() { in_far regionctl --instance bench-far "$@"; }
+stop_far() { stop_host far "$work/far.mnt"; }
+
+# stop_host far|near MOUNT: with all that it has
+stop_host() {
+	{
+		timeout 60 umount "$2" || umount -l "$2"
+		nsenter "--net=/run/netns/$1" timeout 60 regionctl instance stop "bench-$1" --discard
+		rm -rf --one-file-system "$work/$1.state" "$work/$1.store" "/run/regionfs/bench-$1/memory"
+	} > /dev/null 2>&1
+}
+
 # far_serve NAME VARIANT: exports $work/far/NAME, and only that; a file has one user at a time
 far_serve() {
 	local security=(--tls-psk "$work/key")
 	case $2 in *-plain) security=(--insecure) ;; esac
-	[ -z "$served" ] || in_far regionctl unexport "$served" --instance bench-far
+	[ -z "$served" ] || far unexport "$served"
 	served=$1
-	in_far regionctl export "$1" --instance bench-far --listen "$link_far:7000" --source "file:$work/far/$1" "${security[@]}"
+	far export "$1" --listen "$link_far:7000" --source "file:$work/far/$1" "${security[@]}"
 }
 
 # ---- the near host: an instance, a run
@@ -75,18 +89,12 @@ near() { in_near regionctl --instance bench-near "$@"; }
 # near_can WORD: whether regionctl add knows it
 near_can() { regionctl add --help | grep -q -- "--$1"; }
 
-stop_near() {
-	{
-		timeout 60 umount "$work/near" || umount -l "$work/near"
-		in_near timeout 60 regionctl instance stop bench-near --discard
-		rm -rf --one-file-system "$work/near.state" "$work/near.store" /run/regionfs/bench-near/memory
-	} > /dev/null 2>&1
-}
+stop_near() { stop_host near "$work/near"; }
 
-# The most memory that its helper has had, in KiB
+# helper_kib near|far: the most memory that the helper has had, in KiB
 helper_kib() {
 	local pid
-	pid=$(near instance stat --json | jq -e .pid) && awk '/^VmHWM:/ {print $2}' "/proc/$pid/status"
+	pid=$("$1" instance stat --json | jq -e .pid) && awk '/^VmHWM:/ {print $2}' "/proc/$pid/status"
 }
 
 # source_of VARIANT NAME

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# What report.awk and managed.awk have in common: the members of a line of JSON, and lists of numbers. Before them: awk -f json.awk -f ...
+# What report.awk, managed.awk and migrate.awk have in common: the members of a line of JSON, and lists of numbers. Before them:
+# awk -f json.awk -f ...
 
 function text(key,	at, rest) {
 	at = index($0, "\"" key "\":\"")

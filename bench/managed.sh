@@ -78,7 +78,7 @@ failed() {
 io() { timeout 600 bench-io "$@" 2> "$work/log"; }
 
 # Adds "memory" to a result: the most that the helper has had
-with_memory() { sed "s/}$/,\"helper_kib\":$(helper_kib)}/"; }
+with_memory() { sed "s/}$/,\"helper_kib\":$(helper_kib near)}/"; }
 
 # region MEASURE VARIANT NAME OPTION-OF-BENCH-IO...: adds it, measures, and tells; the clock has begun before "add"
 region() {
@@ -227,4 +227,4 @@ in_far bench-io send "$link_far" 7100 "$work/far/data" &
 background+=($!)
 nbd_possible
 run
-awk -f "$here/json.awk" -f "$here/managed.awk" "$work/results"
+awk -f "$here/json.awk" -f "$here/table.awk" -f "$here/managed.awk" "$work/results"

@@ -144,7 +144,7 @@ end_sqlite() { :; }
 timed() {
 	local program=$1 variant=$2 since=$3 got
 	got=$("start_$program" 2> "$work/log") || return
-	record "{\"variant\":\"$variant\",\"rtt\":$rtt,\"rate\":\"$rate\",\"round\":$round,\"measure\":\"profile\",\"program\":\"$program\",\"total_ns\":$(($(bench-io now) - since)),\"result\":\"$(tr '\n' ' ' <<< "$got")\",\"helper_kib\":$(helper_kib)}"
+	record "{\"variant\":\"$variant\",\"rtt\":$rtt,\"rate\":\"$rate\",\"round\":$round,\"measure\":\"profile\",\"program\":\"$program\",\"total_ns\":$(($(bench-io now) - since)),\"result\":\"$(tr '\n' ' ' <<< "$got")\",\"helper_kib\":$(helper_kib near)}"
 	[ "$got" = "${result:=$got}" ] || say "$program says something else with $variant: $got"
 }
 
@@ -193,4 +193,4 @@ for program in $programs; do
 	done
 	rm "$work/far/$program"
 done
-awk -f "$here/json.awk" -f "$here/managed.awk" "$work/results"
+awk -f "$here/json.awk" -f "$here/table.awk" -f "$here/managed.awk" "$work/results"
