@@ -16,7 +16,7 @@
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
 #   make soak-managed | soak-managed-power | soak-host-lost COUNT=    kills, cuts and lost hosts of managed regions
 #   make demo | bench           see README.md and bench/
-#   make bench-managed | bench-profile    over a link with a delay
+#   make bench-managed | bench-profile | bench-migrate    over a link with a delay
 #   make lint                   W=1, sparse, clang, checkpatch, shellcheck
 #   make helper-asan            the programs with ASan and UBSan: build/asan/bin
 #   make clean
@@ -141,7 +141,7 @@ bench: deps
 	$(MAKE) programs module-6.1 module-6.12
 	$(MAKE) -C $(TOP)/bench bench
 
-bench-managed bench-profile: deps
+bench-managed bench-profile bench-migrate: deps
 	$(MAKE) programs module-6.1
 	$(MAKE) -C $(TOP)/bench $@
 
@@ -149,5 +149,5 @@ lint:
 	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
-.PHONY: deps check check-unit check-model check-asan check-power-cut demo bench bench-managed bench-profile lint
+.PHONY: deps check check-unit check-model check-asan check-power-cut demo bench bench-managed bench-profile bench-migrate lint
 .PHONY: soak-managed soak-host-lost

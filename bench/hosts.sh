@@ -56,6 +56,13 @@ hosts_down() {
 
 start_far() { in_far mount.regionfs bench-far "$work/far.mnt" -o "source=memory:,state=$work/far.state"; }
 far() { in_far regionctl --instance bench-far "$@"; }
+
+# behind COMMAND...: goes on there until the end
+behind() {
+	nsenter --net=/run/netns/far "$@" &
+	background+=($!)
+}
+
 stop_far() { stop_host far "$work/far.mnt"; }
 
 # stop_host far|near MOUNT: with all that it has

@@ -3,7 +3,7 @@
  * What is measured over a link: an ordinary program that maps a file whose bytes are far away, and one bulk TCP stream to compare with.
  *
  *   bench-io MEASURE [OPTION]... FILE
- *   bench-io now | written FILE | send ADDRESS PORT FILE | receive ADDRESS PORT
+ *   bench-io now | written FILE | send ADDRESS PORT FILE | receive ADDRESS PORT [FILE]
  *
  * Nothing is dropped from memory here: whoever calls it makes the file anew, and may have the clock begin before that (--since).
  * Every byte is checked. A result is one line of JSON; times are nanoseconds of CLOCK_MONOTONIC.
@@ -205,7 +205,7 @@ static void check_written(struct job *job)
 		check_page(job, i, ~0ULL);
 }
 
-/* ---- one bulk TCP stream: sendfile on one side, read on the other, nothing checked ---- */
+/* ---- one bulk TCP stream: sendfile on one side, read on the other, and written where a file is named; nothing checked ---- */
 
 static struct sockaddr_in address(char **argv)
 {
@@ -237,16 +237,21 @@ static void send_file(char **argv)
 static void receive_file(struct job *job, char **argv)
 {
 	struct sockaddr_in at = address(argv);
-	int from = socket(AF_INET, SOCK_STREAM, 0);
+	int from = socket(AF_INET, SOCK_STREAM, 0), to = argv[2] ? open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
 	char *buf = allocate(MIB, 1);
 	uint64_t start = now();
 	size_t bytes = 0;
 	ssize_t n;
 
+	if (argv[2] && to < 0)
+		err(1, "%s", argv[2]);
 	if (connect(from, (struct sockaddr *)&at, sizeof(at)))
 		err(1, "%s", argv[0]);
-	while ((n = read(from, buf, MIB)) > 0)
+	while ((n = read(from, buf, MIB)) > 0) {
+		if (to >= 0 && write(to, buf, n) != n)
+			err(1, "%s", argv[2]);
 		bytes += n;
+	}
 	if (n < 0)
 		err(1, "%s", argv[0]);
 	start = now() - start;
@@ -260,7 +265,7 @@ static void receive_file(struct job *job, char **argv)
 static void usage(void)
 {
 	puts("usage: bench-io MEASURE [OPTION]... FILE\n"
-	     "       bench-io now | written FILE | send ADDRESS PORT FILE | receive ADDRESS PORT\n\n"
+	     "       bench-io now | written FILE | send ADDRESS PORT FILE | receive ADDRESS PORT [FILE]\n\n"
 	     "Measures:\n"
 	     "  seq      every byte in order\n"
 	     "  random   distinct random pages, MADV_RANDOM\n"
@@ -324,7 +329,7 @@ int main(int argc, char **argv)
 		check_written(&job);
 	else if (!strcmp(what, "send") && operands == 3)
 		send_file(argv + optind + 1);
-	else if (!strcmp(what, "receive") && operands == 2)
+	else if (!strcmp(what, "receive") && (operands == 2 || operands == 3))
 		receive_file(&job, argv + optind + 1);
 	else
 		errx(2, "usage: bench-io MEASURE [OPTION]... FILE (see --help)");

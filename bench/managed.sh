@@ -223,8 +223,7 @@ hosts_up "$bin"
 record "$(printf '{"kernel":"%s","cpus":%s,"rounds":%s,"size_mib":%s,"write_mib":%s,"segments":%s}' \
 	"$(uname -r)" "$(nproc)" "$rounds" "$size" "$write" "$segments")"
 fill "$work/far/data" "$size" || die "cannot fill $work/far/data"
-in_far bench-io send "$link_far" 7100 "$work/far/data" &
-background+=($!)
+behind bench-io send "$link_far" 7100 "$work/far/data"
 nbd_possible
 run
 awk -f "$here/json.awk" -f "$here/table.awk" -f "$here/managed.awk" "$work/results"
