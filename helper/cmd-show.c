@@ -26,7 +26,7 @@ const struct show_field show_region_fields[] = {
 	{ SHOW_NUMBER, "epoch", "epoch" },
 	{ SHOW_TEXT, "lineage", "lineage" },
 	{ SHOW_MS, "timeout", "timeout" },
-	{ SHOW_SIZE, "write_rate", "writers slowed to" },
+	{ SHOW_SIZE, "write_rate", "slowed" },
 	{ SHOW_NUMBER, "opens", "opens" },
 	{ SHOW_NUMBER, "writers", "writers" },
 	{ SHOW_NUMBER, "nlink", "links" },
