@@ -12,7 +12,7 @@
 #   unheard      HANDED_OFF    OWNED        B has it, and A has not heard of that
 #   behind       MOVED         OWNED        some of it has come, the rest is fetched
 #
-# All pairs with REGIONFS_SOAK (make soak-migrate-faults), COUNT times; else each state and each fault some times.
+# All pairs with REGIONFS_SOAK (make soak-migrate-faults), COUNT times; else each state and each fault some times. STATES and FAULTS name some of them.
 # timeout: 600
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
@@ -29,8 +29,8 @@ make_key "$work/key"
 tls=(--tls-psk "$work/key")
 size=$((4 << 20))
 
-states=(pulling suspending handed unheard behind)
-faults=(kill_a kill_b kill_ab cut cut_ab cut_ba reset full_b abort_b lose_a lose_b)
+read -ra states <<< "${STATES:-pulling suspending handed unheard behind}"
+read -ra faults <<< "${FAULTS:-kill_a kill_b kill_ab cut cut_ab cut_ba reset full_b abort_b lose_a lose_b}"
 
 # ---- the program on A, and what stops and starts it ----
 
