@@ -12,7 +12,7 @@
 #include "mapped.h"
 
 #define MAGIC	0x50414d4b4e484352ULL	/* "RCHNKMAP" */
-#define VERSION	3u
+#define VERSION	4u
 #define HEAD	4096u
 
 struct head {

@@ -26,7 +26,7 @@ struct chunkmap_owner {
 	uint64_t epoch;
 	uint8_t nonce[16];
 	uint64_t lineage;
-	uint32_t mode;
+	uint32_t mode, uid, gid;
 };
 
 /* Makes a new one: nothing is present. chunk: a power of two. */

@@ -115,7 +115,7 @@ static void tracked(struct link_req *req, int error)
 	}
 	leecher->final.dirty.size = info.size;
 	netlink_set(&ask->call.attrs, SIZE, size, info.size);
-	netlink_set(&ask->call.attrs, MODE, mode, info.mode);
+	netlink_set(&ask->call.attrs, MODE, mode, info.mode & 0777);
 	leecher->stepping = true;
 	handover_ask(ask, leecher->handover.region);
 }

@@ -596,7 +596,6 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 	leecher->owner = head->owner;
 	leecher->final.epoch = head->owner.epoch;
 	leecher->final.lineage = head->owner.lineage;
-	leecher->final.mode = head->owner.mode;
 	leecher->final.dirty.size = head->size;
 	leecher->asked = leecher->handed = leecher->began;
 	leecher->handover.region = region_get(region);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "leecher-private.h"
 #include "log.h"
@@ -106,7 +107,10 @@ static void decide(void *arg, int error)
 	final = &leecher->final;
 	owner.epoch = final->epoch;
 	owner.lineage = final->lineage;
-	owner.mode = final->mode;
+	/* whoever may hand a file over may not make one here that runs as somebody else */
+	owner.mode = final->mode & ~(uint32_t)(S_ISUID | S_ISGID);
+	owner.uid = final->uid;
+	owner.gid = final->gid;
 	memcpy(owner.nonce, final->nonce, sizeof(owner.nonce));
 	leecher->owner = owner;
 	leecher->stepping = leecher->deciding = true;
@@ -128,7 +132,11 @@ void leecher_tell_kernel(struct leecher *leecher)
 	if (leecher->final.lineage)
 		netlink_set(&ask->call.attrs, LINEAGE, lineage, leecher->final.lineage);
 	netlink_set(&ask->call.attrs, SIZE, size, leecher->final.dirty.size);
-	netlink_set(&ask->call.attrs, MODE, mode, leecher->final.mode);
+	netlink_set(&ask->call.attrs, MODE, mode, leecher->owner.mode);
+	if (leecher->owner.uid != UINT32_MAX && leecher->owner.gid != UINT32_MAX) {
+		netlink_set(&ask->call.attrs, UID, uid, leecher->owner.uid);
+		netlink_set(&ask->call.attrs, GID, gid, leecher->owner.gid);
+	}
 	handover_ask(ask, leecher->handover.region);
 }
 

@@ -45,6 +45,8 @@ void seeder_reply_final(struct seeder *seeder, struct serve_req *req)
 	reply.epoch = seeder->epoch;
 	reply.lineage = region->info.lineage;
 	reply.mode = region->info.mode;
+	reply.uid = region->info.uid;
+	reply.gid = region->info.gid;
 	memcpy(reply.nonce, seeder->nonce, sizeof(reply.nonce));
 	reply.suspend_ms = (uint32_t)((seeder->stopped - seeder->asked) / 1000000);
 	reply.freeze_ms = (uint32_t)((seeder->froze - seeder->stopped) / 1000000);

@@ -67,7 +67,7 @@ static const struct shape {
 	[WIRE_S_FINALIZE_REPLY] = SHAPE(wire_finalize_reply, INT(wire_finalize_reply, epoch),
 					INT(wire_finalize_reply, lineage),
 					BYTES(wire_finalize_reply, nonce),
-					INT(wire_finalize_reply, mode),
+					INT(wire_finalize_reply, mode), INT(wire_finalize_reply, uid), INT(wire_finalize_reply, gid),
 					INT(wire_finalize_reply, suspend_ms),
 					INT(wire_finalize_reply, freeze_ms),
 					DIRTY_REPLY(wire_finalize_reply, dirty.)),

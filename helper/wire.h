@@ -225,7 +225,7 @@ struct wire_finalize_reply {
 	uint64_t epoch;		/* the new one, of whoever says OWNED */
 	uint64_t lineage;
 	uint8_t nonce[16];
-	uint32_t mode;
+	uint32_t mode, uid, gid;
 	uint32_t suspend_ms;
 	uint32_t freeze_ms;
 	struct wire_dirty_reply dirty;

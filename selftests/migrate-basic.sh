@@ -92,6 +92,8 @@ isnt=$?
 ok 'its seed command says so' test $isnt -ne 0
 
 # ---- there and back ----
+must chown 1234:1235 "$a/db"
+must chmod 4640 "$a/db"
 move a "$ns_a" 10.11.0.1 "$a" b "$b"
 steps_are_whole 'on B'
 is "$(counters "$b/db" check)" "$(wc -l < "$work/steps")" 'its counters agree with the steps'
@@ -102,6 +104,7 @@ must on a rm db
 move b "$ns_b" 10.11.0.2 "$b" a "$a"
 steps_are_whole 'on A again'
 is "$(counters "$a/db" check)" "$(wc -l < "$work/steps")" 'its counters agree with the steps'
+is "$(stat -c %u:%g:%a "$a/db")" 1234:1235:640 'its owner and mode have come along, but for setuid'
 is "$(stat_of a db .epoch)" 2 'the epoch has grown twice'
 is "$(stat_of a db .source | cut -c1-7)" memory: 'its source is local'
 ok 'the helper of A is killed' kill_helper a
