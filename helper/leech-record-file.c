@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "crc32c.h"
+#include "dirs.h"
 #include "leech-record-file.h"
 
 #define MAGIC	0x4443524843454c52ULL	/* "RLECHRCD" */
@@ -46,20 +46,6 @@ static uint32_t slot_crc(const struct record_slot *slot)
 
 /* ---- writing ---- */
 
-static int sync_dir(const char *path)
-{
-	char copy[4096];
-	int fd, ret;
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = fsync(fd) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 static int make_room(struct record_write *write)
 {
 	struct stat st;
@@ -82,7 +68,7 @@ static int make_file(struct record_write *write)
 	write->fd = open(write->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (write->fd < 0)
 		return -errno;
-	ret = flock(write->fd, LOCK_EX | LOCK_NB) ? -EBUSY : sync_dir(write->path);
+	ret = flock(write->fd, LOCK_EX | LOCK_NB) ? -EBUSY : dirs_sync_parent(write->path);
 	if (ret) {
 		close(write->fd);
 		write->fd = -1;

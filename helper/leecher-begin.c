@@ -11,11 +11,6 @@
 #include "log.h"
 #include "regiond.h"
 
-static const char *link_why(const struct link_req *req, int error)
-{
-	return *req->link->why ? req->link->why : strerror(-error);
-}
-
 /* ---- TRACK ---- */
 
 static void reused(void *arg)

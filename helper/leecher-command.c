@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "config.h"
+#include "key16.h"
 #include "leecher-private.h"
 #include "log.h"
 #include "notice.h"
@@ -485,12 +486,11 @@ static int add_region(struct leecher *leecher)
 /* The name of its files, and of us for the other side. */
 static int make_token(struct leecher *leecher)
 {
-	uint8_t random[16];
+	uint8_t random[KEY16];
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
-	for (unsigned int i = 0; i < sizeof(random); i++)
-		sprintf(leecher->token + 2 * i, "%02x", random[i]);
+	key16_text(leecher->token, random);
 	return 0;
 }
 

@@ -103,7 +103,7 @@ static void dirty_came(struct link_req *req, int error)
 		return;
 	}
 	if (error || leecher_leaves(leecher)) {
-		leecher_fail_later(leecher, error, *req->link->why ? req->link->why : strerror(-error));
+		leecher_fail_later(leecher, error, link_why(req, error));
 		return;
 	}
 	n = wire_decode(WIRE_S_DIRTY_REPLY, leecher->reply, req->got, &reply);

@@ -160,7 +160,7 @@ static void status_came(struct link_req *req, int error)
 	if (!error && wire_decode(WIRE_S_STATUS, leecher->reply, req->got, &when->status) < 0)
 		error = -EPROTO;
 	if (error || leecher_leaves(leecher)) {
-		leecher_fail_later(leecher, error, *req->link->why ? req->link->why : strerror(-error));
+		leecher_fail_later(leecher, error, link_why(req, error));
 		return;
 	}
 	estimate(leecher);
@@ -231,7 +231,7 @@ static void throttle_told(struct link_req *req, int error)
 	/* what is wrong with the other side shows with the next round */
 	if (error) {
 		log_warning("leeching %s: writers there could not be slowed: %s", leecher->path,
-			    *req->link->why ? req->link->why : strerror(-error));
+			    link_why(req, error));
 		leecher->when.throttle = 0;
 	}
 	leecher_next(leecher);

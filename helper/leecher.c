@@ -13,11 +13,6 @@
 #include "regiond.h"
 
 
-static const char *link_why(const struct link_req *req, int error)
-{
-	return *req->link->why ? req->link->why : strerror(-error);
-}
-
 /* ---- FINALIZE ---- */
 
 static void finalized(struct link_req *req, int error)

@@ -293,6 +293,11 @@ static void link_timer(struct loop_timer *timer)
 
 /* ---- life ---- */
 
+const char *link_why(const struct link_req *req, int error)
+{
+	return *req->link->why ? req->link->why : strerror(-error);
+}
+
 void link_init(struct link *link, struct session *session, unsigned int slot)
 {
 	link->session = session;

@@ -89,6 +89,8 @@ struct link {
 	uint8_t in[3][WIRE_UNAUTH_MAX];	/* their replies */
 };
 
+/* The sentence that goes with a request's error. */
+const char *link_why(const struct link_req *req, int error);
 void link_init(struct link *link, struct session *session, unsigned int slot);
 /* Dials, when it is idle. */
 void link_start(struct link *link);

@@ -14,14 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "key16.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "seeder-private.h"
 
 #define FREEZING "freezing"
-#define KEY 16u			/* bytes of a nonce, and of a client */
-#define PROMISE_MAX (16 + 4 * KEY + 2 + 2 * 21)
+#define PROMISE_MAX (16 + 4 * KEY16 + 2 + 2 * 21)
 
 /* ---- the record ---- */
 
@@ -50,21 +50,15 @@ void seeder_note_freezing(struct seeder *seeder, void (*done)(struct state_waite
 	note(seeder, FREEZING, done);
 }
 
-static void put_hex(char *to, const uint8_t *key)
-{
-	for (unsigned int i = 0; i < KEY; i++)
-		sprintf(to + 2 * i, "%02x", key[i]);
-}
-
 void seeder_note_promise(struct seeder *seeder, const char *what, void (*done)(struct state_waiter *waiter, int error))
 {
 	char text[PROMISE_MAX];
 	int n = snprintf(text, sizeof(text), "%s", what);
 
-	put_hex(text + n, seeder->nonce);
-	text[n + 2 * KEY] = ',';
-	put_hex(text + n + 2 * KEY + 1, seeder->client);
-	n += 4 * KEY + 1;
+	key16_text(text + n, seeder->nonce);
+	text[n + 2 * KEY16] = ',';
+	key16_text(text + n + 2 * KEY16 + 1, seeder->client);
+	n += 4 * KEY16 + 1;
 	snprintf(text + n, sizeof(text) - (size_t)n, ",%" PRIu64 ",%" PRIu64, seeder->epoch, seeder->lineage);
 	note(seeder, text, done);
 }
@@ -109,18 +103,10 @@ bool seeder_is_left(const struct region_info *info)
 
 /* ---- "seed" again ---- */
 
-static bool take_hex(const char *text, uint8_t *key)
-{
-	for (unsigned int i = 0; i < KEY; i++)
-		if (sscanf(text + 2 * i, "%2hhx", &key[i]) != 1)
-			return false;
-	return true;
-}
-
 static bool take_promise(struct seeder *seeder, const char *text)
 {
-	return strlen(text) > 4 * KEY + 1 && take_hex(text, seeder->nonce) && take_hex(text + 2 * KEY + 1, seeder->client) &&
-	       sscanf(text + 4 * KEY + 1, ",%" SCNu64 ",%" SCNu64, &seeder->epoch, &seeder->lineage) == 2;
+	return strlen(text) > 4 * KEY16 + 1 && key16_take(text, seeder->nonce) && key16_take(text + 2 * KEY16 + 1, seeder->client) &&
+	       sscanf(text + 4 * KEY16 + 1, ",%" SCNu64 ",%" SCNu64, &seeder->epoch, &seeder->lineage) == 2;
 }
 
 /* The final list; the host may have been booted since, and then it is everything. */

@@ -103,7 +103,7 @@ static bool is_no(int error)
 static void owned_told(struct link_req *req, int error)
 {
 	struct leech *leech = container_of(req, struct leech, message);
-	const char *why = *req->link->why ? req->link->why : strerror(-error);
+	const char *why = link_why(req, error);
 
 	leech->telling = false;
 	if (error)

@@ -20,6 +20,7 @@
 
 #include "backends/peer.h"
 #include "backends/peer-uri.h"
+#include "key16.h"
 #include "tls-files.h"
 #include "zero.h"
 
@@ -162,11 +163,8 @@ static void peer_opened(struct session *session, int error, const char *why)
 static void fill_client(const struct backend_open *open, const char *token, uint8_t client[16])
 {
 	/* of a leech: it outlives the instance */
-	if (token && strlen(token) == 32) {
-		for (unsigned int i = 0; i < 16; i++)
-			sscanf(token + 2 * i, "%2hhx", &client[i]);
+	if (token && strlen(token) == 2 * KEY16 && key16_take(token, client))
 		return;
-	}
 	memcpy(client, &open->instance_id, 8);
 	memcpy(client + 8, &open->region, 8);
 }
@@ -319,7 +317,7 @@ static void piece_done(struct link_req *link, int error)
 	if (error && !io->error)
 		io->error = backend_error(piece->req->backend, error, "%s of %s: %s",
 					  wire_type_name(link->type), piece->req->backend->uri.text,
-					  *link->link->why ? link->link->why : strerror(-error));
+					  link_why(link, error));
 	if (io->begins && piece == io->pieces) {
 		io->left = error ? 1 : io->left;
 		if (io->left-- > 1)

@@ -187,18 +187,23 @@ static void test_both_killed_finalizing(void)
 
 /* ---- a refusal is told until it is heard ---- */
 
+static void hand_over_unheard(struct user *finalizing)
+{
+	a->kernel.hold = REGIONFS_CMD_FREEZE;
+	host_begin(b, finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&a->kernel.held)), "a region is being frozen");
+	hide();
+	host_release(a);
+	tap_ok(until(host_is(a, "db", "in doubt")), "it is handed over, which B does not hear");
+}
+
 static void test_refused(void)
 {
 	struct user user, finalizing;
 
 	begin("refused");
 	leech(&user, NULL);
-	a->kernel.hold = REGIONFS_CMD_FREEZE;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(!list_empty(&a->kernel.held)), "a region is being frozen");
-	hide();
-	host_release(a);
-	tap_ok(until(host_is(a, "db", "in doubt")), "it is handed over, which B does not hear");
+	hand_over_unheard(&finalizing);
 	tap_number(host_do(b, "abort", db()), 0, "there it is aborted");
 	tap_ok(until(user.done) && !host_region(b, "db"), "and gone");
 	tap_ok(is_on(from, REGIONFS_REGION_FROZEN), "A, which cannot know, stays frozen");
@@ -216,12 +221,7 @@ static void test_refused_killed(void)
 
 	begin("refused2");
 	leech(&user, NULL);
-	a->kernel.hold = REGIONFS_CMD_FREEZE;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(!list_empty(&a->kernel.held)), "a region is being frozen");
-	hide();
-	host_release(a);
-	tap_ok(until(host_is(a, "db", "in doubt")), "it is handed over, which B does not hear");
+	hand_over_unheard(&finalizing);
 	tap_number(host_do(b, "abort", db()), 0, "there it is aborted");
 	host_kill(b);
 	unhide();
@@ -246,12 +246,7 @@ static void test_resolved(void)
 	begin("resolved");
 	leech(&user, NULL);
 	tap_number(host_do(a, "resolve", db_with("i_own_it")), -EINVAL, "what is not in doubt cannot be resolved");
-	a->kernel.hold = REGIONFS_CMD_FREEZE;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(!list_empty(&a->kernel.held)), "a region is being frozen");
-	hide();
-	host_release(a);
-	tap_ok(until(host_is(a, "db", "in doubt")), "it is handed over, which B does not hear");
+	hand_over_unheard(&finalizing);
 	tap_number(host_do(a, "resolve", db_with("keep")), -EINVAL, "in doubt, it is nobody's to keep");
 	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
 	tap_ok(!is_on(from, REGIONFS_REGION_FROZEN) && from->epoch == 3 && from->lineage, "it goes on, in an epoch and lineage of its own");
