@@ -11,6 +11,12 @@ static struct link_req *first_req(struct list *list)
 	return list_empty(list) ? NULL : list_entry(list->next, struct link_req, list);
 }
 
+/* A program waits for it. */
+static bool is_urgent(const struct link_req *req)
+{
+	return req->type == WIRE_READ && req->flags & WIRE_F_DEMAND;
+}
+
 /* ---- the end of a request ---- */
 
 static void req_end(struct link_req *req)
@@ -19,6 +25,8 @@ static void req_end(struct link_req *req)
 
 	if (!req->handshake)
 		link->load -= req->weight;
+	if (is_urgent(req))
+		link->urgent -= req->weight;
 	req->done(req, req->error);
 }
 
@@ -75,12 +83,6 @@ void link_send_req(struct link *link, struct link_req *req)
 	conn_send(link->conn, frame);
 }
 
-/* A program waits for it. */
-static bool is_urgent(const struct link_req *req)
-{
-	return req->type == WIRE_READ && req->flags & WIRE_F_DEMAND;
-}
-
 static bool may_send(struct link *link, const struct link_req *req)
 {
 	/* what is not urgent leaves some of them */
@@ -124,6 +126,7 @@ void link_submit(struct link *link, struct link_req *req)
 	req->got = 0;
 	req->weight = req->type == WIRE_READ ? req->into_len : req->data_len;
 	link->load += req->weight;
+	link->urgent += is_urgent(req) ? req->weight : 0;
 	list_init(&req->list);
 	enqueue(link, req);
 	link_pump(link);

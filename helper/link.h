@@ -73,7 +73,8 @@ struct link {
 	uint32_t max_data;		/* of one READ or WRITE here */
 	uint64_t credit;		/* bytes of WRITE data that may still be sent */
 	uint64_t load;			/* bytes that requests on this link move */
-	uint64_t in_flight;		/* of these, sent and unanswered */
+	uint64_t urgent;		/* of these, bytes that a program waits for */
+	uint64_t in_flight;		/* of load, sent and unanswered */
 	uint64_t next_id;
 	uint32_t incarnation;
 	uint8_t server_id[16];		/* of the connection's other side */

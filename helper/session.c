@@ -18,6 +18,8 @@
 #define RTT_STEP_NS	50000u
 /* While bulk is under way the round trip is looked at so often. */
 #define RTT_EVERY_NS	200000000u
+/* What TCP's initial window has room for, of the shortest segments that are usual. */
+#define COLD_MAX	(12u << 10)
 /* The shortest that a long request is cut into. */
 #define PIECE_MIN	(32u << 10)
 
@@ -103,11 +105,6 @@ static void submit(struct link *link, struct link_req *req)
 	}
 }
 
-void session_urgent(struct session *session, struct link_req *req)
-{
-	submit(&session->links[0], req);
-}
-
 /*
  * One that is down is taken only when all are. Of equal bytes under way the slower one's take longer: it gets no more while it has some
  * that it could not even send.
@@ -168,6 +165,30 @@ static struct link *link_for(struct session *session, const struct link_req *req
 void session_bulk(struct session *session, struct link_req *req)
 {
 	submit(link_for(session, req), req);
+}
+
+/*
+ * The demand connection has little to carry, so TCP lets no more than its initial window of ten segments on it at once: a chunk takes three
+ * round trips there, and one on a connection that has just brought many.
+ */
+static struct link *warm_link(struct session *session)
+{
+	struct link *best = NULL;
+
+	for (unsigned int i = 1; i < first_sending(session); i++) {
+		struct link *link = &session->links[i];
+
+		if (link->state == LINK_UP && link->load == link->urgent && (!best || link->load < best->load))
+			best = link;
+	}
+	return best;
+}
+
+void session_urgent(struct session *session, struct link_req *req)
+{
+	struct link *warm = req->type == WIRE_READ && req->into_len > COLD_MAX ? warm_link(session) : NULL;
+
+	submit(warm ? warm : &session->links[0], req);
 }
 
 /* Where little may be under way, pieces are short, or a single one would be more than the window. */

@@ -77,7 +77,7 @@ int session_open(struct session **session, const struct session_config *config);
  * after it the session is freed.
  */
 void session_close(struct session *session, void (*closed)(struct session *session));
-/* On the demand connection. */
+/* On the demand connection; a long READ on a bulk one where that has nothing else under way. */
 void session_urgent(struct session *session, struct link_req *req);
 /* On the bulk connection that has least to do. */
 void session_bulk(struct session *session, struct link_req *req);
