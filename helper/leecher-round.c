@@ -74,14 +74,26 @@ int leecher_take_list(struct leecher *leecher, const struct wire_dirty_reply *li
 	return 0;
 }
 
+/* Those whose bytes come beside the list: of a short one all, in its order. */
+static void expect_lasts(struct leecher *leecher, uint64_t chunk)
+{
+	uint32_t index = 0;
+
+	for (unsigned int i = 0; i < leecher->nr_ranges && index < leecher->final.dirty.total; i++)
+		for (uint64_t j = 0; j < leecher->ranges[i].length / chunk && index < leecher->final.dirty.total; j++)
+			leech_expect_last(leecher->leech, &leecher->owner, index++, leecher->ranges[i].offset / chunk + j);
+}
+
 /*
- * The bytes would not fit the answer, which has the length of one chunk at most. So they are asked for at once, on the connection
- * of those for whom a program waits, while the kernel is told: it takes about as long, and where it does who comes first finds them.
+ * Bytes that do not come beside the list, and are few, are asked for at once, as if a program waited, while the kernel is told: it takes about as
+ * long, and where it does who comes first finds them.
  */
 void leecher_hurry(struct leecher *leecher)
 {
 	uint64_t chunk = chunkmap_chunk(leech_map(leecher->leech)), total = 0;
 
+	if (leecher->final.dirty.total <= WIRE_LAST_MAX)
+		expect_lasts(leecher, chunk);
 	for (unsigned int i = 0; i < leecher->nr_ranges && total <= HURRY_MOST; i++)
 		total += leecher->ranges[i].length;
 	for (unsigned int i = 0; i < leecher->nr_ranges && total <= HURRY_MOST; i++)

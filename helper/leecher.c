@@ -68,6 +68,7 @@ void leecher_finalize_now(struct leecher *leecher)
 	leecher->asked_ever = true;
 	leecher_begin_finalize(leecher);
 	leecher->nr_ranges = 0;
+	leech_ask_lasts(leecher->leech);
 	leecher_send(leecher, WIRE_FINALIZE, 0, finalized);
 }
 

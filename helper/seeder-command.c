@@ -113,6 +113,7 @@ void seeder_end(struct seeder *seeder)
 		seeder->state = WIRE_SEED_ABORTED;
 	seeder->handover.over = true;
 	seeder_unthrottle(seeder);
+	seeder_fail_lasts(seeder);
 	seeder_note_over(seeder->handover.region);
 	answer(seeder);
 	log_info("seeding %s has ended: %s", seeder_name(seeder), state_text(seeder));

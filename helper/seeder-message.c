@@ -232,6 +232,7 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 		return;
 	}
 	serve_reply(req, 0, NULL, 0);
+	seeder_fail_lasts(seeder);
 	if (seeder->state == WIRE_SEED_TRACKING) {
 		tracker_stop(seeder->tracker);
 		seeder->state = WIRE_SEED_SERVING;
@@ -291,6 +292,9 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 	case WIRE_THROTTLE:
 		seeder_take_throttle(seeder, req, body, len);
 		return;
+	case WIRE_LAST:
+		seeder_take_last(seeder, req, body, len);
+		return;
 	case WIRE_HASHES:
 		seeder_take_hashes(seeder, req, body, len);
 		return;
@@ -344,6 +348,7 @@ static void seeder_gone(void *arg, struct export_session *session)
 		return;
 	seeder->session = NULL;
 	seeder_unthrottle(seeder);
+	seeder_fail_lasts(seeder);
 	if (seeder->state == WIRE_SEED_FROZEN)
 		seeder_back(seeder, "the leecher is gone");
 }

@@ -47,6 +47,7 @@ struct seeder {
 	bool watching;
 	struct state_waiter written;
 	struct serve_req *finalizing;	/* FINALIZE or OWNED, until it is answered */
+	struct serve_req *lasts[WIRE_LAST_MAX];	/* LAST, until it is handed over, or will not be */
 	struct serve_req *giving_back;	/* ABORT, likewise: once it would be in service after any death */
 	bool stepping;			/* a hook or netlink call of the machine is under way */
 	bool give_up;			/* go back to service after that step */
@@ -88,6 +89,13 @@ void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
 
 /* seeder-hashes.c */
 void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+/* seeder-last.c */
+void seeder_take_last(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+/* It is handed over: those who have asked get the bytes. */
+void seeder_answer_lasts(struct seeder *seeder);
+/* It will not be. */
+void seeder_fail_lasts(struct seeder *seeder);
+
 /* seeder-status.c */
 void seeder_status(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
 /* A round has just been closed. */

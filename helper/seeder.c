@@ -65,6 +65,7 @@ static void answer_both(struct seeder *seeder, int error)
 		serve_reply(giving_back, 0, NULL, 0);
 	if (finalizing)
 		serve_fail(finalizing, -ECANCELED, "%s", seeder->why);
+	seeder_fail_lasts(seeder);
 }
 
 /* Whatever dies from here on, it is in service. */
@@ -184,6 +185,7 @@ static void handed(struct state_waiter *waiter, int error)
 	seeder->state = WIRE_SEED_HANDED_OFF;
 	seeder->finalizing = NULL;
 	seeder_reply_final(seeder, req);
+	seeder_answer_lasts(seeder);
 }
 
 /* The next helper must not undo it, so that is on the disk before the other side hears of it. */

@@ -191,6 +191,21 @@ void session_urgent(struct session *session, struct link_req *req)
 	submit(warm ? warm : &session->links[0], req);
 }
 
+void session_beside(struct session *session, unsigned int index, struct link_req *req)
+{
+	unsigned int bulk = first_sending(session) - 1;
+
+	for (unsigned int i = 0; i < bulk; i++) {
+		struct link *link = &session->links[1 + (index + i) % bulk];
+
+		if (link->state == LINK_UP) {
+			submit(link, req);
+			return;
+		}
+	}
+	submit(&session->links[0], req);
+}
+
 /* Where little may be under way, pieces are short, or a single one would be more than the window. */
 uint32_t session_max_data(const struct session *session, bool bulk)
 {

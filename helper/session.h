@@ -81,6 +81,8 @@ void session_close(struct session *session, void (*closed)(struct session *sessi
 void session_urgent(struct session *session, struct link_req *req);
 /* On the bulk connection that has least to do. */
 void session_bulk(struct session *session, struct link_req *req);
+/* On one of the bulk connections that are up, another one for each index in turn; on the demand connection where none is. */
+void session_beside(struct session *session, unsigned int index, struct link_req *req);
 /* The longest READ or WRITE of either kind now. */
 uint32_t session_max_data(const struct session *session, bool bulk);
 

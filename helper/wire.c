@@ -78,6 +78,8 @@ static const struct shape {
 				INT(wire_status, dirty), INT(wire_status, epoch), INT(wire_status, unflushed),
 				INT(wire_status, dirty_rate), INT(wire_status, flush_rate), INT(wire_status, throttle)),
 	[WIRE_S_THROTTLE] = SHAPE(wire_throttle, INT(wire_throttle, rate)),
+	[WIRE_S_LAST] = SHAPE(wire_last, INT(wire_last, index), INT(wire_last, most)),
+	[WIRE_S_LAST_REPLY] = SHAPE(wire_last_reply, BYTES(wire_last_reply, nonce), INT(wire_last_reply, chunk)),
 };
 
 static uint64_t load_int(const void *at, size_t size)
@@ -245,6 +247,7 @@ const char *wire_type_name(unsigned int type)
 		[WIRE_TRACK] = "TRACK", [WIRE_DIRTY] = "DIRTY", [WIRE_FINALIZE] = "FINALIZE",
 		[WIRE_OWNED] = "OWNED", [WIRE_COMPLETE] = "COMPLETE", [WIRE_ABORT] = "ABORT",
 		[WIRE_STATUS] = "STATUS", [WIRE_THROTTLE] = "THROTTLE", [WIRE_HASHES] = "HASHES",
+		[WIRE_LAST] = "LAST",
 	};
 
 	type &= ~WIRE_REPLY;

@@ -30,6 +30,8 @@
 #define WIRE_SLOTS_MAX		9u		/* connections of one session: 0 is demand, the rest bulk */
 #define WIRE_SEED_CHUNK		65536u		/* bytes of one in the lists of dirty chunks, unless TRACK says otherwise */
 #define WIRE_HASHES_MAX		256u		/* chunks whose hashes are asked for at once */
+#define WIRE_LAST_MAX		16u		/* chunks that LAST is asked for */
+#define WIRE_LAST_HEAD		24u		/* what stands before the bytes in its answer */
 #define WIRE_RANGES_MAX		2048u		/* entries in one list of dirty chunks */
 
 enum wire_type {
@@ -56,6 +58,7 @@ enum wire_type {
 	WIRE_STATUS	= 22,
 	WIRE_THROTTLE	= 23,
 	WIRE_HASHES	= 24,
+	WIRE_LAST	= 26,
 	__WIRE_TYPE_MAX,
 };
 
@@ -76,7 +79,8 @@ enum wire_type {
 #define WIRE_FEAT_SEED		(1ULL << 3)
 #define WIRE_FEAT_PUBLISH	(1ULL << 4)	/* STAGED, FIRST and PUBLISH */
 #define WIRE_FEAT_VERSION	(1ULL << 5)	/* VERSION */
-#define WIRE_FEAT_ALL		0x3fULL
+#define WIRE_FEAT_LAST		(1ULL << 9)	/* LAST */
+#define WIRE_FEAT_ALL		0x23fULL
 
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */
@@ -261,6 +265,17 @@ struct wire_throttle {
 	uint64_t rate;		/* that writers are to be slowed to; 0: not any more */
 };
 
+struct wire_last {
+	uint32_t index;		/* in the final list */
+	uint32_t most;		/* of a list that is longer nothing is wanted */
+};
+
+/* The chunk's bytes follow; none: they are all zero. */
+struct wire_last_reply {
+	uint8_t nonce[16];	/* of the hand-over */
+	uint64_t chunk;
+};
+
 /* The shapes that wire_encode() and wire_decode() know. */
 enum wire_shape {
 	WIRE_S_HELLO,
@@ -284,6 +299,8 @@ enum wire_shape {
 	WIRE_S_STATUS_ASK,
 	WIRE_S_STATUS,
 	WIRE_S_THROTTLE,
+	WIRE_S_LAST,
+	WIRE_S_LAST_REPLY,
 	__WIRE_S_MAX,
 };
 

@@ -181,19 +181,51 @@ static uint64_t run_end(const struct leech *leech, uint64_t first, uint64_t end)
 	return at;
 }
 
-static bool fetch_start(struct leech *leech, uint64_t first, uint64_t end, bool demand)
+static struct fetch *fetch_begin(struct leech *leech, uint64_t first, uint64_t end, bool demand)
 {
 	struct fetch *fetch = fetch_new(leech, first, end, demand);
 
 	if (!fetch)
-		return false;
+		return NULL;
 	for (uint64_t i = first; i < end; i++)
 		bitmap_put(leech->busy, i);
 	list_add(&leech->fetches, &fetch->list);
 	leech->nr_fetches++;
 	leech->nr_pulls += !demand;
-	backend_submit(leech->peer, &fetch->peer);
-	return true;
+	return fetch;
+}
+
+static bool fetch_start(struct leech *leech, uint64_t first, uint64_t end, bool demand)
+{
+	struct fetch *fetch = fetch_begin(leech, first, end, demand);
+
+	if (fetch)
+		backend_submit(leech->peer, &fetch->peer);
+	return fetch;
+}
+
+struct fetch *leech_fetch_hold(struct leech *leech, uint64_t chunk)
+{
+	if (leech->parting || !leech->peer || chunk >= chunkmap_chunks(leech->map) || run_end(leech, chunk, chunk + 1) == chunk)
+		return NULL;
+	return fetch_begin(leech, chunk, chunk + 1, true);
+}
+
+void leech_fetch_given(struct fetch *fetch, bool zero)
+{
+	if (zero)
+		fetch->peer.data = NULL;
+	fetch_came(&fetch->peer, 0);
+}
+
+void leech_fetch_ask(struct fetch *fetch)
+{
+	struct leech *leech = fetch->leech;
+
+	if (leech->parting || !leech->peer)
+		fetch_end(fetch, -ESHUTDOWN);
+	else
+		backend_submit(leech->peer, &fetch->peer);
 }
 
 void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)

@@ -164,6 +164,7 @@ static void write_record(struct leech *leech, enum leech_record_state state, voi
 
 void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*done)(void *arg, int error), void *arg)
 {
+	leech_drop_lasts(leech);
 	leech_record_head(leech->record)->owner = *owner;
 	write_record(leech, LEECH_RECORD_OWNED, done, arg);
 }

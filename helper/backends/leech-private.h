@@ -13,6 +13,7 @@
 
 #define LEECH_BULK	(256u << 10)	/* bytes of a background fetch */
 #define LEECH_PULLS	32u		/* of these at a time */
+#define LEECH_LASTS	4u		/* chunks that come with the hand-over; more than that would stand in the way of what programs ask for */
 #define LEECH_FETCHES	96u		/* with those that programs wait for */
 
 struct leech {
@@ -34,6 +35,8 @@ struct leech {
 	int error;			/* of open */
 	struct list blocked;		/* requests that wait for chunks */
 	struct list fetches;
+	struct list lasts;		/* leech-last.c */
+	struct chunkmap_owner last_owner;	/* of the hand-over that they are of */
 	unsigned int nr_fetches, nr_pulls;
 	uint64_t cursor;		/* where pulling goes on */
 	uint64_t keep_off;		/* no fetch from this chunk on: a RESIZE waits, or is under way */
@@ -102,6 +105,16 @@ void leech_pull_more(struct leech *leech);
 void leech_pull_later(struct leech *leech);
 bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end);
 int leech_fit_busy(struct leech *leech);
+/* One that is not asked for yet, of a chunk that is absent. NULL: it is here, or under way, or there is no memory. */
+struct fetch *leech_fetch_hold(struct leech *leech, uint64_t chunk);
+/* Its bytes are in its buffer, or are all zero. */
+void leech_fetch_given(struct fetch *fetch, bool zero);
+/* Asks for it after all. */
+void leech_fetch_ask(struct fetch *fetch);
+
+/* leech-last.c */
+/* What has come, and nobody waits for. */
+void leech_drop_lasts(struct leech *leech);
 
 /* leech-flush.c */
 /* outer: for done. NULL: no memory. */

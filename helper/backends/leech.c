@@ -40,6 +40,7 @@ static void leech_free(struct leech *leech)
 	loop_timer_cancel(leech->backend.loop, &leech->retry);
 	loop_timer_cancel(leech->backend.loop, &leech->flush_timer);
 	loop_timer_cancel(leech->backend.loop, &leech->redial);
+	leech_drop_lasts(leech);
 	chunkmap_close(leech->map);
 	leech_record_free(leech->record);
 	uri_free(&leech->opening.uri);
@@ -276,6 +277,7 @@ static void leech_open(struct backend *backend)
 
 	list_init(&leech->blocked);
 	list_init(&leech->fetches);
+	list_init(&leech->lasts);
 	list_init(&leech->flushes);
 	leech->keep_off = UINT64_MAX;
 	leech->outer = *open;

@@ -57,6 +57,10 @@ void leech_set_watch(struct leech *leech, struct leech_watch *watch);
 void leech_forget(struct leech *leech, uint64_t first, uint64_t count);
 /* Fetches these at once, whether or not it pulls, as if a program waited. */
 void leech_hurry(struct leech *leech, uint64_t first, uint64_t count);
+/* FINALIZE is about to be asked: the chunks that it will say were changed last shall come beside its answer, if they are few. */
+void leech_ask_lasts(struct leech *leech);
+/* It has been answered: the list is short, and this is its index'th chunk; owner: what it said, nonce included. */
+void leech_expect_last(struct leech *leech, const struct chunkmap_owner *owner, uint32_t index, uint64_t chunk);
 /* Fetch what is missing, or pause doing so. */
 void leech_pull(struct leech *leech, bool on);
 /* The size that the other side has; done(arg, error), maybe from within. Pauses pulling. */

@@ -230,6 +230,62 @@ static void test_second(void)
 	peer_close(first);
 }
 
+static unsigned int nr_lasts;
+static int last_error;
+
+static void last_answered(struct link_req *req, int error)
+{
+	nr_lasts++;
+	last_error = error;
+}
+
+static void ask_last(struct peer *peer, struct link_req *req, uint8_t *reply, uint32_t index)
+{
+	static uint8_t body[8];
+	struct wire_last last = { .index = index, .most = 4 };
+
+	memset(req, 0, sizeof(*req));
+	req->type = WIRE_LAST;
+	req->data = body;
+	req->data_len = (uint32_t)wire_encode(WIRE_S_LAST, &last, body, sizeof(body));
+	req->into = reply;
+	req->into_len = WIRE_LAST_HEAD + CHUNK;
+	req->done = last_answered;
+	session_beside(peer->session, 0, req);
+	pass(50);
+}
+
+/* It may come before FINALIZE. */
+static void test_last(void)
+{
+	static uint8_t reply[WIRE_LAST_HEAD + CHUNK], bytes[] = "new!";
+	struct wire_last_reply last;
+	struct link_req req;
+	struct peer *peer;
+
+	seed_new("last");
+	peer = peer_open(1);
+	tap_ok(!peer->error && !peer_track(peer), "a leecher has a region tracked");
+	host_request(host, region->id, BACKEND_WRITE, 0, 4, bytes);
+	ask_last(peer, &req, reply, 0);
+	tap_number(nr_lasts, 0, "what will have been changed last is not told before it is handed over");
+	tap_ok(!peer_finalize(peer) && until(nr_lasts) && !last_error, "but then");
+	tap_ok(req.got == WIRE_LAST_HEAD + CHUNK && wire_decode(WIRE_S_LAST_REPLY, reply, req.got, &last) >= 0 && !last.chunk &&
+	       !memcmp(last.nonce, final.nonce, 16) && !memcmp(reply + WIRE_LAST_HEAD, "new!", 4), "with its bytes, and whose");
+	ask_last(peer, &req, reply, 1);
+	tap_ok(until(nr_lasts == 2) && last_error == -ENOENT, "there is no second chunk");
+	ask_last(peer, &req, reply, 16);
+	tap_ok(until(nr_lasts == 3) && last_error == -EPROTO, "nor a seventeenth");
+	tap_number(peer_abort(peer), 0, "the leecher gives up");
+	peer_track(peer);
+	ask_last(peer, &req, reply, 0);
+	tap_number(nr_lasts, 3, "one that asks again");
+	tap_number(peer_abort(peer), 0, "and gives up again");
+	tap_ok(until(nr_lasts == 4) && last_error == -ECANCELED, "is told that it will not be");
+	peer_close(peer);
+	tap_number(unseed(false), 0, "that was it");
+}
+
 static void test_abort(void)
 {
 	struct peer *peer;
@@ -697,6 +753,7 @@ int main(void)
 	if (!hosts_open())
 		return 99;
 	test_second();
+	test_last();
 	test_abort();
 	test_again();
 	test_gone();

@@ -25,12 +25,15 @@ static struct {
 	const struct backend_ops *real;
 	struct backend_ops ops;
 	bool hold;
+	bool reads_alone;	/* what the seeder reads by itself, for LAST, is not held */
 	struct list held;
 } slow;
 
 static void slow_submit(struct backend *backend, struct backend_req *req)
 {
-	if (slow.hold && req->op == BACKEND_READ)
+	bool held = slow.hold && req->op == BACKEND_READ && (!slow.reads_alone || req->flags & BACKEND_ZERO_NULL);
+
+	if (held)
 		list_add(&slow.held, &req->list);
 	else
 		slow.real->submit(backend, req);
@@ -42,7 +45,7 @@ static void slow_watch(struct region *region)
 	slow.ops = *slow.real;
 	slow.ops.submit = slow_submit;
 	region->backend->ops = &slow.ops;
-	slow.hold = false;
+	slow.hold = slow.reads_alone = false;
 	list_init(&slow.held);
 }
 
