@@ -97,6 +97,7 @@ struct leecher {
 	struct chunkmap_owner owner;	/* once that is us */
 	struct regionfs_range *ranges;	/* of the final round, to be dropped from the page cache */
 	unsigned int nr_ranges, max_ranges;
+	bool forgot;			/* these are not the final list alone */
 	struct suspend suspend;
 	struct state_waiter noted;
 	struct loop_timer timer;	/* progress, and when to look for dirty chunks again */

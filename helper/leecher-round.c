@@ -92,7 +92,7 @@ void leecher_hurry(struct leecher *leecher)
 {
 	uint64_t chunk = chunkmap_chunk(leech_map(leecher->leech)), total = 0;
 
-	if (leecher->final.dirty.total <= WIRE_LAST_MAX)
+	if (leecher->final.dirty.total <= LEECH_LASTS && !leecher->forgot)
 		expect_lasts(leecher, chunk);
 	for (unsigned int i = 0; i < leecher->nr_ranges && total <= HURRY_MOST; i++)
 		total += leecher->ranges[i].length;

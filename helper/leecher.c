@@ -48,6 +48,7 @@ static void finalized(struct link_req *req, int error)
 	n = wire_decode(WIRE_S_FINALIZE_REPLY, leecher->reply, req->got, final);
 	/* a round was closed that we have not heard of: what is here may be older than any list says */
 	if (n >= 0 && final->dirty.round != leecher->round && final->dirty.round != leecher->round + 1) {
+		leecher->forgot = true;
 		leech_forget_all(leecher->leech);
 		if (leecher_add_range(leecher, 0, INT64_MAX))
 			n = -ENOMEM;
@@ -68,6 +69,7 @@ void leecher_finalize_now(struct leecher *leecher)
 	leecher->asked_ever = true;
 	leecher_begin_finalize(leecher);
 	leecher->nr_ranges = 0;
+	leecher->forgot = false;
 	leech_ask_lasts(leecher->leech);
 	leecher_send(leecher, WIRE_FINALIZE, 0, finalized);
 }

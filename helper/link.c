@@ -221,12 +221,39 @@ static void link_requeue(struct link *link)
 	}
 }
 
+/*
+ * A program does not wait until a bulk connection is back, when there is the demand connection; and LAST is worth something at once, or not at
+ * all: the next server there may not even know it.
+ */
+static void link_move_on(struct link *link)
+{
+	struct session *session = link->session;
+	struct list waiting, *entry;
+
+	list_init(&waiting);
+	list_splice(&waiting, &link->waiting);
+	while ((entry = list_pop(&waiting))) {
+		struct link_req *req = list_entry(entry, struct link_req, list);
+
+		if (req->type == WIRE_LAST) {
+			req_finish(req, -ECONNRESET);
+		} else if (link->slot && !session->closing && is_urgent(req) && req->into_len <= session->links[0].max_data) {
+			link->load -= req->weight;
+			link->urgent -= req->weight;
+			session_demand(session, req);
+		} else {
+			list_add(&link->waiting, &req->list);
+		}
+	}
+}
+
 static void link_conn_ended(struct conn *conn, int error, const char *why)
 {
 	struct link *link = conn_arg(conn);
 
 	link->conn = NULL;
 	link_requeue(link);
+	link_move_on(link);
 	link_lost(link, error ? error : -ECONNRESET, why);
 }
 

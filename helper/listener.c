@@ -26,8 +26,10 @@
 bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes, bool urgent)
 {
 	if (listener->memory + bytes > LISTENER_MEMORY + (urgent ? LISTENER_RESERVE : 0)) {
-		list_del(hungry);
-		list_add(&listener->hungry, hungry);
+		if (hungry) {
+			list_del(hungry);
+			list_add(&listener->hungry, hungry);
+		}
 		return false;
 	}
 	listener->memory += bytes;

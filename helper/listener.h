@@ -19,7 +19,7 @@
 #define LISTENER_STRANGERS	16u
 /* Bytes that all requests of a listener may hold; who would take more waits. */
 #define LISTENER_MEMORY		(64u << 20)
-/* On top of it, for demand connections alone: bulk that holds all the rest must not stand in their way. */
+/* On top of it, for demand connections, and READs that a program waits for, alone: bulk that holds all the rest must not stand in their way. */
 #define LISTENER_RESERVE	(4u << 20)
 /* Bytes of WRITEs that all its connections may send ahead, as they were promised; beyond it each may have a single one. */
 #define LISTENER_CREDIT		(128u << 20)
@@ -79,7 +79,7 @@ struct export *listener_export(struct listener *listener, const char *region);
 
 /* ---- for service.c ---- */
 
-/* Takes memory for a request; false: the service is told by service_fed() when there is some. */
+/* Takes memory for a request; false: the service, if hungry is not NULL, is told by service_fed() when there is some. */
 bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes, bool urgent);
 void listener_give(struct listener *listener, uint32_t bytes);
 /* One who was a stranger is none any more: there is room for the next. */

@@ -7,28 +7,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listener.h"
 #include "regiond.h"
 #include "seeder-private.h"
+#include "service.h"
 #include "zero.h"
 
 struct last {
 	struct serve_req *req;
 	struct region *region;		/* a reference */
 	struct backend_req read;
-	uint8_t *out;			/* WIRE_LAST_HEAD bytes, then the chunk's */
 };
 
 static void last_end(struct last *last, int error)
 {
-	bool zero = is_zero(last->read.data, last->read.length);
+	uint32_t len = error || is_zero(last->read.data, last->read.length) ? 0 : (uint32_t)last->read.length;
 
+	struct export_session *session = last->req->session;
+	uint8_t slot = last->req->slot;
+
+	session->export->read_bytes += len;
 	if (error)
 		serve_fail(last->req, error, "it could not be read");
 	else
-		serve_reply(last->req, 0, last->out, WIRE_LAST_HEAD + (zero ? 0 : (uint32_t)last->read.length));
+		serve_reply(last->req, 0, last->req->buffer, WIRE_LAST_HEAD + len);
 	region_put(last->region);
-	free(last->out);
 	free(last);
+	/* Last: it may end the session. */
+	export_idle(session, slot);
 }
 
 static void last_read(struct backend_req *req, int error)
@@ -39,17 +45,25 @@ static void last_read(struct backend_req *req, int error)
 static struct last *last_new(struct seeder *seeder, struct serve_req *req, uint64_t chunk)
 {
 	struct wire_last_reply reply = { .chunk = chunk };
+	uint32_t bytes = WIRE_LAST_HEAD + seeder->chunk;
+	struct service *service = req->service;
 	struct last *last = calloc(1, sizeof(*last));
 
-	if (!last)
+	if (!last || !listener_take(service->listener, NULL, bytes, true)) {
+		free(last);
 		return NULL;
-	last->out = malloc(WIRE_LAST_HEAD + seeder->chunk);
-	if (!last->out) {
+	}
+	req->bytes = bytes;
+	req->buffer = malloc(bytes);
+	if (!req->buffer) {
 		free(last);
 		return NULL;
 	}
 	memcpy(reply.nonce, seeder->nonce, sizeof(reply.nonce));
-	wire_encode(WIRE_S_LAST_REPLY, &reply, last->out, WIRE_LAST_HEAD);
+	wire_encode(WIRE_S_LAST_REPLY, &reply, req->buffer, WIRE_LAST_HEAD);
+	req->session = service->session;
+	req->slot = service->slot;
+	export_busy(req);
 	last->req = req;
 	last->region = region_get(seeder->handover.region);
 	return last;
@@ -61,17 +75,16 @@ static void read_chunk(struct seeder *seeder, struct serve_req *req, uint64_t ch
 	struct last *last = last_new(seeder, req, chunk);
 
 	if (!last) {
-		serve_fail(req, -ENOMEM, "out of memory");
+		serve_fail(req, -EAGAIN, "there is no memory for it just now");
 		return;
 	}
 	last->read.op = BACKEND_READ;
 	last->read.flags = BACKEND_DEMAND;
 	last->read.offset = offset;
 	last->read.length = left < seeder->chunk ? left : seeder->chunk;
-	last->read.data = last->out + WIRE_LAST_HEAD;
+	last->read.data = req->buffer + WIRE_LAST_HEAD;
 	last->read.loop = last->region->regiond->loop;
 	last->read.done = last_read;
-	seeder->export->read_bytes += last->read.length;
 	region_submit(last->region->regiond->regions, last->region->info.id, &last->read);
 }
 
@@ -83,7 +96,7 @@ static bool find_chunk(const struct seeder *seeder, const struct wire_last *ask,
 	uint32_t index = ask->index;
 	unsigned int nr;
 
-	if (total > ask->most || WIRE_LAST_HEAD + seeder->chunk > WIRE_DATA_BULK)
+	if (total > ask->most || seeder->chunk > WIRE_SEED_CHUNK)
 		return false;
 	nr = tracker_list(seeder->tracker, 0, extents, WIRE_LAST_MAX, &next);
 	for (unsigned int i = 0; i < nr; index -= extents[i++].count)
@@ -98,7 +111,10 @@ static void answer(struct seeder *seeder, struct serve_req *req, const struct wi
 {
 	uint64_t chunk;
 
-	if (seeder_take_list(seeder))
+	/* its connection may be gone by now */
+	if (!req->service->conn || !req->service->session)
+		serve_fail(req, -ECONNRESET, "nobody waits for it");
+	else if (seeder_take_list(seeder))
 		serve_fail(req, -ENOMEM, "out of memory");
 	else if (find_chunk(seeder, ask, &chunk))
 		read_chunk(seeder, req, chunk);

@@ -331,6 +331,7 @@ static int seeder_open(void *arg, struct export_session *session, char *why, siz
 	}
 	/* a next helper has asked for nothing yet */
 	seeder_unthrottle(seeder);
+	seeder_fail_lasts(seeder);
 	seeder->session = session;
 	snprintf(seeder->peer, sizeof(seeder->peer), "%s", session->name);
 	return 0;

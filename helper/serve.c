@@ -195,7 +195,9 @@ static int serve_buffer(struct serve_req *req, uint32_t bytes)
 {
 	struct service *service = req->service;
 
-	if (!listener_take(service->listener, &service->hungry, bytes, !service->slot)) {
+	bool urgent = !service->slot || req->head.flags & WIRE_F_DEMAND;
+
+	if (!listener_take(service->listener, &service->hungry, bytes, urgent)) {
 		service->stalled = req;
 		if (service->conn)
 			conn_pause(service->conn);

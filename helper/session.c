@@ -184,6 +184,11 @@ static struct link *warm_link(struct session *session)
 	return best;
 }
 
+void session_demand(struct session *session, struct link_req *req)
+{
+	submit(&session->links[0], req);
+}
+
 void session_urgent(struct session *session, struct link_req *req)
 {
 	struct link *warm = req->type == WIRE_READ && req->into_len > COLD_MAX ? warm_link(session) : NULL;

@@ -88,6 +88,8 @@ uint32_t session_max_data(const struct session *session, bool bulk);
 
 /* ---- for link.c ---- */
 
+/* On the demand connection, whatever it is. */
+void session_demand(struct session *session, struct link_req *req);
 /* Who is there, as each HELLO says. */
 void session_server(struct session *session, const uint8_t id[16]);
 /* A change was answered on this link. */

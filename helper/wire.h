@@ -265,6 +265,8 @@ struct wire_throttle {
 	uint64_t rate;		/* that writers are to be slowed to; 0: not any more */
 };
 
+_Static_assert(WIRE_HEAD_SIZE + WIRE_LAST_HEAD + WIRE_SEED_CHUNK <= WIRE_FRAME_DEMAND, "LAST has to fit a demand frame");
+
 struct wire_last {
 	uint32_t index;		/* in the final list */
 	uint32_t most;		/* of a list that is longer nothing is wanted */

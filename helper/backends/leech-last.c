@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * leech: the chunks that were changed last, where they are few: asked for together with FINALIZE (LAST), on the bulk connections, which have carried much
- * and so are fast, and which carry nothing else by then. Which chunks these are is known by the final list, in its order.
+ * and so are fast, where they carry nothing else by then. Which chunks these are is known by the final list, in its order.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -115,7 +115,7 @@ void leech_ask_lasts(struct leech *leech)
 	struct session *session = leech_session(leech);
 
 	leech_drop_lasts(leech);
-	if (!session || !(session->features & WIRE_FEAT_LAST) || chunkmap_chunk(leech->map) != LEECH_CHUNK)
+	if (!session || leech->nr_pulls || !(session->features & WIRE_FEAT_LAST) || chunkmap_chunk(leech->map) != LEECH_CHUNK)
 		return;
 	for (uint32_t i = 0; i < LEECH_LASTS; i++)
 		if (!find(leech, i))
@@ -127,7 +127,8 @@ void leech_expect_last(struct leech *leech, const struct chunkmap_owner *owner, 
 	struct leech_last *last = find(leech, index);
 	struct fetch *fetch;
 
-	if (!last || last->fetch)
+	/* what is pulled stands before it, and a READ passes that */
+	if (!last || last->fetch || (!last->came && leech->nr_pulls))
 		return;
 	fetch = leech_fetch_hold(leech, chunk);
 	if (!fetch)

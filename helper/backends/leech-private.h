@@ -13,7 +13,6 @@
 
 #define LEECH_BULK	(256u << 10)	/* bytes of a background fetch */
 #define LEECH_PULLS	32u		/* of these at a time */
-#define LEECH_LASTS	4u		/* chunks that come with the hand-over; more than that would stand in the way of what programs ask for */
 #define LEECH_FETCHES	96u		/* with those that programs wait for */
 
 struct leech {

@@ -17,6 +17,7 @@
 #include "session.h"
 
 #define LEECH_CHUNK	WIRE_SEED_CHUNK	/* what one fault fetches */
+#define LEECH_LASTS	4u		/* chunks that come with the hand-over; more would stand in the way of what programs ask for */
 #define LEECH_HISTOGRAM	24u
 
 struct leech;

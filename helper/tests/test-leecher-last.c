@@ -123,6 +123,58 @@ static void test_again(void)
 	end_last(&user);
 }
 
+/* While it is pulled, bulk connections carry that. */
+static void test_in_mid_pull(void)
+{
+	struct user user;
+
+	size = CHUNKS * CHUNK;
+	begin("midpull");
+	slow.hold = slow.reads_alone = true;
+	leech(&user, NULL);
+	tap_ok(until(!list_empty(&slow.held)), "a region is being pulled");
+	nr_changed = 1;
+	value = 9;
+	late = false;
+	a->kernel.freezing = change_last;
+	tap_number(host_do(b, "finalize", db()), 0, "when it is handed over");
+	slow_release();
+	tap_ok(has(1, 9), "what was changed last is there");
+	end_last(&user);
+}
+
+/* The bulk connections break, and do not come back. */
+static void close_bulk(struct kernel_region *region)
+{
+	struct server *server = a->regiond->server;
+	struct listener *listener = list_entry(server->listeners.next, struct listener, list);
+	struct list *at, *next;
+
+	change_last(region);
+	snprintf(away_path, sizeof(away_path), "%s.away", socket_path);
+	if (rename(socket_path, away_path))
+		exit(93);
+	list_for_each_safe(at, next, &listener->services) {
+		struct service *service = list_entry(at, struct service, list);
+
+		if (service->slot)
+			service_close(service, -ECONNRESET);
+	}
+}
+
+static void test_without_bulk(void)
+{
+	struct user user;
+
+	begin_last("nobulk", &user, 2, 9);
+	slow.hold = false;
+	a->kernel.freezing = close_bulk;
+	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over whose bulk connections break");
+	tap_ok(has(1, 9) && has(3, 9), "what was changed last comes without them");
+	unhide();
+	end_last(&user);
+}
+
 /* A seeder of before. */
 static void test_unknown(void)
 {
@@ -153,6 +205,8 @@ int main(void)
 	test_many();
 	test_too_many();
 	test_again();
+	test_in_mid_pull();
+	test_without_bulk();
 	test_unknown();
 	return hosts_end();
 }
