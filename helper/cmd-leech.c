@@ -58,6 +58,7 @@ const struct cmd cmd_leech = {
 		{ CMD_TEXT, "resume", "on_resume", "COMMAND", "the same as --on-resume" },
 		{ CMD_TRUE, "reuse", NULL, NULL,
 		  "what --local-source has of it already, from an earlier stay, is compared and not sent" },
+		{ CMD_TEXT, "compress", NULL, "WAY", "zstd: what comes is shrunk on its way, where that pays" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

@@ -37,6 +37,8 @@ static const struct show_field handover_fields[] = {
 	{ SHOW_MS, "freeze_ms", "of it, freezing" },
 	{ SHOW_MS, "handover_ms", "of it, handing over" },
 	{ SHOW_SIZE, "bytes", "moved" },
+	{ SHOW_SIZE, "wire_bytes", "on the wire" },
+	{ SHOW_SIZE, "reused_bytes", "found here" },
 	{ SHOW_SIZE, "pull_bytes", "of it, first pull" },
 	{ SHOW_SIZE, "round_bytes", "of it, rounds" },
 	{ SHOW_SIZE, "final_bytes", "of it, meanwhile" },

@@ -68,7 +68,7 @@
  * unexport  region                           -> {}
  * seed  D   region listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
  *           hook_timeout? detach?            -> {HANDOVER}; progress   hook_timeout: ms
- * leech D   region source tls_...? local_source? reuse? finalize? max_downtime? on_stall? on_resume? on_abort? resume_unit? hook_timeout?
+ * leech D   region source tls_...? local_source? reuse? compress? finalize? max_downtime? on_stall? on_resume? on_abort? resume_unit? hook_timeout?
  *           detach?                          -> {HANDOVER}; progress
  *           finalize: "auto" or "manual", the latter unless one of the next two is given. max_downtime: ms (300). on_stall: "postcopy"
  *           (so if finalize is auto), "throttle" or "wait" (so if it is manual)

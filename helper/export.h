@@ -65,7 +65,8 @@ struct export {
 	struct export_session *writer;
 	bool claiming, claimed;
 	bool replaced;			/* the writer, and what the one before had staged is still there */
-	uint64_t read_bytes;		/* sent in answers to READs */
+	uint64_t read_bytes;		/* sent in answers to READs, */
+	uint64_t wire_bytes;		/* and how many that were on the wire */
 	const struct export_seed_ops *seed;	/* NULL: no migration */
 	void *seed_arg;
 	char why[256];			/* the refusal of an OPEN, while that is looked at */

@@ -29,12 +29,13 @@ static char *with_option(char *source, const char *key, const char *value)
 /* peer:// with the keys of the command line; --insecure makes it clear text. */
 static int take_from(struct control_call *call, struct leecher *leecher)
 {
-	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL;
+	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL, *compress = NULL;
 	bool insecure = false;
 
 	if (control_string(call, "source", &source) || control_string(call, "tls_psk", &psk) ||
 	    control_string(call, "tls_cert", &cert) || control_string(call, "tls_key", &key) ||
-	    control_string(call, "tls_ca", &ca) || control_bool(call, "insecure", &insecure))
+	    control_string(call, "tls_ca", &ca) || control_bool(call, "insecure", &insecure) ||
+	    control_string(call, "compress", &compress))
 		return -EINVAL;
 	if (!source) {
 		control_fail(call, -EINVAL, "where from? peer://HOST:PORT/REGION");
@@ -48,6 +49,7 @@ static int take_from(struct control_call *call, struct leecher *leecher)
 	}
 	leecher->from = with_option(with_option(with_option(with_option(leecher->from, "psk", psk), "cert", cert),
 						"key", key), "ca", ca);
+	leecher->from = with_option(leecher->from, "compress", compress);
 	return 0;
 }
 

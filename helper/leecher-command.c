@@ -39,6 +39,7 @@ static void show_bytes(const struct leecher *leecher, json_t *show)
 	json_object_set_new(show, "done", json_integer((json_int_t)(missing < size ? size - missing : 0)));
 	json_object_set_new(show, "total", json_integer((json_int_t)size));
 	json_object_set_new(show, "bytes", json_integer((json_int_t)stats->fetched));
+	json_object_set_new(show, "wire_bytes", json_integer((json_int_t)leech_wire_bytes(leecher->leech)));
 	json_object_set_new(show, "rounds", json_integer(leecher->round));
 	if (stats->reused)
 		json_object_set_new(show, "reused_bytes", json_integer((json_int_t)stats->reused));

@@ -80,7 +80,7 @@ static void hello_done(struct link_req *req, int error)
 	}
 	link->max_requests = reply.max_requests > 1024 ? 1024 : reply.max_requests;
 	link->ping_ms = reply.ping_ms < 200 ? 200 : reply.ping_ms;
-	link->session->features = reply.features;
+	link->session->features = link->features = reply.features;
 	memcpy(link->session->server, reply.name, sizeof(reply.name));
 	memcpy(link->server_id, reply.server, sizeof(link->server_id));
 	session_server(link->session, reply.server);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "link-internal.h"
+#include "shrink.h"
 
 static struct link_req *first_req(struct list *list)
 {
@@ -51,12 +52,18 @@ static void frame_sent(struct conn_frame *frame, int error)
 
 /* ---- sending ---- */
 
+/* It may have been meant for a server that knows more than the one that is there now. */
+static uint8_t flags_for(const struct link *link, const struct link_req *req)
+{
+	return link->features & WIRE_FEAT_ZSTD ? req->flags : req->flags & ~WIRE_F_ZSTD;
+}
+
 void link_send_req(struct link *link, struct link_req *req)
 {
 	struct conn_frame *frame = &req->frame;
 	struct wire_head head = {
 		.length = WIRE_HEAD_SIZE + req->body_len + req->data_len,
-		.type = req->type, .flags = req->flags, .generation = req->generation,
+		.type = req->type, .flags = flags_for(link, req), .generation = req->generation,
 		.id = req->id, .epoch = req->epoch,
 	};
 
@@ -158,11 +165,22 @@ static void req_off(struct link *link, struct link_req *req)
 	session_answered(link->session, link, req->weight);
 }
 
+/* Only who has asked for it need understand it. */
+static int take_zstd(struct link_req *req, const uint8_t *body, size_t len)
+{
+	if (req->type != WIRE_READ || !(req->flags & WIRE_F_ZSTD) || shrink_undo(body, len, req->into, req->into_len))
+		return -EPROTO;
+	req->got = req->into_len;
+	return 0;
+}
+
 static int take_body(struct link_req *req, const struct wire_head *head, const uint8_t *body,
 		     size_t len)
 {
 	if (head->flags & WIRE_F_ZERO)
-		return len || req->type != WIRE_READ ? -EPROTO : 0;
+		return len || req->type != WIRE_READ || head->flags & WIRE_F_ZSTD ? -EPROTO : 0;
+	if (head->flags & WIRE_F_ZSTD)
+		return take_zstd(req, body, len);
 	if (req->type == WIRE_READ && len != req->into_len)
 		return -EPROTO;
 	/* what a later version has more to say */
@@ -198,6 +216,8 @@ static int link_frame(struct conn *conn, const struct wire_head *head, const uin
 		take_why(link, body, len);
 	else if (take_body(req, head, body, len))
 		return -EPROTO;
+	if (req->type == WIRE_READ && !head->error)
+		link->session->wire_bytes += len;
 	link->credit += head->credit;
 	req_off(link, req);
 	req_finish(req, -(int)head->error);

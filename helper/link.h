@@ -78,6 +78,7 @@ struct link {
 	uint64_t next_id;
 	uint32_t incarnation;
 	uint8_t server_id[16];		/* of the connection's other side */
+	uint64_t features;		/* that both have */
 	uint32_t ping_ms;
 	uint32_t backoff_ms;
 	uint64_t down_since;		/* loop_now_ns(); 0 while up */

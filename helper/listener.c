@@ -350,6 +350,7 @@ int server_open(struct server **result, struct loop *loop)
 	}
 	server->loop = loop;
 	server->features = WIRE_FEAT_ALL;
+	list_init(&server->shrinks);
 	list_init(&server->listeners);
 	if (gethostname(server->name, sizeof(server->name) - 1))
 		strcpy(server->name, "unknown");

@@ -32,6 +32,8 @@ struct server {
 	uint8_t id[16];		/* another one after a reboot */
 	char name[256];		/* this host, as peers are told */
 	uint64_t features;	/* WIRE_FEAT_* that it has */
+	struct list shrinks;	/* bulk READs whose bytes wait to be shrunk */
+	unsigned int nr_shrinking;	/* those that are */
 };
 
 struct listener_options {

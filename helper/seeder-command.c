@@ -36,6 +36,7 @@ static json_t *seeder_show(const struct handover *handover)
 
 	json_object_set_new(show, "listen", json_string(seeder->export->listener->address));
 	json_object_set_new(show, "bytes", json_integer((json_int_t)seeder->export->read_bytes));
+	json_object_set_new(show, "wire_bytes", json_integer((json_int_t)seeder->export->wire_bytes));
 	json_object_set_new(show, "rounds", json_integer(seeder->round));
 	if (*seeder->peer)
 		json_object_set_new(show, "peer", control_text(seeder->peer));

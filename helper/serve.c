@@ -134,12 +134,45 @@ static void answer_version(struct serve_req *req)
 	serve_shape(req, WIRE_S_TEXT, &reply);
 }
 
+static void answer_bytes(struct serve_req *req, uint8_t flags, uint32_t len)
+{
+	struct export_session *session = req->session;
+	uint8_t slot = req->slot;
+
+	session->export->wire_bytes += len;
+	serve_reply(req, flags, len ? req->buffer : NULL, len);
+	/* Last: it may end the session. */
+	export_idle(session, slot);
+}
+
+void serve_shrunk(struct serve_req *req, uint32_t len)
+{
+	answer_bytes(req, len ? WIRE_F_ZSTD : 0, len ? len : (uint32_t)req->backend.length);
+}
+
+static void answer_read(struct serve_req *req)
+{
+	const struct backend_req *backend = &req->backend;
+
+	if (!backend->data || is_zero(backend->data, backend->length)) {
+		answer_bytes(req, WIRE_F_ZERO, 0);
+		return;
+	}
+	req->session->export->read_bytes += backend->length;
+	if (!serve_shrink(req))
+		answer_bytes(req, 0, (uint32_t)backend->length);
+}
+
 static void backend_answered(struct backend_req *backend, int error)
 {
 	struct serve_req *req = container_of(backend, struct serve_req, backend);
 	struct export_session *session = req->session;
 	uint8_t slot = req->slot;
-	bool zero;
+
+	if (!error && backend->op == BACKEND_READ) {
+		answer_read(req);
+		return;
+	}
 
 	if (error) {
 		serve_fail(req, error, "%s: %s", session->export->name, strerror(-error));
@@ -147,13 +180,8 @@ static void backend_answered(struct backend_req *backend, int error)
 		answer_published(req);
 	} else if (backend->op == BACKEND_VERSION) {
 		answer_version(req);
-	} else if (backend->op != BACKEND_READ) {
-		serve_reply(req, 0, NULL, 0);
 	} else {
-		zero = !backend->data || is_zero(backend->data, backend->length);
-		session->export->read_bytes += zero ? 0 : backend->length;
-		serve_reply(req, zero ? WIRE_F_ZERO : 0, zero ? NULL : req->buffer,
-			    zero ? 0 : (uint32_t)backend->length);
+		serve_reply(req, 0, NULL, 0);
 	}
 	/* Last: it may end the session. */
 	export_idle(session, slot);
@@ -425,6 +453,10 @@ static int refuse_change(struct serve_req *req, int error, size_t len)
 static bool is_agreed(const struct service *service, const struct wire_head *head)
 {
 	bool staged = head->flags & (WIRE_F_STAGED | WIRE_F_FIRST);
+	bool shrunk = head->flags & WIRE_F_ZSTD;
+
+	if (shrunk && (head->type != WIRE_READ || !(service->hello.features & WIRE_FEAT_ZSTD)))
+		return false;
 
 	if (staged && !may_be_staged(head->type))
 		return false;
@@ -440,7 +472,7 @@ int serve_frame(struct service *service, const struct wire_head *head, const uin
 	if (!req)
 		return -ENOMEM;
 	if (!is_agreed(service, head)) {
-		serve_fail(req, -EPROTO, "%s cannot be staged", wire_type_name(head->type));
+		serve_fail(req, -EPROTO, "%s cannot be staged, or shrunk", wire_type_name(head->type));
 		return -EPROTO;
 	}
 	ret = changes_bytes(head->type) ? export_fence(service->session, head) : 0;

@@ -54,6 +54,7 @@ struct service {
 	uint64_t credit;		/* WRITE data that may still come */
 	uint32_t granted;		/* when it was opened: the listener's */
 	struct serve_req *stalled;	/* waits for memory; the connection is paused */
+	unsigned int stubborn;		/* READs in a row whose bytes would not shrink: serve-shrink.c */
 };
 
 /* A request, from its frame to its reply having been sent. */
@@ -68,6 +69,8 @@ struct serve_req {
 	uint32_t credit;		/* to be given back with the reply */
 	struct backend_req backend;
 	struct conn_frame frame;
+	struct loop_work shrinking;
+	struct list shrink_list;
 };
 
 /* Takes fd. */
@@ -98,6 +101,13 @@ void serve_shape(struct serve_req *req, enum wire_shape shape, const void *msg);
 /* A frame of an open service. Negative: close the connection. */
 int serve_frame(struct service *service, const struct wire_head *head, const uint8_t *body,
 		size_t len);
+/*
+ * serve-shrink.c: the bytes of a READ, which are in its buffer, are being shrunk, if its client wants that and it may pay; then comes
+ * serve_shrunk(). false: they go as they are.
+ */
+bool serve_shrink(struct serve_req *req);
+/* len: their new length; 0: they are as they were. */
+void serve_shrunk(struct serve_req *req, uint32_t len);
 /* Goes on with the request that waited for memory. */
 void serve_stalled(struct serve_req *req);
 

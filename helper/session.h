@@ -52,6 +52,7 @@ struct session {
 	char server[WIRE_NAME_MAX + 1];
 	/* What is not synced is lost when the server's host was booted in between, or another one has taken over: its id is another one then. */
 	uint8_t server_id[16];		/* the newest; all 0: none yet */
+	uint64_t wire_bytes;		/* that the answers to READs had */
 	uint64_t changes, synced;	/* answered so far; of these, known to be durable */
 	bool lost;
 	uint64_t window;		/* bytes that bulk may have in flight */

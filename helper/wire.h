@@ -70,7 +70,8 @@ enum wire_type {
 #define WIRE_F_MORE		(1u << 2)	/* LIST, DIRTY, FINALIZE reply: ask again from where it ended */
 #define WIRE_F_STAGED		(1u << 3)	/* WRITE, DISCARD, RESIZE: not to be seen before the PUBLISH of its batch */
 #define WIRE_F_FIRST		(1u << 4)	/* STAGED: it begins the batch */
-#define WIRE_F_ALL		0x1fu
+#define WIRE_F_ZSTD		(1u << 5)	/* READ: the bytes may come as a frame of zstd; its reply: they do */
+#define WIRE_F_ALL		0x3fu
 
 /* Features, in HELLO. */
 #define WIRE_FEAT_WRITE		(1ULL << 0)
@@ -79,8 +80,9 @@ enum wire_type {
 #define WIRE_FEAT_SEED		(1ULL << 3)
 #define WIRE_FEAT_PUBLISH	(1ULL << 4)	/* STAGED, FIRST and PUBLISH */
 #define WIRE_FEAT_VERSION	(1ULL << 5)	/* VERSION */
+#define WIRE_FEAT_ZSTD		(1ULL << 6)	/* READs with ZSTD */
 #define WIRE_FEAT_LAST		(1ULL << 9)	/* LAST */
-#define WIRE_FEAT_ALL		0x23fULL
+#define WIRE_FEAT_ALL		0x27fULL
 
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */

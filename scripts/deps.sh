@@ -8,7 +8,7 @@ set -euo pipefail
 
 tools=(
 	gcc make perl pkg-config bc bison flex libelf-dev dwarves xz-utils zstd
-	liburing-dev libnl-3-dev libnl-genl-3-dev libssl-dev libjansson-dev libfuse3-dev libsqlite3-dev
+	liburing-dev libnl-3-dev libnl-genl-3-dev libssl-dev libjansson-dev libzstd-dev libfuse3-dev libsqlite3-dev
 	clang libclang-rt-14-dev sparse shellcheck spin
 	qemu-system-x86 qemu-system-common qemu-utils busybox-static cpio kmod
 	e2fsprogs attr iproute2 iputils-ping fio python3 python3-yaml sqlite3 nbdkit nbd-client fuse3

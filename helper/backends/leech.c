@@ -319,6 +319,11 @@ void leech_close_more(struct leech *leech)
 	backend_close(local, local_closed, leech);
 }
 
+uint64_t leech_wire_bytes(const struct leech *leech)
+{
+	return leech->stats.wire + (leech->peer && !leech->parting ? peer_session(leech->peer)->wire_bytes : 0);
+}
+
 static void peer_closed(void *arg)
 {
 	struct leech *leech = arg;
@@ -332,6 +337,7 @@ void leech_part(struct leech *leech)
 {
 	if (leech->parting)
 		return;
+	leech->stats.wire = leech_wire_bytes(leech);
 	leech->parting = true;
 	leech->pulling = false;
 	loop_timer_cancel(leech->backend.loop, &leech->redial);

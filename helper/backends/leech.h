@@ -25,6 +25,7 @@ struct leech;
 struct leech_stats {
 	uint64_t fetched;	/* bytes that came, zeroes not counted */
 	uint64_t fetched_owned;	/* of these, since it is owned here */
+	uint64_t wire;		/* what of that was on the wire, of sessions that are over; see leech_wire_bytes() */
 	uint64_t reused;	/* bytes that were in the local store before */
 	uint64_t demand;	/* requests of programs that had to wait for chunks */
 	uint64_t demand_ns;	/* how long, summed */
@@ -51,6 +52,8 @@ struct leech *leech_of(struct backend *backend);
 struct session *leech_session(struct leech *leech);
 struct chunkmap *leech_map(struct leech *leech);
 const struct leech_stats *leech_stats(const struct leech *leech);
+/* Bytes that answers to READs had on the wire. */
+uint64_t leech_wire_bytes(const struct leech *leech);
 /* NULL: nobody. */
 void leech_set_watch(struct leech *leech, struct leech_watch *watch);
 

@@ -33,7 +33,7 @@ int peer_uri_number(const struct uri *uri, const char *key, uint32_t max, uint32
 static bool option_known(const char *key)
 {
 	static const char *const known[] = { "credential", "psk", "cert", "key", "ca", "region",
-					     "connections", "timeout", "seed", "client", "owned" };
+					     "connections", "timeout", "seed", "client", "owned", "compress" };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(key, known[i]))
@@ -57,6 +57,10 @@ static int check_options(const struct uri *uri, char *why, size_t why_len)
 	}
 	if (peer_uri_number(uri, "timeout", 86400, &number)) {
 		snprintf(why, why_len, "timeout= is a number of seconds, at most 86400");
+		return -EINVAL;
+	}
+	if (uri_option(uri, "compress") && strcmp(uri_option(uri, "compress"), "zstd")) {
+		snprintf(why, why_len, "compress=%s: only zstd is known", uri_option(uri, "compress"));
 		return -EINVAL;
 	}
 	return 0;

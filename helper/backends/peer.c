@@ -9,7 +9,8 @@
  *
  * Options: credential=NAME (a file in the credentials directory), or psk=FILE, or cert=FILE, key=FILE, ca=FILE;
  * connections=N (bulk ones, default 2; of more than one, 2 more for what is written); timeout=SECONDS (fail requests when the peer was away so long,
- * but for changes that were sent once and may still land; default: wait); seed (for migration).
+ * but for changes that were sent once and may still land; default: wait); compress=zstd (what is read comes shrunk, where that pays; what is written
+ * goes as it is); seed (for migration).
  *
  * Everything happens on the home loop; requests of other threads are moved there.
  */
@@ -33,6 +34,7 @@ struct peer {
 	struct session *session;
 	struct tls_context *tls;
 	bool read_only;		/* the other side lets us read only */
+	bool compress;		/* what is read may come shrunk */
 	int error;		/* of open, while the session closes */
 };
 
@@ -197,6 +199,7 @@ static void peer_open(struct backend *backend)
 	struct peer *peer = to_peer(backend);
 	int ret = open_tls(peer);
 
+	peer->compress = uri_option(&backend->uri, "compress");
 	if (!ret)
 		ret = start_session(peer);
 	if (ret)
@@ -384,6 +387,7 @@ static void fill_piece(struct piece *piece, struct backend_req *req, uint64_t at
 		link->into = data;
 		link->into_len = len;
 		link->flags = req->flags & BACKEND_DEMAND ? WIRE_F_DEMAND : 0;
+		link->flags |= to_peer(req->backend)->compress ? WIRE_F_ZSTD : 0;
 	} else if (req->op == BACKEND_WRITE && is_zero(data, len)) {
 		link->flags = WIRE_F_ZERO;
 	} else if (req->op == BACKEND_WRITE) {
