@@ -328,12 +328,52 @@ void backend_closed(struct backend *backend)
 
 /* ---- requests ---- */
 
+struct finding {
+	struct loop_work work;
+	uint64_t start, end;
+};
+
+static int find_work(struct loop_work *work)
+{
+	struct finding *finding = container_of(work, struct finding, work);
+	const struct backend_req *req = backend_req_of(finding);
+
+	return req->backend->ops->data(req->backend, req->offset, &finding->start, &finding->end);
+}
+
+static void found_data(struct loop_work *work, int res)
+{
+	struct finding *finding = container_of(work, struct finding, work);
+	struct backend_req *req = backend_req_of(finding);
+
+	if (!res) {
+		req->offset = finding->start;
+		req->length = finding->end - finding->start;
+	}
+	backend_done(req, res);
+}
+
+static void find_data(struct backend *backend, struct backend_req *req)
+{
+	struct finding *finding = backend_private(req, struct finding);
+
+	if (!backend->ops->data) {
+		backend_done(req, -EOPNOTSUPP);
+		return;
+	}
+	finding->work.work = find_work;
+	finding->work.done = found_data;
+	loop_work(req->loop, &finding->work);
+}
+
 void backend_submit_source(struct backend *backend, struct backend_req *req)
 {
 	bool moves = req->op == BACKEND_READ || req->op == BACKEND_WRITE;
 
 	req->backend = backend;
-	if (moves && req->length > backend->caps.max_request)
+	if (req->op == BACKEND_DATA && !backend->ops->finds_data)
+		find_data(backend, req);
+	else if (moves && req->length > backend->caps.max_request)
 		split_submit(backend, req);
 	else
 		backend->ops->submit(backend, req);

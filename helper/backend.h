@@ -113,6 +113,11 @@ enum backend_op {
 	 * well; so who writes asks again when that is durable. What is changed while it is asked may be in it or not.
 	 */
 	BACKEND_VERSION,
+	/*
+	 * Where bytes are that need not be zero: offset and length become the first run of them from offset on, which may be longer than there is any use for. -ENXIO: there are
+	 * none. -EOPNOTSUPP: that can't be told. What is in no run is zero; but see BACKEND_HERE.
+	 */
+	BACKEND_DATA,
 	BACKEND_OPS,
 };
 
@@ -134,6 +139,9 @@ enum backend_op {
  * so is a staged request of a batch whose beginning was lost so: it is staged again from its start, under a new number.
  */
 #define BACKEND_STAGED		(1u << 5)
+
+/* DATA: what would have to come from elsewhere, whatever it is, counts as no bytes: for who looks for bytes that are here. */
+#define BACKEND_HERE		(1u << 7)
 
 /* region.c's: it was given to a second backend, since the first one was dead. */
 #define BACKEND_AGAIN		(1u << 6)
@@ -250,6 +258,9 @@ struct backend_ops {
 	int (*identity)(const struct backend *backend, uint64_t identity[BACKEND_IDENTITY]);
 	/* Optional, with journal; in the pool: how many bytes of room a WRITE there would take, of the file system that the journal is on. */
 	uint64_t (*missing)(const struct backend *backend, uint64_t offset, uint64_t length);
+	/* Optional, in the pool: BACKEND_DATA. */
+	int (*data)(const struct backend *backend, uint64_t from, uint64_t *start, uint64_t *end);
+	bool finds_data;	/* its submit does that */
 	bool one_file;		/* how long a source can be is how long a file beside it can be */
 };
 

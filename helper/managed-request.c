@@ -505,6 +505,26 @@ void managed_read_start(struct managed *managed, struct backend_req *req)
 	read_parts(read);
 }
 
+/* What is in the store; what the source alone has would have to come from there. */
+static void find_data(struct managed *managed, struct backend_req *req)
+{
+	uint64_t size = backend_size(&managed->backend), at = req->offset, offset, length;
+
+	if (!managed->store || !(req->flags & BACKEND_HERE)) {
+		backend_done(req, -EOPNOTSUPP);
+		return;
+	}
+	for (; at < size; at = offset + length) {
+		if (!store_absent(managed->store, at, size, &offset, &length))
+			offset = size;
+		if (offset > at)
+			break;
+	}
+	req->offset = at;
+	req->length = at < size ? offset - at : 0;
+	backend_done(req, at < size ? 0 : -ENXIO);
+}
+
 /* On the home loop. */
 static void start(struct backend_req *req)
 {
@@ -535,6 +555,9 @@ static void start(struct backend_req *req)
 		break;
 	case BACKEND_DESTROY:
 		managed_destroy_start(managed, req);
+		break;
+	case BACKEND_DATA:
+		find_data(managed, req);
 		break;
 	default:
 		backend_done(req, -EOPNOTSUPP);

@@ -678,6 +678,7 @@ const struct backend_ops managed_backend = {
 	.size = sizeof(struct managed),
 	.close = managed_close,
 	.submit = managed_submit,
+	.finds_data = true,
 };
 
 struct managed *managed_of(struct backend *backend)

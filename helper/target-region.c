@@ -100,6 +100,10 @@ static void req_end(struct shared_req *req, int error)
 
 	if (req->inner.op == BACKEND_READ)
 		outer->data = req->inner.data;
+	if (req->inner.op == BACKEND_DATA) {
+		outer->offset = req->inner.offset;
+		outer->length = req->inner.length;
+	}
 	free(req);
 	outer->done(outer, error);
 }
@@ -174,7 +178,7 @@ static void inner_done(struct backend_req *inner, int error)
 
 	if (inner->op == BACKEND_PUBLISH) {
 		published(req, error);
-	} else if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC ||
+	} else if (error || inner->op == BACKEND_READ || inner->op == BACKEND_SYNC || inner->op == BACKEND_DATA ||
 		   inner->op == BACKEND_VERSION || inner->flags & BACKEND_STAGED) {
 		req_end(req, error);
 	} else if (inner->op == BACKEND_DISCARD) {
@@ -206,7 +210,7 @@ static void fill_req(struct shared_req *req, struct shared *shared, struct backe
 	req->shared = shared;
 	req->outer = outer;
 	req->step.offset = resize ? outer->arg : outer->offset;
-	req->step.end = resize || outer->op == BACKEND_SYNC || outer->op == BACKEND_VERSION ? 0 : outer->offset + outer->length;
+	req->step.end = resize || outer->op == BACKEND_SYNC || outer->op == BACKEND_VERSION || outer->op == BACKEND_DATA ? 0 : outer->offset + outer->length;
 	req->step.then = to_backend;
 	inner->op = outer->op;
 	inner->flags = outer->flags;
@@ -237,8 +241,8 @@ static void shared_submit(struct target *target, struct backend_req *outer)
 		return;
 	}
 	fill_req(req, shared, outer);
-	/* a version is of what programs here have written, too */
-	if (outer->op == BACKEND_READ || outer->op == BACKEND_SYNC || outer->op == BACKEND_VERSION)
+	/* a version is of what programs here have written, too; and what they have written need not be a hole at the backend any more */
+	if (outer->op == BACKEND_READ || outer->op == BACKEND_SYNC || outer->op == BACKEND_VERSION || outer->op == BACKEND_DATA)
 		batch_add(shared, &shared->writeback, &req->step);
 	else
 		to_backend(&req->step, 0);

@@ -21,6 +21,7 @@
 #include "backends/file-journal.h"
 #include "backends/file-version.h"
 #include "backends/lock.h"
+#include "data.h"
 #include "dirs.h"
 #include "journal.h"
 
@@ -528,6 +529,13 @@ static void file_submit(struct backend *backend, struct backend_req *req)
 	}
 }
 
+static int file_data(const struct backend *backend, uint64_t from, uint64_t *start, uint64_t *end)
+{
+	const struct file *file = container_of(backend, const struct file, backend);
+
+	return file->block_device ? -EOPNOTSUPP : data_find(file->fd, from, start, end);
+}
+
 const struct backend_ops file_backend = {
 	.scheme = "file",
 	.summary = "file:PATH: one file, or a block device",
@@ -540,6 +548,7 @@ const struct backend_ops file_backend = {
 	.journal = file_journal,
 	.identity = file_identity,
 	.missing = file_missing,
+	.data = file_data,
 	.reserve = file_reserve,
 	.one_file = true,
 };

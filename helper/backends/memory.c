@@ -25,6 +25,7 @@
 #include "backend.h"
 #include "backends/file-journal.h"
 #include "backends/file-version.h"
+#include "data.h"
 #include "memory-dir.h"
 #include "pages.h"
 #include "units.h"
@@ -467,6 +468,11 @@ static void memory_submit(struct backend *backend, struct backend_req *req)
 	}
 }
 
+static int memory_data(const struct backend *backend, uint64_t from, uint64_t *start, uint64_t *end)
+{
+	return data_find(container_of(backend, const struct memory, backend)->fd, from, start, end);
+}
+
 const struct backend_ops memory_backend = {
 	.scheme = "memory",
 	.summary = "memory:SIZE: files on a tmpfs; they outlive the helper, not a reboot",
@@ -480,6 +486,7 @@ const struct backend_ops memory_backend = {
 	.generic = memory_generic,
 	.journal = memory_journal,
 	.identity = memory_identity,
+	.data = memory_data,
 	.missing = memory_missing,
 	.reserve = memory_reserve,
 	.one_file = true,
