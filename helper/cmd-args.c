@@ -93,6 +93,7 @@ static json_t *parse_value(enum cmd_type type, const char *text)
 	case CMD_PATH:
 		return *text ? absolute_path("", text) : NULL;
 	case CMD_SOURCE:
+	case CMD_SOURCES:
 		return *text ? absolute_source(text) : NULL;
 	case CMD_WHERE:
 		return *text ? absolute_where(text) : NULL;
@@ -179,6 +180,33 @@ static int put_owner(struct cmd_context *ctx, const char *name, const char *text
 	return err || !group ? err : put_value(ctx, CMD_GROUP, "gid", name, group + 1);
 }
 
+/* At the end of what earlier ones have said. */
+static int put_more(struct cmd_context *ctx, enum cmd_type type, const char *key, const char *name, const char *text)
+{
+	json_t *list = json_object_get(ctx->args, key), *value = parse_value(type, text);
+
+	if (!value) {
+		snprintf(ctx->message, sizeof(ctx->message), "%s '%s' %s", name, text, type_hint(type));
+		return -EINVAL;
+	}
+	if (!list) {
+		list = json_array();
+		json_object_set_new(ctx->args, key, list);
+	}
+	return json_array_append_new(list, value) ? -ENOMEM : 0;
+}
+
+static int put_regions(struct cmd_context *ctx, const char *key, const char *name, const char *text)
+{
+	char *copy = strdup(text), *rest = copy, *one;
+	int err = copy ? 0 : -ENOMEM;
+
+	while (!err && (one = strsep(&rest, ",")))
+		err = put_more(ctx, CMD_REGION, key, name, one);
+	free(copy);
+	return err;
+}
+
 static int put_option(struct cmd_context *ctx, const struct cmd_option *option, const char *text)
 {
 	char key[64], name[72];
@@ -186,6 +214,10 @@ static int put_option(struct cmd_context *ctx, const struct cmd_option *option, 
 	snprintf(name, sizeof(name), "--%s", option->name);
 	if (option->type == CMD_OWNER)
 		return put_owner(ctx, name, text);
+	if (option->type == CMD_SOURCES)
+		return put_more(ctx, CMD_SOURCE, option_key(option, key), name, text);
+	if (option->type == CMD_REGIONS)
+		return put_regions(ctx, option_key(option, key), name, text);
 	return put_value(ctx, option->type, option_key(option, key), name, text);
 }
 

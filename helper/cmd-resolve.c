@@ -18,13 +18,14 @@ const struct cmd cmd_resolve = {
 		"--keep and the other --discard.\n"
 		"Where the host that a region came from is lost before all of it has come, accesses to the rest\n"
 		"wait for it. --source-lost says that they wait in vain: they fail from then on (EIO), until it is\n"
-		"overwritten; all else goes on.\n",
+		"overwritten; all else goes on. Bytes that one of the --also of leech, or of this, has fail nobody.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_TRUE, "i-own-it", NULL, NULL, "the other host is off, or has never had it" },
 		{ CMD_TRUE, "keep", NULL, NULL, "what is here is kept" },
 		{ CMD_TRUE, "discard", NULL, NULL, "what is here is given up" },
 		{ CMD_TRUE, "source-lost", NULL, NULL, "the host that it came from will never be back" },
+		{ CMD_SOURCES, "also", NULL, "URI", "with --source-lost: look there for what is missing, as leech --also; may be repeated" },
 		{ CMD_TRUE, "force", NULL, NULL, "with --keep: even where some of it was never fetched, which reads as zeroes" },
 		CMD_OPTIONS_END,
 	},

@@ -29,6 +29,8 @@ enum cmd_type {
 	CMD_TEXT,
 	CMD_PATH,		/* of a file: made absolute, since regiond runs somewhere else */
 	CMD_SOURCE,		/* a URI; the path of file: and dir: is made absolute */
+	CMD_SOURCES,		/* a URI, or region:PATH; may be repeated, and is an array */
+	CMD_REGIONS,		/* as CMD_REGION, separated by commas; may be repeated, and is an array */
 	CMD_WHERE,		/* a word, or file:, list: or profile: and a path, which is made absolute */
 	CMD_COMMAND,		/* for a shell; "" is none */
 	CMD_REGION,		/* a path below the mount: a '/' in front is dropped */

@@ -124,6 +124,26 @@ int control_string(struct control_call *call, const char *key, const char **valu
 	return 0;
 }
 
+int control_strings(struct control_call *call, const char *key, json_t **values)
+{
+	json_t *arg = json_object_get(call->args, key), *value;
+	size_t i;
+
+	/* what is not an array may be one value of it */
+	if (!json_is_array(arg)) {
+		arg = arg && !json_is_null(arg) ? json_pack("[O]", arg) : json_array();
+		json_object_set_new(call->args, key, arg);
+	}
+	json_array_foreach(arg, i, value) {
+		if (json_is_string(value))
+			continue;
+		control_fail(call, -EINVAL, "\"%s\" must be strings", key);
+		return -EINVAL;
+	}
+	*values = arg;
+	return 0;
+}
+
 static int parse_u64(const json_t *arg, uint64_t *value)
 {
 	const char *text = json_string_value(arg);

@@ -68,13 +68,13 @@
  * unexport  region                           -> {}
  * seed  D   region listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
  *           hook_timeout? detach?            -> {HANDOVER}; progress   hook_timeout: ms
- * leech D   region source tls_...? local_source? reuse? compress? finalize? max_downtime? on_stall? on_resume? on_abort? resume_unit? hook_timeout?
+ * leech D   region source tls_...? local_source? reuse? reuse_from? compress? also? finalize? max_downtime? on_stall? on_resume? on_abort? resume_unit? hook_timeout?
  *           detach?                          -> {HANDOVER}; progress
  *           finalize: "auto" or "manual", the latter unless one of the next two is given. max_downtime: ms (300). on_stall: "postcopy"
- *           (so if finalize is auto), "throttle" or "wait" (so if it is manual)
+ *           (so if finalize is auto), "throttle" or "wait" (so if it is manual). also: [URI or "region:PATH"...], reuse_from: [path...]
  * finalize D region                          -> {HANDOVER}
  * abort     region force?                    -> {}
- * resolve   region i_own_it? keep? discard? source_lost? force?  -> {}   one of the four
+ * resolve   region i_own_it? keep? discard? source_lost? force? also?  -> {}   one of the four; also: with source_lost
  *
  * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
  *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or
@@ -165,6 +165,8 @@ void control_fail(struct control_call *call, int error, const char *fmt, ...) __
  * failed the call with a sentence and returns a negative errno: then just return.
  */
 int control_string(struct control_call *call, const char *key, const char **value);
+/* An array of strings, or one; the call's, or an array that is empty. */
+int control_strings(struct control_call *call, const char *key, json_t **values);
 int control_u64(struct control_call *call, const char *key, uint64_t *value);	/* integers, "0x..." and sizes "64M" */
 int control_u32(struct control_call *call, const char *key, uint32_t *value);
 int control_bool(struct control_call *call, const char *key, bool *value);

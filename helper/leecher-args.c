@@ -26,7 +26,23 @@ static char *with_option(char *source, const char *key, const char *value)
 	return longer;
 }
 
-/* peer:// with the keys of the command line; --insecure makes it clear text. */
+/* peer:// with the keys of the command line; --insecure makes it clear text. That they are strings has been looked at. */
+char *leecher_source(struct control_call *call, const char *source)
+{
+	static const char *const keys[][2] = { { "tls_psk", "psk" }, { "tls_cert", "cert" }, { "tls_key", "key" }, { "tls_ca", "ca" } };
+	char *with = NULL;
+
+	if (json_is_true(json_object_get(call->args, "insecure")) && !strncmp(source, "peer://", 7)) {
+		if (asprintf(&with, "peer+plain%s", source + 4) < 0)
+			with = NULL;
+	} else {
+		with = strdup(source);
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		with = with_option(with, keys[i][1], json_string_value(json_object_get(call->args, keys[i][0])));
+	return with;
+}
+
 static int take_from(struct control_call *call, struct leecher *leecher)
 {
 	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL, *compress = NULL;
@@ -41,15 +57,7 @@ static int take_from(struct control_call *call, struct leecher *leecher)
 		control_fail(call, -EINVAL, "where from? peer://HOST:PORT/REGION");
 		return -EINVAL;
 	}
-	if (insecure && !strncmp(source, "peer://", 7)) {
-		if (asprintf(&leecher->from, "peer+plain%s", source + 4) < 0)
-			leecher->from = NULL;
-	} else {
-		leecher->from = strdup(source);
-	}
-	leecher->from = with_option(with_option(with_option(with_option(leecher->from, "psk", psk), "cert", cert),
-						"key", key), "ca", ca);
-	leecher->from = with_option(leecher->from, "compress", compress);
+	leecher->from = with_option(leecher_source(call, source), "compress", compress);
 	return 0;
 }
 
@@ -123,7 +131,7 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 		return -EINVAL;
 	/* nothing was stopped here, but all of it is to be started */
 	leecher->suspend.begun = SUSPEND_ALL;
-	if (control_bool(call, "reuse", &leecher->reuse))
+	if (leecher_take_reuse(call, leecher))
 		return -EINVAL;
 	leecher->path = path ? strdup(path) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);
@@ -131,7 +139,7 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");
 		return -EINVAL;
 	}
-	if (take_from(call, leecher) || take_local(call, leecher))
+	if (take_from(call, leecher) || take_local(call, leecher) || leecher_take_also(call, leecher))
 		return -EINVAL;
 	if (leecher->from && strlen(leecher->from) >= LEECH_RECORD_FROM) {
 		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);

@@ -13,7 +13,7 @@
 
 /* ---- TRACK ---- */
 
-static void reused(void *arg)
+void leecher_reused(void *arg)
 {
 	struct leecher *leecher = arg;
 
@@ -38,12 +38,7 @@ static void noted(struct state_waiter *waiter, int error)
 	leecher->state = LEECHER_PULLING;
 	leecher->watch.settled = leecher_settled;
 	leecher_begun(leecher);
-	if (leecher->reuse && chunkmap_missing(leech_map(leecher->leech)) == chunkmap_chunks(leech_map(leecher->leech))) {
-		leecher->stepping = true;
-		leech_reuse(leecher->leech, reused, leecher);
-	} else {
-		reused(leecher);
-	}
+	leecher_reuse(leecher);
 }
 
 static void reserved(void *arg, int error)

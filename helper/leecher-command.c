@@ -7,10 +7,12 @@
 #include <sys/random.h>
 
 #include "config.h"
+#include "hash-file.h"
 #include "key16.h"
 #include "leecher-private.h"
 #include "log.h"
 #include "notice.h"
+#include "places.h"
 #include "regiond.h"
 
 #define PROGRESS_MS	250u
@@ -72,6 +74,7 @@ static json_t *leecher_show(const struct handover *handover)
 		json_object_set_new(show, "epoch", json_integer((json_int_t)leecher->final.epoch));
 	if (leecher->state == LEECHER_OWNED || leecher->state == LEECHER_COMPLETE)
 		leecher_show_end(leecher, show);
+	leecher_show_also(leecher, show);
 	if (*leecher->why)
 		json_object_set_new(show, "error", control_text(leecher->why));
 	return show;
@@ -106,6 +109,8 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher->from);
 	free(leecher->source);
 	suspend_free(&leecher->suspend);
+	json_decref(leecher->reuse_from);
+	places_put(leecher->places);
 	free(leecher->again);
 	free(leecher->reply);
 	free(leecher->ranges);
@@ -135,12 +140,15 @@ void leecher_begun(struct leecher *leecher)
 }
 
 /* The record is the notice's. */
-static void unlink_map(const struct leecher *leecher)
+static void unlink_files(const struct leecher *leecher)
 {
+	const struct config *config = leecher->regiond->config;
 	char path[4096];
 
-	leech_map_path(path, sizeof(path), leecher->regiond->config->run_dir, leecher->token);
+	leech_map_path(path, sizeof(path), config->run_dir, leecher->token);
 	chunkmap_unlink(path);
+	hash_file_path(path, sizeof(path), config->state_dir ? config->state_dir : config->run_dir, leecher->token);
+	leech_record_unlink(leecher->regiond->loop, path);
 }
 
 /* ---- what the next helper is to know ---- */
@@ -156,12 +164,17 @@ static char *again_text(const struct leecher *leecher)
 	return text;
 }
 
+void leecher_note_again(struct leecher *leecher)
+{
+	region_set_handover(leecher->handover.region, again_text(leecher));
+}
+
 void leecher_note_resumed(struct leecher *leecher)
 {
 	if (leecher->resumed)
 		return;
 	leecher->resumed = true;
-	region_set_handover(leecher->handover.region, again_text(leecher));
+	leecher_note_again(leecher);
 }
 
 /* The calls are answered last: who waits for them finds all done. */
@@ -235,7 +248,7 @@ static void finish(struct leecher *leecher, int error)
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
-		unlink_map(leecher);
+		unlink_files(leecher);
 	if (!farewell)
 		log_error("leeching %s: out of memory", leecher->path);
 	if (!tell)
@@ -413,6 +426,7 @@ static void opened(struct region *region, int error, void *arg)
 		return;
 	}
 	leecher->leech = leech_of(region->backend);
+	leecher_use_also(leecher);
 	if (leecher->leech)
 		leecher_meet(leecher);
 	else
@@ -501,7 +515,7 @@ static void leecher_init(struct leecher *leecher, struct regiond *regiond, struc
 {
 	leecher->regiond = regiond;
 	leecher->handover = (struct handover){ .role = HANDOVER_LEECHER, .region = region, .show = leecher_show };
-	leecher->watch = (struct leech_watch){ not_settled, owned, complete, gone };
+	leecher->watch = (struct leech_watch){ not_settled, owned, complete, leecher_nowhere, gone };
 	leecher->timer.fire = leecher_tick;
 	leecher->limit.fire = late;
 	leecher->began = loop_now_ns();
@@ -558,7 +572,7 @@ static void take_again(struct leecher *leecher, struct region *region)
 	if (!call)
 		return;
 	if (suspend_take(&leecher->suspend, call) || leecher_take_when(call, leecher) ||
-	    control_bool(call, "resumed", &leecher->resumed))
+	    control_bool(call, "resumed", &leecher->resumed) || leecher_take_also(call, leecher) || leecher_take_reuse(call, leecher))
 		return;
 	leecher->resumed &= control_has(call, "resumed");
 	control_ok(call, NULL);
@@ -608,6 +622,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 void leecher_opened_again(struct leecher *leecher)
 {
 	leech_set_watch(leecher->leech, &leecher->watch);
+	leecher_use_also(leecher);
 	if (leecher->state == LEECHER_CONNECTING)
 		leecher_meet(leecher);
 	else if (leecher->lost)

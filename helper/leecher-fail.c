@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "chunk-index.h"
 #include "leecher-private.h"
 #include "log.h"
 #include "regiond.h"
@@ -55,6 +56,8 @@ void leecher_fail(struct leecher *leecher, int error, const char *why)
 	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
 	log_warning("leeching %s: %s", leecher->path, why);
 	limit_giving_up(leecher);
+	if (leecher->index)
+		chunk_index_stop(leecher->index);
 	if (leecher->asking || leecher->stepping)
 		return;		/* leecher_fail_later() */
 	if (!leecher->leech || leecher->parted || leecher->asked_ever || error == -ESTALE) {

@@ -68,6 +68,9 @@ struct leecher {
 	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
 	char *path, *local, *from, *source;
+	json_t *reuse_from;		/* paths of regions here that may have some of it; NULL: none */
+	struct chunk_index *index;	/* of these, while it is built */
+	struct places *places;		/* where else its bytes may be; NULL: nowhere */
 	char *again;			/* the command's arguments, as control_again() takes them */
 	char token[33];
 	bool detach;			/* "leech" is answered once pulling has begun */
@@ -81,6 +84,7 @@ struct leecher {
 	bool all_here;			/* but the resume hook has not ended yet */
 	bool resumed;			/* the resume hook was run, by whichever helper */
 	bool asked_ever;		/* FINALIZE may have been sent, by whichever helper: giving up is to be told until it is heard */
+	bool also_more;			/* some were named with "resolve", which is to be durable before that is answered */
 	bool lost;			/* the other side is, for good: it need not hear anything */
 	bool diverged;			/* and that has been written down */
 	bool deciding;			/* the decision is being written */
@@ -116,6 +120,9 @@ static inline bool leecher_leaves(const struct leecher *leecher)
 /* leecher-begin.c */
 /* Asks how far the other side is, and goes on from there: at first, in the next helper, and when it does not know us any more. */
 void leecher_meet(struct leecher *leecher);
+
+/* What is here already need not come; arg is the leecher. */
+void leecher_reused(void *arg);
 
 /* leecher.c */
 /* Looks at what is to be done next. */
@@ -190,6 +197,26 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher);
 /* Of these, when it is to be handed over. */
 int leecher_take_when(struct control_call *call, struct leecher *leecher);
 
+/* A source as the command line has it, with the keys that are there; malloc'ed, NULL: no memory. */
+char *leecher_source(struct control_call *call, const char *source);
+
+/* leecher-reuse.c */
+/* Negative: the call has been failed. */
+int leecher_take_reuse(struct control_call *call, struct leecher *leecher);
+/* Before anything is pulled; ends with leecher_reused(), maybe from within. */
+void leecher_reuse(struct leecher *leecher);
+
+/* leecher-also.c */
+/* Of the command's arguments. Negative: the call has been failed. */
+int leecher_take_also(struct control_call *call, struct leecher *leecher);
+/* More of them, of another command's: from now on they are among the first one's. Negative: the call has been failed. */
+int leecher_add_also(struct control_call *call, struct leecher *leecher);
+/* The backend is open. */
+void leecher_use_also(struct leecher *leecher);
+/* All of them were asked, and the other side is lost: what is missing is so for good. */
+void leecher_nowhere(struct leech_watch *watch);
+void leecher_show_also(const struct leecher *leecher, json_t *show);
+
 /* leecher-command.c */
 void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
@@ -199,6 +226,8 @@ void leecher_stepped(struct leecher *leecher);
 struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct leech_record_head *head);
 /* Its backend is open: all may be here already. */
 void leecher_opened_again(struct leecher *leecher);
+/* The next helper is to know the arguments as they are now. */
+void leecher_note_again(struct leecher *leecher);
 /* The resume hook has been run, or there is none; the next helper does not run it again. */
 void leecher_note_resumed(struct leecher *leecher);
 void leecher_answer_finalize(struct leecher *leecher, int error);

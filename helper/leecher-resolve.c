@@ -10,6 +10,8 @@
 
 #include "leecher-private.h"
 #include "log.h"
+#include "managed-event.h"
+#include "places.h"
 #include "regiond.h"
 
 /* ---- divergence ---- */
@@ -164,28 +166,44 @@ static void removed(void *arg, int error, const char *why)
 
 /* ---- the other side is lost ---- */
 
+static void also_noted(struct state_waiter *waiter, int error)
+{
+	struct leecher *leecher = container_of(waiter, struct leecher, noted);
+
+	answer(leecher, error, "where else its bytes may be could not be written down");
+	leecher_stepped(leecher);
+}
+
 static void lost_noted(void *arg, int error)
 {
 	struct leecher *leecher = arg;
 
-	answer(leecher, error, "it could not be written down");
 	/* nothing may be missing */
 	if (!error && leecher->leech)
 		leech_pull(leecher->leech, false);
-	leecher_stepped(leecher);
+	if (error || !leecher->also_more) {
+		answer(leecher, error, "it could not be written down");
+		leecher_stepped(leecher);
+		return;
+	}
+	leecher->also_more = false;
+	leecher->noted.done = also_noted;
+	state_sync(leecher->regiond->state, &leecher->noted);
 }
 
 static void lose(struct leecher *leecher, struct control_call *call)
 {
 	const struct chunkmap *map = leech_map(leecher->leech);
+	uint64_t missing = chunkmap_missing(map) * chunkmap_chunk(map);
 
-	snprintf(leecher->why, sizeof(leecher->why), "the other side is lost, and with it %llu bytes",
-		 (unsigned long long)(chunkmap_missing(map) * chunkmap_chunk(map)));
-	log_error("leeching %s: %s", leecher->path, leecher->why);
+	if (leecher_add_also(call, leecher))
+		return;
+	snprintf(leecher->why, sizeof(leecher->why), "the other side is lost, and with it %llu bytes%s", (unsigned long long)missing,
+		 places_nr(leecher->places) && missing ? ", which are looked for elsewhere" : "");
+	managed_event(leecher->handover.region, "source-lost", leecher->why);
 	leecher->resolving = call;
 	leecher->stepping = leecher->lost = true;
-	leech_part(leecher->leech);
-	leech_note_lost(leecher->leech, lost_noted, leecher);
+	leech_lose(leecher->leech, lost_noted, leecher);
 }
 
 void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution)

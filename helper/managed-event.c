@@ -13,7 +13,7 @@
 /* What somebody has to look after is a warning. */
 static bool is_bad(const char *what)
 {
-	static const char *const bad[] = { "push-error", "source-away", "store-full", "migration-stalled" };
+	static const char *const bad[] = { "push-error", "source-away", "store-full", "migration-stalled", "source-lost" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (!strcmp(what, bad[i]))

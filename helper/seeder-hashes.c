@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * seeder: HASHES: the leecher has bytes of an earlier life of the region, and asks which of them are still the same. The region's backend is read as
- * for READ, so what is dirty in the page cache is not in the hash, but in a later round. A piece at a time, hashed in the pool.
+ * for READ, so what is dirty in the page cache is not in the hash, but in a later round. Once it is handed over there is no later round, nothing is dirty, and the
+ * hashes are what any other copy can be told by. A piece at a time, hashed in the pool.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "regiond.h"
 #include "seeder-private.h"
 
+/* Holes are not read. */
 #define PIECE	(1u << 20)	/* bytes that are read at a time; whole chunks */
 
 struct hashing {
@@ -24,6 +26,7 @@ struct hashing {
 	uint8_t *buffer;		/* PIECE bytes */
 	uint32_t length;		/* of the piece */
 	uint8_t *hashes, *next;
+	uint8_t zero[CHUNK_HASH];	/* of a chunk of zeroes */
 };
 
 static void hashing_end(struct hashing *hashing, int error)
@@ -72,7 +75,7 @@ static void piece_read(struct backend_req *req, int error)
 	loop_work(hashing->region->regiond->loop, &hashing->work);
 }
 
-static void hash_more(struct hashing *hashing)
+static void hash_read(struct hashing *hashing)
 {
 	struct backend_req *read = &hashing->read;
 	uint32_t most = hashing->chunk > PIECE ? hashing->chunk : PIECE;
@@ -90,6 +93,40 @@ static void hash_more(struct hashing *hashing)
 	region_submit(hashing->region->regiond->regions, hashing->region->info.id, read);
 }
 
+/* Whole chunks of a hole; what is left of it is read as any bytes. */
+static void skip_hole(struct hashing *hashing, uint64_t data)
+{
+	while (hashing->end - hashing->at >= hashing->chunk && data >= hashing->chunk && hashing->at <= data - hashing->chunk) {
+		memcpy(hashing->next, hashing->zero, CHUNK_HASH);
+		hashing->next += CHUNK_HASH;
+		hashing->at += hashing->chunk;
+	}
+}
+
+static void data_found(struct backend_req *req, int error)
+{
+	struct hashing *hashing = container_of(req, struct hashing, read);
+
+	if (!error || error == -ENXIO)
+		skip_hole(hashing, error ? UINT64_MAX : req->offset);
+	if (hashing->at >= hashing->end)
+		hashing_end(hashing, 0);
+	else
+		hash_read(hashing);
+}
+
+static void hash_more(struct hashing *hashing)
+{
+	struct backend_req *find = &hashing->read;
+
+	memset(find, 0, sizeof(*find));
+	find->op = BACKEND_DATA;
+	find->offset = hashing->at;
+	find->loop = hashing->region->regiond->loop;
+	find->done = data_found;
+	region_submit(hashing->region->regiond->regions, hashing->region->info.id, find);
+}
+
 static struct hashing *hashing_new(struct seeder *seeder, struct serve_req *req, const struct wire_extent *extent)
 {
 	struct hashing *hashing = calloc(1, sizeof(*hashing));
@@ -102,10 +139,10 @@ static struct hashing *hashing_new(struct seeder *seeder, struct serve_req *req,
 	hashing->at = extent->chunk * seeder->chunk;
 	end = hashing->at + extent->count * (uint64_t)seeder->chunk;
 	hashing->end = end < size ? end : size;
-	hashing->buffer = malloc(seeder->chunk > PIECE ? seeder->chunk : PIECE);
+	hashing->buffer = calloc(1, seeder->chunk > PIECE ? seeder->chunk : PIECE);
 	hashing->hashes = calloc(extent->count, CHUNK_HASH);
 	hashing->next = hashing->hashes;
-	if (!hashing->buffer || !hashing->hashes) {
+	if (!hashing->buffer || !hashing->hashes || chunk_hash(hashing->buffer, seeder->chunk, hashing->zero)) {
 		free(hashing->buffer);
 		free(hashing->hashes);
 		free(hashing);
@@ -125,7 +162,7 @@ void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint
 		serve_fail(req, -EPROTO, "not a HASHES");
 		return;
 	}
-	if (seeder->state != WIRE_SEED_TRACKING) {
+	if (seeder->state != WIRE_SEED_TRACKING && seeder->state != WIRE_SEED_HANDED_OFF && seeder->state != WIRE_SEED_MOVED) {
 		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
 		return;
 	}

@@ -252,6 +252,12 @@ static void hurry_bulk(struct session *session)
 		link_hurry(&session->links[i]);
 }
 
+static void tell_changed(struct session *session, const struct link *link)
+{
+	if (!link->slot && session->changed && !session->closed)
+		session->changed(session->changed_arg);
+}
+
 void session_link_up(struct session *session, struct link *link)
 {
 	/* Another connection may go another way; but a sample among bulk would be taken for what the path takes by itself. */
@@ -263,6 +269,7 @@ void session_link_up(struct session *session, struct link *link)
 	if (session->closing)
 		return;
 	if (session->is_open) {
+		tell_changed(session, link);
 		hurry_bulk(session);
 		return;
 	}
@@ -295,6 +302,7 @@ bool session_link_down(struct session *session, struct link *link, int error, co
 		       bool refused)
 {
 	snprintf(session->why, sizeof(session->why), "%s", why);
+	tell_changed(session, link);
 	if (!give_up(session, error, refused))
 		return true;
 	if (!session->error) {

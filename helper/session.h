@@ -69,6 +69,9 @@ struct session {
 	struct link_req bye;		/* CLOSE */
 	int error;			/* dead: what requests are answered with */
 	char why[WIRE_TEXT_MAX + 1];
+	/* Optional, set once it is open: the other side has gone, or is back; from within, and not while it is being closed. */
+	void (*changed)(void *arg);
+	void *changed_arg;
 	void (*closed)(struct session *session);
 };
 

@@ -81,8 +81,9 @@ enum wire_type {
 #define WIRE_FEAT_PUBLISH	(1ULL << 4)	/* STAGED, FIRST and PUBLISH */
 #define WIRE_FEAT_VERSION	(1ULL << 5)	/* VERSION */
 #define WIRE_FEAT_ZSTD		(1ULL << 6)	/* READs with ZSTD */
+#define WIRE_FEAT_HASHES	(1ULL << 7)	/* HASHES */
 #define WIRE_FEAT_LAST		(1ULL << 9)	/* LAST */
-#define WIRE_FEAT_ALL		0x27fULL
+#define WIRE_FEAT_ALL		0x2ffULL
 
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */

@@ -85,29 +85,83 @@ void leech_pull_later(struct leech *leech)
 	loop_timer_set(leech->backend.loop, &leech->retry, RETRY_MS);
 }
 
+static void fetch_free(struct fetch *fetch)
+{
+	free(fetch->buffer);
+	free(fetch);
+}
+
+static void fetch_leave(struct fetch *fetch)
+{
+	list_del(&fetch->list);
+	fetch->leech->nr_fetches--;
+	fetch->leech->nr_pulls -= !fetch->demand;
+}
+
+static bool is_taken(const struct fetch *fetch, uint64_t chunk)
+{
+	return fetch->taken & 1ULL << (chunk - fetch->first);
+}
+
+static bool is_orphan(const struct fetch *fetch)
+{
+	for (uint64_t i = fetch->first; i < fetch->end; i++)
+		if (!is_taken(fetch, i))
+			return false;
+	return true;
+}
+
+void leech_take_from(struct fetch *fetch, uint64_t chunk)
+{
+	fetch->taken |= 1ULL << (chunk - fetch->first);
+	if (!is_orphan(fetch))
+		return;
+	fetch_leave(fetch);
+	fetch->leech->nr_orphans++;
+}
+
+/* Nothing of it is wanted any more. */
+static void orphan_end(struct fetch *fetch)
+{
+	struct leech *leech = fetch->leech;
+
+	fetch_free(fetch);
+	leech->nr_orphans--;
+	leech_close_more(leech);	/* may free it */
+}
+
+/* Those who wait for a chunk that may come from elsewhere go on waiting. */
+static void fetch_failed(struct fetch *fetch, int error)
+{
+	for (uint64_t i = fetch->first; i < fetch->end; i++)
+		if (!is_taken(fetch, i))
+			leech_fail_blocked(fetch->leech, i, i + 1, error);
+}
+
 static void fetch_end(struct fetch *fetch, int error)
 {
 	struct leech *leech = fetch->leech;
-	uint64_t first = fetch->first, end = fetch->end;
-	bool pull = !fetch->demand;
 
-	for (uint64_t i = first; i < end; i++)
-		bitmap_clear(leech->busy, i);
-	list_del(&fetch->list);
-	leech->nr_fetches--;
-	leech->nr_pulls -= pull;
-	if (!error && !fetch->stale)
-		chunkmap_set(leech->map, first, end, true);
-	free(fetch->buffer);
-	free(fetch);
-	if (error)
-		leech_fail_blocked(leech, first, end, error);
+	if (fetch->taken && is_orphan(fetch)) {
+		orphan_end(fetch);
+		return;
+	}
+	for (uint64_t i = fetch->first; i < fetch->end; i++)
+		if (!is_taken(fetch, i))
+			bitmap_clear(leech->busy, i);
+	fetch_leave(fetch);
+	if (!error && !fetch->stale && !fetch->taken)
+		chunkmap_set(leech->map, fetch->first, fetch->end, true);
+	if (error && !leech_goes_elsewhere(leech))
+		fetch_failed(fetch, error);
+	fetch_free(fetch);
 	leech_unblock(leech);
 	leech_size_more(leech);
 	if (!error)
 		leech_pull_more(leech);
 	else
 		leech_pull_later(leech);
+	leech_seek(leech);
 	leech_close_more(leech);	/* may free it */
 }
 
@@ -123,10 +177,11 @@ static void fetch_came(struct backend_req *req, int error)
 	struct leech *leech = fetch->leech;
 	struct backend_req *local = &fetch->local;
 
-	if (error || fetch->stale) {
+	if (error || fetch->stale || fetch->taken) {
 		fetch_end(fetch, error);
 		return;
 	}
+	fetch->storing = true;
 	if (req->data) {
 		leech->stats.fetched += req->length;
 		if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
@@ -222,7 +277,7 @@ void leech_fetch_ask(struct fetch *fetch)
 {
 	struct leech *leech = fetch->leech;
 
-	if (leech->parting || !leech->peer)
+	if (leech->parting || !leech->peer || fetch->taken)
 		fetch_end(fetch, -ESHUTDOWN);
 	else
 		backend_submit(leech->peer, &fetch->peer);
@@ -233,6 +288,9 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 	uint64_t most = demand ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
 
 	if (leech->nr_fetches >= LEECH_FETCHES || leech->parting || !leech->peer || bitmap_get(leech->busy, chunk))
+		return;
+	/* what waits in vain would be asked for again and again */
+	if (leech_goes_elsewhere(leech))
 		return;
 	end = end > chunk + most ? chunk + most : end;
 	end = run_end(leech, chunk, end);
@@ -283,7 +341,7 @@ void leech_pull_more(struct leech *leech)
 {
 	uint64_t first, end;
 
-	while (leech->pulling && leech->peer && !leech->parting && leech->nr_pulls < LEECH_PULLS &&
+	while (leech->pulling && leech->peer && !leech->parting && !leech_goes_elsewhere(leech) && leech->nr_pulls < LEECH_PULLS &&
 	       next_run(leech, &first, &end))
 		if (!fetch_start(leech, first, end, false)) {
 			leech_pull_later(leech);

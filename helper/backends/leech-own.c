@@ -117,6 +117,8 @@ static void owned_told(struct link_req *req, int error)
 		leech->watch->owned(leech->watch, error, error ? why : "");
 	if (error != -ESTALE)
 		leech_pull(leech, true);
+	if (!error)
+		leech_ask_hashes(leech);
 	leech_close_more(leech);	/* may free it */
 }
 
@@ -179,8 +181,12 @@ bool leech_is_noting(const struct leech *leech)
 	return leech->completing || leech->nr_notes;
 }
 
-void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *arg)
 {
+	/* first: what waits for it goes on waiting where it may come from elsewhere */
+	leech_record_head(leech->record)->state = LEECH_RECORD_LOST;
+	leech_look_anew(leech);
+	leech_part(leech);
 	write_record(leech, LEECH_RECORD_LOST, done, arg);
 }
 

@@ -6,6 +6,7 @@
 #ifndef REGIONFS_BACKENDS_LEECH_PRIVATE_H
 #define REGIONFS_BACKENDS_LEECH_PRIVATE_H
 
+#include "backends/leech-elsewhere.h"
 #include "backends/leech.h"
 #include "backends/peer.h"
 #include "bitmap.h"
@@ -59,6 +60,8 @@ struct leech {
 	bool telling, completing;
 	bool owned_heard;		/* the other side knows that it is owned here */
 	struct loop_timer redial;
+	struct leech_elsewhere *elsewhere;
+	unsigned int nr_orphans;	/* fetches that nothing is made of any more */
 	struct leech_record_waiter decided;
 	void (*own_done)(void *arg, int error);
 	void *own_arg;
@@ -81,6 +84,8 @@ struct fetch {
 	struct leech *leech;
 	uint64_t first, end;		/* chunks */
 	bool demand, stale;
+	bool storing;			/* it has come */
+	uint64_t taken;			/* chunks of it that came from elsewhere meanwhile */
 	uint8_t *buffer;
 	struct backend_req peer, local;
 };
@@ -94,6 +99,8 @@ void leech_close_more(struct leech *leech);
 void leech_submit(struct backend *backend, struct backend_req *req);
 /* Chunks have come, or failed to: looks at the requests that wait. */
 void leech_unblock(struct leech *leech);
+/* A chunk that a program waits for, and that fits. */
+bool leech_wanted(const struct leech *leech, bool (*fits)(const struct leech *leech, uint64_t chunk), uint64_t *chunk);
 void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error);
 
 /* leech-fetch.c */
@@ -114,6 +121,9 @@ void leech_fetch_ask(struct fetch *fetch);
 /* leech-last.c */
 /* What has come, and nobody waits for. */
 void leech_drop_lasts(struct leech *leech);
+
+/* This one of it is had from elsewhere. */
+void leech_take_from(struct fetch *fetch, uint64_t chunk);
 
 /* leech-flush.c */
 /* outer: for done. NULL: no memory. */

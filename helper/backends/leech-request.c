@@ -215,6 +215,46 @@ static void end_wait(struct leech *leech, const struct backend_req *req)
 
 /* ---- their way ---- */
 
+/* Is it worth waiting, now that the other side is not asked any more? */
+static bool may_come(const struct leech *leech, const struct span *span)
+{
+	for (uint64_t i = span->first; i < span->end; i++) {
+		if (chunkmap_present(leech->map, i) || bitmap_get(leech->busy, i) || is_whole(span, i))
+			continue;
+		if (!leech_may_come(leech, i))
+			return false;
+	}
+	return !leech->closing;
+}
+
+static void wait_for_chunks(struct leech *leech, struct backend_req *req, const struct span *span)
+{
+	begin_wait(req);
+	if (!leech->parting || may_come(leech, span)) {
+		list_add(&leech->blocked, &req->list);
+		leech_seek(leech);
+		return;
+	}
+	leech_mourn(leech, span->first, span->end);
+	start_failed(leech, req, leech->closing ? -ESHUTDOWN : -EIO);
+}
+
+/* What has come. */
+static void find_data(struct leech *leech, struct backend_req *req)
+{
+	uint64_t chunks = chunkmap_chunks(leech->map), chunk = chunkmap_chunk(leech->map);
+	uint64_t first = bitmap_next(chunkmap_bits(leech->map), req->offset / chunk, chunks, true);
+	uint64_t end = first < chunks ? chunkmap_absent(leech->map, first) : chunks, from = req->offset;
+
+	if (first >= chunks || !(req->flags & BACKEND_HERE)) {
+		backend_done(req, req->flags & BACKEND_HERE ? -ENXIO : -EOPNOTSUPP);
+		return;
+	}
+	req->offset = first * chunk > from ? first * chunk : from;
+	req->length = end * chunk - req->offset;
+	backend_done(req, 0);
+}
+
 static void leech_start(struct backend_req *req)
 {
 	struct leech *leech = to_leech(req->backend);
@@ -228,20 +268,20 @@ static void leech_start(struct backend_req *req)
 		leech_flush_for(leech, req);
 		return;
 	}
+	if (req->op == BACKEND_DATA) {
+		find_data(leech, req);
+		return;
+	}
 	if (req->op == BACKEND_SYNC || req->op == BACKEND_DESTROY) {
 		backend_submit(leech->local, req);
 		return;
 	}
+	span = span_of(leech, req);
 	if (!leech_ready(leech, req)) {
-		begin_wait(req);
-		if (leech->parting)
-			start_failed(leech, req, leech->closing ? -ESHUTDOWN : -EIO);
-		else
-			list_add(&leech->blocked, &req->list);
+		wait_for_chunks(leech, req, &span);
 		return;
 	}
 	end_wait(leech, req);
-	span = span_of(leech, req);
 	if (changes_map(leech, req, &span))
 		change_start(leech, req, &span);
 	else
@@ -265,6 +305,20 @@ void leech_unblock(struct leech *leech)
 			leech_start(list_entry(entry, struct backend_req, list));
 	}
 	leech->unblocking = false;
+}
+
+bool leech_wanted(const struct leech *leech, bool (*fits)(const struct leech *leech, uint64_t chunk), uint64_t *chunk)
+{
+	struct list *at;
+
+	list_for_each(at, &leech->blocked) {
+		struct span span = span_of(leech, list_entry(at, struct backend_req, list));
+
+		for (*chunk = span.first; *chunk < span.end; (*chunk)++)
+			if ((!is_whole(&span, *chunk) || bitmap_get(leech->busy, *chunk)) && fits(leech, *chunk))
+				return true;
+	}
+	return false;
 }
 
 void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error)

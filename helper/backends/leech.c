@@ -41,6 +41,7 @@ static void leech_free(struct leech *leech)
 	loop_timer_cancel(leech->backend.loop, &leech->flush_timer);
 	loop_timer_cancel(leech->backend.loop, &leech->redial);
 	leech_drop_lasts(leech);
+	leech_elsewhere_free(leech->elsewhere);
 	chunkmap_close(leech->map);
 	leech_record_free(leech->record);
 	uri_free(&leech->opening.uri);
@@ -117,6 +118,8 @@ static void peer_is_open(struct backend_open *open, struct backend *backend, int
 
 	leech->dialling = false;
 	leech->peer = backend;
+	if (backend)
+		leech_watch_peer(leech);
 	if (leech->parting) {
 		if (backend)
 			backend_close(backend, peer_closed, leech);
@@ -130,6 +133,7 @@ static void peer_is_open(struct backend_open *open, struct backend *backend, int
 	} else if (error) {
 		leech->redial.fire = redial;
 		loop_timer_set(leech->backend.loop, &leech->redial, REDIAL_MS);
+		leech_seek(leech);
 	} else {
 		leech_tell_owned(leech);
 		leech_unblock(leech);
@@ -265,7 +269,11 @@ static void record_loaded(struct loop_work *work, int res)
 
 static int load_record(struct loop_work *work)
 {
-	return leech_record_load(container_of(work, struct leech, loading)->record);
+	struct leech *leech = container_of(work, struct leech, loading);
+	int ret = leech_record_load(leech->record);
+
+	leech->elsewhere->ready = !ret && !hash_file_load(leech->elsewhere->file);
+	return ret;
 }
 
 static void leech_open(struct backend *backend)
@@ -286,7 +294,9 @@ static void leech_open(struct backend *backend)
 	leech->map_path = strdup(path);
 	if (open->state_dir)
 		leech_record_path(path, sizeof(path), open->state_dir, backend->uri.path);
-	ret = leech->map_path ? leech_record_new(&leech->record, backend->loop, open->state_dir ? path : NULL) : -ENOMEM;
+	ret = leech->map_path ? leech_elsewhere_new(leech, open->state_dir ? open->state_dir : open->run_dir) : -ENOMEM;
+	if (!ret)
+		ret = leech_record_new(&leech->record, backend->loop, open->state_dir ? path : NULL);
 	if (ret) {
 		open_failed(leech, ret, "out of memory");
 		return;
@@ -313,7 +323,7 @@ void leech_close_more(struct leech *leech)
 
 	if (!leech->closing || !leech->peer_closed || leech->nr_fetches || leech->telling || leech->sized || !local)
 		return;
-	if (leech->nr_flushes || leech->nr_notes || leech_record_busy(leech->record))
+	if (leech->nr_flushes || leech->nr_notes || leech->nr_orphans || leech_record_busy(leech->record) || !leech_elsewhere_ends(leech))
 		return;
 	leech->local = NULL;
 	backend_close(local, local_closed, leech);
@@ -401,4 +411,5 @@ const struct backend_ops leech_backend = {
 	.open = leech_open,
 	.close = leech_close,
 	.submit = leech_submit,
+	.finds_data = true,
 };

@@ -26,7 +26,9 @@ struct leech_stats {
 	uint64_t fetched;	/* bytes that came, zeroes not counted */
 	uint64_t fetched_owned;	/* of these, since it is owned here */
 	uint64_t wire;		/* what of that was on the wire, of sessions that are over; see leech_wire_bytes() */
-	uint64_t reused;	/* bytes that were in the local store before */
+	uint64_t reused;	/* bytes that were in the local store, or in other regions here, before */
+	uint64_t elsewhere;	/* bytes that came from elsewhere, since the other side was away */
+	uint64_t hashed;	/* chunks whose hashes the other side has told, for that */
 	uint64_t demand;	/* requests of programs that had to wait for chunks */
 	uint64_t demand_ns;	/* how long, summed */
 	uint64_t demand_max_ns;
@@ -41,6 +43,8 @@ struct leech_watch {
 	void (*owned)(struct leech_watch *watch, int error, const char *why);
 	/* all is here, and the other side knows */
 	void (*complete)(struct leech_watch *watch);
+	/* the other side is lost, and all places that could be asked have been: what is still missing nobody has */
+	void (*nowhere)(struct leech_watch *watch);
 	/* the backend is being closed: the struct leech is not to be used again, and nothing more is told */
 	void (*gone)(struct leech_watch *watch);
 };
@@ -80,14 +84,24 @@ void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*d
 void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* Is something of the kind being written down, or about to be? Then it cannot be asked for. */
 bool leech_is_noting(const struct leech *leech);
-/* The other side is gone for good, as its operator says: what is missing is not to be had. After leech_part(). */
-void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/*
+ * Where chunks may be had from when the other side is away: a reference is taken; or NULL. Again when one is added. Only once it is owned here, and what that side has told the
+ * hashes of.
+ */
+struct places;
+void leech_set_places(struct leech *leech, struct places *places);
+/* The other side is gone for good, as its operator says: it is let go of, and what is missing is not to be had from there. */
+void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is here is all there is. */
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is known so far is put on stable storage, where it has its room from then on. */
 void leech_reserve(struct leech *leech, void (*done)(void *arg, int error), void *arg);
-/* What the local store has of it already is compared with what the other side has, and what is equal need not come; done(arg), maybe from within. */
-void leech_reuse(struct leech *leech, void (*done)(void *arg), void *arg);
+/*
+ * What is here already need not come: own: what the local store has of it is compared with what the other side has; others, or NULL: what that does not have is looked for
+ * there, and copied. done(arg), maybe from within.
+ */
+struct places;
+void leech_reuse(struct leech *leech, bool own, struct places *others, void (*done)(void *arg), void *arg);
 /* All that is here is forgotten: the other side has lost track of what it has changed. */
 void leech_forget_all(struct leech *leech);
 

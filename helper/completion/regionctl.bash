@@ -54,6 +54,12 @@ _regionctl_value() {
 		mapfile -t COMPREPLY < <(compgen -W 'memory: file: dir: peer://' -- "$cur")
 		compopt -o nospace
 		;;
+	--also)
+		mapfile -t COMPREPLY < <(compgen -W 'file: dir: peer:// region:' -- "$cur")
+		compopt -o nospace
+		;;
+	--reuse-from) mapfile -t COMPREPLY < <(compgen -W "$(regionctl "${instance[@]}" ls --names 2>/dev/null)" -- "$cur") ;;
+	--compress) mapfile -t COMPREPLY < <(compgen -W 'zstd' -- "$cur") ;;
 	--local) mapfile -t COMPREPLY < <(compgen -W 'cache memory file:' -- "$cur") ;;
 	--pull-order) mapfile -t COMPREPLY < <(compgen -W 'sequential edges list: profile: none' -- "$cur") ;;
 	--durability) mapfile -t COMPREPLY < <(compgen -W 'remote local' -- "$cur") ;;

@@ -24,6 +24,8 @@ static const struct cmd cmd_one = {
 		{ CMD_PATH, "tls-psk", NULL, "FILE", "" },
 		{ CMD_WHERE, "pull-order", NULL, "ORDER", "" },
 		{ CMD_COMMAND, "on-after-pull", NULL, "COMMAND", "" },
+		{ CMD_SOURCES, "also", NULL, "URI", "" },
+		{ CMD_REGIONS, "reuse-from", NULL, "REGION,...", "" },
 		CMD_OPTIONS_END,
 	},
 };
@@ -62,6 +64,10 @@ static void check_lines(void)
 	check("db --pull-order profile:/x,only", "{\"pull_order\":\"profile:/x,only\",\"region\":\"db\"}");
 	check("db --pull-order=", "--pull-order '' is empty or no UTF-8");
 	check("db --on-after-pull= --size 4K", "{\"on_after_pull\":\"\",\"region\":\"db\",\"size\":4096}");
+	check("db --also file:/x --also=peer://h/r", "{\"also\":[\"file:/x\",\"peer://h/r\"],\"region\":\"db\"}");
+	check("db --also=", "--also '' is empty or no UTF-8");
+	check("db --reuse-from a,/dir/b --reuse-from c", "{\"region\":\"db\",\"reuse_from\":[\"a\",\"dir/b\",\"c\"]}");
+	check("db --reuse-from a,,b", "--reuse-from '' is empty or no UTF-8");
 	check("db file:/x extra", "'extra' is one argument too many");
 	check("db file:/x", "{\"region\":\"db\",\"source\":\"file:/x\"}");
 	check("--size 64K db --mode 640", "{\"mode\":416,\"region\":\"db\",\"size\":65536}");

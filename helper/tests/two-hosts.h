@@ -27,12 +27,14 @@ static struct {
 	bool hold;
 	bool reads_alone;	/* what the seeder reads by itself, for LAST, is not held */
 	struct list held;
+	unsigned int reads;
 } slow;
 
 static void slow_submit(struct backend *backend, struct backend_req *req)
 {
 	bool held = slow.hold && req->op == BACKEND_READ && (!slow.reads_alone || req->flags & BACKEND_ZERO_NULL);
 
+	slow.reads += req->op == BACKEND_READ;
 	if (held)
 		list_add(&slow.held, &req->list);
 	else
@@ -46,6 +48,7 @@ static void slow_watch(struct region *region)
 	slow.ops.submit = slow_submit;
 	region->backend->ops = &slow.ops;
 	slow.hold = slow.reads_alone = false;
+	slow.reads = 0;
 	list_init(&slow.held);
 }
 
@@ -130,7 +133,7 @@ static void leech_with(struct user *user, json_t *more)
 	to = host_region(b, "db");
 }
 
-static void leech(struct user *user, const char *resume)
+static __attribute__((unused)) void leech(struct user *user, const char *resume)
 {
 	leech_with(user, resume ? json_pack("{s:s}", "on_resume", resume) : NULL);
 }

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A region moves from host A to host B, and A is gone before all of it has come: what others have of it is as good, if it can be told by its hash. */
+#include "two-hosts.h"
+
+#include "hash-file.h"
+
+#define CHUNKS (SIZE / CHUNK)
+
+static char copy[2][160];	/* files that have what A has; a test changes some of it */
+
+/* Each chunk of A's is another one. */
+static void fill_a(void)
+{
+	static uint8_t bytes[CHUNK];
+
+	for (unsigned int i = 0; i < CHUNKS; i++) {
+		uint64_t left = size - i * CHUNK;
+
+		memset(bytes, 10 + (int)i, CHUNK);
+		if (host_request(a, from->id, BACKEND_WRITE, i * CHUNK, left < CHUNK ? left : CHUNK, bytes))
+			printf("# A could not be written\n");
+	}
+}
+
+/* bad: chunks that are not as they were. */
+static void make_copy(unsigned int n, unsigned int bad)
+{
+	static uint8_t bytes[CHUNK];
+	FILE *file;
+
+	snprintf(copy[n], sizeof(copy[n]), "%s/copy%u-%s", dir, n, a->name);
+	file = fopen(copy[n], "w");
+	for (unsigned int i = 0; file && i < CHUNKS; i++) {
+		memset(bytes, 10 + (int)i, CHUNK);
+		bytes[CHUNK / 2] += bad >> i & 1;
+		if (fwrite(bytes, CHUNK, 1, file) != 1)
+			exit(90);
+	}
+	if (!file || fclose(file))
+		exit(89);
+}
+
+/* A's hashes come, its bytes do not. */
+static void release_hashes(void)
+{
+	struct list *at, *next;
+
+	list_for_each_safe(at, next, &slow.held) {
+		struct backend_req *req = list_entry(at, struct backend_req, list);
+
+		if (req->flags & BACKEND_ZERO_NULL)
+			continue;
+		list_del(at);
+		slow.real->submit(req->backend, req);
+	}
+}
+
+static bool all_hashed(void)
+{
+	release_hashes();
+	return says("hashed_bytes") == SIZE;
+}
+
+/* B owns it, knows what it is like, and has nothing of it. */
+static void own_nothing(const char *name, struct user *user, json_t *more)
+{
+	begin(name);
+	fill_a();
+	slow.hold = true;
+	leech_with(user, more);
+	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
+	tap_ok(until(all_hashed()), "its hashes come before its bytes");
+}
+
+static int read_chunk(unsigned int i)
+{
+	static uint8_t bytes[CHUNK];
+	int error = host_request(b, to->id, BACKEND_READ, i * CHUNK, CHUNK, bytes);
+
+	if (!error && (bytes[0] != 10 + i || bytes[CHUNK / 2] != 10 + i || bytes[CHUNK - 1] != 10 + i))
+		return -EILSEQ;
+	return error;
+}
+
+/* A program waits; it is not freed. */
+static struct program *wait_for(unsigned int i)
+{
+	static uint8_t bytes[CHUNKS][CHUNK];
+	struct program *program = calloc(1, sizeof(*program));
+
+	program->req = (struct backend_req){
+		.op = BACKEND_READ, .offset = i * CHUNK, .length = CHUNK, .data = bytes[i], .flags = BACKEND_DEMAND, .attach_gen = 1, .epoch = 1,
+		.loop = loop, .done = program_done,
+	};
+	region_submit(b->regiond->regions, to->id, &program->req);
+	pass(50);
+	return program;
+}
+
+static json_t *also(unsigned int n)
+{
+	char uri[200];
+
+	snprintf(uri, sizeof(uri), "file:%s", copy[n]);
+	return json_pack("{s:[s]}", "also", uri);
+}
+
+static json_t *lost(json_t *more)
+{
+	json_t *args = json_pack("{s:s,s:b}", "region", "db", "source_lost", 1);
+
+	json_object_update(args, more);
+	json_decref(more);
+	return args;
+}
+
+/* The name of a copy is known before A's is. */
+static void name_copies(const char *name)
+{
+	for (unsigned int n = 0; n < 2; n++)
+		snprintf(copy[n], sizeof(copy[n]), "%s/copy%u-a-%.10s", dir, n, name);
+}
+
+static void test_lost(void)
+{
+	struct program *first, *second;
+	struct user user;
+
+	name_copies("lost");
+	own_nothing("lost", &user, also(0));
+	make_copy(0, 1 << 2);
+	make_copy(1, 1 << 1);
+	first = wait_for(0);
+	second = wait_for(2);
+	tap_ok(!first->done && !second->done, "programs wait for two chunks of it");
+	cut();
+	tap_ok(until(first->done) && !first->error, "A is gone: one comes from elsewhere");
+	tap_number(read_chunk(1), 0, "as does the next that is asked for");
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "and the rest behind");
+	pass(200);
+	tap_ok(!second->done, "but what is not as it was is not taken: it is waited for");
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "the operator says that A is lost");
+	tap_ok(until(second->done) && second->error == -EIO, "then that access fails");
+	tap_number(read_chunk(2), -EIO, "as does the next one");
+	tap_number(read_chunk(3), 0, "while all else is there");
+	tap_number((long long)says("lost_bytes"), CHUNK, "so much is lost");
+	tap_ok(strstr(host_says(b, "db", "error"), "nobody else has, the first of them at 131072"), "which is said: %s", host_says(b, "db", "error"));
+	tap_number(host_do(b, "resolve", lost(also(1))), 0, "another place is named");
+	tap_number(read_chunk(2), 0, "which has it");
+	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(user.done) && !user.error, "that was the last one: all is here");
+	tap_ok(until(!is_left_over("hashes-")) && until(!is_left_over("leech-")), "and nothing is left over");
+}
+
+/* A is away for a while. */
+static void test_away(void)
+{
+	struct user user;
+
+	name_copies("away");
+	own_nothing("away", &user, also(0));
+	make_copy(0, 0);
+	hide();
+	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(user.done) && !user.error, "A is away: all of it comes from elsewhere");
+	for (unsigned int i = 0; i < CHUNKS; i++)
+		tap_number(read_chunk(i), 0, "as it was");
+	tap_ok(!host_is(a, "db", "complete"), "of which A has not heard");
+	unhide();
+	tap_ok(until(host_is(a, "db", "complete")), "until it is back");
+	slow_release();
+}
+
+/* What A sends after all is older than what programs have written since. */
+static void test_back(void)
+{
+	static uint8_t bytes[SIZE];
+	struct user user;
+
+	name_copies("back");
+	own_nothing("back", &user, also(0));
+	make_copy(0, 1 << 3);
+	wait_for(1);
+	hide();
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "A is away: most of it comes from elsewhere");
+	memset(bytes, 99, sizeof(bytes));
+	tap_number(host_request(b, to->id, BACKEND_WRITE, 100, CHUNK, bytes), 0, "a program changes it");
+	tap_ok(!says("lost_bytes") && host_is(b, "db", "owned"), "the last chunk is waited for");
+	unhide();
+	slow_release();
+	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(host_is(a, "db", "complete")), "A is back, and has it");
+	tap_ok(!host_request(b, to->id, BACKEND_READ, 0, SIZE, bytes) && bytes[99] == 10 && bytes[100] == 99 && bytes[CHUNK + 99] == 99 &&
+	       bytes[CHUNK + 100] == 11 && bytes[SIZE - 1] == 13, "what was changed stays as it is");
+}
+
+/* Helpers of B, and its host, end as well. */
+static void test_again(void)
+{
+	char command[256];
+	struct user user;
+
+	name_copies("again");
+	own_nothing("again", &user, also(0));
+	make_copy(0, 1 << 1);
+	make_copy(1, 1 << 2);
+	hide();
+	host_kill(b);
+	snprintf(command, sizeof(command), "rm -f %s/leech-*", b->run);
+	tap_ok(!system(command), "A is away, and B is booted");
+	host_start(b);
+	leecher_restart(b->regiond);
+	tap_number(read_chunk(0), 0, "the next helper knows where to look, and what for");
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "and does so");
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "A is lost");
+	tap_number(read_chunk(1), -EIO, "with what nobody has");
+	restart();
+	tap_ok(until(says("lost_bytes") == CHUNK), "so it is for the next helper");
+	tap_number(read_chunk(1), -EIO, "which looks again in vain");
+	tap_number(host_do(b, "resolve", lost(also(1))), 0, "until it is told of another place");
+	tap_number(read_chunk(1), 0, "that has it");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "all is here");
+	slow_release();
+}
+
+/* One that is named with "resolve" is known to the next helper. */
+static void test_named_later(void)
+{
+	struct user user;
+
+	name_copies("later");
+	own_nothing("later", &user, NULL);
+	make_copy(0, 1);
+	cut();
+	tap_number(host_do(b, "resolve", lost(also(0))), 0, "A is lost, and a place is named only then");
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "what it has comes from there");
+	restart();
+	make_copy(0, 0);
+	tap_ok(until(host_is(b, "db", "owned")), "the next helper is there");
+	tap_ok(until(!read_chunk(0)), "and knows that place, too, which has got the rest");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "so all is here");
+}
+
+/* Another region of B. */
+static void test_region(void)
+{
+	struct netlink_attrs attrs = { 0 };
+	struct user user;
+	char source[200];
+
+	name_copies("region");
+	own_nothing("region", &user, json_pack("{s:[s]}", "also", "region:old"));
+	make_copy(0, 0);
+	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
+	netlink_set(&attrs, PATH, path, "old");
+	netlink_set(&attrs, SOURCE, source, source);
+	netlink_set(&attrs, SIZE, size, SIZE);
+	kernel_add(&b->kernel, &attrs);
+	memset(&attrs, 0, sizeof(attrs));
+	kernel_describe(host_region(b, "old"), &attrs);
+	region_update(b->regiond->regions, &attrs);
+	cut();
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "A is gone, and another region of B has it all");
+	tap_number(read_chunk(3), 0, "as it was");
+	tap_ok(b->kernel.asked[REGIONFS_CMD_WRITEBACK] > 0, "with what is dirty there");
+}
+
+/* A region of a third host. */
+static void test_peer(void)
+{
+	char source[200], listen[160], uri[220];
+	struct netlink_attrs attrs = { 0 };
+	struct host *c = host_new("c-peer");
+	struct user user;
+
+	name_copies("peer");
+	snprintf(listen, sizeof(listen), "unix:%s/s", c->run);
+	snprintf(uri, sizeof(uri), "peer+%s?region=copy", listen);
+	own_nothing("peer", &user, json_pack("{s:[s]}", "also", uri));
+	make_copy(0, 0);
+	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
+	netlink_set(&attrs, PATH, path, "copy");
+	netlink_set(&attrs, SOURCE, source, source);
+	netlink_set(&attrs, SIZE, size, SIZE);
+	kernel_add(&c->kernel, &attrs);
+	host_start(c);
+	tap_number(host_do(c, "export", json_pack("{s:s,s:s,s:b}", "region", "copy", "listen", listen, "read_only", 1)), 0, "a third host has a copy");
+	cut();
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "A is gone, and that one has it all");
+	tap_number(read_chunk(2), 0, "as it was");
+}
+
+/* The last chunk is a short one, and was made longer here. */
+static void test_short(void)
+{
+	static uint8_t bytes[SIZE + CHUNK];
+	unsigned int zeroes = 0;
+	struct user user;
+
+	size = SIZE - 1000;
+	name_copies("short");
+	own_nothing("short", &user, also(0));
+	size = SIZE;
+	make_copy(0, 0);
+	tap_number(host_request(b, to->id, BACKEND_WRITE, SIZE + 100, 10, bytes), 0, "a program here makes it longer");
+	cut();
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "A is gone, and a file has all, and more");
+	tap_number(host_request(b, to->id, BACKEND_READ, 0, sizeof(bytes), bytes), 0, "it is read");
+	for (unsigned int i = SIZE - 1000; i < SIZE; i++)
+		zeroes += !bytes[i];
+	tap_ok(bytes[SIZE - 1001] == 13 && zeroes == 1000, "what was there, and zeroes behind it");
+}
+
+static void refused(const char *what, const char *uri)
+{
+	char source[256];
+	struct user user;
+
+	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
+	host_begin(b, &user, "leech", json_pack("{s:s,s:s,s:s,s:[s]}", "region", "db", "source", source, "local_source", "memory:", "also", uri));
+	tap_ok(user.done && (user.error == -EINVAL || user.error == -EPROTONOSUPPORT), "%s: %s", what, user.said);
+}
+
+static void test_refused(void)
+{
+	begin("refused");
+	refused("what is no source is refused", "nowhere:x");
+	refused("a peer without a key", "peer://host/region");
+	refused("a region without a name", "region:");
+	refused("the region itself", "region:db");
+}
+
+/* ---- the file of hashes ---- */
+
+static void test_file(void)
+{
+	uint8_t hashes[4 * CHUNK_HASH], got[4 * CHUNK_HASH];
+	struct hash_file *file;
+	char path[256];
+
+	hash_file_path(path, sizeof(path), dir, "tok");
+	file = hash_file_new(path);
+	memset(hashes, 3, sizeof(hashes));
+	tap_number(hash_file_load(file), -ENOENT, "where none is, none is loaded");
+	tap_ok(!hash_file_get(file, 0, 4, got) && !hash_is_known(got), "and nothing known");
+	tap_number(hash_file_create(file, 65536, 3 * 65536 + 5), 0, "one is made");
+	tap_ok(hash_file_length(file, 2) == 65536 && hash_file_length(file, 3) == 5 && !hash_file_length(file, 4) &&
+	       !hash_file_length(file, UINT64_MAX), "that knows how long chunks are");
+	tap_ok(!hash_file_put(file, 1, 2, hashes) && !hash_file_sync(file), "two hashes are put there");
+	hash_file_free(file);
+	if (truncate(path, 4096 + 3 * CHUNK_HASH - 1))
+		exit(88);
+	file = hash_file_new(path);
+	tap_ok(!hash_file_load(file) && !hash_file_get(file, 0, 4, got), "it is loaded, though it was cut off");
+	tap_ok(!hash_is_known(got) && hash_is_known(got + CHUNK_HASH) && !hash_is_known(got + 2 * CHUNK_HASH) && !hash_is_known(got + 3 * CHUNK_HASH),
+	       "what is not there whole is not known");
+	hash_file_free(file);
+	if (truncate(path, 10))
+		exit(87);
+	file = hash_file_new(path);
+	tap_number(hash_file_load(file), -ENOENT, "one without a whole head is none");
+	hash_file_free(file);
+	unlink(path);
+}
+
+int main(void)
+{
+	if (!hosts_open())
+		return 99;
+	test_file();
+	test_lost();
+	test_away();
+	test_back();
+	test_again();
+	test_named_later();
+	test_region();
+	test_peer();
+	test_short();
+	test_refused();
+	return hosts_end();
+}
