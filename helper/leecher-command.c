@@ -100,6 +100,7 @@ static void leecher_free(struct leecher *leecher)
 {
 	loop_timer_cancel(leecher->regiond->loop, &leecher->timer);
 	loop_timer_cancel(leecher->regiond->loop, &leecher->limit);
+	loop_timer_cancel(leecher->regiond->loop, &leecher->pass.limit);
 	free(leecher->path);
 	free(leecher->local);
 	free(leecher->from);
@@ -160,7 +161,7 @@ void leecher_note_resumed(struct leecher *leecher)
 	if (leecher->resumed)
 		return;
 	leecher->resumed = true;
-	region_set_handover(leecher->handover.region, again_text(leecher));
+	handover_note(&leecher->handover, again_text(leecher));
 }
 
 /* The calls are answered last: who waits for them finds all done. */
@@ -214,6 +215,12 @@ static bool has_words(const struct leecher *leecher, int error, struct notice_wo
 	return leecher->moved_in || leecher->state == LEECHER_OWNED;
 }
 
+static void opened_local(struct region *region, int error, void *arg)
+{
+	if (error)
+		log_warning("%s: %s", region->info.path ? region->info.path : "a region", *region->why ? region->why : strerror(-error));
+}
+
 static void finish(struct leecher *leecher, int error)
 {
 	struct region *region = leecher->handover.region ? region_get(leecher->handover.region) : NULL;
@@ -225,12 +232,16 @@ static void finish(struct leecher *leecher, int error)
 	if (leecher->leech)
 		leech_set_watch(leecher->leech, NULL);
 	if (region)
-		region_set_handover(region, NULL);
+		handover_note(&leecher->handover, NULL);
 	if (region)
 		handover_end(&leecher->handover);
 	/* The leech backend goes with this, so it comes after everything that looks at it. */
 	if (region && leecher->moved_in && region_set_source(region, leecher->local))
 		log_warning("%s keeps its way here as its source until the next start", leecher->path);
+	leecher_leave_chain(leecher, error);
+	/* who comes from the next host is told what there is */
+	if (region && region->handover)
+		region_open(region, opened_local, NULL);
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
@@ -345,6 +356,8 @@ void leecher_stepped(struct leecher *leecher)
 		leecher_diverge_now(leecher);
 	else if (leecher->all_here)
 		move_in(leecher);
+	else
+		leecher_seed_now(leecher);
 }
 
 static bool is_removed(const struct region *region)
@@ -383,6 +396,8 @@ static void owned(struct leech_watch *watch, int error, const char *why)
 		leecher_diverge(leecher, why);
 	else if (error)
 		snprintf(leecher->why, sizeof(leecher->why), "the other side did not take the hand-over: %s", why);
+	else
+		leecher_heard(leecher, 0, "");
 }
 
 static void not_settled(struct leech_watch *watch)
@@ -439,8 +454,8 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	/* until it is whole here, the leech brings its bytes, whatever is usual in this instance */
 	region_set_policy(region, NULL, false);
 	leecher->handover.region = region;
-	region->handover = &leecher->handover;
-	region_set_handover(region, again_text(leecher));
+	handover_begin(&leecher->handover);
+	handover_note(&leecher->handover, again_text(leecher));
 	loop_timer_set(leecher->regiond->loop, &leecher->limit, CONNECT_MS);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
 	region_open(region, opened, leecher);
@@ -545,10 +560,18 @@ void leecher_run(struct control_call *call)
 
 /* ---- in the next helper ---- */
 
+static const char *noted_text(const struct region_info *info)
+{
+	if (control_again_is(info->behind, "leecher"))
+		return info->behind;
+	/* an old one says no role */
+	return info->handover && !control_again_is(info->handover, "seeder") ? info->handover : "{}";
+}
+
 /* What the user wanted; an earlier version's helper did not write it down. */
 static void take_again(struct leecher *leecher, struct region *region)
 {
-	const char *text = region->info.handover ? region->info.handover : "{}";
+	const char *text = noted_text(&region->info);
 	struct control_call *call = control_again(region->regiond, text, NULL);
 
 	leecher->again = strdup(text);
@@ -599,7 +622,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 	leecher->final.dirty.size = head->size;
 	leecher->asked = leecher->handed = leecher->began;
 	leecher->handover.region = region_get(region);
-	region->handover = &leecher->handover;
+	handover_begin(&leecher->handover);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
 	return leecher;
 }

@@ -65,6 +65,7 @@ struct leecher {
 	struct control_call *finalizing;	/* "finalize" */
 	struct control_call *aborting;	/* "abort" */
 	struct control_call *resolving;	/* "resolve" */
+	struct control_call *seeding;	/* "seed", that waits for a step to end */
 	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
 	char *path, *local, *from, *source;
@@ -104,6 +105,16 @@ struct leecher {
 	struct loop_timer limit;	/* of connecting, of giving up */
 	uint64_t began, asked, handed, owned, done;	/* loop_now_ns() */
 	uint64_t pulled;		/* bytes before the hand-over */
+	uint64_t risked;		/* bytes that were missing then */
+	struct {
+		void (*then)(void *arg, int error, const char *why);
+		void *arg;
+		struct loop_timer limit;
+	} pass;				/* who waits until it may be handed on */
+	struct {
+		void (*then)(void *arg, int error);
+		void *arg;
+	} let_go;
 	char why[WIRE_TEXT_MAX + 128];
 };
 
@@ -183,6 +194,14 @@ void leecher_tell_kernel(struct leecher *leecher);
 
 /* The backend, as soon as that can be. */
 void leecher_open_again(struct leecher *leecher);
+
+/* leecher-chain.c */
+/* No step is under way any more. */
+void leecher_seed_now(struct leecher *leecher);
+/* The other side has heard that it is owned here, or never will. */
+void leecher_heard(struct leecher *leecher, int error, const char *why);
+/* It ends; its region has no leecher any more. */
+void leecher_leave_chain(struct leecher *leecher, int error);
 
 /* leecher-args.c */
 /* Negative: the call has been failed. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control-peer.h"
+#include "leecher.h"
 #include "listener.h"
 #include "log.h"
 #include "regiond.h"
@@ -226,12 +227,12 @@ static int take_export(struct control_call *call, struct region *region, struct 
 }
 
 /* The next helper listens where this one did, also on a port that was found for it: the other side comes back there. */
-static void note_command(struct control_call *call, const struct seeder *seeder)
+static void note_command(struct control_call *call, struct seeder *seeder)
 {
 	if (strncmp(seeder->export->listener->text, "unix:", 5))
 		json_object_set_new(call->args, "listen", json_string(seeder->export->listener->address));
 	json_object_set_new(call->args, "name", control_text(seeder->export->name));
-	region_set_handover(seeder->handover.region, control_again_text(call, "seeder"));
+	handover_note(&seeder->handover, control_again_text(call, "seeder"));
 }
 
 /* "seed", detached: answered once the next helper would know of it. */
@@ -284,7 +285,7 @@ static void seeder_start(struct control_call *call, struct region *region)
 	seeder->handover = (struct handover){
 		.role = HANDOVER_SEEDER, .region = region_get(region), .show = seeder_show, .keeps = seeder_keeps,
 	};
-	region->handover = &seeder->handover;
+	handover_begin(&seeder->handover);
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;
 	seeder_take_up(seeder);
@@ -304,11 +305,11 @@ static void seeder_ready(struct region *region, int error, void *arg)
 
 	if (error)
 		control_fail(call, error, "%s", *region->why ? region->why : strerror(-error));
-	else if (region->handover)
-		control_fail(call, -EBUSY, "%s is being migrated already", region->info.path);
+	else if (handover_in(region, HANDOVER_SEEDER))
+		control_fail(call, -EBUSY, "%s is being seeded already", region->info.path);
 	else if (region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
 		control_fail(call, -ESTALE, "%s has moved to another host", region->info.path);
-	else
+	else if (!leecher_takes_seed(call, region))
 		seeder_start(call, region);
 	region_put(region);
 }

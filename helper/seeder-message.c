@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leecher.h"
 #include "regiond.h"
 #include "seeder-private.h"
 
@@ -186,6 +187,24 @@ static void over_noted(struct state_waiter *waiter, int error)
 	seeder_end(seeder);
 }
 
+/* Where the region came from nobody needs its bytes any more, either. */
+static void let_go(void *arg, int error)
+{
+	struct seeder *seeder = arg;
+	struct serve_req *req = seeder->finalizing;
+
+	if (error) {
+		seeder->stepping = false;
+		seeder->finalizing = NULL;
+		serve_fail(req, -EAGAIN, "it is just changing its state");
+		return;
+	}
+	seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_note_over(seeder->handover.region);
+	seeder->written.done = over_noted;
+	state_sync(seeder->handover.region->regiond->state, &seeder->written);
+}
+
 static void take_complete(struct seeder *seeder, struct serve_req *req)
 {
 	if (seeder->state != WIRE_SEED_MOVED) {
@@ -202,10 +221,7 @@ static void take_complete(struct seeder *seeder, struct serve_req *req)
 	}
 	seeder->finalizing = req;
 	seeder->stepping = true;
-	seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
-	seeder_note_over(seeder->handover.region);
-	seeder->written.done = over_noted;
-	state_sync(seeder->handover.region->regiond->state, &seeder->written);
+	leecher_let_go(seeder->handover.region, let_go, seeder);
 }
 
 static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)

@@ -79,6 +79,10 @@ void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error)
 bool leech_is_noting(const struct leech *leech);
 /* The other side is gone for good, as its operator says: what is missing is not to be had. After leech_part(). */
 void leech_note_lost(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* Does the other side know that it is owned here? */
+bool leech_is_heard(const struct leech *leech);
+/* Somebody else has all of it: what is missing is not fetched. done(arg, error): that is written down. Not while leech_is_noting(). */
+void leech_let_go(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is here is all there is. */
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is known so far is put on stable storage, where it has its room from then on. */
