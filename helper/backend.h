@@ -135,6 +135,9 @@ enum backend_op {
  */
 #define BACKEND_STAGED		(1u << 5)
 
+/* serve.c's: a peer's, that it may have no more use for: see leech_drop(). */
+#define BACKEND_PEER		(1u << 7)
+
 /* region.c's: it was given to a second backend, since the first one was dead. */
 #define BACKEND_AGAIN		(1u << 6)
 

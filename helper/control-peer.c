@@ -293,14 +293,14 @@ static void run_finalize(struct control_call *call)
 
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
 #define SEED_ARGS "region listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout detach " TLS_ARGS
-#define LEECH_ARGS "region source local_source reuse finalize max_downtime on_stall on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
+#define LEECH_ARGS "region source local_source reuse finalize max_downtime on_stall handover on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
 	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },
 	{ "unexport", 0, "region", run_unexport },
 	{ "seed", CONTROL_DETACHES, SEED_ARGS, seeder_run },
 	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },
-	{ "finalize", CONTROL_DETACHES, "region", run_finalize },
+	{ "finalize", CONTROL_DETACHES, "region handover", run_finalize },
 	{ "abort", 0, "region force", run_abort },
 	{ "resolve", 0, "region i_own_it keep discard source_lost force", run_resolve },
 	{ NULL, 0, NULL, NULL },

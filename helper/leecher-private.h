@@ -34,10 +34,18 @@ enum leecher_on_stall {
 	LEECHER_WAIT,
 };
 
+/* What may be missing then. */
+enum leecher_handover {
+	LEECHER_WHEN_COMPLETE,	/* what the last list names, and that is little */
+	LEECHER_EARLY,		/* anything */
+	LEECHER_AS_TOLD,	/* the first, unless the user, or a stall, says otherwise */
+};
+
 /* When to hand over; leecher-when.c. Times are loop_now_ns(), rates bytes a second. */
 struct leecher_when {
 	uint32_t max_downtime;		/* ms */
 	enum leecher_on_stall on_stall;
+	enum leecher_handover handover;
 	uint64_t fetch_rate;
 	uint64_t pull_at, pull_from;	/* what is measured now: since when, and the bytes that had come by then */
 	uint64_t looked_at;		/* pull_at, when the other side was asked last while pulling */
@@ -105,7 +113,7 @@ struct leecher {
 	struct loop_timer limit;	/* of connecting, of giving up */
 	uint64_t began, asked, handed, owned, done;	/* loop_now_ns() */
 	uint64_t pulled;		/* bytes before the hand-over */
-	uint64_t risked;		/* bytes that were missing then */
+	uint64_t risked;		/* bytes that only the other side had then */
 	struct {
 		void (*then)(void *arg, int error, const char *why);
 		void *arg;
@@ -178,6 +186,8 @@ void leecher_unlocked(struct leecher *leecher);
 void leecher_look(struct leecher *leecher);
 
 /* leecher-show.c */
+/* Bytes that are here on no disk and in no memory: lost with the other side, should it be lost for good. */
+uint64_t leecher_at_risk(const struct leecher *leecher);
 /* What it is doing, as progress has it; into text where it needs room. */
 const char *leecher_what(const struct leecher *leecher, char *text, size_t len);
 /* For stat: before the hand-over, and since then. */
@@ -208,6 +218,8 @@ void leecher_leave_chain(struct leecher *leecher, int error);
 int leecher_take_args(struct control_call *call, struct leecher *leecher);
 /* Of these, when it is to be handed over. */
 int leecher_take_when(struct control_call *call, struct leecher *leecher);
+/* Of those of "finalize": how. */
+int leecher_take_finalize(struct control_call *call, struct leecher *leecher);
 
 /* leecher-command.c */
 void leecher_ended(struct leecher *leecher, int error);

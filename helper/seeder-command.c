@@ -81,13 +81,17 @@ static void export_closed(void *arg)
 
 static void seeder_close(struct seeder *seeder)
 {
-	struct loop *loop = seeder->handover.region->regiond->loop;
+	struct region *region = seeder->handover.region;
+	struct loop *loop = region->regiond->loop;
 
 	loop_timer_cancel(loop, &seeder->timer);
 	if (tracker_active(seeder->tracker))
 		tracker_stop(seeder->tracker);
+	region_get(region);
 	handover_end(&seeder->handover);
 	export_close(seeder->export, export_closed, seeder);
+	seeder_drop_reads(region, NULL, 0);
+	region_put(region);
 }
 
 static void farewell(struct loop_timer *timer)

@@ -267,6 +267,23 @@ void leech_unblock(struct leech *leech)
 	leech->unblocking = false;
 }
 
+void leech_drop(struct leech *leech, bool (*drop)(const struct backend_req *req, const void *arg), const void *arg)
+{
+	struct list dropped, *at, *next;
+
+	list_init(&dropped);
+	list_for_each_safe(at, next, &leech->blocked) {
+		const struct backend_req *req = list_entry(at, struct backend_req, list);
+
+		if (!(req->flags & BACKEND_PEER) || !drop(req, arg))
+			continue;
+		list_del(at);
+		list_add(&dropped, at);
+	}
+	while ((at = list_pop(&dropped)))
+		start_failed(leech, list_entry(at, struct backend_req, list), -ECANCELED);
+}
+
 void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error)
 {
 	struct list failed, *at, *next;

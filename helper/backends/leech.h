@@ -54,6 +54,8 @@ const struct leech_stats *leech_stats(const struct leech *leech);
 /* NULL: nobody. */
 void leech_set_watch(struct leech *leech, struct leech_watch *watch);
 
+/* Of READs of peers that wait for chunks, those for which drop(req, arg) says so are failed (ECANCELED). */
+void leech_drop(struct leech *leech, bool (*drop)(const struct backend_req *req, const void *arg), const void *arg);
 /* These chunks are newer on the other side. */
 void leech_forget(struct leech *leech, uint64_t first, uint64_t count);
 /* Fetches these at once, whether or not it pulls, as if a program waited. */

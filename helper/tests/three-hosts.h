@@ -80,12 +80,12 @@ static __attribute__((unused)) bool behind_is(const char *state)
 	return !strcmp(behind("state"), state);
 }
 
-static void cut_middle(void)
+/* C's connections with B break. */
+static void break_middle(void)
 {
 	struct server *server = b->regiond->server;
 	struct list *at, *next, *service, *more;
 
-	unlink(middle_path);
 	list_for_each_safe(at, next, &server->listeners) {
 		struct listener *listener = list_entry(at, struct listener, list);
 
@@ -93,6 +93,12 @@ static void cut_middle(void)
 			service_close(list_entry(service, struct service, list), -ECONNRESET);
 	}
 	pass(50);
+}
+
+static void cut_middle(void)
+{
+	unlink(middle_path);
+	break_middle();
 }
 
 /* B's helper is killed: nobody hears anything of it any more. */
