@@ -292,6 +292,8 @@ bool backend_generic(const char *source);
 bool backend_local(const char *source);
 /* Was it made by backend_child()? */
 bool backend_owned(const char *source);
+/* The same source, which is not so. malloc'ed, NULL: no memory. */
+char *backend_disown(const char *source);
 
 #define BACKEND_PUBLISH_MAX (256ULL << 20)
 

@@ -58,6 +58,8 @@ static int take_local(struct control_call *call, struct leecher *leecher)
 
 	if (control_string(call, "local_source", &local))
 		return -EINVAL;
+	if (!local && leecher->reuse)
+		local = leecher_store_left(call->region);
 	if (!local || backend_generic(local))
 		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->token);
 	else

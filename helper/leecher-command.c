@@ -521,16 +521,26 @@ static void leecher_init(struct leecher *leecher, struct regiond *regiond, struc
 	leecher->began = loop_now_ns();
 }
 
+static void has_room(struct leecher *leecher, int error, const char *why)
+{
+	if (!error) {
+		error = add_region(leecher);
+		why = strerror(-error);
+	}
+	if (!error)
+		return;
+	control_fail(leecher->call, error, "%s: %s", leecher->path, *why ? why : strerror(-error));
+	leecher_free(leecher);
+}
+
 void leecher_run(struct control_call *call)
 {
 	struct leecher *leecher;
 	bool detach = false;
 	int ret;
 
-	if (call->region) {
-		control_fail(call, -EEXIST, "there is a region %s here already", call->region->info.path);
+	if (call->region && !leecher_may_replace(call, call->region))
 		return;
-	}
 	leecher = calloc(1, sizeof(*leecher));
 	if (!leecher) {
 		control_fail(call, -ENOMEM, "out of memory");
@@ -548,14 +558,14 @@ void leecher_run(struct control_call *call)
 		return;
 	}
 	leecher->again = control_again_text(call, "leecher");
-	ret = leecher->again ? add_region(leecher) : -ENOMEM;
-	if (ret) {
-		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
-		leecher_free(leecher);
-	} else {
-		leecher->call = call;
-		leecher->detach = detach;
-	}
+	leecher->call = call;
+	leecher->detach = detach;
+	if (!leecher->again)
+		has_room(leecher, -ENOMEM, "out of memory");
+	else if (call->region)
+		leecher_replace(leecher, call->region, has_room);
+	else
+		has_room(leecher, 0, "");
 }
 
 /* ---- in the next helper ---- */

@@ -213,6 +213,14 @@ void leecher_heard(struct leecher *leecher, int error, const char *why);
 /* It ends; its region has no leecher any more. */
 void leecher_leave_chain(struct leecher *leecher, int error);
 
+/* leecher-replace.c */
+/* false: the call has been failed. */
+bool leecher_may_replace(struct control_call *call, const struct region *region);
+/* The bytes that a moved region has left here, or NULL. */
+const char *leecher_store_left(const struct region *region);
+/* then(leecher, error, why), maybe from within: there is no region any more, where it is to be. */
+void leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why));
+
 /* leecher-args.c */
 /* Negative: the call has been failed. */
 int leecher_take_args(struct control_call *call, struct leecher *leecher);

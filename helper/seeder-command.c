@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* seeder: how it begins, what it shows, how it ends. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,6 +207,19 @@ static int take_tracker(struct control_call *call, struct region *region, struct
 	return 0;
 }
 
+/* One that has ended, and only stays for its last answer, is in nobody's way: a region that has come back goes on at once. */
+static void free_name(const struct regiond *regiond, const char *name)
+{
+	struct export *export = control_export(regiond->server, name);
+	const struct seeder *seeder = export && export->seed == &seeder_ops ? export->seed_arg : NULL;
+	char *other;
+
+	if (!seeder || !seeder->complete || asprintf(&other, "%s (moved)", name) < 0)
+		return;
+	free(export->name);
+	export->name = other;
+}
+
 static int take_export(struct control_call *call, struct region *region, struct seeder *seeder)
 {
 	const char *name = region->info.path;
@@ -224,6 +238,7 @@ static int take_export(struct control_call *call, struct region *region, struct 
 		control_fail(call, ret, "out of memory");
 		return ret;
 	}
+	free_name(call->regiond, name);
 	ret = control_publish(call, name, target, true, &seeder->export);
 	if (ret)
 		target->ops->close(target);
