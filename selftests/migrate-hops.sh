@@ -8,12 +8,12 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters
 count=${COUNT:-4}
-two_hosts 1ms 4mbit
+two_hosts 1ms 20mbit
 start_host "$ns_a" a source=memory:
 start_host "$ns_b" b source=memory:
 start_host "$ns_b" c source=memory:
 declare -A address=([a]=10.11.0.1:7001 [b]=10.11.0.2:7002 [c]=10.11.0.2:7003)
-size=$(((8 << 20) + 12288))
+size=$(((24 << 20) + 12288))
 make_key "$work/key"
 tls=(--tls-psk "$work/key")
 
@@ -88,7 +88,7 @@ for ns in "$ns_a" "$ns_b"; do must tc -n "$ns" qdisc change dev wire root netem 
 goes_on c
 wait $leech
 is $? 0 'C has all of it'
-wait $leech_b
+wait "$leech_b"
 is $? 0 'so B needs no more of it'
 seeder_ends b
 seeder_ends a
@@ -102,16 +102,16 @@ goes_on c
 # ---- back and forth ----
 from=c to=a
 for ((hop = 0; hop < count; hop++)); do
-	seed $from sum
+	seed "$from" sum
 	reuse=()
 	[ $((hop & 2)) -eq 0 ] || reuse=(--reuse)
-	leech $from $to --max-downtime 500ms "${reuse[@]}"
+	leech "$from" "$to" --max-downtime 500ms "${reuse[@]}"
 	wait $leech
 	is $? 0 "hop $hop: $to has all of it"
-	seeder_ends $from
+	seeder_ends "$from"
 	is "$(sum_of "$work/$to/db")" "$(cat "$work/sum")" "hop $hop: the bytes are what $from had"
 	[ ${#reuse[@]} -eq 0 ] || at_least "$(jq .reused_bytes "$work/leech.$to")" $((size / 2)) "hop $hop: what $to had of it was not sent"
-	goes_on $to
+	goes_on "$to"
 	read -r from to <<< "$to $from"
 done
 must "$work/suspend" "$from"
