@@ -284,6 +284,17 @@ void leech_drop(struct leech *leech, bool (*drop)(const struct backend_req *req,
 		start_failed(leech, list_entry(at, struct backend_req, list), -ECANCELED);
 }
 
+/* What overwrites a chunk whole only waits until nobody else is at it. */
+static bool needs_any(const struct span *span, uint64_t first, uint64_t end)
+{
+	first = first > span->first ? first : span->first;
+	end = end < span->end ? end : span->end;
+	for (uint64_t i = first; i < end; i++)
+		if (!is_whole(span, i))
+			return true;
+	return false;
+}
+
 void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error)
 {
 	struct list failed, *at, *next;
@@ -292,7 +303,7 @@ void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int e
 	list_for_each_safe(at, next, &leech->blocked) {
 		struct span span = span_of(leech, list_entry(at, struct backend_req, list));
 
-		if (span.first >= end || span.end <= first)
+		if (!needs_any(&span, first, end))
 			continue;
 		list_del(at);
 		list_add(&failed, at);
