@@ -141,6 +141,26 @@ bool backend_owned(const char *source)
 	return owned;
 }
 
+char *backend_disown(const char *source)
+{
+	char *copy = strdup(source), *options = copy ? strchr(copy, '?') : NULL, *save = NULL, *to;
+
+	if (!options)
+		return copy;
+	*options = 0;
+	to = malloc(strlen(source) + 1);
+	if (to)
+		strcpy(to, copy);
+	for (char *option = strtok_r(options + 1, "&", &save), mark = '?'; to && option; option = strtok_r(NULL, "&", &save)) {
+		if (!strcmp(option, "owned") || !strncmp(option, "owned=", 6))
+			continue;
+		sprintf(to + strlen(to), "%c%s", mark, option);
+		mark = '&';
+	}
+	free(copy);
+	return to;
+}
+
 /* ---- life ---- */
 
 static void as_writer(struct backend_open *open)

@@ -142,6 +142,8 @@ enum backend_op {
 
 /* DATA: what would have to come from elsewhere, whatever it is, counts as no bytes: for who looks for bytes that are here. */
 #define BACKEND_HERE		(1u << 7)
+/* serve.c's: a peer's, that it may have no more use for: see leech_drop(). */
+#define BACKEND_PEER		(1u << 8)
 
 /* region.c's: it was given to a second backend, since the first one was dead. */
 #define BACKEND_AGAIN		(1u << 6)
@@ -300,6 +302,8 @@ bool backend_generic(const char *source);
 bool backend_local(const char *source);
 /* Was it made by backend_child()? */
 bool backend_owned(const char *source);
+/* The same source, which is not so. malloc'ed, NULL: no memory. */
+char *backend_disown(const char *source);
 
 #define BACKEND_PUBLISH_MAX (256ULL << 20)
 

@@ -15,8 +15,13 @@ const struct cmd cmd_finalize = {
 	.summary = "move a region that is being leeched to this host",
 	.details =
 		"The other host stops its program, freezes the region and says what it changed last;\n"
-		"from then on it is this host's, and what is missing is fetched on demand and behind.\n",
+		"from then on it is this host's, and what is missing is fetched on demand and behind.\n"
+		"--handover complete: not before all is here but what the last list names, and that is little.\n",
 	.operands = CMD_ONE_REGION,
+	.options = (const struct cmd_option[]) {
+		{ CMD_TEXT, "handover", NULL, "HOW", "complete or early (default: as 'leech' was told, else early)" },
+		CMD_OPTIONS_END,
+	},
 	.flags = CMD_DETACHES,
 	.run = run,
 };

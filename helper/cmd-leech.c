@@ -8,7 +8,8 @@
 static void tell_next(const struct cmd_context *ctx)
 {
 	const char *region = cmd_text(ctx, "region"), *finalize = cmd_text(ctx, "finalize");
-	bool decides = json_object_get(ctx->args, "max_downtime") || json_object_get(ctx->args, "on_stall");
+	bool decides = json_object_get(ctx->args, "max_downtime") || json_object_get(ctx->args, "on_stall") ||
+		       json_object_get(ctx->args, "handover");
 
 	if (!ctx->json && !json_object_get(ctx->args, "detach") && !(finalize ? !strcmp(finalize, "auto") : decides))
 		fprintf(stderr, "'regionctl finalize %s' moves it here at any time, 'regionctl abort "
@@ -37,6 +38,10 @@ const struct cmd cmd_leech = {
 		"  --on-stall postcopy   it is handed over, and the rest is fetched behind (usual)\n"
 		"  --on-stall throttle   they are slowed over there, until what is left is little\n"
 		"  --on-stall wait       it goes on until they write less, or you finalize\n"
+		"--handover complete: not before all is here but what the last list names, and that comes\n"
+		"within --max-downtime; --handover early: at once, or when told, whatever is missing. What\n"
+		"only the other host has then is lost if that is: 'regionctl stat' says how much is at risk.\n"
+		"A region that has moved away from here, and is complete there, is replaced.\n"
 		"Ctrl-C detaches; until it is finalized, 'regionctl abort REGION' undoes it.\n",
 	.operands = (const struct cmd_operand[]) {
 		CMD_OPERAND_REGION,
@@ -50,6 +55,7 @@ const struct cmd cmd_leech = {
 		  "auto: when it costs little; manual: when told to (default without the next two)" },
 		{ CMD_DURATION, "max-downtime", NULL, "TIME", "what it may cost (default: 300ms)" },
 		{ CMD_TEXT, "on-stall", NULL, "WAY", "postcopy, throttle or wait" },
+		{ CMD_TEXT, "handover", NULL, "HOW", "complete or early (default: complete, unless told, or on --on-stall postcopy)" },
 		{ CMD_TEXT, "on-resume", NULL, "COMMAND", "starts the program here, after the hand-over" },
 		{ CMD_TEXT, "on-abort", NULL, "COMMAND",
 		  "when the hand-over is given up, before the region here is removed" },

@@ -18,6 +18,7 @@ static const struct show_field handover_fields[] = {
 	{ SHOW_NUMBER, "epoch", "epoch" },
 	/* on its way */
 	{ SHOW_TEXT, "finalize", "finalize" },
+	{ SHOW_TEXT, "handover", "hand over" },
 	{ SHOW_MS, "max_downtime", "downtime wanted" },
 	{ SHOW_MS, "estimate_ms", "downtime now" },
 	{ SHOW_MS, "behind_ms", "then waits, at most" },
@@ -30,7 +31,9 @@ static const struct show_field handover_fields[] = {
 	{ SHOW_BOOL, "stalled", "stalled" },
 	{ SHOW_TEXT, "on_stall", "if it stalls" },
 	{ SHOW_SIZE, "throttle", "writers slowed to" },
-	/* the summary */
+	/* since the hand-over, and the summary */
+	{ SHOW_SIZE, "at_risk", "at risk now" },
+	{ SHOW_SIZE, "risked", "at risk when moved" },
 	{ SHOW_MS, "total_ms", "all in all" },
 	{ SHOW_MS, "downtime", "downtime" },
 	{ SHOW_MS, "suspend_ms", "of it, suspending" },
@@ -68,8 +71,13 @@ static void show_waits(const json_t *handover)
 
 void show_handover_parts(const json_t *handover, const char *title)
 {
+	const json_t *behind = json_object_get(handover, "behind");
+
 	show_fields(handover, handover_fields, title);
 	show_waits(handover);
+	/* it comes from another host, while it goes to the next one */
+	if (behind)
+		show_handover_parts(behind, "behind");
 }
 
 int show_handover(const struct cmd_context *ctx, json_t *result)

@@ -217,7 +217,7 @@ static void run_abort(struct control_call *call)
 
 	if (!region)
 		return;
-	if (!region->handover && seeder_is_left(&region->info))
+	if (!handover_in(region, HANDOVER_SEEDER) && seeder_is_left(&region->info))
 		seeder_abort_left(call, region);
 	else if (!region->handover)
 		leecher_clean(call, region);
@@ -250,6 +250,14 @@ static bool take_resolution(struct control_call *call, enum resolution *resoluti
 	return false;
 }
 
+/* Of a region that is seeded on, the host before can be lost, or have been taken back. */
+static bool resolves_seeder(const struct region *region, enum resolution resolution)
+{
+	if (!handover_in(region, HANDOVER_SEEDER) || !region->behind)
+		return handover_of(region)->role == HANDOVER_SEEDER;
+	return resolution != RESOLVE_LOST && !(leecher_is_diverged(region) && resolution != RESOLVE_OWN);
+}
+
 static void run_resolve(struct control_call *call)
 {
 	struct region *region = control_region(call);
@@ -257,12 +265,12 @@ static void run_resolve(struct control_call *call)
 
 	if (!region)
 		return;
-	if (!region->handover)
+	if (!region->handover || (!handover_in(region, HANDOVER_SEEDER) && seeder_is_left(&region->info)))
 		control_fail(call, seeder_is_left(&region->info) ? -EBUSY : -EINVAL, "%s is not being migrated%s", region->info.path,
 			     seeder_is_left(&region->info) ? " just now: seed it again, as it was" : "");
 	else if (!take_resolution(call, &resolution))
 		;
-	else if (handover_of(region)->role == HANDOVER_SEEDER)
+	else if (resolves_seeder(region, resolution))
 		seeder_resolve(call, region, resolution);
 	else
 		leecher_resolve(call, region, resolution);
@@ -285,14 +293,14 @@ static void run_finalize(struct control_call *call)
 
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
 #define SEED_ARGS "region listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout detach " TLS_ARGS
-#define LEECH_ARGS "region source local_source reuse reuse_from compress also finalize max_downtime on_stall on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
+#define LEECH_ARGS "region source local_source reuse reuse_from compress also finalize max_downtime on_stall handover on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
 	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },
 	{ "unexport", 0, "region", run_unexport },
 	{ "seed", CONTROL_DETACHES, SEED_ARGS, seeder_run },
 	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },
-	{ "finalize", CONTROL_DETACHES, "region", run_finalize },
+	{ "finalize", CONTROL_DETACHES, "region handover", run_finalize },
 	{ "abort", 0, "region force", run_abort },
 	{ "resolve", 0, "region i_own_it keep discard source_lost force also", run_resolve },
 	{ NULL, 0, NULL, NULL },

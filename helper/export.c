@@ -187,6 +187,8 @@ static bool must_wait(const struct export_session *session, const struct service
 	struct export *export = session->export;
 	struct list *at;
 
+	if (session->busy[service->slot] && export->seed)
+		export->seed->drop(export->seed_arg, session, service->slot);
 	if (session->busy[service->slot])
 		return true;
 	if (!(session->flags & WIRE_OPEN_WRITE))

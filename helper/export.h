@@ -32,6 +32,10 @@ struct export_seed_ops {
 	void (*message)(void *arg, struct serve_req *req, const uint8_t *body, size_t len);
 	/* Are there bytes to be read? */
 	bool (*reads)(void *arg);
+	/*
+	 * READs whose connection has gone are waited for: those that wait for bytes from elsewhere may end. Of this session's slot; session NULL: all.
+	 */
+	void (*drop)(void *arg, const struct export_session *session, unsigned int slot);
 	/* The session is gone for good. */
 	void (*gone)(void *arg, struct export_session *session);
 };

@@ -9,26 +9,114 @@
 #include "region-private.h"
 #include "regiond.h"
 
+struct handover *handover_in(const struct region *region, enum handover_role role)
+{
+	struct handover *front = handover_of(region), *behind = handover_behind(region);
+
+	if (front && front->role == role)
+		return front;
+	return behind && behind->role == role ? behind : NULL;
+}
+
+/* ---- what it looks like ---- */
+
+static json_t *show_behind(const struct region *region)
+{
+	const struct handover *behind = handover_behind(region);
+
+	if (behind)
+		return behind->show(behind);
+	return region->last_behind ? json_incref(region->last_behind) : NULL;
+}
+
 json_t *handover_show(const struct region *region)
 {
 	const struct handover *handover = region->handover;
+	json_t *show, *behind;
 
-	if (handover)
-		return handover->show(handover);
-	return region->last_handover ? json_incref(region->last_handover) : NULL;
+	if (!handover)
+		return region->last_handover ? json_incref(region->last_handover) : NULL;
+	show = handover->show(handover);
+	behind = show_behind(region);
+	if (behind)
+		json_object_set_new(show, "behind", behind);
+	return show;
+}
+
+/* ---- beginning and end ---- */
+
+static void forget_behind(struct region *region)
+{
+	json_decref(region->last_behind);
+	region->last_behind = NULL;
+}
+
+void handover_begin(struct handover *handover)
+{
+	struct region *region = handover->region;
+
+	forget_behind(region);
+	if (region->handover && handover->role == HANDOVER_LEECHER) {
+		region->behind = handover;
+		return;
+	}
+	region->behind = region->handover;
+	region->handover = handover;
+	if (!region->behind || region->info.behind)
+		return;
+	region->info.behind = region->info.handover;
+	region->info.handover = NULL;
+}
+
+/* One that has moved on from here has ended as its seeder did. */
+static bool has_moved_on(const struct region *region, const struct handover *handover)
+{
+	const char *role = json_string_value(json_object_get(region->last_handover, "role"));
+
+	return handover->role == HANDOVER_LEECHER && region->info.flags & REGIONFS_REGION_MOVED && role && !strcmp(role, "seeder");
+}
+
+static void keep_show(struct region *region, struct handover *handover)
+{
+	if (region->behind == handover) {
+		forget_behind(region);
+		region->last_behind = handover->show(handover);
+	} else if (has_moved_on(region, handover)) {
+		json_object_set_new(region->last_handover, "behind", handover->show(handover));
+	} else {
+		json_decref(region->last_handover);
+		region->last_handover = handover_show(region);
+	}
 }
 
 void handover_end(struct handover *handover)
 {
 	struct region *region = handover->region;
 
-	json_decref(region->last_handover);
-	region->last_handover = handover->show(handover);
-	region->handover = NULL;
+	keep_show(region, handover);
+	if (region->handover == handover)
+		region->handover = region->behind;
+	region->behind = NULL;
 	handover->region = NULL;
 	if (region->destroy)
 		region_advance(region);
 	region_put(region);
+}
+
+/* ---- what the next helper is to know ---- */
+
+/* A leecher's stays where a seeder in front has left it. */
+void handover_note(struct handover *handover, char *text)
+{
+	struct region *region = handover->region;
+
+	if (region->behind != handover && !(handover->role == HANDOVER_LEECHER && region->info.behind)) {
+		region_set_handover(region, text);
+		return;
+	}
+	free(region->info.behind);
+	region->info.behind = text;
+	region_mirror(region);
 }
 
 /* ---- hooks ---- */

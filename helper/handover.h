@@ -31,7 +31,10 @@ enum resolution {
 	RESOLVE_LOST,		/* the other side is gone for good, with what had not come yet */
 };
 
-/* The first member of struct seeder and struct leecher; region->handover points to it. */
+/*
+ * The first member of struct seeder and struct leecher; region->handover points to it. A region that is owned here, and has not come whole yet, may
+ * be seeded on: then the seeder is region->handover, the one in front, whom the user's commands mean, and the leecher is region->behind.
+ */
 struct handover {
 	enum handover_role role;
 	struct region *region;		/* a reference */
@@ -47,16 +50,28 @@ static inline struct handover *handover_of(const struct region *region)
 	return region->handover;
 }
 
+static inline struct handover *handover_behind(const struct region *region)
+{
+	return region->behind;
+}
+
+/* The one of that role, wherever it is, or NULL. */
+struct handover *handover_in(const struct region *region, enum handover_role role);
+
 /* Is it in one that needs its source as it is? */
 static inline bool handover_holds(const struct region *region)
 {
-	return region->handover && !handover_of(region)->over;
+	return (region->handover && !handover_of(region)->over) || (region->behind && !handover_behind(region)->over);
 }
 
 /* NULL when the region is in none and was in none; the result of the last one is kept. New reference. */
 json_t *handover_show(const struct region *region);
+/* It begins, in front; a leecher that is there goes behind. */
+void handover_begin(struct handover *handover);
 /* The region is in one no longer; what show() says now is kept. */
 void handover_end(struct handover *handover);
+/* What the next helper is to know of it: the arguments of its command, or NULL; taken. The state log is told. */
+void handover_note(struct handover *handover, char *text);
 
 /* A command of the user's, at a moment of the migration. */
 struct hook {

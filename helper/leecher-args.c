@@ -68,6 +68,8 @@ static int take_local(struct control_call *call, struct leecher *leecher)
 
 	if (control_string(call, "local_source", &local))
 		return -EINVAL;
+	if (!local && leecher->reuse)
+		local = leecher_store_left(call->region);
 	if (!local || backend_generic(local))
 		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->token);
 	else
@@ -94,31 +96,69 @@ static int take_word(struct control_call *call, const char *key, const char *con
 }
 
 /* Whoever says by what it shall be decided wants it decided. Else it is left to the user, who has a program to look after. */
+static const char *const handover_words[] = { [LEECHER_WHEN_COMPLETE] = "complete", [LEECHER_EARLY] = "early", NULL };
+
+/* What contradicts it, or NULL. */
+static const char *contradiction(struct control_call *call, const struct leecher_when *when, bool is_auto)
+{
+	if (when->handover == LEECHER_WHEN_COMPLETE && control_has(call, "on_stall") && when->on_stall == LEECHER_POSTCOPY)
+		return "with --handover complete it is not handed over before all is here: leave out --on-stall postcopy";
+	if (when->handover == LEECHER_EARLY && control_has(call, "max_downtime"))
+		return "with --handover early it is not waited until it costs little: leave out --max-downtime";
+	if (is_auto || when->handover == LEECHER_WHEN_COMPLETE)
+		return NULL;
+	if (control_has(call, "max_downtime"))
+		return "with --finalize manual nobody but you hands it over: leave out --max-downtime";
+	return when->on_stall == LEECHER_POSTCOPY ? "with --finalize manual nobody but you hands it over: leave out --on-stall postcopy" : NULL;
+}
+
+int leecher_take_finalize(struct control_call *call, struct leecher *leecher)
+{
+	int how = take_word(call, "handover", handover_words, (int)leecher->when.handover);
+
+	if (how < 0)
+		return how;
+	leecher->when.handover = (enum leecher_handover)how;
+	if (how != LEECHER_WHEN_COMPLETE) {
+		leecher->wanted = true;
+		return 0;
+	}
+	/* as soon as it costs little; what was to come by force does not */
+	leecher->manual = leecher->wanted = false;
+	if (leecher->when.on_stall == LEECHER_POSTCOPY)
+		leecher->when.on_stall = LEECHER_WAIT;
+	return 0;
+}
+
 int leecher_take_when(struct control_call *call, struct leecher *leecher)
 {
 	static const char *const finalize[] = { "manual", "auto", NULL };
 	static const char *const on_stall[] = {
 		[LEECHER_POSTCOPY] = "postcopy", [LEECHER_THROTTLE] = "throttle", [LEECHER_WAIT] = "wait", NULL,
 	};
-	bool said = control_has(call, "max_downtime"), decides = said || control_has(call, "on_stall");
-	int is_auto = take_word(call, "finalize", finalize, decides), stall;
+	bool decides = control_has(call, "max_downtime") || control_has(call, "on_stall") || control_has(call, "handover");
+	int is_auto = take_word(call, "finalize", finalize, decides), how, stall;
+	const char *why;
 
 	if (is_auto < 0)
 		return is_auto;
-	stall = take_word(call, "on_stall", on_stall, is_auto ? LEECHER_POSTCOPY : LEECHER_WAIT);
+	how = take_word(call, "handover", handover_words, LEECHER_AS_TOLD);
+	if (how < 0)
+		return how;
+	stall = take_word(call, "on_stall", on_stall, is_auto && how != LEECHER_WHEN_COMPLETE ? LEECHER_POSTCOPY : LEECHER_WAIT);
 	if (stall < 0)
 		return stall;
 	leecher->when.max_downtime = MAX_DOWNTIME_MS;
 	if (control_u32(call, "max_downtime", &leecher->when.max_downtime))
 		return -EINVAL;
-	if (!is_auto && (said || stall == LEECHER_POSTCOPY)) {
-		control_fail(call, -EINVAL, "with --finalize manual nobody but you hands it over: leave out %s",
-			     said ? "--max-downtime" : "--on-stall postcopy");
-		return -EINVAL;
-	}
 	leecher->manual = !is_auto;
+	leecher->wanted = is_auto && how == LEECHER_EARLY;
+	leecher->when.handover = (enum leecher_handover)how;
 	leecher->when.on_stall = (enum leecher_on_stall)stall;
-	return 0;
+	why = contradiction(call, &leecher->when, is_auto);
+	if (why)
+		control_fail(call, -EINVAL, "%s", why);
+	return why ? -EINVAL : 0;
 }
 
 int leecher_take_args(struct control_call *call, struct leecher *leecher)

@@ -104,6 +104,7 @@ static void leecher_free(struct leecher *leecher)
 {
 	loop_timer_cancel(leecher->regiond->loop, &leecher->timer);
 	loop_timer_cancel(leecher->regiond->loop, &leecher->limit);
+	loop_timer_cancel(leecher->regiond->loop, &leecher->pass.limit);
 	free(leecher->path);
 	free(leecher->local);
 	free(leecher->from);
@@ -166,7 +167,7 @@ static char *again_text(const struct leecher *leecher)
 
 void leecher_note_again(struct leecher *leecher)
 {
-	region_set_handover(leecher->handover.region, again_text(leecher));
+	handover_note(&leecher->handover, again_text(leecher));
 }
 
 void leecher_note_resumed(struct leecher *leecher)
@@ -228,6 +229,12 @@ static bool has_words(const struct leecher *leecher, int error, struct notice_wo
 	return leecher->moved_in || leecher->state == LEECHER_OWNED;
 }
 
+static void opened_local(struct region *region, int error, void *arg)
+{
+	if (error)
+		log_warning("%s: %s", region->info.path ? region->info.path : "a region", *region->why ? region->why : strerror(-error));
+}
+
 static void finish(struct leecher *leecher, int error)
 {
 	struct region *region = leecher->handover.region ? region_get(leecher->handover.region) : NULL;
@@ -239,12 +246,16 @@ static void finish(struct leecher *leecher, int error)
 	if (leecher->leech)
 		leech_set_watch(leecher->leech, NULL);
 	if (region)
-		region_set_handover(region, NULL);
+		handover_note(&leecher->handover, NULL);
 	if (region)
 		handover_end(&leecher->handover);
 	/* The leech backend goes with this, so it comes after everything that looks at it. */
 	if (region && leecher->moved_in && region_set_source(region, leecher->local))
 		log_warning("%s keeps its way here as its source until the next start", leecher->path);
+	leecher_leave_chain(leecher, error);
+	/* who comes from the next host is told what there is */
+	if (region && region->handover)
+		region_open(region, opened_local, NULL);
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
@@ -359,6 +370,8 @@ void leecher_stepped(struct leecher *leecher)
 		leecher_diverge_now(leecher);
 	else if (leecher->all_here)
 		move_in(leecher);
+	else
+		leecher_seed_now(leecher);
 }
 
 static bool is_removed(const struct region *region)
@@ -397,6 +410,8 @@ static void owned(struct leech_watch *watch, int error, const char *why)
 		leecher_diverge(leecher, why);
 	else if (error)
 		snprintf(leecher->why, sizeof(leecher->why), "the other side did not take the hand-over: %s", why);
+	else
+		leecher_heard(leecher, 0, "");
 }
 
 static void not_settled(struct leech_watch *watch)
@@ -454,8 +469,8 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	/* until it is whole here, the leech brings its bytes, whatever is usual in this instance */
 	region_set_policy(region, NULL, false);
 	leecher->handover.region = region;
-	region->handover = &leecher->handover;
-	region_set_handover(region, again_text(leecher));
+	handover_begin(&leecher->handover);
+	handover_note(&leecher->handover, again_text(leecher));
 	loop_timer_set(leecher->regiond->loop, &leecher->limit, CONNECT_MS);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
 	region_open(region, opened, leecher);
@@ -521,16 +536,26 @@ static void leecher_init(struct leecher *leecher, struct regiond *regiond, struc
 	leecher->began = loop_now_ns();
 }
 
+static void has_room(struct leecher *leecher, int error, const char *why)
+{
+	if (!error) {
+		error = add_region(leecher);
+		why = strerror(-error);
+	}
+	if (!error)
+		return;
+	control_fail(leecher->call, error, "%s: %s", leecher->path, *why ? why : strerror(-error));
+	leecher_free(leecher);
+}
+
 void leecher_run(struct control_call *call)
 {
 	struct leecher *leecher;
 	bool detach = false;
 	int ret;
 
-	if (call->region) {
-		control_fail(call, -EEXIST, "there is a region %s here already", call->region->info.path);
+	if (call->region && !leecher_may_replace(call, call->region))
 		return;
-	}
 	leecher = calloc(1, sizeof(*leecher));
 	if (!leecher) {
 		control_fail(call, -ENOMEM, "out of memory");
@@ -548,22 +573,30 @@ void leecher_run(struct control_call *call)
 		return;
 	}
 	leecher->again = control_again_text(call, "leecher");
-	ret = leecher->again ? add_region(leecher) : -ENOMEM;
-	if (ret) {
-		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
-		leecher_free(leecher);
-	} else {
-		leecher->call = call;
-		leecher->detach = detach;
-	}
+	leecher->call = call;
+	leecher->detach = detach;
+	if (!leecher->again)
+		has_room(leecher, -ENOMEM, "out of memory");
+	else if (call->region)
+		leecher_replace(leecher, call->region, has_room);
+	else
+		has_room(leecher, 0, "");
 }
 
 /* ---- in the next helper ---- */
 
+static const char *noted_text(const struct region_info *info)
+{
+	if (control_again_is(info->behind, "leecher"))
+		return info->behind;
+	/* an old one says no role */
+	return info->handover && !control_again_is(info->handover, "seeder") ? info->handover : "{}";
+}
+
 /* What the user wanted; an earlier version's helper did not write it down. */
 static void take_again(struct leecher *leecher, struct region *region)
 {
-	const char *text = region->info.handover ? region->info.handover : "{}";
+	const char *text = noted_text(&region->info);
 	struct control_call *call = control_again(region->regiond, text, NULL);
 
 	leecher->again = strdup(text);
@@ -614,7 +647,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 	leecher->final.dirty.size = head->size;
 	leecher->asked = leecher->handed = leecher->began;
 	leecher->handover.region = region_get(region);
-	region->handover = &leecher->handover;
+	handover_begin(&leecher->handover);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
 	return leecher;
 }

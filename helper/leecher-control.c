@@ -23,9 +23,8 @@ void leecher_finalize(struct control_call *call, struct region *region)
 		control_ok(call, leecher->handover.show(&leecher->handover));
 	} else if (leecher->finalizing) {
 		control_fail(call, -EALREADY, "%s is being finalized", leecher->path);
-	} else {
+	} else if (!leecher_take_finalize(call, leecher)) {
 		leecher->finalizing = call;
-		leecher->wanted = true;
 		leecher_next(leecher);
 	}
 }

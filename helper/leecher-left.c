@@ -71,7 +71,7 @@ static void opened_again(struct region *region, int error, void *arg)
 {
 	struct leecher *leecher = arg;
 
-	if (region->handover != &leecher->handover || leecher->leech)
+	if (handover_in(region, HANDOVER_LEECHER) != &leecher->handover || leecher->leech)
 		return;
 	leecher->leech = error ? NULL : leech_of(region->backend);
 	if (leecher->leech) {
@@ -104,6 +104,8 @@ void leecher_open_again(struct leecher *leecher)
 static void go_on(struct region *region, const struct uri *uri, const struct leech_record_head *head)
 {
 	struct leecher *leecher = leecher_again(region, uri, head);
+	/* programs were let in here long ago; whether they are now is the seeder's business */
+	bool passed_on = region->info.seed;
 
 	if (!leecher) {
 		log_error("%s is on its way here, but does not go on: out of memory", region->info.path);
@@ -114,8 +116,10 @@ static void go_on(struct region *region, const struct uri *uri, const struct lee
 	else
 		log_info("%s is owned here since an earlier helper; the rest of it is fetched", leecher->path);
 	/* Which ranges are to be dropped went with that helper; a locked region has no pages that matter. */
-	if (head->state != LEECH_RECORD_PULLING && head->state != LEECH_RECORD_DIVERGED && region->info.flags & REGIONFS_REGION_LOCKED &&
-	    !leecher_add_range(leecher, 0, INT64_MAX))
+	if (passed_on)
+		;
+	else if (head->state != LEECH_RECORD_PULLING && head->state != LEECH_RECORD_DIVERGED && region->info.flags & REGIONFS_REGION_LOCKED &&
+		 !leecher_add_range(leecher, 0, INT64_MAX))
 		leecher_tell_kernel(leecher);
 	else if (leecher->state == LEECHER_OWNED && !leecher->resumed)
 		leecher_resume(leecher);
@@ -139,7 +143,7 @@ static int restart(struct region *region, void *arg)
 	struct leech_record_head head;
 	struct uri uri;
 
-	if (region->handover || leecher_left(region->regiond, region->info.source, &head) ||
+	if (handover_in(region, HANDOVER_LEECHER) || leecher_left(region->regiond, region->info.source, &head) ||
 	    uri_parse(&uri, region->info.source, NULL, 0))
 		return 0;
 	if (head.state == LEECH_RECORD_REFUSED) {

@@ -44,8 +44,9 @@ static void unlocked(void *arg, int error, const char *why, const struct netlink
 	if (error)
 		note(leecher, "it is owned here, but could not be unlocked (regionctl unlock)", why);
 	leecher_unlocked(leecher);
-	log_info("%s is owned here, in epoch %llu, after %llu ms", leecher->path, (unsigned long long)leecher->final.epoch,
-		 (unsigned long long)((leecher->owned - leecher->asked) / 1000000));
+	log_info("%s is owned here, in epoch %llu, after %llu ms; until the rest has come, the other host alone has %llu bytes of it", leecher->path,
+		 (unsigned long long)leecher->final.epoch, (unsigned long long)((leecher->owned - leecher->asked) / 1000000),
+		 (unsigned long long)leecher_at_risk(leecher));
 	leecher_resume(leecher);
 }
 
@@ -85,6 +86,7 @@ static void decided(void *arg, int error)
 		return;
 	}
 	leecher->state = LEECHER_OWNED;
+	leecher->risked = leecher_at_risk(leecher);
 	/* Who wanted to give up while it was written was too late. */
 	leecher->giving_up = !leecher->leech;
 	if (leecher->aborting)

@@ -34,10 +34,18 @@ enum leecher_on_stall {
 	LEECHER_WAIT,
 };
 
+/* What may be missing then. */
+enum leecher_handover {
+	LEECHER_WHEN_COMPLETE,	/* what the last list names, and that is little */
+	LEECHER_EARLY,		/* anything */
+	LEECHER_AS_TOLD,	/* the first, unless the user, or a stall, says otherwise */
+};
+
 /* When to hand over; leecher-when.c. Times are loop_now_ns(), rates bytes a second. */
 struct leecher_when {
 	uint32_t max_downtime;		/* ms */
 	enum leecher_on_stall on_stall;
+	enum leecher_handover handover;
 	uint64_t fetch_rate;
 	uint64_t pull_at, pull_from;	/* what is measured now: since when, and the bytes that had come by then */
 	uint64_t looked_at;		/* pull_at, when the other side was asked last while pulling */
@@ -65,6 +73,7 @@ struct leecher {
 	struct control_call *finalizing;	/* "finalize" */
 	struct control_call *aborting;	/* "abort" */
 	struct control_call *resolving;	/* "resolve" */
+	struct control_call *seeding;	/* "seed", that waits for a step to end */
 	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
 	char *path, *local, *from, *source;
@@ -108,6 +117,16 @@ struct leecher {
 	struct loop_timer limit;	/* of connecting, of giving up */
 	uint64_t began, asked, handed, owned, done;	/* loop_now_ns() */
 	uint64_t pulled;		/* bytes before the hand-over */
+	uint64_t risked;		/* bytes that only the other side had then */
+	struct {
+		void (*then)(void *arg, int error, const char *why);
+		void *arg;
+		struct loop_timer limit;
+	} pass;				/* who waits until it may be handed on */
+	struct {
+		void (*then)(void *arg, int error);
+		void *arg;
+	} let_go;
 	char why[WIRE_TEXT_MAX + 128];
 };
 
@@ -174,6 +193,8 @@ void leecher_unlocked(struct leecher *leecher);
 void leecher_look(struct leecher *leecher);
 
 /* leecher-show.c */
+/* Bytes that are here on no disk and in no memory: lost with the other side, should it be lost for good. */
+uint64_t leecher_at_risk(const struct leecher *leecher);
 /* What it is doing, as progress has it; into text where it needs room. */
 const char *leecher_what(const struct leecher *leecher, char *text, size_t len);
 /* For stat: before the hand-over, and since then. */
@@ -191,11 +212,29 @@ void leecher_tell_kernel(struct leecher *leecher);
 /* The backend, as soon as that can be. */
 void leecher_open_again(struct leecher *leecher);
 
+/* leecher-chain.c */
+/* No step is under way any more. */
+void leecher_seed_now(struct leecher *leecher);
+/* The other side has heard that it is owned here, or never will. */
+void leecher_heard(struct leecher *leecher, int error, const char *why);
+/* It ends; its region has no leecher any more. */
+void leecher_leave_chain(struct leecher *leecher, int error);
+
+/* leecher-replace.c */
+/* false: the call has been failed. */
+bool leecher_may_replace(struct control_call *call, const struct region *region);
+/* The bytes that a moved region has left here, or NULL. */
+const char *leecher_store_left(const struct region *region);
+/* then(leecher, error, why), maybe from within: there is no region any more, where it is to be. */
+void leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why));
+
 /* leecher-args.c */
 /* Negative: the call has been failed. */
 int leecher_take_args(struct control_call *call, struct leecher *leecher);
 /* Of these, when it is to be handed over. */
 int leecher_take_when(struct control_call *call, struct leecher *leecher);
+/* Of those of "finalize": how. */
+int leecher_take_finalize(struct control_call *call, struct leecher *leecher);
 
 /* A source as the command line has it, with the keys that are there; malloc'ed, NULL: no memory. */
 char *leecher_source(struct control_call *call, const char *source);

@@ -68,6 +68,7 @@ void leecher_diverge(struct leecher *leecher, const char *why)
 	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
 	log_error("leeching %s: %s", leecher->path, why);
 	leecher->state = LEECHER_DIVERGED;
+	leecher_heard(leecher, -EBUSY, why);
 	leech_part(leecher->leech);
 	/* a step that is under way looks at the state when it ends */
 	if (!leecher->stepping)
@@ -181,6 +182,8 @@ static void lost_noted(void *arg, int error)
 	/* nothing may be missing */
 	if (!error && leecher->leech)
 		leech_pull(leecher->leech, false);
+	if (!error)
+		leecher_heard(leecher, 0, "");
 	if (error || !leecher->also_more) {
 		answer(leecher, error, "it could not be written down");
 		leecher_stepped(leecher);
@@ -208,8 +211,7 @@ static void lose(struct leecher *leecher, struct control_call *call)
 
 void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution)
 {
-	struct leecher *leecher = container_of(handover_of(region), struct leecher, handover);
-
+	struct leecher *leecher = container_of(handover_in(region, HANDOVER_LEECHER), struct leecher, handover);
 	bool fits = resolution == RESOLVE_LOST ? leecher->state == LEECHER_OWNED :
 		    leecher->state == LEECHER_DIVERGED && resolution != RESOLVE_OWN;
 
@@ -222,6 +224,8 @@ void leecher_resolve(struct control_call *call, struct region *region, enum reso
 		keep(leecher, call);
 	} else if (resolution == RESOLVE_LOST) {
 		lose(leecher, call);
+	} else if (region->behind == &leecher->handover) {
+		control_fail(call, -EBUSY, "%s is being seeded: abort that first", leecher->path);
 	} else {
 		leecher->resolving = call;
 		leecher->stepping = true;

@@ -12,6 +12,17 @@ static void set(json_t *show, const char *key, uint64_t value)
 	json_object_set_new(show, key, json_integer((json_int_t)value));
 }
 
+uint64_t leecher_at_risk(const struct leecher *leecher)
+{
+	const struct chunkmap *map = leecher->leech && leecher->state < LEECHER_COMPLETE ? leech_map(leecher->leech) : NULL;
+	uint64_t bytes = map ? chunkmap_missing(map) * chunkmap_chunk(map) : 0;
+
+	/* of one that is lost nothing is to be had any more */
+	if (!map || leecher->lost)
+		return 0;
+	return bytes < chunkmap_size(map) ? bytes : chunkmap_size(map);
+}
+
 /* ---- on its way ---- */
 
 static const char *round_text(const struct leecher *leecher, char *text, size_t len)
@@ -33,6 +44,8 @@ static const char *round_text(const struct leecher *leecher, char *text, size_t 
 /* It stands before the region's path. */
 const char *leecher_what(const struct leecher *leecher, char *text, size_t len)
 {
+	char unit[REGIONFS_UNITS_TEXT];
+
 	switch (leecher->state) {
 	case LEECHER_CONNECTING:
 		return "connecting";
@@ -41,7 +54,8 @@ const char *leecher_what(const struct leecher *leecher, char *text, size_t len)
 	case LEECHER_FINALIZING:
 		return "finalizing";
 	default:
-		return "fetching the rest of";
+		snprintf(text, len, "%s at risk, fetching the rest of", regionfs_size_format(leecher_at_risk(leecher), unit));
+		return text;
 	}
 }
 
@@ -74,6 +88,8 @@ void leecher_show_way(const struct leecher *leecher, json_t *show)
 
 	json_object_set_new(show, "doing", json_string(leecher_what(leecher, what, sizeof(what))));
 	json_object_set_new(show, "finalize", json_string(leecher->manual ? "manual" : "auto"));
+	if (when->handover != LEECHER_AS_TOLD)
+		json_object_set_new(show, "handover", json_string(when->handover == LEECHER_EARLY ? "early" : "complete"));
 	set(show, "max_downtime", when->max_downtime);
 	set(show, "fetch_rate", when->fetch_rate);
 	show_stall(leecher, show);
@@ -141,8 +157,15 @@ void leecher_show_end(const struct leecher *leecher, json_t *show)
 {
 	const struct leech_stats *stats = leecher->leech ? leech_stats(leecher->leech) : NULL;
 
+	char what[128];
+
+	if (leecher->state == LEECHER_OWNED && leecher_at_risk(leecher))
+		json_object_set_new(show, "doing", json_string(leecher_what(leecher, what, sizeof(what))));
+	set(show, "at_risk", leecher_at_risk(leecher));
 	if (leecher->owned && leecher->asked)
 		show_downtime(leecher, show);
+	if (leecher->owned && leecher->asked)
+		set(show, "risked", leecher->risked);
 	if (stats)
 		show_phases(leecher, stats, show);
 	if (stats)

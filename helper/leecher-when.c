@@ -204,6 +204,8 @@ static const char *remedy(const struct leecher *leecher)
 		[LEECHER_WAIT] = "it goes on until they write less, or it is finalized",
 	};
 
+	if (leecher->when.on_stall == LEECHER_WAIT && leecher->when.handover == LEECHER_WHEN_COMPLETE)
+		return "it goes on until they write less, or it is finalized with --handover early";
 	return does[leecher->when.on_stall];
 }
 
@@ -211,11 +213,13 @@ static const char *remedy(const struct leecher *leecher)
 static void say_stalled(struct leecher *leecher, uint64_t bytes)
 {
 	const struct leecher_when *when = &leecher->when;
-	char detail[384], text[3][REGIONFS_UNITS_TEXT];
+	bool risks = when->on_stall == LEECHER_POSTCOPY;
+	char detail[512], text[4][REGIONFS_UNITS_TEXT];
 
-	snprintf(detail, sizeof(detail), "programs there change %s/s, %s/s come here, and %s were changed while the last round came: %s",
+	snprintf(detail, sizeof(detail), "programs there change %s/s, %s/s come here, and %s were changed while the last round came: %s%s%s",
 		 regionfs_size_format(when->status.dirty_rate, text[0]), regionfs_size_format(when->fetch_rate, text[1]),
-		 regionfs_size_format(bytes, text[2]), remedy(leecher));
+		 regionfs_size_format(bytes, text[2]), remedy(leecher), risks ? "; until it has come, that host alone has it: at least " : "",
+		 risks ? regionfs_size_format(leecher_at_risk(leecher), text[3]) : "");
 	managed_event(leecher->handover.region, "migration-stalled", detail);
 }
 

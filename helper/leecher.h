@@ -22,6 +22,23 @@ void leecher_resolve(struct control_call *call, struct region *region, enum reso
 /* "abort" on one that was being leeched by an earlier helper; others are refused. */
 void leecher_clean(struct control_call *call, struct region *region);
 
+/* ---- a region that is seeded on before all of it has come; leecher-chain.c ---- */
+
+/* "seed": true when it cannot be as it is: the call has been failed, or is run again when what is under way has ended. */
+bool leecher_takes_seed(struct control_call *call, struct region *region);
+/* Its host before has taken it back, by its operator's word. */
+bool leecher_is_diverged(const struct region *region);
+/*
+ * then(arg, error, why), maybe from within: the region may be handed on, or why not. Only one waits for it. As long as the host before has not
+ * heard that it is owned here, its operator may take it back, and two hosts are enough to have a quarrel.
+ */
+void leecher_pass_on(struct region *region, void (*then)(void *arg, int error, const char *why), void *arg);
+/*
+ * The next host has all of it: what has not come need not. then(arg, error), maybe from within: that is on stable storage; -EAGAIN: not just now. The
+ * host before hears of it after that.
+ */
+void leecher_let_go(struct region *region, void (*then)(void *arg, int error), void *arg);
+
 struct leech_record_head;
 struct regiond;
 /* How far the leech of a source had come: of the record, and the map; blocks, but briefly. -ENOENT: the source is no leech. */

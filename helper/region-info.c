@@ -87,6 +87,8 @@ static void recall(struct region *region)
 		set_string(&region->info.resume, info->resume);
 	if (info->handover)
 		set_string(&region->info.handover, info->handover);
+	if (info->behind)
+		set_string(&region->info.behind, info->behind);
 	tracker_recall(region);
 	/* of a region that was to be removed, and is there nevertheless, it was not meant in the end */
 	region->info.purge = info->purge && region->unlinked;

@@ -132,11 +132,13 @@ void region_put(struct region *region)
 		return;
 	tracker_free(atomic_load(&region->tracker));
 	json_decref(region->last_handover);
+	json_decref(region->last_behind);
 	free(region->info.path);
 	free(region->info.source);
 	free(region->info.seed);
 	free(region->info.resume);
 	free(region->info.handover);
+	free(region->info.behind);
 	free(region->info.policy);
 	pthread_mutex_destroy(&region->lock);
 	free(region);

@@ -35,6 +35,7 @@ struct region_info {
 	/* seeder-left.c: how far a hand-over has come, and what lets the program here go on; NULL: none */
 	char *seed, *resume;
 	char *handover;		/* the arguments of the command that began it, as JSON, for the next helper; NULL: none. handover.h */
+	char *behind;		/* likewise, of the leech of a region that is seeded on */
 };
 
 enum region_state {
@@ -60,7 +61,9 @@ struct region {
 	struct regiond *regiond;
 	void *export;			/* the peer server's */
 	void *handover;			/* seeder's or leecher's */
+	void *behind;			/* leecher's, of a region that is seeded on: handover.h */
 	struct json_t *last_handover;	/* how the last one ended, or NULL */
+	struct json_t *last_behind;	/* how that behind it did, while there is one in front */
 	_Atomic(struct tracker *) tracker;	/* which chunks change, once it was seeded; the region's own */
 	/* the last failure to open the backend; error 0: none. For stat. */
 	int error;

@@ -246,8 +246,9 @@ static void is_restored(struct regiond *self, int error)
 		return;
 	}
 	serving = true;
-	seeder_restart(self);
+	/* in this order: what was seeded on while it came is seeded again in front of what comes */
 	leecher_restart(self);
+	seeder_restart(self);
 	regions_open_managed(self->regions);
 	log_info("serves instance %s, attach generation %u", config.name, self->attach_gen);
 	daemon_ready();

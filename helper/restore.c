@@ -45,6 +45,7 @@ static void todo_free(struct todo *todo)
 	free(todo->info.seed);
 	free(todo->info.resume);
 	free(todo->info.handover);
+	free(todo->info.behind);
 	free(todo);
 }
 
@@ -71,6 +72,7 @@ static struct todo *todo_add(struct restore *restore, const struct region_info *
 	todo->info.seed = copy(info->seed, &failed);
 	todo->info.resume = copy(info->resume, &failed);
 	todo->info.handover = copy(info->handover, &failed);
+	todo->info.behind = copy(info->behind, &failed);
 	if (failed) {
 		todo_free(todo);
 		return NULL;
@@ -189,8 +191,10 @@ static void keep_handover(struct region *region, struct region_info *info)
 	free(region->info.resume);
 	region->info.seed = info->seed;
 	region->info.resume = info->resume;
-	info->seed = info->resume = NULL;
-	if (info->handover || region->info.seed)
+	free(region->info.behind);
+	region->info.behind = info->behind;
+	info->seed = info->resume = info->behind = NULL;
+	if (info->handover || region->info.behind || region->info.seed)
 		region_set_handover(region, info->handover);
 	info->handover = NULL;
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* seeder: how it begins, what it shows, how it ends. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control-peer.h"
+#include "leecher.h"
 #include "listener.h"
 #include "log.h"
 #include "regiond.h"
@@ -81,13 +83,17 @@ static void export_closed(void *arg)
 
 static void seeder_close(struct seeder *seeder)
 {
-	struct loop *loop = seeder->handover.region->regiond->loop;
+	struct region *region = seeder->handover.region;
+	struct loop *loop = region->regiond->loop;
 
 	loop_timer_cancel(loop, &seeder->timer);
 	if (tracker_active(seeder->tracker))
 		tracker_stop(seeder->tracker);
+	region_get(region);
 	handover_end(&seeder->handover);
 	export_close(seeder->export, export_closed, seeder);
+	seeder_drop_reads(region, NULL, 0);
+	region_put(region);
 }
 
 static void farewell(struct loop_timer *timer)
@@ -202,6 +208,19 @@ static int take_tracker(struct control_call *call, struct region *region, struct
 	return 0;
 }
 
+/* One that has ended, and only stays for its last answer, is in nobody's way: a region that has come back goes on at once. */
+static void free_name(const struct regiond *regiond, const char *name)
+{
+	struct export *export = control_export(regiond->server, name);
+	const struct seeder *seeder = export && export->seed == &seeder_ops ? export->seed_arg : NULL;
+	char *other;
+
+	if (!seeder || !seeder->complete || asprintf(&other, "%s (moved)", name) < 0)
+		return;
+	free(export->name);
+	export->name = other;
+}
+
 static int take_export(struct control_call *call, struct region *region, struct seeder *seeder)
 {
 	const char *name = region->info.path;
@@ -220,6 +239,7 @@ static int take_export(struct control_call *call, struct region *region, struct 
 		control_fail(call, ret, "out of memory");
 		return ret;
 	}
+	free_name(call->regiond, name);
 	ret = control_publish(call, name, target, true, &seeder->export);
 	if (ret)
 		target->ops->close(target);
@@ -227,12 +247,12 @@ static int take_export(struct control_call *call, struct region *region, struct 
 }
 
 /* The next helper listens where this one did, also on a port that was found for it: the other side comes back there. */
-static void note_command(struct control_call *call, const struct seeder *seeder)
+static void note_command(struct control_call *call, struct seeder *seeder)
 {
 	if (strncmp(seeder->export->listener->text, "unix:", 5))
 		json_object_set_new(call->args, "listen", json_string(seeder->export->listener->address));
 	json_object_set_new(call->args, "name", control_text(seeder->export->name));
-	region_set_handover(seeder->handover.region, control_again_text(call, "seeder"));
+	handover_note(&seeder->handover, control_again_text(call, "seeder"));
 }
 
 /* "seed", detached: answered once the next helper would know of it. */
@@ -285,7 +305,7 @@ static void seeder_start(struct control_call *call, struct region *region)
 	seeder->handover = (struct handover){
 		.role = HANDOVER_SEEDER, .region = region_get(region), .show = seeder_show, .keeps = seeder_keeps,
 	};
-	region->handover = &seeder->handover;
+	handover_begin(&seeder->handover);
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;
 	seeder_take_up(seeder);
@@ -305,11 +325,11 @@ static void seeder_ready(struct region *region, int error, void *arg)
 
 	if (error)
 		control_fail(call, error, "%s", *region->why ? region->why : strerror(-error));
-	else if (region->handover)
-		control_fail(call, -EBUSY, "%s is being migrated already", region->info.path);
+	else if (handover_in(region, HANDOVER_SEEDER))
+		control_fail(call, -EBUSY, "%s is being seeded already", region->info.path);
 	else if (region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
 		control_fail(call, -ESTALE, "%s has moved to another host", region->info.path);
-	else
+	else if (!leecher_takes_seed(call, region))
 		seeder_start(call, region);
 	region_put(region);
 }

@@ -85,7 +85,7 @@ void seeder_note_service(struct region *region)
 
 void seeder_note_over(struct region *region)
 {
-	if (region->info.handover)
+	if (control_again_is(region->info.handover, "seeder"))
 		region_set_handover(region, NULL);
 	seeder_note_service(region);
 }
@@ -310,7 +310,7 @@ static void try_again(struct loop_timer *timer)
 		loop_timer_set(regiond->loop, timer, AGAIN_MS);
 		return;
 	}
-	if (!region->handover && !atomic_load(&region->forgotten) && control_again_is(region->info.handover, "seeder"))
+	if (!handover_in(region, HANDOVER_SEEDER) && !atomic_load(&region->forgotten) && control_again_is(region->info.handover, "seeder"))
 		call = control_again(regiond, region->info.handover, region);
 	if (!call) {
 		region_put(region);
@@ -355,7 +355,7 @@ static void left_told(void *arg)
 	seeder_note_service(region);
 	if (left->call) {
 		/* unless a seeder has come meanwhile, whose it is */
-		if (atomic_load(&region->tracker) && !region->handover)
+		if (atomic_load(&region->tracker) && !handover_in(region, HANDOVER_SEEDER))
 			tracker_stop(atomic_load(&region->tracker));
 		seeder_note_over(region);
 		control_ok(left->call, NULL);
@@ -418,7 +418,7 @@ void seeder_abort_left(struct control_call *call, struct region *region)
 
 static int restart(struct region *region, void *arg)
 {
-	if (seeder_is_left(&region->info) && !region->info.handover) {
+	if (seeder_is_left(&region->info) && !control_again_is(region->info.handover, "seeder")) {
 		log_warning("%s was handed to another host when an earlier helper ended: seed it again, to go on with that",
 			    region->info.path ? region->info.path : "?");
 	} else if (!region->info.seed || strcmp(region->info.seed, FREEZING)) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/leech.h"
+#include "leecher.h"
 #include "regiond.h"
 #include "seeder-private.h"
 
@@ -186,6 +188,24 @@ static void over_noted(struct state_waiter *waiter, int error)
 	seeder_end(seeder);
 }
 
+/* Where the region came from nobody needs its bytes any more, either. */
+static void let_go(void *arg, int error)
+{
+	struct seeder *seeder = arg;
+	struct serve_req *req = seeder->finalizing;
+
+	if (error) {
+		seeder->stepping = false;
+		seeder->finalizing = NULL;
+		serve_fail(req, -EAGAIN, "it is just changing its state");
+		return;
+	}
+	seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_note_over(seeder->handover.region);
+	seeder->written.done = over_noted;
+	state_sync(seeder->handover.region->regiond->state, &seeder->written);
+}
+
 static void take_complete(struct seeder *seeder, struct serve_req *req)
 {
 	if (seeder->state != WIRE_SEED_MOVED) {
@@ -202,10 +222,7 @@ static void take_complete(struct seeder *seeder, struct serve_req *req)
 	}
 	seeder->finalizing = req;
 	seeder->stepping = true;
-	seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
-	seeder_note_over(seeder->handover.region);
-	seeder->written.done = over_noted;
-	state_sync(seeder->handover.region->regiond->state, &seeder->written);
+	leecher_let_go(seeder->handover.region, let_go, seeder);
 }
 
 static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
@@ -354,9 +371,41 @@ static void seeder_gone(void *arg, struct export_session *session)
 		seeder_back(seeder, "the leecher is gone");
 }
 
+/* What the host before has, which may be away. */
+struct drop {
+	const struct export_session *session;
+	unsigned int slot;
+};
+
+static bool is_dropped(const struct backend_req *req, const void *arg)
+{
+	const struct serve_req *serve = container_of(req, struct serve_req, backend);
+	const struct drop *drop = arg;
+
+	return serve->session->export->seed && (!drop->session || (serve->session == drop->session && serve->slot == drop->slot));
+}
+
+void seeder_drop_reads(struct region *region, const struct export_session *session, unsigned int slot)
+{
+	const struct drop drop = { session, slot };
+	struct leech *leech = leech_of(region->backend);
+
+	if (leech)
+		leech_drop(leech, is_dropped, &drop);
+}
+
+static void seeder_drop(void *arg, const struct export_session *session, unsigned int slot)
+{
+	const struct seeder *seeder = arg;
+
+	if (seeder->handover.region)
+		seeder_drop_reads(seeder->handover.region, session, slot);
+}
+
 const struct export_seed_ops seeder_ops = {
 	.open = seeder_open,
 	.reads = seeder_reads,
 	.message = seeder_message,
+	.drop = seeder_drop,
 	.gone = seeder_gone,
 };

@@ -85,6 +85,8 @@ void seeder_unfreeze(struct seeder *seeder);
 /* Is it for the client that is connected? */
 bool seeder_is_tracked(const struct seeder *seeder);
 extern const struct export_seed_ops seeder_ops;
+/* As the drop of these, of a region that has no seeder any more. */
+void seeder_drop_reads(struct region *region, const struct export_session *session, unsigned int slot);
 void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
 
 /* seeder-hashes.c */

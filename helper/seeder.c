@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "config.h"
+#include "leecher.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -189,10 +190,10 @@ static void handed(struct state_waiter *waiter, int error)
 }
 
 /* The next helper must not undo it, so that is on the disk before the other side hears of it. */
-static void hand_over(struct seeder *seeder, uint64_t size)
+static void hand_over(struct seeder *seeder, const struct netlink_attrs *got)
 {
-	seeder->size = size;
-	seeder->epoch = region_of(seeder)->info.epoch + 1;
+	seeder->size = got->size;
+	seeder->epoch = got->epoch + 1;
 	seeder->final_dirty = tracker_close_round(seeder->tracker);
 	seeder->round = tracker_round(seeder->tracker);
 	if (getrandom(seeder->nonce, sizeof(seeder->nonce), 0) != sizeof(seeder->nonce)) {
@@ -213,7 +214,7 @@ static void looked(void *arg, int error, const char *why, const struct netlink_a
 		why = "it was written to after the freeze";
 	}
 	if (!step_failed(seeder, error, why))
-		hand_over(seeder, got->size);
+		hand_over(seeder, got);
 }
 
 /* The kernel's size is the one that counts: the registry's follows by events, a little later. */
@@ -274,12 +275,22 @@ static void noted(struct state_waiter *waiter, int error)
 	suspend_stop(&seeder->suspend, region_of(seeder), suspended);
 }
 
-void seeder_finalize(struct seeder *seeder)
+static void may_pass(void *arg, int error, const char *why)
 {
-	seeder->state = WIRE_SEED_FROZEN;
+	struct seeder *seeder = arg;
+
+	if (step_failed(seeder, error, why))
+		return;
 	seeder_note_asked(seeder);
 	seeder->stepping = true;
 	seeder_note_freezing(seeder, noted);
+}
+
+void seeder_finalize(struct seeder *seeder)
+{
+	seeder->state = WIRE_SEED_FROZEN;
+	seeder->stepping = true;
+	leecher_pass_on(region_of(seeder), may_pass, seeder);
 }
 
 /* ---- OWNED ---- */

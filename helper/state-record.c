@@ -89,6 +89,8 @@ void record_region(struct text *text, const struct region_info *info, bool unlin
 		add_string(text, "resume", info->resume);
 	if (info->handover)
 		add_string(text, "handover", info->handover);
+	if (info->behind)
+		add_string(text, "behind", info->behind);
 	if (info->purge)
 		add_number(text, "purge", 1);
 	if (info->discard)
@@ -195,7 +197,7 @@ static bool take_pair(struct record *record, const char *key, const char *value)
 	const struct { const char *key; char **to; } strings[] = {
 		{ "path", &info->path }, { "source", &info->source }, { "key", &record->key }, { "value", &record->value },
 		{ "seed", &info->seed }, { "resume", &info->resume }, { "policy", &info->policy },
-		{ "handover", &info->handover },
+		{ "handover", &info->handover }, { "behind", &info->behind },
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -275,6 +277,7 @@ void record_free(struct record *record)
 	free(record->info.resume);
 	free(record->info.policy);
 	free(record->info.handover);
+	free(record->info.behind);
 	free(record->key);
 	free(record->value);
 	memset(record, 0, sizeof(*record));

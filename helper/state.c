@@ -31,6 +31,7 @@ static void entry_free(void *data)
 	free(entry->info.seed);
 	free(entry->info.resume);
 	free(entry->info.handover);
+	free(entry->info.behind);
 	free(entry->info.policy);
 	free(entry);
 }
@@ -70,7 +71,8 @@ static int entry_add(struct state *state, struct record *record)
 	entry->info = record->info;
 	entry->unlinked = record->unlinked;
 	record->info.path = record->info.source = NULL;
-	record->info.seed = record->info.resume = record->info.policy = record->info.handover = NULL;
+	record->info.seed = record->info.resume = record->info.policy = NULL;
+	record->info.handover = record->info.behind = NULL;
 	if (tsearch(entry, &state->entries, compare_ids))
 		return 0;
 	entry_free(entry);

@@ -7,7 +7,8 @@
  *     CRC32 region id=7 path=a%20b source=file:/x size=4096 mode=420 ...
  *                                      policy= where it is managed, see policy.h
  *                                      seed= and resume= while it is being given away, see seeder-left.c
- *                                      handover= the command of a migration that is under way, see handover.h
+ *                                      handover= the command of a migration that is under way, behind= that of the leech that a
+ *                                      region which is seeded on still has, see handover.h
  *     CRC32 forget id=7
  *     CRC32 setting source=memory:
  *

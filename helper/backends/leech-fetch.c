@@ -8,6 +8,12 @@
 
 #define RETRY_MS 1000u
 
+/* How many chunks one bulk READ has. */
+static uint64_t bulk_chunks(const struct leech *leech)
+{
+	return leech->piecemeal ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
+}
+
 /* ---- what is under way ---- */
 
 int leech_fit_busy(struct leech *leech)
@@ -70,6 +76,7 @@ static void retry_pull(struct loop_timer *timer)
 {
 	struct leech *leech = container_of(timer, struct leech, retry);
 
+	leech->unreadable = 0;
 	/* Those for whom there was no memory, too. */
 	leech_unblock(leech);
 	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
@@ -138,9 +145,20 @@ static void fetch_failed(struct fetch *fetch, int error)
 			leech_fail_blocked(fetch->leech, i, i + 1, error);
 }
 
+/* Only the other side is all right, and not all of its bytes: those after them are tried at once, until all were. */
+static bool tries_next(struct leech *leech, int error, uint64_t chunks)
+{
+	if (error != -EIO)
+		return false;
+	leech->piecemeal |= chunks > 1;
+	leech->unreadable += chunks == 1;
+	return leech->unreadable < chunkmap_missing(leech->map);
+}
+
 static void fetch_end(struct fetch *fetch, int error)
 {
 	struct leech *leech = fetch->leech;
+	uint64_t chunks = fetch->end - fetch->first;
 
 	if (fetch->taken && is_orphan(fetch)) {
 		orphan_end(fetch);
@@ -157,7 +175,7 @@ static void fetch_end(struct fetch *fetch, int error)
 	fetch_free(fetch);
 	leech_unblock(leech);
 	leech_size_more(leech);
-	if (!error)
+	if (!error || tries_next(leech, error, chunks))
 		leech_pull_more(leech);
 	else
 		leech_pull_later(leech);
@@ -285,7 +303,7 @@ void leech_fetch_ask(struct fetch *fetch)
 
 void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 {
-	uint64_t most = demand ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
+	uint64_t most = demand ? 1 : bulk_chunks(leech);
 
 	if (leech->nr_fetches >= LEECH_FETCHES || leech->parting || !leech->peer || bitmap_get(leech->busy, chunk))
 		return;
@@ -318,7 +336,7 @@ static bool next_run(struct leech *leech, uint64_t *first, uint64_t *end)
 	uint64_t limit = leech->keep_off < chunks ? leech->keep_off : chunks;
 	unsigned int wraps = 0;
 
-	most = LEECH_BULK / chunkmap_chunk(leech->map);
+	most = bulk_chunks(leech);
 	for (;;) {
 		at = chunkmap_absent(leech->map, at);
 		if (at >= limit) {

@@ -197,6 +197,36 @@ void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *a
 	write_record(leech, LEECH_RECORD_COMPLETE, done, arg);
 }
 
+bool leech_is_heard(const struct leech *leech)
+{
+	return leech->owned_heard;
+}
+
+static void gone_on(void *arg, int error)
+{
+	struct leech *leech = arg;
+
+	leech->completing = false;
+	if (error) {
+		leech_record_head(leech->record)->state = leech->parting ? LEECH_RECORD_LOST : LEECH_RECORD_OWNED;
+		leech_pull_later(leech);
+	} else {
+		chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
+		leech->all_here = true;
+		leech_unblock(leech);
+	}
+	leech->gone_on(leech->gone_on_arg, error);
+}
+
+void leech_let_go(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+{
+	leech->gone_on = done;
+	leech->gone_on_arg = arg;
+	leech->completing = true;
+	leech->pulling = false;
+	write_record(leech, LEECH_RECORD_COMPLETE, gone_on, leech);
+}
+
 void leech_reserve(struct leech *leech, void (*done)(void *arg, int error), void *arg)
 {
 	write_record(leech, LEECH_RECORD_PULLING, done, arg);

@@ -39,6 +39,8 @@ struct leech {
 	struct chunkmap_owner last_owner;	/* of the hand-over that they are of */
 	unsigned int nr_fetches, nr_pulls;
 	uint64_t cursor;		/* where pulling goes on */
+	bool piecemeal;			/* some of what the other side has cannot be read there: chunk by chunk */
+	uint64_t unreadable;		/* chunks of these, since all were tried last */
 	uint64_t keep_off;		/* no fetch from this chunk on: a RESIZE waits, or is under way */
 	bool pulling, closing;
 	bool parting, peer_closed;	/* the peer is being let go of; has been */
@@ -65,6 +67,8 @@ struct leech {
 	struct leech_record_waiter decided;
 	void (*own_done)(void *arg, int error);
 	void *own_arg;
+	void (*gone_on)(void *arg, int error);	/* leech_let_go()'s */
+	void *gone_on_arg;
 };
 
 /* What was answered before is made durable: the local store, then the record of what is in it. */

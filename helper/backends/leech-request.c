@@ -321,6 +321,34 @@ bool leech_wanted(const struct leech *leech, bool (*fits)(const struct leech *le
 	return false;
 }
 
+void leech_drop(struct leech *leech, bool (*drop)(const struct backend_req *req, const void *arg), const void *arg)
+{
+	struct list dropped, *at, *next;
+
+	list_init(&dropped);
+	list_for_each_safe(at, next, &leech->blocked) {
+		const struct backend_req *req = list_entry(at, struct backend_req, list);
+
+		if (!(req->flags & BACKEND_PEER) || !drop(req, arg))
+			continue;
+		list_del(at);
+		list_add(&dropped, at);
+	}
+	while ((at = list_pop(&dropped)))
+		start_failed(leech, list_entry(at, struct backend_req, list), -ECANCELED);
+}
+
+/* What overwrites a chunk whole only waits until nobody else is at it. */
+static bool needs_any(const struct span *span, uint64_t first, uint64_t end)
+{
+	first = first > span->first ? first : span->first;
+	end = end < span->end ? end : span->end;
+	for (uint64_t i = first; i < end; i++)
+		if (!is_whole(span, i))
+			return true;
+	return false;
+}
+
 void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int error)
 {
 	struct list failed, *at, *next;
@@ -329,7 +357,7 @@ void leech_fail_blocked(struct leech *leech, uint64_t first, uint64_t end, int e
 	list_for_each_safe(at, next, &leech->blocked) {
 		struct span span = span_of(leech, list_entry(at, struct backend_req, list));
 
-		if (span.first >= end || span.end <= first)
+		if (!needs_any(&span, first, end))
 			continue;
 		list_del(at);
 		list_add(&failed, at);

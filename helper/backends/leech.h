@@ -61,6 +61,8 @@ uint64_t leech_wire_bytes(const struct leech *leech);
 /* NULL: nobody. */
 void leech_set_watch(struct leech *leech, struct leech_watch *watch);
 
+/* Of READs of peers that wait for chunks, those for which drop(req, arg) says so are failed (ECANCELED). */
+void leech_drop(struct leech *leech, bool (*drop)(const struct backend_req *req, const void *arg), const void *arg);
 /* These chunks are newer on the other side. */
 void leech_forget(struct leech *leech, uint64_t first, uint64_t count);
 /* Fetches these at once, whether or not it pulls, as if a program waited. */
@@ -92,6 +94,10 @@ struct places;
 void leech_set_places(struct leech *leech, struct places *places);
 /* The other side is gone for good, as its operator says: it is let go of, and what is missing is not to be had from there. */
 void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* Does the other side know that it is owned here? */
+bool leech_is_heard(const struct leech *leech);
+/* Somebody else has all of it: what is missing is not fetched. done(arg, error): that is written down. Not while leech_is_noting(). */
+void leech_let_go(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is here is all there is. */
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is known so far is put on stable storage, where it has its room from then on. */

@@ -73,6 +73,7 @@ _regionctl_value() {
 		compopt -o nospace
 		;;
 	--finalize) mapfile -t COMPREPLY < <(compgen -W 'auto manual' -- "$cur") ;;
+	--handover) mapfile -t COMPREPLY < <(compgen -W 'complete early' -- "$cur") ;;
 	--on-stall) mapfile -t COMPREPLY < <(compgen -W 'postcopy throttle wait' -- "$cur") ;;
 	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-* | --hook-timeout) ;;
 	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime) ;;

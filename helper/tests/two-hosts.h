@@ -26,13 +26,15 @@ static struct {
 	struct backend_ops ops;
 	bool hold;
 	bool reads_alone;	/* what the seeder reads by itself, for LAST, is not held */
+	uint64_t below;		/* READs that begin before that are not held */
 	struct list held;
 	unsigned int reads;
 } slow;
 
 static void slow_submit(struct backend *backend, struct backend_req *req)
 {
-	bool held = slow.hold && req->op == BACKEND_READ && (!slow.reads_alone || req->flags & BACKEND_ZERO_NULL);
+	bool held = slow.hold && req->op == BACKEND_READ && req->offset >= slow.below &&
+		    (!slow.reads_alone || req->flags & BACKEND_ZERO_NULL);
 
 	slow.reads += req->op == BACKEND_READ;
 	if (held)
@@ -49,19 +51,28 @@ static void slow_watch(struct region *region)
 	region->backend->ops = &slow.ops;
 	slow.hold = slow.reads_alone = false;
 	slow.reads = 0;
+	slow.below = 0;
 	list_init(&slow.held);
+}
+
+static __attribute__((unused)) void slow_release_below(uint64_t offset)
+{
+	struct list held, *entry;
+
+	slow.below = offset;
+	list_init(&held);
+	list_splice(&held, &slow.held);
+	while ((entry = list_pop(&held))) {
+		struct backend_req *req = list_entry(entry, struct backend_req, list);
+
+		req->backend->ops->submit(req->backend, req);
+	}
 }
 
 static __attribute__((unused)) void slow_release(void)
 {
-	struct list *entry;
-
 	slow.hold = false;
-	while ((entry = list_pop(&slow.held))) {
-		struct backend_req *req = list_entry(entry, struct backend_req, list);
-
-		slow.real->submit(req->backend, req);
-	}
+	slow_release_below(0);
 }
 
 static void make_file(const char *path)

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A region moves from A to B, and from there to C before all of it has come to B: C reads through B, whatever dies meanwhile. */
+#include "three-hosts.h"
+
+/* ---- all goes well ---- */
+
+static void test_through(void)
+{
+	begin_chain("through");
+	tap_ok(host_is(b, "db", "tracking") && behind_is("owned"), "B gives it to C while it comes from A, and says both");
+	tap_number(host_do(b, "rm", db()), -EBUSY, "it cannot be removed there");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	slow_release();
+	tap_ok(until(host_is(a, "db", "complete")), "when all has come, A hears of it");
+	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(behind_is("complete")), "and B's local store is its source");
+	tap_ok(host_is(b, "db", "tracking"), "while B seeds on");
+	tap_number(write_at(b, to, 152, 8), 0, "the program goes on");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(151) == 9 && at_c(152) == 8 && at_c(3) == 7, "with what all three have had");
+}
+
+/* C owns it when B has nothing of it. */
+static void test_behind(void)
+{
+	begin_chain("behind");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "B has given it away, and needs A still");
+	break_middle();
+	tap_number(at_c(151), 9, "C has from B what is there, also over another connection");
+	tap_ok(host_is(a, "db", "moved"), "A has to keep it");
+	slow_release();
+	tap_number(at_c(0), 7, "and from A what is there");
+	all_complete();
+	tap_ok(at_c(151) == 9 && at_c(2) == 7, "all of it");
+}
+
+static uint64_t missing(struct host *host)
+{
+	const struct leech *leech = leech_of(region_of(host)->backend);
+
+	return leech ? chunkmap_missing(leech->map) : 0;
+}
+
+/* C overwrites what is not on its way; of the rest, B gets what is. */
+static void overwrite_rest(void)
+{
+	for (uint64_t i = 128; i < size / CHUNK; i++)
+		write_at(c, third, i, 5);
+	slow_release_below(128 * CHUNK);
+	tap_ok(until(!missing(c)) && missing(b), "C has all of it, B has not");
+}
+
+/* What B has not got is overwritten on C. */
+static void test_overwritten(void)
+{
+	begin_chain("over");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes what neither B nor C has");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	overwrite_rest();
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(199) == 5, "no byte of A is needed any more");
+	slow_release();
+}
+
+static void test_aborted(void)
+{
+	begin_chain("aborted");
+	tap_number(host_do(b, "abort", db()), 0, "seeding on is aborted");
+	tap_ok(until(on_c.done && on_c.error) && until(host_is(b, "db", "owned")), "B has its region, and still fetches it");
+	tap_number(host_do(b, "abort", db()), -EBUSY, "which cannot be aborted");
+	for (int i = 0; seed_on() && i < 10; i++)
+		pass(50);
+	tap_ok(until(host_is(b, "db", "serving")), "it is seeded on again");
+	leech_c();
+	slow_release();
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(3) == 7, "all of it");
+}
+
+/* ---- when it can be seeded on ---- */
+
+static void test_when(void)
+{
+	struct user user, seeding;
+
+	begin("when");
+	c = NULL;
+	snprintf(middle_path, sizeof(middle_path), "%s/s", b->run);
+	slow.hold = true;
+	leech_with(&user, json_pack("{s:s}", "on_resume", "sleep 0.3; touch $REGIONFS_REGION.resumed"));
+	tap_number(seed_on(), -EBUSY, "what is not owned here yet cannot be seeded on");
+	host_begin(b, &user, "finalize", db());
+	tap_ok(until(!is_on(to, REGIONFS_REGION_LOCKED)), "it is owned");
+	host_begin(b, &seeding, "seed", json_pack("{s:s,s:s,s:b}", "region", "db", "listen", "unix:/nowhere/s", "detach", 1));
+	tap_ok(!seeding.done && !user.done, "while its program is started it waits");
+	tap_ok(until(seeding.done) && user.done, "until that is done");
+	tap_ok(seeding.error == -ENOENT, "and then fails as it would have: %s", seeding.said);
+	tap_number(seed_on(), 0, "it is seeded on");
+	tap_ok(unlink("db.resumed") == 0, "the program was started once");
+	slow_release();
+}
+
+/* A has not heard that B owns it: its operator may take it back. */
+static void begin_unheard(const char *name)
+{
+	struct user finalizing;
+	char path[32];
+
+	begin(name);
+	snprintf(path, sizeof(path), "c-%.10s", name);
+	c = host_new(path);
+	host_start(c);
+	snprintf(middle_path, sizeof(middle_path), "%s/s", b->run);
+	slow.hold = true;
+	leech(&on_b, NULL);
+	a->kernel.hold = REGIONFS_CMD_MOVED;
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)), "B owns a region, which A has not heard");
+	tell_size();
+	tap_number(seed_on(), 0, "it is seeded on");
+	leech_c();
+}
+
+static void test_unheard(void)
+{
+	struct user finalizing;
+
+	begin_unheard("unheard");
+	host_begin(c, &finalizing, "finalize", db());
+	pass(300);
+	tap_ok(!finalizing.done && !is_on(to, REGIONFS_REGION_FROZEN), "but not handed on");
+	host_release(a);
+	tap_ok(until(finalizing.done) && !finalizing.error, "until A has heard");
+	slow_release();
+	all_complete();
+}
+
+static void test_diverged(void)
+{
+	struct user finalizing;
+
+	begin_unheard("diverged");
+	restart_a();
+	slow.hold = false;
+	list_init(&slow.held);
+	tap_ok(until(host_is(a, "db", "in doubt")), "A's next helper does not know, either");
+	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "its operator takes it back");
+	host_begin(c, &finalizing, "finalize", db());
+	tap_ok(until(finalizing.done) && finalizing.error == -ECANCELED, "it is not handed on: %s", finalizing.said);
+	tap_ok(until(behind_is("diverged")) && until(is_on(to, REGIONFS_REGION_FROZEN)), "B and A are frozen");
+	tap_ok(until(host_is(c, "db", "pulling")), "C waits");
+	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "discard", 1)), -EBUSY, "while it is seeded it cannot be discarded");
+	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b,s:b}", "region", "db", "keep", 1, "force", 1)), 0, "B keeps what it has");
+	tap_ok(until(!is_on(to, REGIONFS_REGION_FROZEN)), "and goes on");
+	tap_number(host_do(c, "finalize", db()), 0, "then it is handed on");
+	tap_ok(until(host_is(b, "db", "complete")), "to C");
+}
+
+/* ---- A is lost for good ---- */
+
+static void test_lost(void)
+{
+	begin_chain("lost");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	hide();
+	host_kill(a);
+	slow.hold = false;
+	list_init(&slow.held);
+	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
+	tap_number(at_c(151), 9, "C has what B has");
+	tap_number(at_c(190), -1, "what only A had is an error");
+	tap_number(write_at(c, third, 190, 4), 0, "until it is overwritten");
+	tap_ok(at_c(190) == 4 && at_c(151) == 9 && at_c(152) == -1, "that is all there is");
+	for (uint64_t i = 0; i < size / CHUNK; i++)
+		write_at(c, third, i, 4);
+	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(host_is(b, "db", "complete")), "then it is C's alone");
+}
+
+/* Bulk reads have more than one chunk. */
+static void test_lost_pulling(void)
+{
+	begin_chain("lost2");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(write_at(b, to, 153, 9), 0, "and another");
+	hide();
+	host_kill(a);
+	slow.hold = false;
+	list_init(&slow.held);
+	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
+	tap_ok(until(missing(c) == size / CHUNK - 2), "C pulls all that is to be had: %d missing", (int)missing(c));
+	for (uint64_t i = 0; i < size / CHUNK; i++)
+		if (i != 151 && i != 153)
+			write_at(b, to, i, 4);
+	tap_ok(until(!missing(c)), "and the rest when it is overwritten");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(host_is(b, "db", "complete")), "then it is C's alone");
+	tap_ok(at_c(0) == 4 && at_c(151) == 9, "whole");
+}
+
+/* ---- B's helper is killed, or its host is booted ---- */
+
+static void test_killed_tracking(bool boot)
+{
+	begin_chain(boot ? "btrack" : "ktrack");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(host_request(b, to->id, BACKEND_SYNC, 0, 0, NULL), 0, "and syncs it");
+	if (boot) {
+		reboot_middle(false);
+	} else {
+		kill_middle();
+		start_middle();
+	}
+	tap_ok(until(host_is(b, "db", boot ? "serving" : "tracking")) && until(behind_is("owned")), "its helper does both again");
+	tap_number(write_at(b, to, 152, 8), 0, "the program writes another");
+	slow_release();
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(151) == 9 && at_c(152) == 8 && at_c(3) == 7, "all of it");
+}
+
+static void test_killed_frozen(void)
+{
+	struct user finalizing;
+
+	begin_chain("kfrozen");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	b->kernel.hold = REGIONFS_CMD_FREEZE;
+	host_begin(c, &finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&b->kernel.held)), "B's helper is killed while it freezes");
+	to->flags |= REGIONFS_REGION_FROZEN;
+	kill_middle();
+	start_middle();
+	tap_ok(until(behind_is("owned")), "the next one does both again");
+	tap_ok(until(host_is(b, "db", "tracking") || host_is(b, "db", "moved")), "first it goes back to service");
+	host_do(c, "finalize", db());
+	slow_release();
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(151) == 9 && at_c(3) == 7, "all of it");
+}
+
+/* C does not hear the answer to FINALIZE. */
+static void hand_on_unheard(void)
+{
+	static struct user finalizing;
+
+	b->kernel.hold = REGIONFS_CMD_FREEZE;
+	host_begin(c, &finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&b->kernel.held)), "B freezes it");
+	c->kernel.hold = REGIONFS_CMD_REGION_SET;
+	host_release(b);
+	b->kernel.hold = REGIONFS_CMD_MOVED;
+}
+
+static void test_killed_handed(bool boot)
+{
+	begin_chain(boot ? "bhanded" : "khanded");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(host_request(b, to->id, BACKEND_SYNC, 0, 0, NULL), 0, "and syncs it");
+	hand_on_unheard();
+	tap_ok(until(!list_empty(&b->kernel.held)) && host_is(b, "db", "handed off"), "it is handed over, as C has decided, but not moved yet: %s", host_says(b, "db", "state"));
+	if (boot) {
+		reboot_middle(true);
+	} else {
+		kill_middle();
+		start_middle();
+	}
+	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "B's next helper hears that it is moved: %s", host_says(b, "db", "state"));
+	host_release(c);
+	tap_ok(is_on(to, REGIONFS_REGION_MOVED), "nobody is let in there");
+	tap_number(at_c(151), 9, "C has from B what is there");
+	slow_release();
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(3) == 7, "and the rest");
+}
+
+static void test_killed_moved(bool boot)
+{
+	begin_chain(boot ? "bmoved" : "kmoved");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(host_request(b, to->id, BACKEND_SYNC, 0, 0, NULL), 0, "and syncs it");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	if (boot) {
+		reboot_middle(true);
+	} else {
+		kill_middle();
+		start_middle();
+	}
+	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "B's next helper is where that was: %s", host_says(b, "db", "state"));
+	tap_ok(until(is_on(to, REGIONFS_REGION_MOVED)), "nobody is let in there");
+	tap_number(at_c(151), 9, "C has from B what is there");
+	slow_release();
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(3) == 7, "and the rest");
+}
+
+/* C has all of it, B has told nobody. */
+static void test_killed_complete(void)
+{
+	begin_chain("kcomplete");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	b->kernel.hold = REGIONFS_CMD_REGION_SET;
+	overwrite_rest();
+	tap_ok(until(!list_empty(&b->kernel.held)), "C has all of it, and B's helper is killed before A hears of that");
+	tap_ok(!host_is(a, "db", "complete"), "A keeps its own");
+	kill_middle();
+	start_middle();
+	tap_ok(until(host_is(a, "db", "complete")), "the next one tells it");
+	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(!strncmp(to->source, "file:", 5)), "that is all");
+	slow_release();
+}
+
+int main(void)
+{
+	if (!hosts_open())
+		return 99;
+	size = 200 * CHUNK;
+	test_through();
+	test_behind();
+	test_overwritten();
+	test_aborted();
+	test_when();
+	test_unheard();
+	test_diverged();
+	test_lost();
+	test_lost_pulling();
+	test_killed_tracking(false);
+	test_killed_tracking(true);
+	test_killed_frozen();
+	test_killed_handed(false);
+	test_killed_handed(true);
+	test_killed_moved(false);
+	test_killed_moved(true);
+	test_killed_complete();
+	return hosts_end();
+}

@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A program with its state in a mapped region moves on from host to host. A -> B -> C, where B hands it on while it still fetches from A; then
+# COUNT hops (4) back and forth between A and C, each over what the last stay has left there. No step is lost or repeated, each side has the
+# same bytes, and every seeder ends by itself, with success.
+# timeout: 300
+. "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/peer.inc"
+need jq openssl counters
+count=${COUNT:-4}
+two_hosts 1ms 20mbit
+start_host "$ns_a" a source=memory:
+start_host "$ns_b" b source=memory:
+start_host "$ns_b" c source=memory:
+declare -A address=([a]=10.11.0.1:7001 [b]=10.11.0.2:7002 [c]=10.11.0.2:7003)
+size=$(((24 << 20) + 12288))
+make_key "$work/key"
+tls=(--tls-psk "$work/key")
+
+# program HOST: the one program of this test, on that host; the suspend hook ends it
+program() {
+	counters "$work/$1/db" 16 20 >> "$work/steps" 2>> "$work/errors" &
+	echo $! > "$work/program"
+}
+# suspend HOST SUM: with SUM, what its region is then
+cat > "$work/suspend" <<-END
+	#!/bin/bash
+	kill \$(cat $work/program)
+	while kill -0 \$(cat $work/program) 2>/dev/null; do sleep 0.02; done
+	[ -z "\$2" ] || sha256sum < "$work/\$1/db" > "$work/sum"
+END
+chmod +x "$work/suspend"
+
+# seed HOST [SUM]: in the background
+seed() {
+	on "$1" seed db --listen "${address[$1]}" "${tls[@]}" --suspend "$work/suspend $*" --json > "$work/seed.$1" 2>&1 &
+	seeders[$1]=$!
+	ok "$1 seeds" wait_for 10 state_is "$1" db serving
+}
+declare -A seeders
+
+# leech FROM TO OPTION...: in the background
+leech() {
+	local from=$1 to=$2
+	shift 2
+	on "$to" leech db "peer://${address[$from]}/db" "${tls[@]}" --json "$@" > "$work/leech.$to" 2> "$work/leech.err" &
+	leech=$!
+}
+
+seeder_ends() {
+	ok "$1's seeder ends" ended "${seeders[$1]}" 60
+	wait "${seeders[$1]}"
+	is $? 0 'with success'
+}
+
+steps_are_whole() { ok "$1: every step once" cmp "$work/steps" <(seq 0 $(($(wc -l < "$work/steps") - 1))); }
+goes_on() {
+	local before
+	before=$(wc -l < "$work/steps")
+	program "$1"
+	has_gone_on() { [ "$(wc -l < "$work/steps")" -gt "$before" ]; }
+	ok "the program goes on on $1" wait_for 20 has_gone_on
+}
+behind_is() { [ "$(stat_of b db .handover.behind.state)" = "$1" ]; }
+sum_of() { sha256sum < "$1"; }
+
+# ---- A -> B -> C ----
+ok 'a region is made on A' on a add db --size 1M
+: > "$work/steps"
+goes_on a
+# behind the counters, what takes its time
+random_file "$work/bytes" $size
+must dd if="$work/bytes" of="$work/a/db" bs=1M oflag=append conv=notrunc
+seed a
+leech a b --handover early
+leech_b=$leech
+ok 'B owns it' wait_for 20 state_is b db owned
+at_least "$(stat_of b db .handover.at_risk)" $((size / 4)) 'most of it is at risk'
+goes_on b
+seed b
+ok 'and still fetches it' behind_is owned
+leech b c --handover early
+ok 'C owns it' wait_for 30 state_is c db owned
+ok 'B has given it away, and still fetches it' behind_is owned
+ok 'A keeps it' state_is a db moved
+# the wire is fast from here on
+for ns in "$ns_a" "$ns_b"; do must tc -n "$ns" qdisc change dev wire root netem delay 1ms limit 100000; done
+goes_on c
+wait $leech
+is $? 0 'C has all of it'
+wait "$leech_b"
+is $? 0 'so B needs no more of it'
+seeder_ends b
+seeder_ends a
+is "$(jq .at_risk "$work/leech.c")" 0 'nothing is at risk any more'
+is "$(stat_of c db .epoch)" 2 'the epoch has grown twice'
+must "$work/suspend" c
+steps_are_whole 'on C'
+is "$(counters "$work/c/db" check)" "$(wc -l < "$work/steps")" 'its counters agree with the steps'
+goes_on c
+
+# ---- back and forth ----
+from=c to=a
+for ((hop = 0; hop < count; hop++)); do
+	seed "$from" sum
+	reuse=()
+	[ $((hop & 2)) -eq 0 ] || reuse=(--reuse)
+	leech "$from" "$to" --max-downtime 500ms "${reuse[@]}"
+	wait $leech
+	is $? 0 "hop $hop: $to has all of it"
+	seeder_ends "$from"
+	is "$(sum_of "$work/$to/db")" "$(cat "$work/sum")" "hop $hop: the bytes are what $from had"
+	[ ${#reuse[@]} -eq 0 ] || at_least "$(jq .reused_bytes "$work/leech.$to")" $((size / 2)) "hop $hop: what $to had of it was not sent"
+	goes_on "$to"
+	read -r from to <<< "$to $from"
+done
+must "$work/suspend" "$from"
+steps_are_whole 'in the end'
+is "$(counters "$work/$from/db" check)" "$(wc -l < "$work/steps")" 'its counters agree with the steps'
+is "$(stat_of "$from" db .epoch)" $((2 + count)) 'the epoch has grown with each hop'
+is "$(cat "$work/errors")" '' 'the program has met no error'
+done_testing
