@@ -9,12 +9,17 @@
 #include "region-private.h"
 #include "regiond.h"
 
+static json_t *show(const struct handover *handover)
+{
+	return handover->group ? handover->show_member(handover) : handover->show(handover);
+}
+
 json_t *handover_show(const struct region *region)
 {
 	const struct handover *handover = region->handover;
 
 	if (handover)
-		return handover->show(handover);
+		return show(handover);
 	return region->last_handover ? json_incref(region->last_handover) : NULL;
 }
 
@@ -23,7 +28,7 @@ void handover_end(struct handover *handover)
 	struct region *region = handover->region;
 
 	json_decref(region->last_handover);
-	region->last_handover = handover->show(handover);
+	region->last_handover = show(handover);
 	region->handover = NULL;
 	handover->region = NULL;
 	if (region->destroy)
