@@ -226,6 +226,23 @@ static bool has_value(enum cmd_type type)
 	return type != CMD_TRUE && type != CMD_FALSE;
 }
 
+/* Each as CMD_REGION, into a list. */
+static int put_list(struct cmd_context *ctx, const struct cmd_operand *operand, int argc, char **argv)
+{
+	json_t *list = json_array(), *value;
+
+	for (int i = 0; i < argc; i++) {
+		value = parse_value(CMD_REGION, argv[i]);
+		if (!value) {
+			snprintf(ctx->message, sizeof(ctx->message), "%s '%s' %s", operand->name, argv[i], type_hint(CMD_REGION));
+			json_decref(list);
+			return -EINVAL;
+		}
+		json_array_append_new(list, value);
+	}
+	return json_object_set_new(ctx->args, operand->key, list) ? -ENOMEM : 0;
+}
+
 /* The command's options behind the global ones, which are understood everywhere. */
 static void build_options(const struct cmd *cmd, struct option longs[OPTIONS_MAX])
 {
@@ -284,6 +301,8 @@ static int take_operands(struct cmd_context *ctx, int argc, char **argv)
 				 operand->name);
 			return -EINVAL;
 		}
+		if (operand->type == CMD_REGION_LIST)
+			return put_list(ctx, operand, argc, argv);
 		err = put_value(ctx, operand->type, operand->key, operand->name, *argv);
 		if (err)
 			return err;

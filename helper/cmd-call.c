@@ -73,7 +73,7 @@ int cmd_stop_fd(void)
 /* "pull db.sqlite", or "pulling db.sqlite" when regiond says so itself. */
 static void set_label(struct call *call, const char *what)
 {
-	const char *region = cmd_text(call->ctx, "region");
+	const char *group = cmd_text(call->ctx, "group"), *region = group ? group : cmd_text(call->ctx, "region");
 
 	snprintf(call->label, sizeof(call->label), "%s%s%s", what, region ? " " : "",
 		 region ? region : "");
@@ -107,6 +107,11 @@ static int fail_detached(const struct cmd_context *ctx)
 {
 	const char *region = cmd_text(ctx, "region");
 	const char *verb = ctx->cmd->name;
+
+	/* a group's regions are the other side's to name */
+	if (!region && cmd_text(ctx, "group"))
+		return cmd_fail(ctx, -EINTR, "detached; it goes on in regiond: 'regionctl wait REGION' with any region of the group waits for its end, "
+				"'regionctl abort REGION' aborts it");
 
 	if (ctx->cmd->flags & CMD_WATCHES)
 		return CMD_DETACHED;

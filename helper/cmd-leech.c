@@ -7,7 +7,7 @@
 /* It goes on until somebody finalizes, which whoever watches a bar at 100% may not know. */
 static void tell_next(const struct cmd_context *ctx)
 {
-	const char *region = cmd_text(ctx, "region"), *finalize = cmd_text(ctx, "finalize");
+	const char *region = cmd_text(ctx, "group") ? "REGION" : cmd_text(ctx, "region"), *finalize = cmd_text(ctx, "finalize");
 	bool decides = json_object_get(ctx->args, "max_downtime") || json_object_get(ctx->args, "on_stall") ||
 		       json_object_get(ctx->args, "handover");
 
@@ -16,11 +16,30 @@ static void tell_next(const struct cmd_context *ctx)
 			"%s' undoes it\n", region, region);
 }
 
+/* With --group the only operand is where from; else there are two. */
+static int take_source(struct cmd_context *ctx)
+{
+	json_t *region = json_object_get(ctx->args, "region");
+
+	if (!json_object_get(ctx->args, "group") && json_object_get(ctx->args, "source"))
+		return 0;
+	if (!json_object_get(ctx->args, "group") || json_object_get(ctx->args, "source")) {
+		fprintf(stderr, "regionctl leech: %s\n", json_object_get(ctx->args, "group") ?
+			"--group takes all of a group: leave out REGION" : "peer://HOST:PORT/REGION is missing");
+		return -1;
+	}
+	json_object_set(ctx->args, "source", region);
+	json_object_del(ctx->args, "region");
+	return 0;
+}
+
 static int run(struct cmd_context *ctx)
 {
 	json_t *result;
 	int code;
 
+	if (take_source(ctx))
+		return CMD_USAGE;
 	tell_next(ctx);
 	code = cmd_call(ctx, "leech", &result);
 	return code ? code : show_handover(ctx, result);
@@ -42,15 +61,19 @@ const struct cmd cmd_leech = {
 		"within --max-downtime; --handover early: at once, or when told, whatever is missing. What\n"
 		"only the other host has then is lost if that is: 'regionctl stat' says how much is at risk.\n"
 		"A region that has moved away from here, and is complete there, is replaced.\n"
-		"Ctrl-C detaches; until it is finalized, 'regionctl abort REGION' undoes it.\n",
+		"Ctrl-C detaches; until it is finalized, 'regionctl abort REGION' undoes it.\n"
+		"leech --group NAME peer://HOST:PORT takes over all regions of a group that are seeded together\n"
+		"there, by their names. They become this host's at once, or none does; 'finalize', 'wait', 'abort'\n"
+		"and 'resolve' with any of them mean them all, and --max-downtime is what they may cost together.\n",
 	.operands = (const struct cmd_operand[]) {
 		CMD_OPERAND_REGION,
-		{ CMD_SOURCE, "source", "peer://HOST:PORT/REGION", false },
+		{ CMD_SOURCE, "source", "peer://HOST:PORT/REGION", true },
 		CMD_OPERANDS_END,
 	},
 	.options = (const struct cmd_option[]) {
+		{ CMD_TEXT, "group", NULL, "NAME", "take over all regions of this group" },
 		{ CMD_SOURCE, "local-source", NULL, "URI",
-		  "where its bytes live from now on (default: the instance's)" },
+		  "where its bytes live from now on (default: the instance's); a group's, as that: below it" },
 		{ CMD_TEXT, "finalize", NULL, "WHEN",
 		  "auto: when it costs little; manual: when told to (default without the next two)" },
 		{ CMD_DURATION, "max-downtime", NULL, "TIME", "what it may cost (default: 300ms)" },

@@ -20,11 +20,19 @@ const struct cmd cmd_seed = {
 		"that fails they go on, in the reverse order. Returns when the other side has everything;\n"
 		"with --detach, at once. Ctrl-C detaches. Until the hand-over, 'regionctl abort REGION'\n"
 		"undoes it.\n"
+		"More than one REGION, or --group, makes a group: they are frozen together, and handed over\n"
+		"together or not at all. What is to be stopped is stopped once, for all of them. 'wait', 'abort'\n"
+		"and 'resolve' with any of them mean them all.\n"
 		"Where an earlier regiond has handed it over, that is taken up: use the same address.\n"
 		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure.\n",
-	.operands = CMD_ONE_REGION,
+	.operands = (const struct cmd_operand[]) {
+		CMD_OPERAND_REGION,
+		{ CMD_REGION_LIST, "more", "REGION...", true },
+		CMD_OPERANDS_END,
+	},
 	.options = (const struct cmd_option[]) {
 		{ CMD_TEXT, "listen", NULL, "ADDR:PORT", "where to listen" },
+		{ CMD_TEXT, "group", NULL, "NAME", "what the group is called (default: as its first region)" },
 		{ CMD_TEXT, "on-suspend", NULL, "COMMAND", "stops the program, before the freeze" },
 		{ CMD_TEXT, "on-resume", NULL, "COMMAND", "starts it again, when the hand-over fails" },
 		{ CMD_TEXT, "on-abort", NULL, "COMMAND", "when the hand-over has been given up here" },

@@ -69,12 +69,63 @@ static void show_waits(const json_t *handover)
 	text_free(&text);
 }
 
+/* A group's: what it has in all, and how far each of it is. */
+static const struct show_field group_fields[] = {
+	{ SHOW_TEXT, "name", "group" },
+	{ SHOW_TEXT, "state", "group's state" },
+	{ SHOW_SIZE, "done", "done" },
+	{ SHOW_SIZE, "total", "of" },
+	{ SHOW_MS, "estimate_ms", "downtime now" },
+	{ SHOW_MS, "behind_ms", "then waits, at most" },
+	{ SHOW_SIZE, "remaining", "remaining" },
+	{ SHOW_MS, "total_ms", "all in all" },
+	{ SHOW_MS, "downtime", "downtime" },
+	{ SHOW_MS, "suspend_ms", "of it, suspending" },
+	{ SHOW_MS, "freeze_ms", "of it, freezing" },
+	{ SHOW_MS, "handover_ms", "of it, handing over" },
+	{ SHOW_SIZE, "bytes", "moved" },
+	{ SHOW_NUMBER, "faults", "faults after it" },
+	{ SHOW_END, NULL, NULL },
+};
+
+static const struct show_field brief_fields[] = {
+	{ SHOW_TEXT, "region", "member" },
+	{ SHOW_TEXT, "state", "state" },
+	{ SHOW_SIZE, "done", ">done" },
+	{ SHOW_SIZE, "total", ">of" },
+	{ SHOW_TEXT, "error", "error" },
+	{ SHOW_END, NULL, NULL },
+};
+
+static void show_group(const json_t *group)
+{
+	show_fields(group, group_fields, NULL);
+	show_table(json_object_get(group, "members"), brief_fields);
+}
+
+/* The result of a command on a group: each of it, and all. */
+static void show_members(const json_t *result)
+{
+	json_t *member;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "members"), i, member)
+		show_handover_parts(member, json_string_value(json_object_get(member, "region")));
+}
+
 void show_handover_parts(const json_t *handover, const char *title)
 {
 	const json_t *behind = json_object_get(handover, "behind");
 
+	if (json_object_get(handover, "members")) {
+		show_members(handover);
+		show_group(json_object_get(handover, "group"));
+		return;
+	}
 	show_fields(handover, handover_fields, title);
 	show_waits(handover);
+	if (json_object_get(handover, "group"))
+		show_group(json_object_get(handover, "group"));
 	/* it comes from another host, while it goes to the next one */
 	if (behind)
 		show_handover_parts(behind, "behind");

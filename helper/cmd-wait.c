@@ -26,10 +26,18 @@ static uint64_t member(const json_t *object, const char *key)
 	return value > 0 ? (uint64_t)value : 0;
 }
 
+/* Of a group, the whole is waited for. */
+static const json_t *whole_of(const json_t *handover)
+{
+	const json_t *group = json_object_get(handover, "group");
+
+	return group ? group : handover;
+}
+
 /* Success is "complete", or that there is nothing to wait for. */
 static int show_end(const struct cmd_context *ctx, const json_t *handover)
 {
-	const char *state = json_string_value(json_object_get(handover, "state"));
+	const char *state = json_string_value(json_object_get(whole_of(handover), "state"));
 	const char *error = json_string_value(json_object_get(handover, "error"));
 
 	if (state && strcmp(state, "complete"))
@@ -62,14 +70,14 @@ static int look(struct cmd_context *ctx, struct regionfs_progress *progress, boo
 	if (code)
 		return code;
 	handover = json_object_get(region, "handover");
-	*ended = has_ended(handover);
+	*ended = has_ended(whole_of(handover));
 	if (*ended) {
 		regionfs_progress_end(progress);
 		code = show_end(ctx, handover);
 	} else {
 		set_label(progress, handover, cmd_text(ctx, "region"));
-		regionfs_progress_update(progress, member(handover, "done"),
-					 member(handover, "total"), NULL, regionfs_progress_now());
+		regionfs_progress_update(progress, member(whole_of(handover), "done"),
+					 member(whole_of(handover), "total"), NULL, regionfs_progress_now());
 	}
 	json_decref(region);
 	return code;

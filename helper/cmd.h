@@ -33,6 +33,7 @@ enum cmd_type {
 	CMD_REGIONS,		/* as CMD_REGION, separated by commas; may be repeated, and is an array */
 	CMD_WHERE,		/* a word, or file:, list: or profile: and a path, which is made absolute */
 	CMD_COMMAND,		/* for a shell; "" is none */
+	CMD_REGION_LIST,		/* operands: all that are left, as a list of them */
 	CMD_REGION,		/* a path below the mount: a '/' in front is dropped */
 	CMD_SIZE,
 	CMD_NUMBER,
@@ -200,7 +201,7 @@ int show_result(const struct cmd_context *ctx, json_t *result, const struct show
 extern const struct show_field show_region_fields[];
 extern const struct show_field show_backend_fields[];
 extern const struct show_field show_stats_fields[];
-/* HANDOVER of control.h, in cmd-show-handover.c; the second one as show_result() */
+/* HANDOVER of control.h, of a region or a group, in cmd-show-handover.c; the second one as show_result() */
 void show_handover_parts(const json_t *handover, const char *title);
 int show_handover(const struct cmd_context *ctx, json_t *result);
 /* MANAGED of control.h, in cmd-show-managed.c */

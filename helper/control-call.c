@@ -72,6 +72,10 @@ void control_fail(struct control_call *call, int error, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	if (call->failure) {
+		call->failure->error = error;
+		memcpy(call->failure->why, text, sizeof(text));
+	}
 	if (call->again)
 		log_error("%s: %s", call->region && call->region->info.path ? call->region->info.path : "a region", text);
 	message = control_text(text);
@@ -219,6 +223,22 @@ struct control_call *control_again(struct regiond *regiond, const char *text, st
 	}
 	call->regiond = regiond;
 	call->again = true;
+	call->region = region ? region_get(region) : NULL;
+	return call;
+}
+
+struct control_call *control_part(struct regiond *regiond, json_t *args, struct region *region, struct control_failure *failure)
+{
+	struct control_call *call = args ? calloc(1, sizeof(*call)) : NULL;
+
+	memset(failure, 0, sizeof(*failure));
+	if (!call) {
+		json_decref(args);
+		return NULL;
+	}
+	call->args = args;
+	call->regiond = regiond;
+	call->failure = failure;
 	call->region = region ? region_get(region) : NULL;
 	return call;
 }

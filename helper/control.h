@@ -66,14 +66,16 @@
  * of the peer's file control-peer.c:
  * export    region listen tls_psk? tls_cert? tls_key? insecure? read_only?   -> {listen}
  * unexport  region                           -> {}
- * seed  D   region listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
- *           hook_timeout? detach?            -> {HANDOVER}; progress   hook_timeout: ms
- * leech D   region source tls_...? local_source? reuse? reuse_from? compress? also? finalize? max_downtime? on_stall? handover? on_resume? on_abort?
- *           resume_unit? hook_timeout? detach?   -> {HANDOVER}; progress
+ * seed  D   region more? group? listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
+ *           hook_timeout? detach?            -> {HANDOVER} or {GROUP}; progress   hook_timeout: ms. more: [a region...]; with that, or group (a name,
+ *           if not the first one's), they are one
+ * leech D   region or group, source tls_...? local_source? reuse? reuse_from? compress? also? finalize? max_downtime? on_stall? handover? on_resume? on_abort?
+ *           resume_unit? hook_timeout? detach?   -> {HANDOVER} or {GROUP}; progress
+ *           group: a name; then source names no region, and local_source is where each of them gets its own.
  *           finalize: "auto" or "manual", the latter unless one of the next three is given. max_downtime: ms (300). on_stall: "postcopy"
  *           (so if finalize is auto), "throttle" or "wait" (so if it is manual, or handover "complete"). handover: "complete" or "early".
  *           also: [URI or "region:PATH"...], reuse_from: [path...]. A region that has moved away, and is complete there, is replaced
- * finalize D region handover?                -> {HANDOVER}
+ * finalize D region handover?                -> {HANDOVER}, or of one in a group {GROUP}; it, abort and resolve are then about all of them
  * abort     region force?                    -> {}
  * resolve   region i_own_it? keep? discard? source_lost? force? also?  -> {}   one of the four; also: with source_lost
  *
@@ -87,6 +89,9 @@
  *   application felt it), of which suspend_ms, freeze_ms, handover_ms; pull_bytes, round_bytes, final_bytes, behind_bytes; dirty_bytes (the final
  *   list), faults, fault_wait_us, fault_wait_max_us, fault_waits: [faults that took less than 2, 4, 8 ... us]. The seeder has those of
  *   them that it can know, and behind?: {HANDOVER}, the leecher's of a region that is seeded on before all of it has come.
+ *   Of one in a group, as stat tells it, also group: {name, state (of the one that is least far), members: [{region, state, done?, total?, error?}...],
+ *   and of what a HANDOVER has: sums of bytes, faults and estimates, the longest of the other times}.
+ * GROUP: group as just said, members: [HANDOVER...].
  * POLICY: local, local_size, pull_order, pull_rate, durability, push_order, push_interval, max_unpushed, on_before_open, on_after_pull,
  *   on_before_sync, on_after_sync: strings as regionctl takes them, or numbers (bytes, ms).
  * MANAGED: policy: {POLICY}; and once it is open hits, misses, hit_bytes, miss_bytes, fetched, bypassed, wait: [READs that took less than 2, 4,
@@ -132,6 +137,12 @@ struct control_cmd {
 /* control-region.c, control-instance.c, control-peer.c ... : see control.c */
 extern const struct control_cmd *const control_tables[];
 
+/* What a call that is part of another one has failed with; error 0: it has not, so far. */
+struct control_failure {
+	int error;
+	char why[1024];
+};
+
 /* A request that is being answered; lives until control_ok() or control_fail(). Main loop only. */
 struct control_call {
 	struct regiond *regiond;
@@ -141,6 +152,7 @@ struct control_call {
 	/* Set by the handler when it wants to know that the client has gone. It must still end the call. */
 	void (*gone)(struct control_call *call);
 	struct control_client *client;	/* NULL: gone; the answers are dropped then */
+	struct control_failure *failure;	/* NULL, or who wants to know */
 	bool again;		/* nobody's: what an earlier helper was asked for is begun again; why it can't be is logged */
 	bool ends_regiond;	/* instance.stop, detach: answered last */
 	/* of the region that "region" names, as the kernel told just now; region NULL: there is none */
@@ -177,6 +189,11 @@ bool control_has(struct control_call *call, const char *key);
  * memory.
  */
 struct control_call *control_again(struct regiond *regiond, const char *text, struct region *region);
+/*
+ * A part of another call: with these arguments, which are taken, on that region (or NULL). Nobody is answered; failure, which is set to none, hears whether it failed at
+ * once, as long as it is there. NULL: no memory.
+ */
+struct control_call *control_part(struct regiond *regiond, json_t *args, struct region *region, struct control_failure *failure);
 /* malloc'ed, NULL: no memory. */
 char *control_again_text(const struct control_call *call, const char *role);
 /* Is it that of a role? NULL is of none. */

@@ -414,6 +414,8 @@ void export_info(struct export *export, struct wire_info *info)
 		info->flags |= WIRE_INFO_READ_ONLY;
 	if (export->seed)
 		info->flags |= WIRE_INFO_SEEDING | WIRE_INFO_READ_ONLY;
+	if (export->group)
+		info->flags |= WIRE_INFO_GROUP;
 }
 
 /* ---- life ---- */

@@ -73,6 +73,8 @@ struct export {
 	uint64_t wire_bytes;		/* and how many that were on the wire */
 	const struct export_seed_ops *seed;	/* NULL: no migration */
 	void *seed_arg;
+	const char *group;		/* it is seeded with others: their name, the seeder's; NULL: it is not */
+	bool leads;			/* it is the first of them, whom OPEN finds by that name */
 	char why[256];			/* the refusal of an OPEN, while that is looked at */
 	void (*closed)(void *arg);
 	void *closed_arg;

@@ -20,27 +20,32 @@ struct handover *handover_in(const struct region *region, enum handover_role rol
 
 /* ---- what it looks like ---- */
 
+static json_t *show(const struct handover *handover)
+{
+	return handover->group ? handover->show_member(handover) : handover->show(handover);
+}
+
 static json_t *show_behind(const struct region *region)
 {
 	const struct handover *behind = handover_behind(region);
 
 	if (behind)
-		return behind->show(behind);
+		return show(behind);
 	return region->last_behind ? json_incref(region->last_behind) : NULL;
 }
 
 json_t *handover_show(const struct region *region)
 {
 	const struct handover *handover = region->handover;
-	json_t *show, *behind;
+	json_t *shown, *behind;
 
 	if (!handover)
 		return region->last_handover ? json_incref(region->last_handover) : NULL;
-	show = handover->show(handover);
+	shown = show(handover);
 	behind = show_behind(region);
 	if (behind)
-		json_object_set_new(show, "behind", behind);
-	return show;
+		json_object_set_new(shown, "behind", behind);
+	return shown;
 }
 
 /* ---- beginning and end ---- */
@@ -80,9 +85,9 @@ static void keep_show(struct region *region, struct handover *handover)
 {
 	if (region->behind == handover) {
 		forget_behind(region);
-		region->last_behind = handover->show(handover);
+		region->last_behind = show(handover);
 	} else if (has_moved_on(region, handover)) {
-		json_object_set_new(region->last_handover, "behind", handover->show(handover));
+		json_object_set_new(region->last_handover, "behind", show(handover));
 	} else {
 		json_decref(region->last_handover);
 		region->last_handover = handover_show(region);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "list.h"
 #include "netlink.h"
 #include "region.h"
 #include "spawner.h"
@@ -43,6 +44,13 @@ struct handover {
 	json_t *(*show)(const struct handover *handover);
 	/* The region has been removed here: do its bytes have to stay until handover_end()? Optional. */
 	bool (*keeps)(struct handover *handover);
+	/* group.h's */
+	struct group *group;		/* NULL: it moves alone */
+	json_t *(*show_member)(const struct handover *handover);
+	struct list members;		/* in the group's */
+	unsigned int nth;		/* of those that the group began with */
+	bool apart;			/* the others do not wait for it */
+	void (*met)(struct handover *handover), (*due)(struct handover *handover);
 };
 
 static inline struct handover *handover_of(const struct region *region)

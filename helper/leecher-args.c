@@ -43,7 +43,7 @@ char *leecher_source(struct control_call *call, const char *source)
 	return with;
 }
 
-static int take_from(struct control_call *call, struct leecher *leecher)
+int leecher_take_from(struct control_call *call, struct leecher *leecher)
 {
 	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL, *compress = NULL;
 	bool insecure = false;
@@ -61,7 +61,10 @@ static int take_from(struct control_call *call, struct leecher *leecher)
 	return 0;
 }
 
-/* A name of its own: the region may be renamed, and another one come in its place. */
+/*
+ * A name of its own: the region may be renamed, and another one come in its place. What is said of a group is where all of them live, as the
+ * instance's default source is.
+ */
 static int take_local(struct control_call *call, struct leecher *leecher)
 {
 	const char *local = NULL;
@@ -70,7 +73,7 @@ static int take_local(struct control_call *call, struct leecher *leecher)
 		return -EINVAL;
 	if (!local && leecher->reuse)
 		local = leecher_store_left(call->region);
-	if (!local || backend_generic(local))
+	if (!local || backend_generic(local) || group_of_args(call->args))
 		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->token);
 	else
 		leecher->local = strdup(local);
@@ -179,7 +182,7 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");
 		return -EINVAL;
 	}
-	if (take_from(call, leecher) || take_local(call, leecher) || leecher_take_also(call, leecher))
+	if (leecher_take_from(call, leecher) || take_local(call, leecher) || leecher_take_also(call, leecher))
 		return -EINVAL;
 	if (leecher->from && strlen(leecher->from) >= LEECH_RECORD_FROM) {
 		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);

@@ -151,9 +151,14 @@ static void met(struct link_req *req, int error)
 		leecher_fail_later(leecher, error, error ? link_why(req, error) : "");
 		return;
 	}
+	if (leecher_group_forward(leecher) && status.state != WIRE_SEED_FROZEN && status.state != WIRE_SEED_HANDED_OFF) {
+		leecher_group_stuck(leecher);
+		return;
+	}
 	switch (status.state) {
 	case WIRE_SEED_SERVING:
 	case WIRE_SEED_TRACKING:
+		leecher_group_unasked(leecher);
 		take_round(leecher, &status);
 		track(leecher);
 		break;
@@ -176,10 +181,23 @@ static void met(struct link_req *req, int error)
 	}
 }
 
+/* What moves with others must not move alone: the other side would refuse that, but late. */
+static bool is_grouped(const struct leecher *leecher)
+{
+	const struct session *session = leech_session(leecher->leech);
+
+	return !leecher->handover.group && session && session->info.flags & WIRE_INFO_GROUP;
+}
+
 void leecher_meet(struct leecher *leecher)
 {
 	leech_set_watch(leecher->leech, &leecher->watch);
 	leech_pull(leecher->leech, false);
 	leecher->when.pull_at = 0;	/* it begins anew */
+	if (is_grouped(leecher)) {
+		leecher_fail(leecher, -EINVAL, "it is seeded in a group, whose regions move together: leech them with --group NAME (the other side's "
+			     "'regionctl stat' has the name)");
+		return;
+	}
 	leecher_send(leecher, WIRE_STATUS, 0, met);
 }

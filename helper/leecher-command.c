@@ -92,6 +92,7 @@ static void leecher_tick(struct loop_timer *timer)
 		return;
 	map = leech_map(leecher->leech);
 	missing = chunkmap_missing(map) * chunkmap_chunk(map);
+	group_progress(&leecher->handover);
 	if (leecher->call)
 		control_progress(leecher->call, chunkmap_size(map) > missing ? chunkmap_size(map) - missing : 0,
 				 chunkmap_size(map), "bytes", leecher_what(leecher, what, sizeof(what)));
@@ -118,22 +119,34 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher);
 }
 
+/* Of a group the first one's resume hook is the last thing. */
+static struct control_call *take_finalizing(struct leecher *leecher, int error)
+{
+	struct group *group = leecher->handover.group;
+	struct control_call **from = group ? &group->finalizing : &leecher->finalizing, *call = *from;
+
+	if (group && !error && !group_leads(&leecher->handover))
+		return NULL;
+	*from = NULL;
+	return call;
+}
+
 void leecher_answer_finalize(struct leecher *leecher, int error)
 {
-	struct control_call *call = leecher->finalizing;
+	struct control_call *call = take_finalizing(leecher, error);
 
-	leecher->finalizing = NULL;
 	if (!call)
 		return;
 	if (error)
 		control_fail(call, error, "%s", leecher->why);
 	else
-		control_ok(call, leecher_show(&leecher->handover));
+		control_ok(call, leecher->handover.group ? group_show(leecher->handover.group) : leecher_show(&leecher->handover));
 }
 
 /* Who wants to leave hears that it has begun, or why it could not. */
 void leecher_begun(struct leecher *leecher)
 {
+	leecher_group_begun(leecher);
 	if (!leecher->detach || !leecher->call)
 		return;
 	control_ok(leecher->call, leecher_show(&leecher->handover));
@@ -181,6 +194,7 @@ void leecher_note_resumed(struct leecher *leecher)
 /* The calls are answered last: who waits for them finds all done. */
 struct farewell {
 	struct control_call *call, *aborting;
+	struct group *group;		/* whose commands wait for it */
 	int error;
 	json_t *show;
 	char why[WIRE_TEXT_MAX + 128];
@@ -196,6 +210,8 @@ static void answer_all(void *arg)
 		control_ok(farewell->call, json_incref(farewell->show));
 	if (farewell->aborting)
 		control_ok(farewell->aborting, NULL);
+	if (farewell->group)
+		group_farewell_end(farewell->group);
 	json_decref(farewell->show);
 	free(farewell);
 }
@@ -241,6 +257,8 @@ static void finish(struct leecher *leecher, int error)
 	struct notice_words words = { .token = leecher->token, .from = leecher->from };
 	bool tell = has_words(leecher, error, &words);
 	struct farewell *farewell = farewell_new(leecher, error);
+	struct group *group = leecher->handover.group ? group_get(leecher->handover.group) : NULL;
+	bool leads = group && group_leads(&leecher->handover);
 
 	leecher_answer_finalize(leecher, error);
 	if (leecher->leech)
@@ -249,6 +267,11 @@ static void finish(struct leecher *leecher, int error)
 		handover_note(&leecher->handover, NULL);
 	if (region)
 		handover_end(&leecher->handover);
+	if (group && farewell && tell && error) {
+		farewell->group = group;
+		group_farewell(group);
+	}
+	group_leave(&leecher->handover, error, leecher->why);
 	/* The leech backend goes with this, so it comes after everything that looks at it. */
 	if (region && leecher->moved_in && region_set_source(region, leecher->local))
 		log_warning("%s keeps its way here as its source until the next start", leecher->path);
@@ -264,10 +287,18 @@ static void finish(struct leecher *leecher, int error)
 		log_error("leeching %s: out of memory", leecher->path);
 	if (!tell)
 		words.kind = NOTICE_NOTHING;
+	/* what is not to be told need not be waited for */
+	if (leads && tell && error) {
+		words.noted = leecher_group_refused;
+		words.noted_arg = group_get(group);
+	} else if (leads) {
+		leecher_group_refused(group_get(group));
+	}
 	if (error || leecher->moved_in)
 		notice_start(leecher->regiond, &words, farewell && tell && error ? answer_all : NULL, farewell);
 	if (farewell && !(tell && error))
 		answer_all(farewell);
+	group_put(group);
 	leecher_free(leecher);
 }
 
@@ -299,8 +330,11 @@ static void aborted(void *arg)
 void leecher_ended(struct leecher *leecher, int error)
 {
 	struct region *region = leecher->handover.region;
-	struct ending *ending = calloc(1, sizeof(*ending));
+	struct ending *ending;
 
+	if (leecher_group_holds(leecher))
+		return;
+	ending = calloc(1, sizeof(*ending));
 	if (leecher->state == LEECHER_FAILED) {
 		free(ending);
 		return;
@@ -454,6 +488,7 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	struct netlink_attrs attrs = *got;
 	struct region *region = NULL;
 
+	leecher->stepping = false;
 	if (!error) {
 		/* The answer holds the id alone. */
 		netlink_set(&attrs, PATH, path, leecher->path);
@@ -463,6 +498,8 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	}
 	if (!region) {
 		snprintf(leecher->why, sizeof(leecher->why), "%s", error ? why : "out of memory");
+		leecher->giving_up = true;
+		leecher_group_fail(leecher, error ? error : -ENOMEM, leecher->why);
 		leecher_ended(leecher, error ? error : -ENOMEM);
 		return;
 	}
@@ -471,8 +508,12 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	leecher->handover.region = region;
 	handover_begin(&leecher->handover);
 	handover_note(&leecher->handover, again_text(leecher));
-	loop_timer_set(leecher->regiond->loop, &leecher->limit, CONNECT_MS);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
+	if (leecher->giving_up) {
+		leecher_fail_later(leecher, leecher->error, "");
+		return;
+	}
+	loop_timer_set(leecher->regiond->loop, &leecher->limit, CONNECT_MS);
 	region_open(region, opened, leecher);
 }
 
@@ -509,6 +550,7 @@ static int add_region(struct leecher *leecher)
 	netlink_set(&ask->call.attrs, MODE, mode, 0600);
 	netlink_set(&ask->call.attrs, FLAGS, flags, REGIONFS_REGION_LOCKED);
 	netlink_set(&ask->call.attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_LOCKED);
+	leecher->stepping = true;
 	handover_ask(ask, &nobody);
 	return 0;
 }
@@ -548,39 +590,71 @@ static void has_room(struct leecher *leecher, int error, const char *why)
 	leecher_free(leecher);
 }
 
-void leecher_run(struct control_call *call)
+static struct leecher *leecher_new(struct control_call *call)
 {
-	struct leecher *leecher;
-	bool detach = false;
+	struct leecher *leecher = calloc(1, sizeof(*leecher));
 	int ret;
 
-	if (call->region && !leecher_may_replace(call, call->region))
-		return;
-	leecher = calloc(1, sizeof(*leecher));
 	if (!leecher) {
 		control_fail(call, -ENOMEM, "out of memory");
-		return;
+		return NULL;
 	}
 	leecher_init(leecher, call->regiond, NULL);
 	ret = make_token(leecher);
-	if (ret) {
+	if (ret)
 		control_fail(call, ret, "no random numbers");
+	else
+		ret = control_bool(call, "detach", &leecher->detach);
+	if (!ret)
+		ret = leecher_take_args(call, leecher);
+	if (!ret)
+		return leecher;
+	leecher_free(leecher);
+	return NULL;
+}
+
+struct leecher *leecher_start(struct control_call *call, struct group *group, unsigned int nth)
+{
+	struct leecher *leecher = leecher_new(call);
+	int ret;
+
+	if (!leecher)
+		return NULL;
+	leecher->again = control_again_text(call, "leecher");
+	ret = leecher->again ? add_region(leecher) : -ENOMEM;
+	if (ret) {
+		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
 		leecher_free(leecher);
-		return;
+		return NULL;
 	}
-	if (control_bool(call, "detach", &detach) || leecher_take_args(call, leecher)) {
-		leecher_free(leecher);
+	group_join(group, &leecher->handover, nth);
+	control_ok(call, NULL);
+	return leecher;
+}
+
+/* As leecher_start(), of one that is in no group, and may have to make room first. */
+static void start_alone(struct control_call *call)
+{
+	struct leecher *leecher = leecher_new(call);
+
+	if (!leecher)
 		return;
-	}
 	leecher->again = control_again_text(call, "leecher");
 	leecher->call = call;
-	leecher->detach = detach;
 	if (!leecher->again)
 		has_room(leecher, -ENOMEM, "out of memory");
 	else if (call->region)
 		leecher_replace(leecher, call->region, has_room);
 	else
 		has_room(leecher, 0, "");
+}
+
+void leecher_run(struct control_call *call)
+{
+	if (control_has(call, "group"))
+		leecher_group_run(call);
+	else if (!call->region || leecher_may_replace(call, call->region))
+		start_alone(call);
 }
 
 /* ---- in the next helper ---- */
@@ -624,6 +698,23 @@ static bool take_source(struct leecher *leecher, struct region *region, const st
 	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again;
 }
 
+static void join_again(struct leecher *leecher)
+{
+	json_t *args = json_loads(leecher->again, 0, NULL);
+	struct group *group;
+	unsigned int nth;
+
+	if (group_of_args(args)) {
+		group = group_again(leecher->regiond, HANDOVER_LEECHER, args, &nth);
+		if (group)
+			group_join(group, &leecher->handover, nth);
+		else
+			log_error("%s is on its way here with others, of which nothing is known: %s", leecher->path, "out of memory");
+		group_put(group);
+	}
+	json_decref(args);
+}
+
 struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct leech_record_head *head)
 {
 	struct leecher *leecher = calloc(1, sizeof(*leecher));
@@ -641,13 +732,15 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 			 head->state == LEECH_RECORD_DIVERGED ? LEECHER_DIVERGED : LEECHER_OWNED;
 	leecher->diverged = leecher->state == LEECHER_DIVERGED;
 	leecher->lost = head->state == LEECH_RECORD_LOST;
-	leecher->owner = head->owner;
+	if (leecher->state != LEECHER_CONNECTING)
+		leecher->owner = head->owner;
 	leecher->final.epoch = head->owner.epoch;
 	leecher->final.lineage = head->owner.lineage;
 	leecher->final.dirty.size = head->size;
 	leecher->asked = leecher->handed = leecher->began;
 	leecher->handover.region = region_get(region);
 	handover_begin(&leecher->handover);
+	join_again(leecher);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
 	return leecher;
 }

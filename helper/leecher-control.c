@@ -8,37 +8,49 @@
 #include "leecher-private.h"
 #include "regiond.h"
 
-static struct leecher *leecher_of(struct region *region)
+static bool is_owned(struct handover *handover, void *arg)
 {
-	return container_of(handover_of(region), struct leecher, handover);
+	return leecher_of(handover)->state >= LEECHER_OWNED;
+}
+
+static bool is_not_owned(struct handover *handover, void *arg)
+{
+	return leecher_of(handover)->state < LEECHER_OWNED || leecher_of(handover)->state == LEECHER_FAILED;
 }
 
 void leecher_finalize(struct control_call *call, struct region *region)
 {
-	struct leecher *leecher = leecher_of(region);
+	struct leecher *leecher = leecher_of(handover_of(region));
+	struct group *group = leecher->handover.group;
+	struct control_call **finalizing = group ? &group->finalizing : &leecher->finalizing;
 
 	if (leecher->state == LEECHER_FAILED) {
 		control_fail(call, -ECANCELED, "leeching %s was given up: %s", leecher->path, leecher->why);
-	} else if (leecher->state >= LEECHER_OWNED) {
-		control_ok(call, leecher->handover.show(&leecher->handover));
-	} else if (leecher->finalizing) {
+	} else if (group_each(&leecher->handover, is_owned, NULL)) {
+		control_ok(call, group ? group_show(group) : leecher->handover.show(&leecher->handover));
+	} else if (*finalizing) {
 		control_fail(call, -EALREADY, "%s is being finalized", leecher->path);
 	} else if (!leecher_take_finalize(call, leecher)) {
-		leecher->finalizing = call;
+		*finalizing = call;
 		leecher_next(leecher);
+		/* it may wait for the others */
+		leecher_group_want(leecher);
 	}
 }
 
 void leecher_abort(struct control_call *call, struct region *region)
 {
-	struct leecher *leecher = leecher_of(region);
+	struct leecher *leecher = leecher_of(handover_of(region));
+	struct group *group = leecher->handover.group;
+	struct control_call **aborting = group ? &group->aborting : &leecher->aborting;
+	bool decided = group && group->decided;
 
-	if (leecher->aborting || leecher->state == LEECHER_FAILED || (leecher->giving_up && leecher->state < LEECHER_OWNED))
+	if (*aborting || leecher->state == LEECHER_FAILED || (leecher->giving_up && leecher->state < LEECHER_OWNED))
 		control_fail(call, -EALREADY, "leeching %s is being aborted", leecher->path);
-	else if (leecher->state >= LEECHER_OWNED)
+	else if (decided || !group_each(&leecher->handover, is_not_owned, NULL))
 		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", leecher->path);
 	else {
-		leecher->aborting = call;
+		*aborting = call;
 		leecher_fail(leecher, -ECANCELED, "aborted by the user");
 	}
 }

@@ -27,7 +27,7 @@ static void give_up_late(struct loop_timer *timer)
 {
 	struct leecher *leecher = container_of(timer, struct leecher, limit);
 
-	if (!leecher->leech || leecher->deciding || leecher->state >= LEECHER_OWNED)
+	if (!leecher->leech || leecher_group_deciding(leecher) || leecher->state >= LEECHER_OWNED)
 		return;
 	leecher->parted = true;
 	leech_part(leecher->leech);
@@ -51,6 +51,10 @@ void leecher_fail(struct leecher *leecher, int error, const char *why)
 	/* what is left behind by an orderly stop is the same as by any other */
 	if (leecher->state >= LEECHER_OWNED || leecher->giving_up || leecher->regiond->stopping)
 		return;
+	if (leecher_group_forward(leecher)) {
+		leecher_group_retry(leecher, why);
+		return;
+	}
 	leecher->giving_up = true;
 	leecher->error = error;
 	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
@@ -58,6 +62,7 @@ void leecher_fail(struct leecher *leecher, int error, const char *why)
 	limit_giving_up(leecher);
 	if (leecher->index)
 		chunk_index_stop(leecher->index);
+	leecher_group_fail(leecher, error, why);
 	if (leecher->asking || leecher->stepping)
 		return;		/* leecher_fail_later() */
 	if (!leecher->leech || leecher->parted || leecher->asked_ever || error == -ESTALE) {

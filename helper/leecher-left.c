@@ -101,11 +101,44 @@ void leecher_open_again(struct leecher *leecher)
 
 /* ---- at start ---- */
 
+static void resume(struct handover *handover)
+{
+	struct leecher *leecher = leecher_of(handover);
+
+	if (leecher->resumed)
+		leecher_stepped(leecher);
+	else
+		leecher_resume(leecher);
+}
+
+/* The others are unlocked meanwhile. */
+static void is_unlocked(struct handover *handover)
+{
+	group_meet(handover, resume);
+}
+
+void leecher_go_on(struct leecher *leecher)
+{
+	const uint32_t flags = leecher->handover.region->info.flags;
+	/* programs were let in here long ago; whether they are now is the seeder's business */
+	bool passed_on = leecher->handover.region->info.seed;
+
+	/* Which ranges are to be dropped went with that helper; a locked region has no pages that matter. */
+	if (passed_on && leecher->handover.group)
+		group_meet(&leecher->handover, is_unlocked);
+	else if (passed_on)
+		return;
+	else if (leecher->state == LEECHER_OWNED && flags & REGIONFS_REGION_LOCKED && !leecher_add_range(leecher, 0, INT64_MAX))
+		leecher_tell_kernel(leecher);
+	else if (leecher->state == LEECHER_OWNED && (!leecher->resumed || leecher->handover.group))
+		group_meet(&leecher->handover, is_unlocked);
+	else if (leecher->state == LEECHER_DIVERGED && !(flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED)))
+		leecher_diverge_again(leecher);
+}
+
 static void go_on(struct region *region, const struct uri *uri, const struct leech_record_head *head)
 {
 	struct leecher *leecher = leecher_again(region, uri, head);
-	/* programs were let in here long ago; whether they are now is the seeder's business */
-	bool passed_on = region->info.seed;
 
 	if (!leecher) {
 		log_error("%s is on its way here, but does not go on: out of memory", region->info.path);
@@ -115,16 +148,9 @@ static void go_on(struct region *region, const struct uri *uri, const struct lee
 		log_info("%s is on its way here since an earlier helper, which goes on", leecher->path);
 	else
 		log_info("%s is owned here since an earlier helper; the rest of it is fetched", leecher->path);
-	/* Which ranges are to be dropped went with that helper; a locked region has no pages that matter. */
-	if (passed_on)
-		;
-	else if (head->state != LEECH_RECORD_PULLING && head->state != LEECH_RECORD_DIVERGED && region->info.flags & REGIONFS_REGION_LOCKED &&
-		 !leecher_add_range(leecher, 0, INT64_MAX))
-		leecher_tell_kernel(leecher);
-	else if (leecher->state == LEECHER_OWNED && !leecher->resumed)
-		leecher_resume(leecher);
-	else if (leecher->state == LEECHER_DIVERGED && !(region->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED)))
-		leecher_diverge_again(leecher);
+	if (leecher->handover.group)
+		return;		/* when the others are there, too */
+	leecher_go_on(leecher);
 	leecher_open_again(leecher);
 }
 
@@ -158,8 +184,18 @@ static int restart(struct region *region, void *arg)
 	return 0;
 }
 
+static int restart_group(struct region *region, void *arg)
+{
+	struct handover *handover = handover_of(region);
+
+	if (handover && handover->group && handover->role == HANDOVER_LEECHER)
+		leecher_group_restart(leecher_of(handover));
+	return 0;
+}
+
 void leecher_restart(struct regiond *regiond)
 {
 	region_each(regiond->regions, restart, NULL);
+	region_each(regiond->regions, restart_group, NULL);
 	notice_restart(regiond);
 }

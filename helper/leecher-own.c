@@ -37,6 +37,12 @@ void leecher_resume(struct leecher *leecher)
 	suspend_start(&leecher->suspend, leecher->handover.region, resumed);
 }
 
+/* What starts a group is the first member's. */
+static void resume(struct handover *handover)
+{
+	leecher_resume(leecher_of(handover));
+}
+
 static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct leecher *leecher = arg;
@@ -47,11 +53,13 @@ static void unlocked(void *arg, int error, const char *why, const struct netlink
 	log_info("%s is owned here, in epoch %llu, after %llu ms; until the rest has come, the other host alone has %llu bytes of it", leecher->path,
 		 (unsigned long long)leecher->final.epoch, (unsigned long long)((leecher->owned - leecher->asked) / 1000000),
 		 (unsigned long long)leecher_at_risk(leecher));
-	leecher_resume(leecher);
+	group_meet(&leecher->handover, resume);
 }
 
-static void unlock(struct leecher *leecher)
+/* Of a group none is let in before the kernel has all of their sizes: one may be a log that the other is to be read with. */
+static void unlock(struct handover *handover)
 {
+	struct leecher *leecher = leecher_of(handover);
 	struct handover_ask *ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_UNLOCK, unlocked, leecher);
 
 	if (!ask) {
@@ -72,7 +80,13 @@ static void epoch_set(void *arg, int error, const char *why, const struct netlin
 
 	if (error)
 		note(leecher, "the kernel did not take the new epoch", why);
-	unlock(leecher);
+	group_meet(&leecher->handover, unlock);
+}
+
+/* Of a group none is let in before all are noted as owned. */
+static void tell_kernel(struct handover *handover)
+{
+	leecher_tell_kernel(leecher_of(handover));
 }
 
 /* From here on there is no way back, only forward. */
@@ -81,6 +95,10 @@ static void decided(void *arg, int error)
 	struct leecher *leecher = arg;
 
 	leecher->stepping = leecher->deciding = false;
+	if (error && leecher_group_forward(leecher)) {
+		leecher_group_retry(leecher, "that it is owned here could not be written down; it stays locked until it can");
+		return;
+	}
 	if (error) {
 		leecher_fail_later(leecher, error, "that it is owned here could not be written down");
 		return;
@@ -92,7 +110,22 @@ static void decided(void *arg, int error)
 	if (leecher->aborting)
 		control_fail(leecher->aborting, -EBUSY, "%s is owned here by now: to give it back, seed it", leecher->path);
 	leecher->aborting = NULL;
-	leecher_tell_kernel(leecher);
+	leecher->stepping = true;
+	leecher_group_owned(leecher);
+	group_meet(&leecher->handover, tell_kernel);
+}
+
+void leecher_own_now(struct leecher *leecher)
+{
+	leecher->stepping = leecher->deciding = true;
+	leech_own(leecher->leech, &leecher->owner, decided, leecher);
+}
+
+/* The decision about a group is the first one's record. */
+static void own_first(struct handover *handover)
+{
+	if (group_leads(handover))
+		leecher_own_now(leecher_of(handover));
 }
 
 static void decide(void *arg, int error)
@@ -115,9 +148,11 @@ static void decide(void *arg, int error)
 	owner.gid = final->gid;
 	memcpy(owner.nonce, final->nonce, sizeof(owner.nonce));
 	leecher->owner = owner;
-	leecher->stepping = leecher->deciding = true;
 	leecher_hurry(leecher);
-	leech_own(leecher->leech, &owner, decided, leecher);
+	if (leecher_group_forward(leecher))
+		leecher_own_now(leecher);
+	else
+		group_meet(&leecher->handover, own_first);
 }
 
 void leecher_tell_kernel(struct leecher *leecher)

@@ -7,6 +7,7 @@
 #define REGIONFS_LEECHER_PRIVATE_H
 
 #include "backends/leech.h"
+#include "group.h"
 #include "leech-record.h"
 #include "leecher.h"
 #include "leecher-estimate.h"
@@ -98,6 +99,8 @@ struct leecher {
 	bool diverged;			/* and that has been written down */
 	bool deciding;			/* the decision is being written */
 	bool giving_up;
+	bool begun;			/* it pulls, and the next helper would go on with it */
+	bool held;			/* it has been given up, which waits for the first of its group to have refused */
 	bool parted;			/* the other side was let go of, since it did not hear that we give up */
 	int error;			/* why */
 	struct link_req message;
@@ -135,6 +138,47 @@ static inline bool leecher_leaves(const struct leecher *leecher)
 {
 	return leecher->giving_up || !leecher->leech;
 }
+
+static inline struct leecher *leecher_of(struct handover *handover)
+{
+	return container_of(handover, struct leecher, handover);
+}
+
+/* leecher-group.c */
+/* FINALIZE is asked for all of its group as soon as each of them is ready for that. */
+void leecher_group_finalize(struct leecher *leecher);
+/* This one is to be handed over, so all are. */
+void leecher_group_want(struct leecher *leecher);
+/* Is a hand-over of all of them worth it, in ns? */
+bool leecher_group_worth(const struct leecher *leecher);
+/* The other side has gone back to service: whatever those that wait for this one were told holds no more. */
+void leecher_group_unasked(struct leecher *leecher);
+/* Its group is owned here, but this one is not noted so yet: there is no way back. */
+bool leecher_group_forward(const struct leecher *leecher);
+/* May any of its group become owned here this very moment? */
+bool leecher_group_deciding(struct leecher *leecher);
+/* It is noted as owned here: once the first one is, the others follow. */
+void leecher_group_owned(struct leecher *leecher);
+/* It is given up: so are the others. */
+void leecher_group_fail(struct leecher *leecher, int error, const char *why);
+/* Has its refusal to wait for the first one's? Then leecher_ended() comes again. */
+bool leecher_group_holds(struct leecher *leecher);
+/* The first one's refusal is on stable storage; arg: its group, whose reference is given up. */
+void leecher_group_refused(void *arg);
+/* Where there is no way back, what has failed is tried again. */
+void leecher_group_retry(struct leecher *leecher, const char *why);
+/* The other side has it in service, though its group is owned here. */
+void leecher_group_stuck(struct leecher *leecher);
+/* For who is not waited for. */
+void leecher_group_nothing(struct handover *handover);
+/* One of the group pulls. */
+void leecher_group_begun(struct leecher *leecher);
+/* At start, once all leechers that an earlier helper has left are there: what becomes of this one's group. */
+void leecher_group_restart(struct leecher *leecher);
+
+/* leecher-group-begin.c */
+/* "leech" with --group. */
+void leecher_group_run(struct control_call *call);
 
 /* leecher-begin.c */
 /* Asks how far the other side is, and goes on from there: at first, in the next helper, and when it does not know us any more. */
@@ -203,6 +247,8 @@ void leecher_show_end(const struct leecher *leecher, json_t *show);
 
 /* leecher-own.c */
 void leecher_own(struct leecher *leecher);
+/* The decision itself, or what follows from the first one's. */
+void leecher_own_now(struct leecher *leecher);
 /* The resume hook. Ends in leecher_stepped(). */
 void leecher_resume(struct leecher *leecher);
 /* The kernel gets what the other side's had, and lets the programs in. Ends in leecher_stepped(). */
@@ -227,8 +273,13 @@ bool leecher_may_replace(struct control_call *call, const struct region *region)
 const char *leecher_store_left(const struct region *region);
 /* then(leecher, error, why), maybe from within: there is no region any more, where it is to be. */
 void leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why));
+/* leecher-left.c */
+/* Of the group, once all are owned here: the kernel is told if it was not, and the program resumed. */
+void leecher_go_on(struct leecher *leecher);
 
 /* leecher-args.c */
+/* The other side's URI, with the keys of the call, into leecher->from, NULL without memory. Negative: the call has been failed. */
+int leecher_take_from(struct control_call *call, struct leecher *leecher);
 /* Negative: the call has been failed. */
 int leecher_take_args(struct control_call *call, struct leecher *leecher);
 /* Of these, when it is to be handed over. */
@@ -257,6 +308,8 @@ void leecher_nowhere(struct leech_watch *watch);
 void leecher_show_also(const struct leecher *leecher, json_t *show);
 
 /* leecher-command.c */
+/* Of its arguments; as a member of the group, which may be NULL. NULL: the call has been failed. It is answered for a member. */
+struct leecher *leecher_start(struct control_call *call, struct group *group, unsigned int nth);
 void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
 /* A step after the decision has ended: goes on with what came meanwhile. */

@@ -209,9 +209,14 @@ static void lose(struct leecher *leecher, struct control_call *call)
 	leech_lose(leecher->leech, lost_noted, leecher);
 }
 
-void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution)
+/* Locked, and never owned: what is here is of no moment (leecher-group.c). */
+static bool was_never_owned(const struct leecher *leecher)
 {
-	struct leecher *leecher = container_of(handover_in(region, HANDOVER_LEECHER), struct leecher, handover);
+	return leecher->state == LEECHER_DIVERGED && !leecher->owner.epoch;
+}
+
+static void resolve_one(struct control_call *call, struct leecher *leecher, enum resolution resolution)
+{
 	bool fits = resolution == RESOLVE_LOST ? leecher->state == LEECHER_OWNED :
 		    leecher->state == LEECHER_DIVERGED && resolution != RESOLVE_OWN;
 
@@ -220,15 +225,55 @@ void leecher_resolve(struct control_call *call, struct region *region, enum reso
 			     leecher->state < LEECHER_OWNED ? ", 'regionctl abort' ends it" : "");
 	} else if (leecher->stepping || leecher->resolving || !leecher->leech || leech_is_noting(leecher->leech)) {
 		control_fail(call, -EBUSY, "%s is changing its state just now", leecher->path);
+	} else if (resolution == RESOLVE_KEEP && was_never_owned(leecher)) {
+		control_fail(call, -EINVAL, "%s was never handed over to here: it can be discarded alone", leecher->path);
 	} else if (resolution == RESOLVE_KEEP) {
 		keep(leecher, call);
 	} else if (resolution == RESOLVE_LOST) {
 		lose(leecher, call);
-	} else if (region->behind == &leecher->handover) {
+	} else if (leecher->handover.region->behind == &leecher->handover) {
 		control_fail(call, -EBUSY, "%s is being seeded: abort that first", leecher->path);
 	} else {
 		leecher->resolving = call;
 		leecher->stepping = true;
 		handover_remove(leecher->handover.region, removed, leecher);
 	}
+}
+
+/* ---- the command, on a group ---- */
+
+struct rest {
+	const struct leecher *named;
+	enum resolution resolution;
+	json_t *args;
+};
+
+static bool resolve_rest(struct handover *handover, void *arg)
+{
+	struct leecher *leecher = leecher_of(handover);
+	const struct rest *rest = arg;
+	struct control_failure failure;
+	struct control_call *call = NULL;
+
+	if (leecher != rest->named && leecher->state < LEECHER_COMPLETE)
+		call = control_part(leecher->regiond, json_incref(rest->args), handover->region, &failure);
+	if (!call)
+		return true;
+	resolve_one(call, leecher, rest->resolution);
+	/* what it ends with is not waited for */
+	if (leecher->resolving == call)
+		call->failure = NULL;
+	else if (failure.error)
+		log_warning("leeching %s: %s", leecher->path, failure.why);
+	return true;
+}
+
+void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution)
+{
+	struct leecher *leecher = leecher_of(handover_in(region, HANDOVER_LEECHER));
+	struct rest rest = { .named = leecher, .resolution = resolution, .args = call->args };
+
+	if (leecher->handover.group)
+		group_each(&leecher->handover, resolve_rest, &rest);
+	resolve_one(call, leecher, resolution);
 }

@@ -126,7 +126,7 @@ static void decide(struct leecher *leecher)
 {
 	struct leecher_when *when = &leecher->when;
 
-	if (leecher->manual || !estimate_is_worth(&when->estimate, when->max_downtime * MS)) {
+	if (leecher->manual || !leecher_group_worth(leecher)) {
 		when->round_at = loop_now_ns();
 		leecher_ask_dirty(leecher, leecher->round + 1, 0);
 		return;

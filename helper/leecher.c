@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "key16.h"
 #include "leecher-private.h"
 #include "log.h"
 #include "regiond.h"
@@ -31,6 +32,7 @@ static void finalized(struct link_req *req, int error)
 		leecher->state = LEECHER_PULLING;
 		leecher_not_now(leecher);
 		leecher_answer_finalize(leecher, error);
+		leecher_group_unasked(leecher);
 		/* it may have closed a round by then, whose list we have not got */
 		leecher_meet(leecher);
 		return;
@@ -63,6 +65,15 @@ static void finalized(struct link_req *req, int error)
 		leecher_own(leecher);
 }
 
+static uint32_t finalize_body(struct leecher *leecher)
+{
+	struct wire_finalize ask;
+
+	if (!leecher->handover.group || !key16_take(leecher->handover.group->id, ask.group))
+		return 0;
+	return (uint32_t)wire_encode(WIRE_S_FINALIZE, &ask, leecher->body, sizeof(leecher->body));
+}
+
 void leecher_finalize_now(struct leecher *leecher)
 {
 	leecher->state = LEECHER_FINALIZING;
@@ -71,7 +82,7 @@ void leecher_finalize_now(struct leecher *leecher)
 	leecher->nr_ranges = 0;
 	leecher->forgot = false;
 	leech_ask_lasts(leecher->leech);
-	leecher_send(leecher, WIRE_FINALIZE, 0, finalized);
+	leecher_send(leecher, WIRE_FINALIZE, finalize_body(leecher), finalized);
 }
 
 /* ---- rounds ---- */
@@ -84,10 +95,12 @@ void leecher_next(struct leecher *leecher)
 {
 	if (leecher->state != LEECHER_PULLING || leecher->asking || leecher->stepping || leecher->giving_up)
 		return;
+	if (leecher->wanted)
+		leecher_group_want(leecher);
 	if (leecher->told_round > leecher->round)
 		leecher_ask_dirty(leecher, leecher->round + 1, 0);
 	else if (leecher->wanted && leecher->when.prepared)
-		leecher_finalize_now(leecher);
+		leecher_group_finalize(leecher);
 	else if (leecher->wanted || (leecher->settled && leecher_is_time(leecher)))
 		leecher_ask_status(leecher);
 }

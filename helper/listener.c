@@ -315,6 +315,19 @@ struct export *listener_export(struct listener *listener, const char *region)
 	return NULL;
 }
 
+struct export *listener_group(struct listener *listener, const char *group)
+{
+	struct list *at;
+
+	list_for_each(at, &listener->exports) {
+		struct export *export = list_entry(at, struct export, list);
+
+		if (export->group && export->leads && !strcmp(export->group, group) && !export->closing)
+			return export;
+	}
+	return NULL;
+}
+
 /*
  * What lasts as long as unsynced bytes do: as this host is up, whatever becomes of this process. In a hash of its own, since the boot's number
  * is nobody else's business.

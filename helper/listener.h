@@ -78,6 +78,8 @@ int listener_find(struct server *server, const struct listener_options *options,
 /* Ends it, if no export is left; connections are closed. */
 void listener_drop(struct listener *listener);
 struct export *listener_export(struct listener *listener, const char *region);
+/* The first region of the group of that name. */
+struct export *listener_group(struct listener *listener, const char *group);
 
 /* ---- for service.c ---- */
 

@@ -28,8 +28,8 @@ struct notice {
 	char *from;
 	struct chunkmap_owner owner;
 	char path[4096];
-	void (*told)(void *arg);
-	void *arg;
+	void (*told)(void *arg), (*noted)(void *arg);
+	void *arg, *noted_arg;
 	struct state_waiter synced;
 	struct leech_record *record;
 	struct loop_work loading;
@@ -53,6 +53,15 @@ static void answer(struct notice *notice)
 		told(notice->arg);
 }
 
+static void is_noted(struct notice *notice)
+{
+	void (*noted)(void *) = notice->noted;
+
+	notice->noted = NULL;
+	if (noted)
+		noted(notice->noted_arg);
+}
+
 static void waited(struct loop_timer *timer)
 {
 	answer(container_of(timer, struct notice, limit));
@@ -67,6 +76,7 @@ static void end(struct notice *notice)
 	leech_record_free(notice->record);
 	if (notice->heard && notice->regiond->config->state_dir)
 		leech_record_unlink(loop, notice->path);
+	is_noted(notice);
 	answer(notice);
 	free(notice->from);
 	free(notice);
@@ -207,6 +217,7 @@ static void written(struct leech_record_waiter *waiter, int error)
 		return;
 	}
 	notice->pause_ms = AGAIN_MS;
+	is_noted(notice);
 	call(&notice->again);
 }
 
@@ -296,6 +307,8 @@ void notice_start(struct regiond *regiond, const struct notice_words *words, voi
 	if (!notice || !notice->from) {
 		log_error("%s waits for word from here: out of memory", words->from);
 		free(notice);
+		if (words->noted)
+			words->noted(words->noted_arg);
 		if (told)
 			told(arg);
 		return;
@@ -307,6 +320,8 @@ void notice_start(struct regiond *regiond, const struct notice_words *words, voi
 	leech_record_path(notice->path, sizeof(notice->path), regiond->config->state_dir ? regiond->config->state_dir : "", words->token);
 	notice->told = told;
 	notice->arg = arg;
+	notice->noted = words->noted;
+	notice->noted_arg = words->noted_arg;
 	notice->pause_ms = AGAIN_MS;
 	notice->limit.fire = waited;
 	if (told)

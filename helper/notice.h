@@ -23,6 +23,9 @@ struct notice_words {
 	enum notice_kind kind;
 	const char *token, *from;		/* the leech's, and the other side's URI */
 	struct chunkmap_owner owner;		/* COMPLETE */
+	/* noted(noted_arg), or NULL: it is on stable storage, or is not to be; maybe from within */
+	void (*noted)(void *arg);
+	void *noted_arg;
 };
 
 /*

@@ -58,6 +58,7 @@ static void seeder_progress(struct loop_timer *timer)
 	struct seeder *seeder = container_of(timer, struct seeder, timer);
 
 	seeder_check_throttle(seeder);
+	group_progress(&seeder->handover);
 	if (seeder->call)
 		control_progress(seeder->call, seeder->export->read_bytes, 0, "bytes", state_text(seeder));
 	loop_timer_set(seeder->handover.region->regiond->loop, timer, PROGRESS_MS);
@@ -76,6 +77,7 @@ static void export_closed(void *arg)
 {
 	struct seeder *seeder = arg;
 
+	group_leave(&seeder->handover, seeder->complete ? 0 : -ECANCELED, *seeder->why ? seeder->why : "it was aborted");
 	if (seeder->aborting)
 		control_ok(seeder->aborting, NULL);
 	seeder_free(seeder);
@@ -91,6 +93,7 @@ static void seeder_close(struct seeder *seeder)
 		tracker_stop(seeder->tracker);
 	region_get(region);
 	handover_end(&seeder->handover);
+	seeder->export->group = NULL;
 	export_close(seeder->export, export_closed, seeder);
 	seeder_drop_reads(region, NULL, 0);
 	region_put(region);
@@ -133,11 +136,96 @@ void seeder_end(struct seeder *seeder)
 /* ---- abort ---- */
 
 /* The program was not stopped. What has moved is not given up, but the rest of its bytes. */
-static void give_up(struct seeder *seeder, const char *why)
+static void give_up_one(struct seeder *seeder, const char *why)
 {
+	if (seeder->handover.over)
+		return;
 	if (seeder->state <= WIRE_SEED_TRACKING)
 		suspend_abort(&seeder->suspend, seeder->handover.region, why, NULL, NULL);
 	seeder_end(seeder);
+}
+
+static bool give_up(struct handover *handover, void *why)
+{
+	give_up_one(container_of(handover, struct seeder, handover), why);
+	return true;
+}
+
+void seeder_give_up(struct seeder *seeder, const char *why)
+{
+	seeder_ungate(seeder, why);
+	group_each(&seeder->handover, give_up, (void *)why);
+}
+
+static bool has_moved(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_MOVED;
+}
+
+static bool is_resolved(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED;
+}
+
+static bool is_handed_off(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_HANDED_OFF;
+}
+
+static bool is_frozen(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF;
+}
+
+static bool is_moving(const struct seeder *seeder)
+{
+	return seeder->state >= WIRE_SEED_HANDED_OFF && seeder->stepping && !seeder->give_up;
+}
+
+static bool is_aborting(const struct seeder *seeder)
+{
+	return seeder->aborting || seeder->resolving || seeder->leaving;
+}
+
+/* Negative: the call has been failed. Whoever is asked, it is said of all of a group. */
+static int may_abort(struct control_call *call, struct seeder *seeder, bool force)
+{
+	const char *name = seeder_name(seeder);
+
+	if (seeder_group_any(seeder, has_moved) && !force)
+		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's; if it is sure that %s does not need "
+			     "the rest of its bytes, --force ends seeding it", name, seeder->peer);
+	else if (seeder_group_any(seeder, is_resolved))
+		control_fail(call, -EBUSY, "%s was resolved: 'regionctl resolve' with --keep or --discard ends that", name);
+	else if ((seeder->handover.group || has_moved(seeder)) && seeder_group_any(seeder, is_moving))
+		control_fail(call, -EBUSY, "%s is changing its state just now", name);
+	else if (seeder_group_any(seeder, is_aborting) || seeder->handover.over)
+		control_fail(call, -EALREADY, "seeding %s is being aborted", name);
+	else if (seeder_group_any(seeder, is_handed_off) && !force)
+		control_fail(call, -EBUSY, "%s was handed to %s, which may own it by now: abort it there; if it is sure "
+			     "that the other side does not have it, and never will, abort it here with --force", name, seeder->peer);
+	else
+		return 0;
+	return -EBUSY;
+}
+
+static bool leave(struct handover *handover, void *arg)
+{
+	container_of(handover, struct seeder, handover)->leaving = true;
+	return true;
+}
+
+/* Who owns one of a group owns all, so what was handed over has moved where one has. */
+static bool let_go(struct handover *handover, void *why)
+{
+	struct seeder *seeder = container_of(handover, struct seeder, handover);
+
+	if (handover->over)
+		return true;
+	handover->region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_unfreeze(seeder);
+	seeder_end(seeder);
+	return true;
 }
 
 void seeder_abort(struct control_call *call, struct region *region)
@@ -145,38 +233,20 @@ void seeder_abort(struct control_call *call, struct region *region)
 	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
 	bool force = false;
 
-	if (control_bool(call, "force", &force))
+	if (control_bool(call, "force", &force) || may_abort(call, seeder, force))
 		return;
-	if (seeder->state == WIRE_SEED_MOVED && !force) {
-		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's; if it is sure that %s does not need "
-			     "the rest of its bytes, --force ends seeding it", seeder_name(seeder), seeder->peer);
-		return;
-	}
-	if (seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED) {
-		control_fail(call, -EBUSY, "%s was resolved: 'regionctl resolve' with --keep or --discard ends that", seeder_name(seeder));
-		return;
-	}
-	if (seeder->state == WIRE_SEED_MOVED && seeder->stepping) {
-		control_fail(call, -EBUSY, "%s is changing its state just now", seeder_name(seeder));
-		return;
-	}
-	if (seeder->aborting || seeder->resolving || seeder->handover.over) {
-		control_fail(call, -EALREADY, "seeding %s is being aborted", region->info.path);
-		return;
-	}
-	if (seeder->state == WIRE_SEED_HANDED_OFF && !force) {
-		control_fail(call, -EBUSY, "%s was handed to %s, which may own it by now: abort it there; if it is sure "
-			     "that the other side does not have it, and never will, abort it here with --force",
-			     region->info.path, seeder->peer);
-		return;
-	}
-	seeder->aborting = call;
-	if (seeder->state == WIRE_SEED_MOVED)
-		seeder_unfreeze(seeder);
-	if (seeder->state == WIRE_SEED_FROZEN || seeder->state == WIRE_SEED_HANDED_OFF)
-		seeder_back(seeder, "aborted by the user");
+	if (seeder->handover.group)
+		seeder->handover.group->aborting = call;
 	else
-		give_up(seeder, "aborted by the user");
+		seeder->aborting = call;
+	if (seeder_group_any(seeder, has_moved)) {
+		group_each(&seeder->handover, let_go, NULL);
+	} else if (seeder_group_any(seeder, is_frozen)) {
+		group_each(&seeder->handover, leave, NULL);
+		seeder_back(seeder, "aborted by the user");
+	} else {
+		seeder_give_up(seeder, "aborted by the user");
+	}
 }
 
 /* The leecher may need them; without one there is nothing to be seeded any more. */
@@ -184,10 +254,12 @@ static bool seeder_keeps(struct handover *handover)
 {
 	struct seeder *seeder = container_of(handover, struct seeder, handover);
 
-	if (seeder->state <= WIRE_SEED_TRACKING && !handover->over)
-		give_up(seeder, "it was removed");
-	else if (seeder->state == WIRE_SEED_FROZEN)
+	if (seeder->state <= WIRE_SEED_TRACKING && !handover->over) {
+		seeder_give_up(seeder, "it was removed");
+	} else if (seeder->state == WIRE_SEED_FROZEN) {
+		group_each(handover, leave, NULL);
 		seeder_back(seeder, "it was removed");
+	}
 	return true;
 }
 
@@ -288,7 +360,7 @@ static void answer_begun(struct control_call *call, struct region *region)
 	state_sync(region->regiond->state, &begin->noted);
 }
 
-static void seeder_start(struct control_call *call, struct region *region)
+void seeder_start(struct control_call *call, struct region *region, struct group *group, unsigned int nth)
 {
 	struct seeder *seeder = calloc(1, sizeof(*seeder));
 	bool detach = false;
@@ -308,36 +380,62 @@ static void seeder_start(struct control_call *call, struct region *region)
 	handover_begin(&seeder->handover);
 	seeder->export->seed = &seeder_ops;
 	seeder->export->seed_arg = seeder;
+	if (group) {
+		group_join(group, &seeder->handover, nth);
+		seeder->export->group = group->name;
+		seeder->export->leads = !nth;
+	}
 	seeder_take_up(seeder);
 	note_command(call, seeder);
 	seeder->timer.fire = seeder_progress;
 	loop_timer_set(call->regiond->loop, &seeder->timer, 1);
 	log_info("seeding %s on %s", seeder_name(seeder), seeder->export->listener->address);
-	if (detach)
+	if (group)
+		control_ok(call, NULL);
+	else if (detach)
 		answer_begun(call, region);
 	else
 		seeder->call = call;
 }
 
+int seeder_check(const struct region *region, int error, char *why, size_t why_len)
+{
+	const char *name = region->info.path ? region->info.path : "a region";
+
+	if (error) {
+		snprintf(why, why_len, "%s", *region->why ? region->why : strerror(-error));
+	} else if (handover_in(region, HANDOVER_SEEDER)) {
+		snprintf(why, why_len, "%s is being seeded already", name);
+		error = -EBUSY;
+	} else if (region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info)) {
+		snprintf(why, why_len, "%s has moved to another host", name);
+		error = -ESTALE;
+	}
+	return error;
+}
+
 static void seeder_ready(struct region *region, int error, void *arg)
 {
 	struct control_call *call = arg;
+	char why[512];
 
+	error = seeder_check(region, error, why, sizeof(why));
 	if (error)
-		control_fail(call, error, "%s", *region->why ? region->why : strerror(-error));
-	else if (handover_in(region, HANDOVER_SEEDER))
-		control_fail(call, -EBUSY, "%s is being seeded already", region->info.path);
-	else if (region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
-		control_fail(call, -ESTALE, "%s has moved to another host", region->info.path);
+		control_fail(call, error, "%s", why);
 	else if (!leecher_takes_seed(call, region))
-		seeder_start(call, region);
+		seeder_start(call, region, NULL, 0);
 	region_put(region);
 }
 
 void seeder_run(struct control_call *call)
 {
-	struct region *region = control_region(call);
+	struct region *region;
 
+	if (control_has(call, "group") || control_has(call, "more")) {
+		seeder_group_run(call);
+		return;
+	}
+	region = control_region(call);
 	if (region)
 		region_open(region, seeder_ready, call);
 }

@@ -90,6 +90,22 @@ void seeder_note_over(struct region *region)
 	seeder_note_service(region);
 }
 
+void seeder_note_undone(struct region *region)
+{
+	char *seed = strdup(FREEZING);
+
+	if (!seed)
+		return;
+	free(region->info.seed);
+	region->info.seed = seed;
+	region_mirror(region);
+}
+
+bool seeder_is_handed(const struct region_info *info)
+{
+	return info->seed && strcmp(info->seed, FREEZING);
+}
+
 static bool says(const struct region_info *info, const char *what)
 {
 	return info->seed && !strncmp(info->seed, what, strlen(what));
@@ -213,7 +229,9 @@ void seeder_take_up(struct seeder *seeder)
 	const struct region_info *info = &seeder->handover.region->info;
 	const char *promise;
 
-	forget_thawed(seeder->handover.region);
+	/* of a group one alone is not decided about */
+	if (!seeder->handover.group)
+		forget_thawed(seeder->handover.region);
 	if (!info->seed || !strcmp(info->seed, FREEZING)) {
 		take_tracking(seeder);
 		return;
@@ -402,12 +420,25 @@ static int left_back(struct region *region, struct control_call *call)
 	return 0;
 }
 
+static bool seeder_is_grouped(const struct region *region)
+{
+	json_t *args = region->info.handover ? json_loads(region->info.handover, 0, NULL) : NULL;
+	bool grouped = group_of_args(args);
+
+	json_decref(args);
+	return grouped;
+}
+
 void seeder_abort_left(struct control_call *call, struct region *region)
 {
 	bool force = false;
 
 	if (control_bool(call, "force", &force))
 		return;
+	if (force && seeder_is_grouped(region)) {
+		seeder_group_abort_left(call, region);
+		return;
+	}
 	if (!force)
 		control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
 			     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
@@ -418,6 +449,8 @@ void seeder_abort_left(struct control_call *call, struct region *region)
 
 static int restart(struct region *region, void *arg)
 {
+	if (seeder_is_grouped(region))
+		return 0;	/* seeder_group_restart() */
 	if (seeder_is_left(&region->info) && !control_again_is(region->info.handover, "seeder")) {
 		log_warning("%s was handed to another host when an earlier helper ended: seed it again, to go on with that",
 			    region->info.path ? region->info.path : "?");
@@ -434,6 +467,7 @@ static int restart(struct region *region, void *arg)
 void seeder_restart(struct regiond *regiond)
 {
 	region_each(regiond->regions, restart, NULL);
+	seeder_group_restart(regiond);
 }
 
 /* ---- an orderly stop ---- */

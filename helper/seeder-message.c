@@ -126,15 +126,17 @@ static void take_dirty(struct seeder *seeder, struct serve_req *req, const uint8
 	reply_list(seeder, req, WIRE_S_DIRTY_REPLY, &reply, &reply, dirty.from);
 }
 
-static void take_finalize(struct seeder *seeder, struct serve_req *req)
+static void take_finalize(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	switch (seeder->state) {
 	case WIRE_SEED_TRACKING:
 		if (seeder->stepping || seeder->handover.region->regiond->stopping || !seeder_is_tracked(seeder))
 			break;
+		if (seeder->finalizing)
+			serve_fail(seeder->finalizing, -EAGAIN, "asked again");
 		seeder->finalizing = req;
 		memcpy(seeder->client, seeder->session->client, sizeof(seeder->client));
-		seeder_finalize(seeder);
+		seeder_asked(seeder, body, len);
 		return;
 	case WIRE_SEED_FROZEN:
 		/* Asked again after a reconnect: the old connection won't carry the answer. */
@@ -225,6 +227,13 @@ static void take_complete(struct seeder *seeder, struct serve_req *req)
 	leecher_let_go(seeder->handover.region, let_go, seeder);
 }
 
+static bool has_moved(const struct seeder *seeder)
+{
+	bool is_moving = seeder->handover.group && seeder->state == WIRE_SEED_HANDED_OFF && seeder->stepping && !seeder->give_up;
+
+	return seeder->state == WIRE_SEED_MOVED || is_moving;
+}
+
 static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	struct wire_text text;
@@ -232,7 +241,8 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 
 	if (wire_decode(WIRE_S_TEXT, body, len, &text) < 0)
 		*text.text = 0;
-	if (seeder->state == WIRE_SEED_MOVED) {
+	/* of a group, one of which has: who owns one owns all */
+	if (seeder_group_any(seeder, has_moved)) {
 		serve_fail(req, -EINVAL, "it has moved");
 		return;
 	}
@@ -250,6 +260,7 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 	}
 	serve_reply(req, 0, NULL, 0);
 	seeder_fail_lasts(seeder);
+	seeder_ungate(seeder, why);
 	if (seeder->state == WIRE_SEED_TRACKING) {
 		tracker_stop(seeder->tracker);
 		seeder->state = WIRE_SEED_SERVING;
@@ -272,6 +283,10 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 		serve_fail(req, -ESHUTDOWN, "seeding has ended");
 		return;
 	}
+	if (req->head.type == WIRE_GROUP) {
+		seeder_take_group(seeder, req, body, len);
+		return;
+	}
 	if (seeder->resolving) {
 		serve_fail(req, -EAGAIN, "%s is just being resolved", seeder_name(seeder));
 		return;
@@ -292,7 +307,7 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 		take_dirty(seeder, req, body, len);
 		return;
 	case WIRE_FINALIZE:
-		take_finalize(seeder, req);
+		take_finalize(seeder, req, body, len);
 		return;
 	case WIRE_OWNED:
 		take_owned(seeder, req, body, len);
@@ -349,6 +364,8 @@ static int seeder_open(void *arg, struct export_session *session, char *why, siz
 	/* a next helper has asked for nothing yet */
 	seeder_unthrottle(seeder);
 	seeder_fail_lasts(seeder);
+	if (seeder->state == WIRE_SEED_TRACKING && seeder->finalizing)
+		seeder_ungate(seeder, "the leecher has begun again");
 	seeder->session = session;
 	snprintf(seeder->peer, sizeof(seeder->peer), "%s", session->name);
 	return 0;
@@ -367,6 +384,7 @@ static void seeder_gone(void *arg, struct export_session *session)
 	seeder->session = NULL;
 	seeder_unthrottle(seeder);
 	seeder_fail_lasts(seeder);
+	seeder_ungate(seeder, "the leecher is gone");
 	if (seeder->state == WIRE_SEED_FROZEN)
 		seeder_back(seeder, "the leecher is gone");
 }

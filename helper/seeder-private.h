@@ -5,6 +5,7 @@
 
 #include "events.h"
 #include "export.h"
+#include "group.h"
 #include "seeder.h"
 #include "state.h"
 #include "suspend.h"
@@ -54,6 +55,9 @@ struct seeder {
 	bool forget;			/* and stop tracking: the leecher has given up */
 	bool frozen;
 	bool complete;
+	bool leaving;			/* its group is aborted: it ends once it is in service */
+	int unwritten;			/* that it is in service again */
+	uint8_t asked_by[16];		/* FINALIZE said of which leecher's group it is */
 	uint32_t chunk, round;
 	uint8_t nonce[16];
 	uint64_t epoch;			/* the new owner's, as it was promised */
@@ -88,6 +92,30 @@ extern const struct export_seed_ops seeder_ops;
 /* As the drop of these, of a region that has no seeder any more. */
 void seeder_drop_reads(struct region *region, const struct export_session *session, unsigned int slot);
 void seeder_reply_final(struct seeder *seeder, struct serve_req *req);
+
+/* seeder-group.c */
+/* FINALIZE has come, and is seeder->finalizing: begins when it has for all of its group. */
+void seeder_asked(struct seeder *seeder, const uint8_t *body, size_t len);
+/* It will not for one of them, so the others' are answered with why (ECANCELED). Where none waits, or it is in no group, nothing. */
+void seeder_ungate(struct seeder *seeder, const char *why);
+/* back(seeder) for each of its group, as soon as none of them has a step under way. */
+void seeder_group_back(struct seeder *seeder, void (*back)(struct seeder *seeder));
+/* The one that is not to be handed over after all, or NULL. */
+struct seeder *seeder_group_failed(struct seeder *seeder);
+/* Does that apply to any of its group? */
+bool seeder_group_any(struct seeder *seeder, bool (*is)(const struct seeder *seeder));
+/* GROUP: the name of the group, and whose regions are in it. */
+void seeder_take_group(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+
+/* seeder-group-begin.c */
+/* "seed" of more than one region, or of a named group. */
+void seeder_group_run(struct control_call *call);
+
+/* seeder-group-left.c */
+/* At start: of the groups that an earlier helper was seeding. */
+void seeder_group_restart(struct regiond *regiond);
+/* "abort --force" on one whose group an earlier helper has handed over, and nobody has taken up. */
+void seeder_group_abort_left(struct control_call *call, struct region *region);
 
 /* seeder-hashes.c */
 void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
@@ -130,6 +158,10 @@ void seeder_note_moved(struct seeder *seeder, void (*done)(struct state_waiter *
 void seeder_note_service(struct region *region);
 /* And not seeded any more: nothing is to be known of it. */
 void seeder_note_over(struct region *region);
+/* That of an earlier helper's which was, or was about to be, handed over, is to be undone; not on the disk yet. */
+void seeder_note_undone(struct region *region);
+/* Is it noted that it was handed over, whatever has become of it since? */
+bool seeder_is_handed(const struct region_info *info);
 /* Goes on with what an earlier helper has left, if it has. */
 void seeder_take_up(struct seeder *seeder);
 /* The final list, which may have gone with the host: then it is everything. -ENOMEM. */
@@ -149,5 +181,11 @@ void seeder_diverge_again(struct seeder *seeder);
 
 /* seeder-command.c */
 void seeder_end(struct seeder *seeder);
+/* May the region be seeded now? Why not, as a negative errno; region->why is said where that is the reason. */
+int seeder_check(const struct region *region, int error, char *why, size_t why_len);
+/* Of an open region, as a member of the group, which may be NULL. Answers call; the group's is somebody else's. */
+void seeder_start(struct control_call *call, struct region *region, struct group *group, unsigned int nth);
+/* What it was asked for is over, by the user's word, or since the region was removed. */
+void seeder_give_up(struct seeder *seeder, const char *why);
 
 #endif

@@ -270,12 +270,16 @@ static void refuse(struct seeder *seeder, struct control_call *call)
 			     wire_seed_state_name(seeder->state));
 }
 
-void seeder_resolve(struct control_call *call, struct region *region, enum resolution resolution)
+static bool is_busy(const struct seeder *seeder)
 {
-	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
+	return seeder->stepping || seeder->resolving || seeder->aborting || seeder->leaving;
+}
+
+static void resolve_one(struct control_call *call, struct seeder *seeder, enum resolution resolution)
+{
 	bool resolved = seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED;
 
-	if (seeder->stepping || seeder->resolving || seeder->aborting || seeder->handover.over)
+	if (is_busy(seeder) || seeder->handover.over)
 		control_fail(call, -EBUSY, "%s is changing its state just now", seeder_name(seeder));
 	else if (resolution == RESOLVE_OWN && seeder->state == WIRE_SEED_HANDED_OFF)
 		own(seeder, call);
@@ -285,4 +289,53 @@ void seeder_resolve(struct control_call *call, struct region *region, enum resol
 		discard(seeder, call);
 	else
 		refuse(seeder, call);
+}
+
+/* ---- the command, on a group ---- */
+
+struct rest {
+	const struct seeder *named;
+	enum resolution resolution;
+};
+
+static bool resolve_rest(struct handover *handover, void *arg)
+{
+	struct seeder *seeder = container_of(handover, struct seeder, handover);
+	const struct rest *rest = arg;
+	struct control_failure failure;
+	struct control_call *call = NULL;
+
+	if (seeder != rest->named)
+		call = control_part(handover->region->regiond, json_object(), handover->region, &failure);
+	if (!call)
+		return true;
+	resolve_one(call, seeder, rest->resolution);
+	/* what it ends with is not waited for */
+	if (seeder->resolving == call)
+		call->failure = NULL;
+	return true;
+}
+
+static bool has_moved(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_MOVED;
+}
+
+void seeder_resolve(struct control_call *call, struct region *region, enum resolution resolution)
+{
+	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
+	struct rest rest = { .named = seeder, .resolution = resolution };
+	bool whole = seeder->handover.group && !call->failure;
+
+	if (whole && seeder_group_any(seeder, is_busy)) {
+		control_fail(call, -EBUSY, "the group of %s is changing its state just now", seeder_name(seeder));
+		return;
+	}
+	if (whole && resolution == RESOLVE_OWN && seeder_group_any(seeder, has_moved)) {
+		control_fail(call, -EINVAL, "one of the group of %s has moved: who owns that owns all of them", seeder_name(seeder));
+		return;
+	}
+	if (whole)
+		group_each(&seeder->handover, resolve_rest, &rest);
+	resolve_one(call, seeder, resolution);
 }

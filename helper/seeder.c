@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "config.h"
+#include "group.h"
 #include "leecher.h"
 #include "log.h"
 #include "region-private.h"
@@ -18,6 +19,11 @@
 static struct region *region_of(struct seeder *seeder)
 {
 	return seeder->handover.region;
+}
+
+static struct seeder *seeder_of(struct handover *handover)
+{
+	return container_of(handover, struct seeder, handover);
 }
 
 static void note_why(struct seeder *seeder, const char *why)
@@ -70,29 +76,46 @@ static void answer_both(struct seeder *seeder, int error)
 }
 
 /* Whatever dies from here on, it is in service. */
-static void in_service(struct state_waiter *waiter, int error)
+static void in_service(struct handover *handover)
 {
-	struct seeder *seeder = container_of(waiter, struct seeder, written);
+	struct seeder *seeder = seeder_of(handover);
 	bool tracks = tracker_active(seeder->tracker) && !seeder->forget;
 
-	if (error)
-		note_why(seeder, "the state directory could not be written");
 	seeder->stepping = seeder->give_up = seeder->forget = false;
+	if (handover->group)
+		handover->group->back = false;
 	if (!tracks)
 		tracker_stop(seeder->tracker);
 	seeder->state = tracks ? WIRE_SEED_TRACKING : WIRE_SEED_SERVING;
-	answer_both(seeder, error);
-	if (seeder->aborting || region_of(seeder)->destroy)
+	answer_both(seeder, seeder->unwritten);
+	if (seeder->aborting || seeder->leaving || region_of(seeder)->destroy)
 		seeder_end(seeder);
+}
+
+static void noted_service(struct state_waiter *waiter, int error)
+{
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+
+	seeder->unwritten = error;
+	if (error)
+		note_why(seeder, "the state directory could not be written");
+	group_meet(&seeder->handover, in_service);
+}
+
+static void note_service(struct handover *handover)
+{
+	struct seeder *seeder = seeder_of(handover);
+
+	seeder_note_service(region_of(seeder));
+	seeder->written.done = noted_service;
+	state_sync(region_of(seeder)->regiond->state, &seeder->written);
 }
 
 static void told_abort(void *arg)
 {
 	struct seeder *seeder = arg;
 
-	seeder_note_service(region_of(seeder));
-	seeder->written.done = in_service;
-	state_sync(region_of(seeder)->regiond->state, &seeder->written);
+	group_meet(&seeder->handover, note_service);
 }
 
 /* Why it was given up is still what the other side, and the abort hook, have to know. */
@@ -108,6 +131,14 @@ static void resumed(struct suspend *suspend, int error, const char *why)
 	suspend_abort(suspend, region_of(seeder), seeder->why, told_abort, seeder);
 }
 
+/* What stops a group is the first member's. */
+static void resume(struct handover *handover)
+{
+	struct seeder *seeder = seeder_of(handover);
+
+	suspend_start(&seeder->suspend, region_of(seeder), resumed);
+}
+
 static void thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct seeder *seeder = arg;
@@ -115,11 +146,13 @@ static void thawed(void *arg, int error, const char *why, const struct netlink_a
 	if (error)
 		note_why(seeder, why);
 	seeder->frozen = false;
-	suspend_start(&seeder->suspend, region_of(seeder), resumed);
+	group_meet(&seeder->handover, resume);
 }
 
-static void thaw(struct seeder *seeder)
+static void thaw(struct handover *handover)
 {
+	struct seeder *seeder = seeder_of(handover);
+
 	if (seeder->frozen)
 		seeder_let_in(region_of(seeder), thawed, seeder);
 	else
@@ -132,14 +165,14 @@ static void noted_back(struct state_waiter *waiter, int error)
 
 	if (error)
 		log_warning("seeding %s: the state directory could not be written", seeder_name(seeder));
-	thaw(seeder);
+	group_meet(&seeder->handover, thaw);
 }
 
 /*
  * That it was handed over is noted, or about to be, but nobody has it, which is sure now: whoever comes after us shall go on with this, and
- * never answer FINALIZE for a region that is in service, nor leave its program stopped.
+ * never answer FINALIZE for a region that is in service, nor leave its program stopped. Of a group that is noted for all before any is let go.
  */
-static void go_back(struct seeder *seeder)
+static void go_back_now(struct seeder *seeder)
 {
 	watch_late(seeder, false);
 	seeder_unthrottle(seeder);
@@ -148,8 +181,13 @@ static void go_back(struct seeder *seeder)
 		seeder->state = WIRE_SEED_FROZEN;
 		seeder_note_freezing(seeder, noted_back);
 	} else {
-		thaw(seeder);
+		group_meet(&seeder->handover, thaw);
 	}
+}
+
+static void go_back(struct seeder *seeder)
+{
+	seeder_group_back(seeder, go_back_now);
 }
 
 void seeder_back(struct seeder *seeder, const char *why)
@@ -174,14 +212,16 @@ static bool step_failed(struct seeder *seeder, int error, const char *why)
 	return true;
 }
 
-/* From here on the other side decides. */
-static void handed(struct state_waiter *waiter, int error)
+/* From here on the other side decides. Nobody is answered unless all are. */
+static void answer(struct handover *handover)
 {
-	struct seeder *seeder = container_of(waiter, struct seeder, written);
+	struct seeder *seeder = seeder_of(handover), *failed = seeder_group_failed(seeder);
 	struct serve_req *req = seeder->finalizing;
 
-	if (step_failed(seeder, error, "the state directory could not be written"))
+	if (failed) {
+		go_back(failed);
 		return;
+	}
 	watch_late(seeder, false);
 	seeder->state = WIRE_SEED_HANDED_OFF;
 	seeder->finalizing = NULL;
@@ -189,11 +229,21 @@ static void handed(struct state_waiter *waiter, int error)
 	seeder_answer_lasts(seeder);
 }
 
-/* The next helper must not undo it, so that is on the disk before the other side hears of it. */
-static void hand_over(struct seeder *seeder, const struct netlink_attrs *got)
+static void handed(struct state_waiter *waiter, int error)
 {
-	seeder->size = got->size;
-	seeder->epoch = got->epoch + 1;
+	struct seeder *seeder = container_of(waiter, struct seeder, written);
+
+	if (!step_failed(seeder, error, "the state directory could not be written"))
+		group_meet(&seeder->handover, answer);
+}
+
+/* The next helper must not undo it, so that is on the disk before the other side hears of it. */
+static void hand_over(struct handover *handover)
+{
+	struct seeder *seeder = seeder_of(handover);
+
+	if (step_failed(seeder, 0, ""))
+		return;
 	seeder->final_dirty = tracker_close_round(seeder->tracker);
 	seeder->round = tracker_round(seeder->tracker);
 	if (getrandom(seeder->nonce, sizeof(seeder->nonce), 0) != sizeof(seeder->nonce)) {
@@ -213,15 +263,22 @@ static void looked(void *arg, int error, const char *why, const struct netlink_a
 		error = -EAGAIN;
 		why = "it was written to after the freeze";
 	}
-	if (!step_failed(seeder, error, why))
-		hand_over(seeder, got);
+	if (step_failed(seeder, error, why))
+		return;
+	seeder->size = got->size;
+	seeder->epoch = got->epoch + 1;
+	group_meet(&seeder->handover, hand_over);
 }
 
 /* The kernel's size is the one that counts: the registry's follows by events, a little later. */
-static void look(struct seeder *seeder)
+static void look(struct handover *handover)
 {
-	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_REGION_GET, looked, seeder);
+	struct seeder *seeder = seeder_of(handover);
+	struct handover_ask *ask;
 
+	if (step_failed(seeder, 0, ""))
+		return;
+	ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_REGION_GET, looked, seeder);
 	if (!ask) {
 		step_failed(seeder, -ENOMEM, "out of memory");
 		return;
@@ -239,13 +296,18 @@ static void froze(void *arg, int error, const char *why, const struct netlink_at
 	seeder->frozen = !error;
 	watch_late(seeder, true);
 	if (!step_failed(seeder, error, why))
-		look(seeder);
+		group_meet(&seeder->handover, look);
 }
 
-static void freeze(struct seeder *seeder)
+static void freeze(struct handover *handover)
 {
-	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_FREEZE, froze, seeder);
+	struct seeder *seeder = seeder_of(handover);
+	struct handover_ask *ask;
 
+	if (step_failed(seeder, 0, ""))
+		return;
+	seeder->stopped = loop_now_ns();
+	ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_FREEZE, froze, seeder);
 	if (!ask) {
 		step_failed(seeder, -ENOMEM, "out of memory");
 		return;
@@ -259,9 +321,19 @@ static void suspended(struct suspend *suspend, int error, const char *why)
 {
 	struct seeder *seeder = container_of(suspend, struct seeder, suspend);
 
-	seeder->stopped = loop_now_ns();
 	if (!step_failed(seeder, error, why))
-		freeze(seeder);
+		group_meet(&seeder->handover, freeze);
+}
+
+/* A group is stopped by what its first member has; the others wait for that. */
+static void stop(struct handover *handover)
+{
+	struct seeder *seeder = seeder_of(handover);
+
+	if (step_failed(seeder, 0, ""))
+		return;
+	seeder->stepping = true;
+	suspend_stop(&seeder->suspend, region_of(seeder), suspended);
 }
 
 /* If we die from here on, the next helper lets the program go on. */
@@ -269,10 +341,8 @@ static void noted(struct state_waiter *waiter, int error)
 {
 	struct seeder *seeder = container_of(waiter, struct seeder, written);
 
-	if (step_failed(seeder, error, "the state directory could not be written"))
-		return;
-	seeder->stepping = true;
-	suspend_stop(&seeder->suspend, region_of(seeder), suspended);
+	if (!step_failed(seeder, error, "the state directory could not be written"))
+		group_meet(&seeder->handover, stop);
 }
 
 static void may_pass(void *arg, int error, const char *why)

@@ -434,7 +434,8 @@ static void take_migration(struct serve_req *req, const uint8_t *body, size_t le
 {
 	struct export *export = req->service->session->export;
 
-	if (!export->seed || !(req->service->session->flags & WIRE_OPEN_SEED))
+	/* GROUP is asked before anybody leeches */
+	if (!export->seed || !(req->service->session->flags & WIRE_OPEN_SEED || req->head.type == WIRE_GROUP))
 		serve_fail(req, -EOPNOTSUPP, "%s is not offered for migration", export->name);
 	else
 		export->seed->message(export->seed_arg, req, body, len);

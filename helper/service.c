@@ -147,6 +147,8 @@ static int take_open(struct service *service, struct serve_req *req, const uint8
 		return -EPROTO;
 	}
 	export = listener_export(service->listener, open.region);
+	if (!export)
+		export = listener_group(service->listener, open.region);
 	if (!export) {
 		serve_fail(req, -ENOENT, "%s is not exported here", open.region);
 		return 0;

@@ -64,6 +64,8 @@ static const struct shape {
 	[WIRE_S_DIRTY] = SHAPE(wire_dirty, INT(wire_dirty, round), INT(wire_dirty, from)),
 	[WIRE_S_DIRTY_REPLY] = SHAPE(wire_dirty_reply, DIRTY_REPLY(wire_dirty_reply,)),
 	[WIRE_S_EXTENT] = SHAPE(wire_extent, INT(wire_extent, chunk), INT(wire_extent, count)),
+	[WIRE_S_FINALIZE] = SHAPE(wire_finalize, BYTES(wire_finalize, group)),
+	[WIRE_S_GROUP_REPLY] = SHAPE(wire_group_reply, INT(wire_group_reply, count), STRING(wire_group_reply, name)),
 	[WIRE_S_FINALIZE_REPLY] = SHAPE(wire_finalize_reply, INT(wire_finalize_reply, epoch),
 					INT(wire_finalize_reply, lineage),
 					BYTES(wire_finalize_reply, nonce),
@@ -247,6 +249,7 @@ const char *wire_type_name(unsigned int type)
 		[WIRE_TRACK] = "TRACK", [WIRE_DIRTY] = "DIRTY", [WIRE_FINALIZE] = "FINALIZE",
 		[WIRE_OWNED] = "OWNED", [WIRE_COMPLETE] = "COMPLETE", [WIRE_ABORT] = "ABORT",
 		[WIRE_STATUS] = "STATUS", [WIRE_THROTTLE] = "THROTTLE", [WIRE_HASHES] = "HASHES",
+		[WIRE_GROUP] = "GROUP",
 		[WIRE_LAST] = "LAST",
 	};
 

@@ -58,6 +58,7 @@ enum wire_type {
 	WIRE_STATUS	= 22,
 	WIRE_THROTTLE	= 23,
 	WIRE_HASHES	= 24,
+	WIRE_GROUP	= 25,
 	WIRE_LAST	= 26,
 	__WIRE_TYPE_MAX,
 };
@@ -67,7 +68,7 @@ enum wire_type {
 /* Frame flags. */
 #define WIRE_F_ZERO		(1u << 0)	/* READ reply, WRITE: the bytes are all zero and not sent */
 #define WIRE_F_DEMAND		(1u << 1)	/* READ: a program waits for it */
-#define WIRE_F_MORE		(1u << 2)	/* LIST, DIRTY, FINALIZE reply: ask again from where it ended */
+#define WIRE_F_MORE		(1u << 2)	/* LIST, DIRTY, FINALIZE, GROUP reply: ask again from where it ended */
 #define WIRE_F_STAGED		(1u << 3)	/* WRITE, DISCARD, RESIZE: not to be seen before the PUBLISH of its batch */
 #define WIRE_F_FIRST		(1u << 4)	/* STAGED: it begins the batch */
 #define WIRE_F_ZSTD		(1u << 5)	/* READ: the bytes may come as a frame of zstd; its reply: they do */
@@ -82,8 +83,9 @@ enum wire_type {
 #define WIRE_FEAT_VERSION	(1ULL << 5)	/* VERSION */
 #define WIRE_FEAT_ZSTD		(1ULL << 6)	/* READs with ZSTD */
 #define WIRE_FEAT_HASHES	(1ULL << 7)	/* HASHES */
+#define WIRE_FEAT_GROUP		(1ULL << 8)	/* GROUP, and the group in FINALIZE */
 #define WIRE_FEAT_LAST		(1ULL << 9)	/* LAST */
-#define WIRE_FEAT_ALL		0x2ffULL
+#define WIRE_FEAT_ALL		0x3ffULL
 
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */
@@ -97,6 +99,7 @@ enum wire_type {
 #define WIRE_INFO_RESIZE	(1u << 3)
 #define WIRE_INFO_PUBLISH	(1u << 4)
 #define WIRE_INFO_VERSION	(1u << 5)
+#define WIRE_INFO_GROUP		(1u << 6)	/* it is seeded with others, and moves with them or not at all */
 
 /* Flags of STATUS. */
 #define WIRE_STATUS_FLUSH	(1u << 0)	/* write what is dirty in the page cache first, for a while */
@@ -228,6 +231,17 @@ struct wire_extent {
 	uint32_t count;
 };
 
+/* May be left out: it is leeched alone. */
+struct wire_finalize {
+	uint8_t group[16];	/* of the leecher: the same for all that it takes over together */
+};
+
+/* The head of the reply to GROUP, which is asked as LIST is; count names follow, as in that. */
+struct wire_group_reply {
+	uint32_t count;
+	char name[WIRE_REGION_MAX + 1];
+};
+
 struct wire_finalize_reply {
 	uint64_t epoch;		/* the new one, of whoever says OWNED */
 	uint64_t lineage;
@@ -298,6 +312,8 @@ enum wire_shape {
 	WIRE_S_DIRTY,
 	WIRE_S_DIRTY_REPLY,
 	WIRE_S_EXTENT,
+	WIRE_S_FINALIZE,
+	WIRE_S_GROUP_REPLY,
 	WIRE_S_FINALIZE_REPLY,
 	WIRE_S_OWNED,
 	WIRE_S_TEXT,

@@ -4,8 +4,8 @@
 # hook in the middle of what it is doing, so that the log has what the database has not; on the other host SQLite recovers from it.
 # Every commit that was acknowledged is there. The index (db-shm) stays: SQLite makes it anew from the log.
 #
-# The writer on the other host is started before the hand-over, and waits in its first look at the database. That comes last in the group:
-# when it is there, the log is, too. The other way round SQLite would ask for the log's size, which does not wait, and is what it was
+# The writer on the other host is started before the hand-over, and waits in its first look at the database. When it is let in there, the log has the size
+# that it had in the end, since both move as one. Else SQLite would ask for the log's size, which does not wait, and is what it was
 # when the log began to be pulled; what the log has grown by since would not be recovered.
 #
 # With a rollback journal instead of the log this does not work: db-journal is a new file in each transaction, which cannot be seeded
@@ -28,14 +28,14 @@ more_than() { [ "$(wc -l < "$1")" -gt "$2" ]; }
 nsenter "--net=/run/netns/$ns_a" "$commits" "$a/db" A > "$work/committed.a" 2> "$work/errors.a" & on_a=$!
 ok 'a database is written on A' wait_for 20 more_than "$work/committed.a" 100
 suspend="kill -KILL $on_a; while kill -0 $on_a 2>/dev/null; do sleep 0.02; done"
-begin_group a 10.11.0.1:7001 b db-wal db
+begin_group a 10.11.0.1:7001 b db db-wal
 nsenter "--net=/run/netns/$ns_b" "$commits" "$b/db" B > "$work/committed.b" 2> "$work/errors.b" & on_b=$!
 disown
 ok 'a writer on B waits for the database' wait_for 20 waits_for_region $on_b
 before=$(wc -l < "$work/committed.a")
 ok 'A commits meanwhile' wait_for 20 more_than "$work/committed.a" $((before + 20))
 before_b=$(cat "$work/committed.b")
-end_group b db-wal db
+end_group b db db-wal
 ok 'the writer on A has been killed' ended $on_a 20
 wait $on_a 2> /dev/null
 is $? 137 'in the middle of something'
@@ -43,7 +43,7 @@ is "$before_b" '' 'and that on B had committed nothing before'
 fails 'A has no database any more' sqlite3 "$a/db" 'SELECT count(*) FROM t;'
 
 ok 'B goes on with it' wait_for 20 more_than "$work/committed.b" 20
-whole_group b db-wal db
+whole_group b db db-wal
 before=$(wc -l < "$work/committed.b")
 ok 'and on' wait_for 20 more_than "$work/committed.b" $((before + 20))
 kill -KILL $on_b

@@ -54,6 +54,7 @@ struct netlink {
 	uint8_t hold;			/* calls of this command are not answered until host_release() */
 	struct loop_task task;
 	unsigned int asked[REGIONFS_CMD_WRITE_RATE + 1];
+	uint64_t refuse_freeze;		/* FREEZE of this region fails */
 	/* from within FREEZE, before it has succeeded */
 	void (*freezing)(struct kernel_region *region);
 };
@@ -64,6 +65,14 @@ static struct netlink no_kernel;
 static struct kernel_region *kernel_find(struct netlink *kernel, uint64_t id)
 {
 	return id && id <= kernel->nr ? &kernel->regions[id - 1] : NULL;
+}
+
+static struct kernel_region *kernel_find_path(struct netlink *kernel, const char *path)
+{
+	for (unsigned int i = 0; i < kernel->nr; i++)
+		if (kernel->regions[i].linked && !strcmp(kernel->regions[i].path, path))
+			return &kernel->regions[i];
+	return NULL;
 }
 
 static void kernel_event(struct netlink *kernel, const struct kernel_region *region, uint32_t event)
@@ -151,6 +160,8 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 		region->dirty = 0;
 		return 0;
 	case REGIONFS_CMD_FREEZE:
+		if (region->id == kernel->refuse_freeze)
+			return -EIO;
 		region->flags |= REGIONFS_REGION_FROZEN;
 		if (kernel->freezing)
 			kernel->freezing(region);
@@ -180,6 +191,9 @@ static int kernel_run(struct netlink *kernel, struct netlink_call *call)
 {
 	struct kernel_region *region = kernel_find(kernel, call->attrs.region);
 	struct netlink_attrs got = { 0 };
+
+	if (netlink_has(&call->attrs, PATH) && !region)
+		region = kernel_find_path(kernel, call->attrs.path);
 
 	if (call->cmd == REGIONFS_CMD_REGION_ADD) {
 		region = kernel_add(kernel, &call->attrs);
@@ -447,10 +461,7 @@ static int __attribute__((unused)) host_do(struct host *host, const char *name, 
 
 static __attribute__((unused)) struct kernel_region *host_region(struct host *host, const char *path)
 {
-	for (unsigned int i = 0; i < host->kernel.nr; i++)
-		if (host->kernel.regions[i].linked && !strcmp(host->kernel.regions[i].path, path))
-			return &host->kernel.regions[i];
-	return NULL;
+	return kernel_find_path(&host->kernel, path);
 }
 
 struct program {

@@ -34,10 +34,19 @@ static const struct cmd cmd_two = { .name = "instance ls" };
 
 const struct cmd *const cmd_table[] = { &cmd_one, &cmd_two, NULL };
 
+static const struct cmd cmd_many = {
+	.name = "seed",
+	.operands = (const struct cmd_operand[]) {
+		CMD_OPERAND_REGION,
+		{ CMD_REGION_LIST, "more", "REGION...", true },
+		CMD_OPERANDS_END,
+	},
+};
+
 /* Parses the words of a line and compares args, or the sentence where it fails. */
-static void check(const char *line, const char *wanted)
+static void check_of(const struct cmd *cmd, const char *line, const char *wanted)
 {
-	struct cmd_context ctx = { .cmd = &cmd_one, .args = json_object() };
+	struct cmd_context ctx = { .cmd = cmd, .args = json_object() };
 	char copy[256], *argv[16], *save = NULL, *got;
 	int argc = 0;
 
@@ -52,6 +61,19 @@ static void check(const char *line, const char *wanted)
 	tap_is(got, wanted, line);
 	free(got);
 	json_decref(ctx.args);
+}
+
+static void check(const char *line, const char *wanted)
+{
+	check_of(&cmd_one, line, wanted);
+}
+
+static void check_many(void)
+{
+	check_of(&cmd_many, "db", "{\"region\":\"db\"}");
+	check_of(&cmd_many, "db /log idx", "{\"more\":[\"log\",\"idx\"],\"region\":\"db\"}");
+	check_of(&cmd_many, "db log /", "REGION... '/' is empty or no UTF-8");
+	check_of(&cmd_many, "", "REGION is missing");
 }
 
 static void check_lines(void)
@@ -138,6 +160,7 @@ static void check_find(void)
 int main(void)
 {
 	check_lines();
+	check_many();
 	check_relative();
 	check_global();
 	check_find();

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Checks the model of the hand-over, handover.pml, with spin: all its states, and that it is wrong without each of its rules. A model that
+# Checks the models of the hand-over, handover.pml of one region and group.pml of a group, with spin: all their states, and that they are wrong without each of their rules. A model that
 # nothing is wrong with whatever is left out would say nothing. TAP.
 #
 #   run.sh [--deep] [NAME]...    these runs only; --deep: larger ones
@@ -24,11 +24,15 @@ runs=(
 	'handover-cycles right cycle -DFAULTS=1'
 	'resolve         right all   -DFAULTS=2 -DRESOLVE'
 	'resolve-cycles  right cycle -DFAULTS=1 -DRESOLVE'
+	'group           right all   -DFAULTS=4'
 
 	# each way to end well is one that there is
 	'ends-moved      reached first -DFAULTS=0 -DREACH=moved_whole'
 	'ends-stayed     reached first -DFAULTS=0 -DREACH=stayed_whole'
 	'ends-diverged   reached first -DFAULTS=0 -DRESOLVE -DREACH=both_stopped'
+
+	'group-moved     reached first -DFAULTS=0 -DREACH=MOVED_WHOLE'
+	'group-stayed    reached first -DFAULTS=0 -DREACH=STAYED_WHOLE'
 
 	# without one rule each
 	'no-durable-owned        wrong first -DFAULTS=1 -DWRITES=1 -DMUTANT_NO_DURABLE_OWNED'
@@ -55,6 +59,13 @@ runs=(
 	'read-after-resolve      wrong first -DFAULTS=1 -DWRITES=1 -DRESOLVE -DMUTANT_READ_AFTER_RESOLVE'
 	'diverged-not-noted      wrong first -DFAULTS=1 -DWRITES=1 -DRESOLVE -DMUTANT_DIVERGED_NOT_NOTED'
 	'leecher-notes-nothing   wrong first -DFAULTS=1 -DWRITES=1 -DRESOLVE -DMUTANT_LEECHER_NOTES_NO_DIVERGENCE'
+	'group-answers-each      wrong first -DFAULTS=2 -DMUTANT_ANSWERS_EACH'
+	'group-each-by-its-note  wrong first -DFAULTS=2 -DMUTANT_EACH_BY_ITS_NOTE'
+	'group-owns-each         wrong first -DFAULTS=2 -DMUTANT_OWNS_EACH'
+	'group-refuses-each      wrong first -DFAULTS=2 -DMUTANT_REFUSES_EACH'
+	'group-unlocks-each      wrong first -DFAULTS=2 -DMUTANT_UNLOCKS_EACH'
+	'group-first-forgets     wrong first -DFAULTS=2 -DMUTANT_FIRST_FORGETS'
+	'group-no-way-forward    wrong first -DFAULTS=2 -DMUTANT_NO_WAY_FORWARD'
 )
 # with --deep: minutes, and up to 3 GiB
 deep_runs=(
@@ -66,6 +77,7 @@ deep_runs=(
 	'handover-cycles right cycle -DFAULTS=3'
 	'resolve         right all   -DFAULTS=4 -DRESOLVE'
 	'resolve-cycles  right cycle -DFAULTS=3 -DRESOLVE'
+	'group           right all   -DFAULTS=8 -DASKS=3'
 )
 
 # How spin looks: everything, for a way back to where it was, or for the shortest way to something wrong
@@ -76,6 +88,13 @@ declare -A built_with=(
 )
 declare -A run_with=([all]='-m100000 -w24' [cycle]='-m100000 -w24 -l' [first]='-w22')
 
+model_of() {
+	case $1 in
+	group*) echo group.pml ;;
+	*) echo handover.pml ;;
+	esac
+}
+
 bail() { echo "Bail out! $*"; exit 1; }
 
 # look NAME HOW FLAG...: 0 when it could be looked for; what was found is in its directory
@@ -85,7 +104,7 @@ look() {
 	rm -rf "${out:?}/$name"
 	mkdir -p "$out/$name" && cd "$out/$name" || return
 	echo "$@" > built
-	spin -a "$@" "$here/handover.pml" > spin.log 2>&1 || return
+	spin -a "$@" "$here/$(model_of "$name")" > spin.log 2>&1 || return
 	# shellcheck disable=SC2086 # one word each
 	gcc -w ${built_with[$how]} -DNOREDUCE -DMEMLIM=$memory -o pan pan.c >> spin.log 2>&1 || return
 	# shellcheck disable=SC2086
@@ -124,10 +143,11 @@ check() {
 
 # spin names a step by each of its statements; the state after the last is what counts
 trace() {
-	local flags
-	if ! cd "$out/$1" 2>/dev/null || [ ! -e handover.pml.trail ]; then bail "$1 was not run, or nothing was wrong"; fi
+	local flags model
+	model=$(model_of "$1")
+	if ! cd "$out/$1" 2>/dev/null || [ ! -e "$model.trail" ]; then bail "$1 was not run, or nothing was wrong"; fi
 	read -ra flags < built
-	spin -k handover.pml.trail -t -p -g "${flags[@]}" "$here/handover.pml" | awk '
+	spin -k "$model.trail" -t -p -g "${flags[@]}" "$here/$model" | awk '
 		function tell(name) {
 			if (!step) return
 			printf "%3d %-9s %-16s", step, who, where

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * leecher: how a group is begun by the command: the other side is asked who is in it, then all of them are leeched, by the names that they have
+ * there. What the next helper has to know of the group is in the arguments of each (group_args).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/peer.h"
+#include "config.h"
+#include "leecher-private.h"
+#include "regiond.h"
+
+/* The first one's alone: what lets the application go on. */
+static const char *const not_its[] = { "on_resume", "on_abort", "resume_unit", NULL };
+
+#define REPLY_MAX (2u * WIRE_UNAUTH_MAX)
+
+struct gathering {
+	struct control_call *call;
+	const char *name;		/* the call's */
+	char *source;			/* as it was given */
+	json_t *names;
+	struct backend_open open;
+	struct backend *peer;
+	struct link_req message;
+	uint8_t body[WIRE_REGION_MAX + 8], reply[REPLY_MAX];
+	int error;
+	char why[WIRE_TEXT_MAX + 128];
+};
+
+static void gathering_free(struct gathering *gathering)
+{
+	uri_free(&gathering->open.uri);
+	json_decref(gathering->names);
+	free(gathering->source);
+	free(gathering);
+}
+
+static void fail(struct gathering *gathering, int error, const char *why)
+{
+	if (gathering->error)
+		return;
+	gathering->error = error;
+	snprintf(gathering->why, sizeof(gathering->why), "%s", why);
+}
+
+/* ---- where each of them is ---- */
+
+/* Does it name a region already? Behind the host of peer://, or as an option. */
+static bool names_region(const char *source)
+{
+	const char *rest = strstr(source, "://"), *slash = rest ? strchr(rest + 3, '/') : NULL;
+	size_t plain = strcspn(source, "?");
+
+	if (!rest || rest > source + plain)
+		return strstr(source + plain, "region=") != NULL;
+	return slash && slash < source + plain && slash[1] && slash + 1 < source + plain;
+}
+
+/* malloc'ed; NULL: no memory. */
+static char *source_of(const char *source, const char *region)
+{
+	char *encoded = uri_encode(region), *text = NULL;
+	size_t plain = strcspn(source, "?");
+	int n = -1;
+
+	if (encoded && strstr(source, "://") && strstr(source, "://") < source + plain)
+		n = asprintf(&text, "%.*s%s%s%s", (int)plain, source, source[plain - 1] == '/' ? "" : "/", encoded, source + plain);
+	else if (encoded)
+		n = asprintf(&text, "%s%cregion=%s", source, source[plain] ? '&' : '?', encoded);
+	free(encoded);
+	return n < 0 ? NULL : text;
+}
+
+/* ---- all of them ---- */
+
+static json_t *args_of(const struct gathering *gathering, const struct group *group, unsigned int nth)
+{
+	char *source = source_of(gathering->source, json_string_value(json_array_get(group->names, nth)));
+	json_t *args = source ? group_args(group, gathering->call->args, nth, not_its) : NULL;
+
+	if (args)
+		json_object_set_new(args, "source", json_string(source));
+	free(source);
+	return args;
+}
+
+static void start_all(struct gathering *gathering, struct group *group)
+{
+	struct control_failure failure = { .error = 0 };
+	struct leecher *last = NULL;
+
+	for (unsigned int i = 0; i < json_array_size(group->names) && !failure.error; i++) {
+		struct control_call *call = control_part(group->regiond, args_of(gathering, group, i), NULL, &failure);
+		struct leecher *leecher = call ? leecher_start(call, group, i) : NULL;
+
+		if (!call) {
+			failure.error = -ENOMEM;
+			strcpy(failure.why, "out of memory");
+		}
+		last = leecher ? leecher : last;
+	}
+	if (!failure.error)
+		return;
+	fail(gathering, failure.error, failure.why);
+	/* the kernel has not answered for them yet */
+	if (last)
+		leecher_fail(last, failure.error, failure.why);
+}
+
+/* One that is in the way is said before anything is made. */
+static void check_names(struct gathering *gathering)
+{
+	struct regiond *regiond = gathering->call->regiond;
+	json_t *name;
+	size_t i;
+
+	json_array_foreach(gathering->names, i, name) {
+		struct region *region = region_find_path(regiond->regions, json_string_value(name));
+
+		if (!region)
+			continue;
+		snprintf(gathering->why, sizeof(gathering->why), "there is a region %.300s here already", json_string_value(name));
+		gathering->error = -EEXIST;
+		region_put(region);
+	}
+}
+
+static void begin(struct gathering *gathering)
+{
+	struct control_call *call = gathering->call;
+	struct group *group = NULL;
+
+	if (!gathering->error)
+		check_names(gathering);
+	if (!gathering->error) {
+		group = group_new(call->regiond, HANDOVER_LEECHER, gathering->name, NULL, gathering->names);
+		if (!group)
+			fail(gathering, -ENOMEM, "out of memory");
+	}
+	if (group)
+		start_all(gathering, group);
+	if (gathering->error) {
+		control_fail(call, gathering->error, "%s", gathering->why);
+	} else {
+		group->detach = json_is_true(json_object_get(call->args, "detach"));
+		group->call = call;
+	}
+	group_put(group);
+	gathering_free(gathering);
+}
+
+/* ---- who they are ---- */
+
+static void hung_up(void *arg)
+{
+	begin(arg);
+}
+
+static void ask(struct gathering *gathering, const char *after);
+
+/* Adds the names of a reply. Negative: it makes no sense. */
+static int take_names(struct gathering *gathering)
+{
+	struct wire_group_reply reply;
+	struct wire_list entry;
+	size_t got = gathering->message.got;
+	int used = wire_decode(WIRE_S_GROUP_REPLY, gathering->reply, got, &reply);
+
+	for (uint32_t i = 0; used >= 0 && i < reply.count; i++) {
+		int n = wire_decode(WIRE_S_LIST, gathering->reply + used, got - (size_t)used, &entry);
+
+		if (n < 0 || !*entry.after || json_array_size(gathering->names) >= GROUP_MOST)
+			return -EPROTO;
+		used += n;
+		if (json_array_append_new(gathering->names, json_string(entry.after)))
+			return -EPROTO;
+	}
+	return used < 0 || !json_array_size(gathering->names) || !reply.count ? -EPROTO : 0;
+}
+
+static void told(struct link_req *req, int error)
+{
+	struct gathering *gathering = container_of(req, struct gathering, message);
+	size_t nr;
+
+	if (error)
+		fail(gathering, error, link_why(req, error));
+	else if (take_names(gathering))
+		fail(gathering, -EPROTO, "the other side's list of who is in the group makes no sense");
+	nr = json_array_size(gathering->names);
+	if (!gathering->error && req->reply_flags & WIRE_F_MORE)
+		ask(gathering, json_string_value(json_array_get(gathering->names, nr - 1)));
+	else
+		backend_close(gathering->peer, hung_up, gathering);
+}
+
+static void ask(struct gathering *gathering, const char *after)
+{
+	struct link_req *req = &gathering->message;
+	struct wire_list list;
+
+	snprintf(list.after, sizeof(list.after), "%s", after);
+	memset(req, 0, sizeof(*req));
+	req->type = WIRE_GROUP;
+	req->data = gathering->body;
+	req->data_len = (uint32_t)wire_encode(WIRE_S_LIST, &list, gathering->body, sizeof(gathering->body));
+	req->into = gathering->reply;
+	req->into_len = sizeof(gathering->reply);
+	req->done = told;
+	session_urgent(peer_session(gathering->peer), req);
+}
+
+static void reached(struct backend_open *open, struct backend *backend, int error)
+{
+	struct gathering *gathering = container_of(open, struct gathering, open);
+
+	gathering->peer = backend;
+	if (error) {
+		fail(gathering, error, open->why);
+		begin(gathering);
+	} else if (!(peer_session(backend)->features & WIRE_FEAT_GROUP)) {
+		fail(gathering, -EOPNOTSUPP, "the other side's regiond is too old to know of groups");
+		backend_close(backend, hung_up, gathering);
+	} else {
+		ask(gathering, "");
+	}
+}
+
+/* ---- the command ---- */
+
+static void reach(struct gathering *gathering)
+{
+	const struct regiond *regiond = gathering->call->regiond;
+	struct backend_open *open = &gathering->open;
+
+	open->loop = regiond->loop;
+	open->instance = regiond->config->name;
+	open->run_dir = regiond->config->run_dir;
+	open->state_dir = regiond->config->state_dir;
+	open->credentials = regiond->config->credentials;
+	open->instance_id = regiond->instance_id;
+	open->attach_gen = regiond->attach_gen;
+	open->read_only = true;
+	open->done = reached;
+	backend_open(open);
+}
+
+/* Of the first one, as if it were a region, with the keys that the call has. false: the call has been failed. */
+static bool take_source(struct gathering *gathering)
+{
+	char *source = source_of(gathering->source, gathering->name);
+	struct leecher scratch = { .from = NULL };
+	bool taken;
+
+	if (source)
+		json_object_set_new(gathering->call->args, "source", json_string(source));
+	taken = source && !leecher_take_from(gathering->call, &scratch);
+	if (!source)
+		control_fail(gathering->call, -ENOMEM, "out of memory");
+	else if (taken && (!scratch.from || backend_check(scratch.from, gathering->why, sizeof(gathering->why)) ||
+			   uri_parse(&gathering->open.uri, scratch.from, gathering->why, sizeof(gathering->why)))) {
+		control_fail(gathering->call, -EINVAL, "%s", scratch.from ? gathering->why : "out of memory");
+		taken = false;
+	}
+	free(scratch.from);
+	free(source);
+	return taken;
+}
+
+static int check_source(struct control_call *call, const char *source)
+{
+	if (!source)
+		control_fail(call, -EINVAL, "where from? peer://HOST:PORT");
+	else if (strncmp(source, "peer", 4))
+		control_fail(call, -EINVAL, "%s is no peer: a group is leeched from peer://HOST:PORT", source);
+	else if (names_region(source))
+		control_fail(call, -EINVAL, "%s names a region: with --group leave that out, peer://HOST:PORT", source);
+	else
+		return 0;
+	return -EINVAL;
+}
+
+void leecher_group_run(struct control_call *call)
+{
+	const char *name = NULL, *source = NULL;
+	struct gathering *gathering;
+	char *own;
+
+	if (control_string(call, "group", &name) || control_string(call, "source", &source) || check_source(call, source))
+		return;
+	if (control_has(call, "region") || !*name || strlen(name) > WIRE_REGION_MAX) {
+		control_fail(call, -EINVAL, "%s", *name ? "--group takes all of a group: leave out REGION" : "which group?");
+		return;
+	}
+	gathering = calloc(1, sizeof(*gathering));
+	own = strdup(source);
+	if (!gathering || !own) {
+		free(gathering);
+		free(own);
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	gathering->call = call;
+	gathering->name = name;
+	gathering->source = own;
+	gathering->names = json_array();
+	if (take_source(gathering))
+		reach(gathering);
+	else
+		gathering_free(gathering);
+}
