@@ -8,6 +8,7 @@
 #include "control.h"
 #include "control-peer.h"
 #include "export.h"
+#include "follower.h"
 #include "leecher.h"
 #include "listener.h"
 #include "region.h"
@@ -223,6 +224,8 @@ static void run_abort(struct control_call *call)
 		leecher_clean(call, region);
 	else if (handover_of(region)->role == HANDOVER_SEEDER)
 		seeder_abort(call, region);
+	else if (handover_of(region)->role == HANDOVER_FOLLOWER)
+		follower_abort(call, region);
 	else
 		leecher_abort(call, region);
 	region_put(region);
@@ -264,6 +267,8 @@ static void run_resolve(struct control_call *call)
 		;
 	else if (handover_of(region)->role == HANDOVER_SEEDER)
 		seeder_resolve(call, region, resolution);
+	else if (handover_of(region)->role == HANDOVER_FOLLOWER)
+		follower_resolve(call, region, resolution);
 	else
 		leecher_resolve(call, region, resolution);
 	region_put(region);
@@ -283,9 +288,22 @@ static void run_finalize(struct control_call *call)
 	region_put(region);
 }
 
+static void run_promote(struct control_call *call)
+{
+	struct region *region = control_region(call);
+
+	if (!region)
+		return;
+	if (region->handover && handover_of(region)->role == HANDOVER_FOLLOWER)
+		follower_promote(call, region);
+	else
+		control_fail(call, -EINVAL, "%s follows nobody", region->info.path);
+	region_put(region);
+}
+
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
-#define SEED_ARGS "region listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout detach " TLS_ARGS
-#define LEECH_ARGS "region source local_source reuse finalize max_downtime on_stall on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
+#define SEED_ARGS "region listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout follow_copies detach " TLS_ARGS
+#define LEECH_ARGS "region source local_source reuse follow max_age finalize max_downtime on_stall on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
 	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },
@@ -293,6 +311,7 @@ const struct control_cmd control_peer_cmds[] = {
 	{ "seed", CONTROL_DETACHES, SEED_ARGS, seeder_run },
 	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },
 	{ "finalize", CONTROL_DETACHES, "region", run_finalize },
+	{ "promote", CONTROL_DETACHES, "region source_lost on_resume resume_unit hook_timeout", run_promote },
 	{ "abort", 0, "region force", run_abort },
 	{ "resolve", 0, "region i_own_it keep discard source_lost force", run_resolve },
 	{ NULL, 0, NULL, NULL },

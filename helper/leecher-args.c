@@ -27,7 +27,7 @@ static char *with_option(char *source, const char *key, const char *value)
 }
 
 /* peer:// with the keys of the command line; --insecure makes it clear text. */
-static int take_from(struct control_call *call, struct leecher *leecher)
+static int take_from(struct control_call *call, char **from)
 {
 	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL;
 	bool insecure = false;
@@ -41,27 +41,26 @@ static int take_from(struct control_call *call, struct leecher *leecher)
 		return -EINVAL;
 	}
 	if (insecure && !strncmp(source, "peer://", 7)) {
-		if (asprintf(&leecher->from, "peer+plain%s", source + 4) < 0)
-			leecher->from = NULL;
+		if (asprintf(from, "peer+plain%s", source + 4) < 0)
+			*from = NULL;
 	} else {
-		leecher->from = strdup(source);
+		*from = strdup(source);
 	}
-	leecher->from = with_option(with_option(with_option(with_option(leecher->from, "psk", psk), "cert", cert),
-						"key", key), "ca", ca);
+	*from = with_option(with_option(with_option(with_option(*from, "psk", psk), "cert", cert), "key", key), "ca", ca);
 	return 0;
 }
 
 /* A name of its own: the region may be renamed, and another one come in its place. */
-static int take_local(struct control_call *call, struct leecher *leecher)
+static int take_local(struct control_call *call, const char *token, char **to)
 {
 	const char *local = NULL;
 
 	if (control_string(call, "local_source", &local))
 		return -EINVAL;
 	if (!local || backend_generic(local))
-		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->token);
+		*to = backend_child(local ? local : call->regiond->config->source, token);
 	else
-		leecher->local = strdup(local);
+		*to = strdup(local);
 	return 0;
 }
 
@@ -111,11 +110,32 @@ int leecher_take_when(struct control_call *call, struct leecher *leecher)
 	return 0;
 }
 
+int leecher_take_places(struct control_call *call, const char *token, char **from, char **local)
+{
+	char why[256] = "out of memory";
+	int ret;
+
+	if (take_from(call, from) || take_local(call, token, local))
+		return -EINVAL;
+	if (*from && strlen(*from) >= LEECH_RECORD_FROM) {
+		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);
+		return -ENAMETOOLONG;
+	}
+	ret = *from && *local ? backend_check(*from, why, sizeof(why)) : -ENOMEM;
+	if (!ret && strncmp(*from, "peer", 4)) {
+		ret = -EINVAL;
+		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION", *from);
+	}
+	if (!ret)
+		ret = backend_check(*local, why, sizeof(why));
+	if (ret)
+		control_fail(call, ret, "%s", why);
+	return ret;
+}
+
 int leecher_take_args(struct control_call *call, struct leecher *leecher)
 {
 	const char *path = NULL;
-	char why[256] = "out of memory";
-	int ret;
 
 	if (control_string(call, "region", &path) || suspend_take(&leecher->suspend, call) || leecher_take_when(call, leecher))
 		return -EINVAL;
@@ -129,21 +149,5 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");
 		return -EINVAL;
 	}
-	if (take_from(call, leecher) || take_local(call, leecher))
-		return -EINVAL;
-	if (leecher->from && strlen(leecher->from) >= LEECH_RECORD_FROM) {
-		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);
-		return -ENAMETOOLONG;
-	}
-	ret = leecher->from && leecher->local ? backend_check(leecher->from, why, sizeof(why)) : -ENOMEM;
-	if (!ret && strncmp(leecher->from, "peer", 4)) {
-		ret = -EINVAL;
-		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION",
-			 leecher->from);
-	}
-	if (!ret)
-		ret = backend_check(leecher->local, why, sizeof(why));
-	if (ret)
-		control_fail(call, ret, "%s", why);
-	return ret;
+	return leecher_take_places(call, leecher->token, &leecher->from, &leecher->local);
 }

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "config.h"
+#include "follower.h"
 #include "key16.h"
 #include "leecher-private.h"
 #include "log.h"
@@ -509,9 +510,19 @@ static void leecher_init(struct leecher *leecher, struct regiond *regiond, struc
 void leecher_run(struct control_call *call)
 {
 	struct leecher *leecher;
-	bool detach = false;
+	bool detach = false, follow = false;
 	int ret;
 
+	if (control_bool(call, "follow", &follow))
+		return;
+	if (follow) {
+		follower_run(call);
+		return;
+	}
+	if (control_has(call, "max_age")) {
+		control_fail(call, -EINVAL, "--max-age is of what follows: say --follow as well");
+		return;
+	}
 	if (call->region) {
 		control_fail(call, -EEXIST, "there is a region %s here already", call->region->info.path);
 		return;

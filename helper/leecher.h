@@ -22,8 +22,20 @@ void leecher_resolve(struct control_call *call, struct region *region, enum reso
 /* "abort" on one that was being leeched by an earlier helper; others are refused. */
 void leecher_clean(struct control_call *call, struct region *region);
 
+/*
+ * Of "leech" and "follow": source with the keys of the command line; local_source, or one named by the token. malloc'ed. Negative: the
+ * call has been failed, and what is there is the caller's to free.
+ */
+int leecher_take_places(struct control_call *call, const char *token, char **from, char **local);
+
 struct leech_record_head;
+struct leecher;
 struct regiond;
+/*
+ * A region that is here, locked, and followed another host's until now, is leeched from there from now on. Its source is a leech's, which has a chunkmap; its
+ * arguments are in region->info.handover. NULL: no memory.
+ */
+struct leecher *leecher_adopt(struct region *region);
 /* How far the leech of a source had come: of the record, and the map; blocks, but briefly. -ENOENT: the source is no leech. */
 int leecher_left(const struct regiond *regiond, const char *source, struct leech_record_head *head);
 /* At start: what an earlier helper was taking over, or has got to own and has not all of yet, goes on. */

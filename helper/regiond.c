@@ -27,6 +27,7 @@
 #include "dial.h"
 #include "events.h"
 #include "instance.h"
+#include "follower.h"
 #include "leecher.h"
 #include "listener.h"
 #include "log.h"
@@ -248,6 +249,7 @@ static void is_restored(struct regiond *self, int error)
 	serving = true;
 	seeder_restart(self);
 	leecher_restart(self);
+	follower_restart(self);
 	regions_open_managed(self->regions);
 	log_info("serves instance %s, attach generation %u", config.name, self->attach_gen);
 	daemon_ready();
