@@ -72,7 +72,7 @@ json_t *follower_show(const struct handover *handover)
 	json_object_set_new(show, "source", control_text(follower->from));
 	if (follower->connected)
 		json_object_set_new(show, "peer", control_text(peer_session(follower->peer)->server));
-	json_object_set_new(show, "connected", json_boolean(follower->connected));
+	json_object_set_new(show, "connected", json_boolean(follower_hears(follower)));
 	json_object_set_new(show, "moved", json_boolean(follower->moved));
 	set(show, "done", missing < follower->size ? follower->size - missing : 0);
 	set(show, "total", follower->size);
@@ -218,7 +218,8 @@ static int open_map(struct follower *follower)
 
 	leech_map_path(path, sizeof(path), follower->regiond->config->run_dir, follower->token);
 	ret = chunkmap_open(&follower->map, path, follower->regiond->instance_id);
-	if (ret == -ENOENT || ret == -ESTALE)
+	follower->unknown = ret == -ENOENT || ret == -ESTALE;
+	if (follower->unknown)
 		ret = chunkmap_create(&follower->map, path, follower->regiond->instance_id, FOLLOWER_CHUNK, 0);
 	return ret;
 }
@@ -293,7 +294,7 @@ static void removed(struct loop_task *task)
 	struct follower *follower = container_of(task, struct follower, removal);
 
 	if (follower->state != FOLLOWER_ENDED && !follower->leave)
-		follower_leave(follower, true, follower_remove);
+		follower_leave(follower, WIRE_ABORT, follower_remove);
 }
 
 void follower_give_up(struct follower *follower, int error, const char *why)
@@ -302,7 +303,7 @@ void follower_give_up(struct follower *follower, int error, const char *why)
 	if (follower->call)
 		control_fail(follower->call, error, "%s", why);
 	follower->call = NULL;
-	follower_leave(follower, false, follower_remove);
+	follower_leave(follower, 0, follower_remove);
 }
 
 void follower_abort(struct control_call *call, struct region *region)
@@ -316,7 +317,7 @@ void follower_abort(struct control_call *call, struct region *region)
 	} else {
 		snprintf(follower->why, sizeof(follower->why), "aborted by the user");
 		follower->leaving = call;
-		follower_leave(follower, true, follower_remove);
+		follower_leave(follower, WIRE_ABORT, follower_remove);
 	}
 }
 
@@ -464,7 +465,7 @@ static void follow_another(struct control_call *call, struct follower *follower)
 	follower_set_again(follower, "from", control_text(from));
 	follower_set_again(follower, "max_age", json_integer(max_age));
 	follower->leaving = call;
-	follower_leave(follower, true, turn);
+	follower_leave(follower, WIRE_ABORT, turn);
 }
 
 /* ---- the command ---- */

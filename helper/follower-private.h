@@ -51,7 +51,10 @@ struct follower {
 	bool compare;			/* what the local store has may be right */
 	bool removed;			/* by a program here */
 	bool turning;			/* to another source, of which nothing was heard yet: its failure is the command's alone */
-	bool unfollow;			/* the other side is to hear that we leave */
+	uint8_t word;			/* a last message to the other side before we leave, WIRE_...; 0: none */
+	int word_error;			/* what came of it; -ETIMEDOUT: nothing */
+	bool word_over;			/* it is not waited for any more */
+	bool unknown;			/* of what the local store has nothing is known */
 	uint32_t max_age;		/* ms */
 	struct backend *peer;
 	struct backend_open open;
@@ -88,13 +91,16 @@ struct follower {
 	uint8_t nonce[16];		/* of that */
 	uint64_t pause_ms;		/* until the owner of before is looked for again */
 	struct backend_req sync;
-	char why[WIRE_TEXT_MAX + 128];
+	char why[WIRE_TEXT_MAX + 128], word_why[WIRE_TEXT_MAX + 1];
 };
 
 static inline uint64_t follower_chunks(uint64_t size)
 {
 	return (size + FOLLOWER_CHUNK - 1) / FOLLOWER_CHUNK;
 }
+
+/* Is the other side there, for all that is known? */
+bool follower_hears(const struct follower *follower);
 
 /* Nothing more is to be begun. */
 static inline bool follower_leaves(const struct follower *follower)
@@ -120,8 +126,8 @@ void follower_compared(struct follower *follower, int error);
 void follower_need_missing(struct follower *follower);
 /* Before anything was heard of the other side: the command fails, and nothing is left of the region. */
 void follower_give_up(struct follower *follower, int error, const char *why);
-/* Stops what can be stopped; leave() when nothing is under way. unfollow: the other side is told, if it is there. */
-void follower_leave(struct follower *follower, bool unfollow, void (*leave)(struct follower *follower));
+/* Stops what can be stopped; leave() when nothing is under way. word: a message that the other side gets before, if it is there; or 0. */
+void follower_leave(struct follower *follower, uint8_t word, void (*leave)(struct follower *follower));
 /* Something has ended: maybe we can leave. */
 void follower_check_leave(struct follower *follower);
 void follower_note_why(struct follower *follower, const char *why);

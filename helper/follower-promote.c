@@ -51,6 +51,7 @@ static void stay(struct follower *follower, int error, const char *why)
 		follower_dial(follower);
 }
 
+/* Whatever was not brought to an end here. */
 static bool is_whole(struct follower *follower)
 {
 	if (follower_head(&follower->record)->phase == FOLLOWER_WHOLE)
@@ -163,11 +164,21 @@ static void locked(void *arg, int error, const char *why, const struct netlink_a
 	handover_ask(ask, region);
 }
 
+/* What its owner says to that. */
+static bool has_answered(struct follower *follower)
+{
+	if (!follower->word_error)
+		return true;
+	stay(follower, follower->word_error == -ETIMEDOUT ? -ENOTCONN : follower->word_error, *follower->word_why ? follower->word_why :
+	     "its owner does not answer: if it is gone for good, --source-lost makes it this host's as it is");
+	return false;
+}
+
 static void promote_now(struct follower *follower)
 {
 	struct handover_ask *ask;
 
-	if (!is_whole(follower))
+	if (!has_answered(follower) || !is_whole(follower))
 		return;
 	ask = handover_ask_new(follower->handover.region, REGIONFS_CMD_LOCK, locked, follower);
 	follower->stepping = true;
@@ -368,12 +379,20 @@ static void synced(struct backend_req *req, int error)
 	note_word(follower);
 }
 
+static bool is_there(struct follower *follower)
+{
+	if (follower->word_error)
+		return false;
+	stay(follower, -EBUSY, "its owner is there: without --source-lost nothing of it is lost");
+	return true;
+}
+
 static void lose_owner(struct follower *follower)
 {
 	struct region *region = follower->handover.region;
 	struct backend_req *req = &follower->sync;
 
-	if (!is_whole(follower))
+	if (is_there(follower) || !is_whole(follower))
 		return;
 	memset(req, 0, sizeof(*req));
 	req->op = BACKEND_SYNC;
@@ -482,19 +501,11 @@ void follower_resolve(struct control_call *call, struct region *region, enum res
 /* ---- the command ---- */
 
 /* false: it has been refused. */
-static bool may_lose(struct control_call *call, struct follower *follower)
-{
-	if (!follower->connected)
-		return true;
-	control_fail(call, -EBUSY, "the owner of %s is there, %s: without --source-lost nothing of it is lost", follower->path, follower->from);
-	return false;
-}
-
 static bool may_migrate(struct control_call *call, struct follower *follower)
 {
 	if (follower->moved)
 		control_fail(call, -ESTALE, "the source of %s has moved: 'regionctl leech' it from its new owner, with --follow, first", follower->path);
-	else if (!follower->connected)
+	else if (!follower_hears(follower))
 		control_fail(call, -ENOTCONN, "%s is not there: what %s shows here is %llu ms old, and when it was heard last, %llu bytes were newer there; "
 			     "what was written since then is not known. If it is gone for good, --source-lost makes it this host's as it is",
 			     follower->from, follower->path, age_ms(follower),
@@ -527,8 +538,8 @@ void follower_promote(struct control_call *call, struct region *region)
 		control_fail(call, -EAGAIN, "no state of %s is whole here yet", follower->path);
 		return;
 	}
-	if (!(lost ? may_lose(call, follower) : may_migrate(call, follower)))
+	if (!lost && !may_migrate(call, follower))
 		return;
 	follower->leaving = call;
-	follower_leave(follower, false, lost ? lose_owner : promote_now);
+	follower_leave(follower, lost ? WIRE_STATUS : WIRE_FINALIZE, lost ? lose_owner : promote_now);
 }

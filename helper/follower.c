@@ -23,6 +23,7 @@
 #define AWAY_MS 3000u
 
 static void meet(struct follower *follower);
+static void rest(struct follower *follower);
 static void next_round(struct follower *follower);
 
 void follower_note_why(struct follower *follower, const char *why)
@@ -39,6 +40,11 @@ static void set_timer(struct follower *follower, void (*fire)(struct loop_timer 
 }
 
 /* ---- the other side ---- */
+
+bool follower_hears(const struct follower *follower)
+{
+	return follower->connected && peer_session(follower->peer)->links[0].state == LINK_UP;
+}
 
 static void call_again(struct loop_timer *timer)
 {
@@ -172,20 +178,23 @@ static void parted(struct link_req *req, int error)
 	struct follower *follower = container_of(req, struct follower, message);
 
 	follower->asking = false;
+	if (!follower->word_over) {
+		follower->word_error = error;
+		snprintf(follower->word_why, sizeof(follower->word_why), "%s", error ? link_why(req, error) : "");
+	}
 	follower_hang_up(follower, 0, "");
 	follower_check_leave(follower);
 }
 
-/* Who follows no longer says so, if it can be said: what is tracked for it can go. */
 static void part(struct follower *follower)
 {
-	bool say = follower->unfollow && follower->connected && !follower->hanging_up;
+	uint8_t word = follower->connected && !follower->hanging_up ? follower->word : 0;
 
-	if (!follower->peer || (say && follower->asking))
+	if (!follower->peer || (word && follower->asking))
 		return;
-	follower->unfollow = false;
-	if (say)
-		follower_send(follower, WIRE_ABORT, 0, parted);
+	follower->word = 0;
+	if (word)
+		follower_send(follower, word, 0, parted);
 	else
 		follower_hang_up(follower, 0, "");
 }
@@ -194,7 +203,8 @@ static void part_late(struct loop_timer *timer)
 {
 	struct follower *follower = container_of(timer, struct follower, timer);
 
-	follower->unfollow = false;
+	follower->word = 0;
+	follower->word_over = true;
 	follower_hang_up(follower, 0, "");
 	follower_check_leave(follower);
 }
@@ -381,8 +391,9 @@ static void here_told(struct link_req *req, int error)
 {
 	struct follower *follower = container_of(req, struct follower, message);
 
-	if (came(follower, req, error) && follower->state == FOLLOWER_IDLE)
-		next_round(follower);
+	/* whoever was to go on meanwhile could not ask */
+	if (came(follower, req, error) && follower->state == FOLLOWER_IDLE && !follower->timer.slot)
+		rest(follower);
 }
 
 /* Nothing needs to be kept there any more. */
@@ -420,7 +431,7 @@ void follower_shown(struct follower *follower)
 	follower->state = FOLLOWER_IDLE;
 	follower_answer(follower, 0, "");
 	if (follower->connected)
-		next_round(follower);
+		rest(follower);
 	else if (!follower->hanging_up)
 		follower_dial(follower);
 }
@@ -512,6 +523,7 @@ static void next_round(struct follower *follower)
 static void begin(struct follower *follower)
 {
 	follower->round = 0;
+	follower->unknown = false;
 	/* what is listed from here on is of another count */
 	chunkmap_set_round(follower->map, UINT32_MAX);
 	if (follower->compare || follower->shown) {
@@ -578,6 +590,20 @@ static void track(struct follower *follower)
 
 /* ---- meeting ---- */
 
+static void forgotten(struct link_req *req, int error)
+{
+	struct follower *follower = container_of(req, struct follower, message);
+
+	if (came(follower, req, error))
+		meet(follower);
+}
+
+/* It has closed rounds that went into what is here, and nobody knows which: all of it is compared. */
+static void track_anew(struct follower *follower)
+{
+	follower_send(follower, WIRE_ABORT, 0, forgotten);
+}
+
 /*
  * It tracks for us, since an earlier connection. A round that we have not shown may be the last one it has closed: its list is had again, and covers those
  * before it, since what was needed of them went into it. Before the first one nothing is known of what has come meanwhile.
@@ -586,6 +612,10 @@ static void go_on(struct follower *follower)
 {
 	uint32_t round = follower->status.round;
 
+	if (follower->unknown && round) {
+		track_anew(follower);
+		return;
+	}
 	follower->lost = true;
 	if (!follower->shown)
 		follower_need_missing(follower);
@@ -635,11 +665,14 @@ void follower_check_leave(struct follower *follower)
 	leave(follower);
 }
 
-void follower_leave(struct follower *follower, bool unfollow, void (*leave)(struct follower *follower))
+void follower_leave(struct follower *follower, uint8_t word, void (*leave)(struct follower *follower))
 {
 	follower->state = FOLLOWER_LEAVING;
 	follower->leave = leave;
-	follower->unfollow = unfollow;
+	follower->word = word;
+	follower->word_error = -ETIMEDOUT;
+	follower->word_over = false;
+	*follower->word_why = 0;
 	set_timer(follower, part_late, PART_MS);
 	part(follower);
 	follower_check_leave(follower);

@@ -96,6 +96,8 @@ void seeder_follow_gone(struct seeder *seeder, struct export_session *session)
 	follow->session = NULL;
 	follow->away_at = loop_now_ns();
 	follow_end_round(region, follow);
+	if (!tracker_active(follow->tracker))
+		followed_drop(region, follow);
 }
 
 void seeder_follow_promote(struct seeder *seeder, const struct export_session *session)
@@ -360,6 +362,18 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 	}
 }
 
+/* Who wants to be promoted asks first: programs there wait from then on. */
+static void take_finalize(struct seeder *seeder, struct serve_req *req)
+{
+	const struct export_session *session = req->service->session;
+	bool other = seeder->session && memcmp(seeder->session->client, session->client, sizeof(session->client));
+
+	if (other || seeder->state > WIRE_SEED_TRACKING || seeder->stepping)
+		serve_fail(req, -EBUSY, "%s is being leeched by %s", seeder_name(seeder), seeder->peer);
+	else
+		serve_reply(req, 0, NULL, 0);
+}
+
 /* ---- all of them ---- */
 
 static void tracked_message(struct seeder *seeder, struct follow *follow, struct serve_req *req, const uint8_t *body, size_t len)
@@ -385,6 +399,9 @@ void seeder_follow_message(struct seeder *seeder, struct serve_req *req, const u
 		return;
 	}
 	switch (req->head.type) {
+	case WIRE_FINALIZE:
+		take_finalize(seeder, req);
+		return;
 	case WIRE_OWNED:
 		take_owned(seeder, req, body, len);
 		return;
@@ -400,7 +417,8 @@ void seeder_follow_message(struct seeder *seeder, struct serve_req *req, const u
 		tracked_message(seeder, follow, req, body, len);
 		return;
 	case WIRE_ABORT:
-		followed_drop(seeder->handover.region, follow);
+		follow_end_round(seeder->handover.region, follow);
+		tracker_stop(follow->tracker);
 		serve_reply(req, 0, NULL, 0);
 		return;
 	}
