@@ -8,9 +8,13 @@
 static void tell_next(const struct cmd_context *ctx)
 {
 	const char *region = cmd_text(ctx, "region"), *finalize = cmd_text(ctx, "finalize");
+	bool follow = json_object_get(ctx->args, "follow");
 	bool decides = json_object_get(ctx->args, "max_downtime") || json_object_get(ctx->args, "on_stall");
 
-	if (!ctx->json && !json_object_get(ctx->args, "detach") && !(finalize ? !strcmp(finalize, "auto") : decides))
+	if (!ctx->json && follow)
+		fprintf(stderr, "'regionctl promote %s' makes it this host's at any time, 'regionctl abort "
+			"%s' ends it\n", region, region);
+	else if (!ctx->json && !json_object_get(ctx->args, "detach") && !(finalize ? !strcmp(finalize, "auto") : decides))
 		fprintf(stderr, "'regionctl finalize %s' moves it here at any time, 'regionctl abort "
 			"%s' undoes it\n", region, region);
 }
@@ -37,6 +41,9 @@ const struct cmd cmd_leech = {
 		"  --on-stall postcopy   it is handed over, and the rest is fetched behind (usual)\n"
 		"  --on-stall throttle   they are slowed over there, until what is left is little\n"
 		"  --on-stall wait       it goes on until they write less, or you finalize\n"
+		"With --follow it is not moved: once all has come it can be read here, and stays up to date:\n"
+		"each new state of it appears whole. It returns then. 'regionctl promote' makes it this\n"
+		"host's. Once its source has moved, the same command with the new owner's address follows that.\n"
 		"Ctrl-C detaches; until it is finalized, 'regionctl abort REGION' undoes it.\n",
 	.operands = (const struct cmd_operand[]) {
 		CMD_OPERAND_REGION,
@@ -58,6 +65,8 @@ const struct cmd cmd_leech = {
 		{ CMD_TEXT, "resume", "on_resume", "COMMAND", "the same as --on-resume" },
 		{ CMD_TRUE, "reuse", NULL, NULL,
 		  "what --local-source has of it already, from an earlier stay, is compared and not sent" },
+		{ CMD_TRUE, "follow", NULL, NULL, "stay up to date, to be read" },
+		{ CMD_DURATION, "max-age", NULL, "TIME", "with --follow: how old a state may get (default: 1s)" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

@@ -113,6 +113,11 @@ void follower_answer(struct follower *follower, int error, const char *why)
 		control_ok(call, follower_show(&follower->handover));
 }
 
+bool follower_shows(const struct region *region)
+{
+	return region->handover && handover_of(region)->role == HANDOVER_FOLLOWER && !strcmp(state_text(follower_of(region)), "following");
+}
+
 /* ---- life ---- */
 
 void follower_free(struct follower *follower)
@@ -445,15 +450,17 @@ static void turn(struct follower *follower)
 
 static void follow_another(struct control_call *call, struct follower *follower)
 {
-	char *from = NULL, *local = NULL;
+	char *from = NULL;
 	uint32_t max_age = follower->max_age;
 
-	if (leecher_take_places(call, follower->token, &from, &local) || (control_has(call, "max_age") && control_u32(call, "max_age", &max_age))) {
-		free(from);
-		free(local);
+	if (control_has(call, "local_source")) {
+		control_fail(call, -EEXIST, "%s follows already, and its bytes stay where they are: leave out --local-source", follower->path);
 		return;
 	}
-	free(local);
+	if (leecher_take_places(call, NULL, &from, NULL) || (control_has(call, "max_age") && control_u32(call, "max_age", &max_age))) {
+		free(from);
+		return;
+	}
 	if (follower_leaves(follower) || !follower->shown) {
 		free(from);
 		control_fail(call, -EBUSY, "%s is %s just now", follower->path, state_text(follower));

@@ -22,6 +22,8 @@ void follower_abort(struct control_call *call, struct region *region);
 /* "resolve" on one that was promoted, and whose owner has come back. */
 void follower_resolve(struct control_call *call, struct region *region, enum resolution resolution);
 
+/* Is it one, that can be read? */
+bool follower_shows(const struct region *region);
 /* Is it one, by what the state directory says? */
 bool follower_is(const struct region_info *info);
 /* At start: goes on with those of an earlier helper. */

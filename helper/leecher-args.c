@@ -115,18 +115,18 @@ int leecher_take_places(struct control_call *call, const char *token, char **fro
 	char why[256] = "out of memory";
 	int ret;
 
-	if (take_from(call, from) || take_local(call, token, local))
+	if (take_from(call, from) || (local && take_local(call, token, local)))
 		return -EINVAL;
 	if (*from && strlen(*from) >= LEECH_RECORD_FROM) {
 		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);
 		return -ENAMETOOLONG;
 	}
-	ret = *from && *local ? backend_check(*from, why, sizeof(why)) : -ENOMEM;
+	ret = *from && (!local || *local) ? backend_check(*from, why, sizeof(why)) : -ENOMEM;
 	if (!ret && strncmp(*from, "peer", 4)) {
 		ret = -EINVAL;
 		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION", *from);
 	}
-	if (!ret)
+	if (!ret && local)
 		ret = backend_check(*local, why, sizeof(why));
 	if (ret)
 		control_fail(call, ret, "%s", why);

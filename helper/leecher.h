@@ -23,7 +23,7 @@ void leecher_resolve(struct control_call *call, struct region *region, enum reso
 void leecher_clean(struct control_call *call, struct region *region);
 
 /*
- * Of "leech" and "follow": source with the keys of the command line; local_source, or one named by the token. malloc'ed. Negative: the
+ * Source with the keys of the command line; if local isn't NULL, local_source, or one named by the token. malloc'ed. Negative: the
  * call has been failed, and what is there is the caller's to free.
  */
 int leecher_take_places(struct control_call *call, const char *token, char **from, char **local);

@@ -69,7 +69,7 @@ _regionctl_value() {
 	--finalize) mapfile -t COMPREPLY < <(compgen -W 'auto manual' -- "$cur") ;;
 	--on-stall) mapfile -t COMPREPLY < <(compgen -W 'postcopy throttle wait' -- "$cur") ;;
 	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-* | --hook-timeout) ;;
-	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime) ;;
+	--size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime | --max-age | --follow-copies) ;;
 	--takeback | --dirty-ratio | --queues | --depth) ;;
 	*) return 1 ;;
 	esac

@@ -353,7 +353,6 @@ static void test_promote(void)
 	tap_ok(until(user.done) && !user.error, "the other one is told to follow it: %s", user.said);
 	tap_ok(!is_on(at_b, REGIONFS_REGION_LOCKED) && shows(b, CHUNK, 4), "and does");
 	tap_ok(number(b, "bytes") - bytes <= CHUNK && !number(b, "moved"), "for which only what differs was sent");
-	tap_ok(until(at_b->epoch == 2), "in its epoch");
 }
 
 static void test_leech_beside(void)
@@ -376,7 +375,7 @@ static void test_leech_beside(void)
 	tap_ok(until(host_is(c, "db", "pulling")) && until(number(c, "rounds") > 0), "one host leeches what another one follows");
 	write_at(a, from, 0, 3);
 	tap_ok(shows(b, 0, 3), "which goes on");
-	tap_number(host_do(b, "promote", db()), 0 == 1 ? 0 : -EBUSY, "who follows is not promoted then");
+	tap_number(host_do(b, "promote", db()), -EBUSY, "who follows is not promoted then");
 	tap_ok(!is_on(at_b, REGIONFS_REGION_LOCKED) && host_is(b, "db", "following"), "and goes on following");
 	write_at(a, from, 0, 4);
 	tap_ok(shows(b, 0, 4), "as before");
