@@ -333,7 +333,9 @@ static void test_promote(void)
 	tap_ok(at_b && at_c, "two hosts follow a region");
 	tap_number(host_do(c, "finalize", db()), -EINVAL, "who follows can't finalize");
 	write_at(a, from, 0, 8);
+	bytes = number(a, "bytes");
 	tap_number(host_do(c, "promote", db()), 0, "one is promoted");
+	tap_ok(number(a, "bytes") - bytes <= 2 * CHUNK, "for which hardly anything was sent");
 	tap_ok(is_on(from, REGIONFS_REGION_MOVED) && !is_on(at_c, REGIONFS_REGION_LOCKED | REGIONFS_REGION_READ_ONLY), "it is its own now, to be written");
 	tap_number((long long)at_c->epoch, 2, "in the next epoch");
 	tap_number(byte_at(c, at_c, 0), 8, "with what was written last");
