@@ -112,6 +112,12 @@ static void export_region(struct region *region, int error, void *arg)
 	struct control_call *call = arg;
 	struct target *target;
 
+	/* while a state is brought in, the local store has none whole */
+	if (!error && follower_is(&region->info)) {
+		control_fail(call, -EBUSY, "%s follows another host's region: others can follow that, where it is seeded", region->info.path);
+		region_put(region);
+		return;
+	}
 	if (!error)
 		error = target_region(&target, region);
 	if (error)

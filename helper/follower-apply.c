@@ -75,6 +75,9 @@ static void unlocked(void *arg, int error, const char *why, const struct netlink
 		return;
 	}
 	follower->handover.region->info.flags &= ~REGIONFS_REGION_LOCKED;
+	/* of one that could not be locked it is still to be brought there */
+	if (follower_head(&follower->record)->phase == FOLLOWER_WHOLE && chunkmap_round(follower->map) == follower_head(&follower->record)->next_round)
+		follower_record_clear(&follower->record);
 	follower->shown = true;
 	follower->nr_shown++;
 	follower->lock_ms = ms;
@@ -97,11 +100,11 @@ static void is_whole(struct follower *follower)
 	head->moment = head->next_moment;
 	head->epoch = follower->epoch;
 	head->lineage = follower->lineage;
-	if (!chunkmap_resize(follower->map, head->next_size))
+	/* programs wait: of a large region that is many */
+	if (!chunkmap_resize(follower->map, head->next_size) && chunkmap_missing(follower->map))
 		chunkmap_set(follower->map, 0, UINT64_MAX, true);
 	chunkmap_set_round(follower->map, head->next_round);
 	follower_set_phase(&follower->record, FOLLOWER_WHOLE);
-	follower_record_clear(&follower->record);
 	unlock(follower);
 }
 

@@ -407,7 +407,8 @@ static void tell_here(struct follower *follower)
 
 void follower_fetched(struct follower *follower)
 {
-	if (follower_leaves(follower) || follower->hanging_up || !follower->connected)
+	/* what is begun is brought to an end, and that not while we stop */
+	if (follower_leaves(follower) || follower->hanging_up || !follower->connected || follower->regiond->stopping)
 		return;
 	if (follower->lost) {
 		follower->lost_rounds++;
@@ -512,7 +513,8 @@ static void next_round(struct follower *follower)
 	struct wire_status_ask ask = { .flags = WIRE_STATUS_FLUSH };
 	int n;
 
-	if (follower_leaves(follower) || !follower->connected || follower->hanging_up || follower->asking || follower->state == FOLLOWER_SHOWING)
+	if (follower_leaves(follower) || !follower->connected || follower->hanging_up || follower->asking || follower->state == FOLLOWER_SHOWING ||
+	    follower->regiond->stopping)
 		return;
 	n = wire_encode(WIRE_S_STATUS_ASK, &ask, follower->body, FOLLOWER_REPLY);
 	follower_send(follower, WIRE_STATUS, (uint32_t)n, status_came);

@@ -19,6 +19,8 @@
 
 #define COPIES_MOST	16u		/* chunks that are copied at a time */
 #define LIST_MOST	512u
+/* For a chunk: its source may be far, and away. */
+#define COPY_MS		2000u
 
 struct snapshot {
 	struct region *region;		/* a reference */
@@ -35,6 +37,7 @@ struct snapshot {
 	struct list held;		/* under the lock, as this: */
 	bool posted;
 	struct loop_task run;
+	struct loop_timer late;		/* of the copies that are under way */
 };
 
 /* A chunk on its way to the file. */
@@ -55,6 +58,7 @@ static void put(struct snapshot *snapshot)
 {
 	if (atomic_fetch_sub(&snapshot->users, 1) != 1)
 		return;
+	loop_timer_cancel(loop_of(snapshot), &snapshot->late);
 	close(snapshot->fd);
 	pthread_mutex_destroy(&snapshot->lock);
 	free(snapshot->wanted);
@@ -158,6 +162,10 @@ static void copy_end(struct copy *copy, int error)
 	struct snapshot *snapshot = copy->snapshot;
 
 	snapshot->nr_copies--;
+	if (snapshot->nr_copies)
+		loop_timer_set(loop_of(snapshot), &snapshot->late, COPY_MS);
+	else
+		loop_timer_cancel(loop_of(snapshot), &snapshot->late);
 	pthread_mutex_lock(&snapshot->lock);
 	bitmap_clear(snapshot->copying, copy->chunk);
 	if (!error)
@@ -208,6 +216,12 @@ static void copy_read(struct backend_req *req, int error)
 	loop_work(loop_of(copy->snapshot), &copy->write);
 }
 
+/* None has come for so long: who waits is not to wait for that. */
+static void late(struct loop_timer *timer)
+{
+	lose(container_of(timer, struct snapshot, late), "what was changed takes too long to be copied", 0);
+}
+
 static bool copy_start(struct snapshot *snapshot, uint64_t chunk)
 {
 	struct copy *copy = calloc(1, sizeof(*copy));
@@ -231,7 +245,8 @@ static bool copy_start(struct snapshot *snapshot, uint64_t chunk)
 	copy->read.attach_gen = snapshot->region->regiond->attach_gen;
 	copy->read.epoch = snapshot->region->info.epoch;
 	atomic_fetch_add(&snapshot->users, 1);
-	snapshot->nr_copies++;
+	if (!snapshot->nr_copies++)
+		loop_timer_set(loop_of(snapshot), &snapshot->late, COPY_MS);
 	snapshot->bytes += copy->read.length;
 	pthread_mutex_lock(&snapshot->lock);
 	bitmap_put(snapshot->copying, chunk);
@@ -441,6 +456,7 @@ int snapshot_new(struct snapshot **result, struct region *region, uint32_t chunk
 	snapshot->limit = limit;
 	atomic_store(&snapshot->users, 1);
 	snapshot->run.run = run;
+	snapshot->late.fire = late;
 	list_init(&snapshot->held);
 	pthread_mutex_init(&snapshot->lock, NULL);
 	*result = snapshot;

@@ -100,6 +100,13 @@ static void test_follow(void)
 	tap_number(host_request(a, from->id, BACKEND_RESIZE, 0, CHUNK, NULL), 0, "the program makes it short");
 	tap_ok(until(at_b->size == CHUNK && at_c->size == CHUNK), "so it is there");
 	tap_number(number(a, "nr_followers"), 2, "A knows of both");
+	tap_number(host_do(b, "set", json_pack("{s:s,s:b}", "region", "db", "read_only", 0)), -EBUSY, "it cannot be made writable");
+	tap_number(host_do(b, "rm", db()), -EBUSY, "nor removed by command");
+	tap_number(host_do(b, "export", json_pack("{s:s,s:s}", "region", "db", "listen", "unix:/tmp/x")), -EBUSY, "nor exported");
+	tap_number(kernel_unlink(&c->kernel, at_c), 0, "but a program may remove it");
+	tap_ok(until(!region_of(c)) && until(number(a, "nr_followers") == 1), "then it is followed no longer there");
+	c = third("c-follow2");
+	tap_ok(follows(c) != NULL, "another host follows it");
 	tap_number(host_do(b, "abort", db()), 0, "one ends it");
 	tap_ok(!host_region(b, "db") && until(!region_of(b)) && until(number(a, "nr_followers") == 1), "nothing is left of it, there nor here");
 	tap_ok(!is_left_over("follow-") && !is_left_over("leech-"), "nor in its files");
@@ -222,6 +229,19 @@ static void test_copies_full(void)
 	tap_ok(number(b, "lost_rounds") > 0, "since that round was lost");
 }
 
+/* Its source may be far, and away. */
+static void test_copies_slow(void)
+{
+	struct kernel_region *at_b = two_chunks("slow");
+	struct program *program;
+
+	changes();
+	program = writes(a, from, 0, 3);
+	tap_ok(until(program->done) && !program->error && nr_held(), "nobody waits long for a copy");
+	slow_release();
+	tap_ok(shows(b, 0, 3) && byte_at(b, at_b, CHUNK) == 2 && number(b, "lost_rounds") > 0, "that round is lost, and the next one shown");
+}
+
 /* ---- helpers that are killed ---- */
 
 static void kill_follower(struct host *host)
@@ -289,7 +309,7 @@ static void test_owner_killed(void)
 	tap_ok(until(host_is(a, "db", "serving") || host_is(a, "db", "tracking")), "the owner's helper is killed, and the next one seeds");
 	write_at(a, from, 0, 5);
 	tap_ok(shows(b, 0, 5), "it is followed as before");
-	tap_ok(number(b, "bytes") <= bytes + 2 * CHUNK, "without being sent again");
+	tap_ok(number(b, "bytes") <= bytes + 2 * CHUNK && !number(b, "reused_bytes"), "without being sent again, or compared");
 	tap_ok(!is_on(at_b, REGIONFS_REGION_LOCKED), "it could be read meanwhile");
 }
 
@@ -436,7 +456,7 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*test)(void);
 	} tests[] = {
-		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "killed", test_killed },
+		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed },
 		{ "owner", test_owner_killed }, { "reboot", test_reboot }, { "promote", test_promote }, { "beside", test_leech_beside },
 		{ "lost", test_lost }, { "refusals", test_refusals },
 	};
