@@ -18,7 +18,7 @@
 
 #define MS		1000000ULL
 #define MAX_AGE_MS	1000u
-#define MAX_AGE_LEAST	20u
+#define MAX_AGE_LEAST	50u
 #define PROGRESS_MS	250u
 
 static struct follower *follower_of(const struct region *region)

@@ -100,7 +100,7 @@ static void dialled(struct backend_open *open, struct backend *backend, int erro
 	if (error && follower->turning) {
 		follower_answer(follower, error, open->why);
 	} else if (error && !follower->ever) {
-		follower_give_up(follower, error, open->why);
+		follower_give_up(follower, error, error == -EINVAL ? "the regiond of the other side cannot be followed" : open->why);
 		return;
 	}
 	if (error) {

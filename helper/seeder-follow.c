@@ -19,6 +19,7 @@
 #define COPIES_LEAST	(64ULL << 20)
 /* The kernel is given so long to write what is dirty. */
 #define FLUSH_MS	1000u
+#define PROMOTING_NS	(10 * 1000000000ULL)
 
 int seeder_follow_args(struct seeder *seeder, struct control_call *call)
 {
@@ -362,16 +363,24 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 	}
 }
 
-/* Who wants to be promoted asks first: programs there wait from then on. */
+/* Who wants to be promoted asks first: programs there wait from then on. Then it has a while to come as a leecher. */
 static void take_finalize(struct seeder *seeder, struct serve_req *req)
 {
 	const struct export_session *session = req->service->session;
 	bool other = seeder->session && memcmp(seeder->session->client, session->client, sizeof(session->client));
+	uint64_t now = loop_now_ns();
 
-	if (other || seeder->state > WIRE_SEED_TRACKING || seeder->stepping)
+	if (seeder->promoting_at && now - seeder->promoting_at < PROMOTING_NS && memcmp(seeder->promoting, session->client, sizeof(session->client))) {
+		serve_fail(req, -EBUSY, "another follower of %s is being promoted", seeder_name(seeder));
+		return;
+	}
+	if (other || seeder->state > WIRE_SEED_TRACKING || seeder->stepping) {
 		serve_fail(req, -EBUSY, "%s is being leeched by %s", seeder_name(seeder), seeder->peer);
-	else
-		serve_reply(req, 0, NULL, 0);
+		return;
+	}
+	memcpy(seeder->promoting, session->client, sizeof(seeder->promoting));
+	seeder->promoting_at = now;
+	serve_reply(req, 0, NULL, 0);
 }
 
 /* ---- all of them ---- */

@@ -66,6 +66,8 @@ struct seeder {
 	char why[256];			/* of the last failure */
 	struct seeder_gauge gauge;
 	uint64_t follow_limit;		/* bytes that are copied for each follower's round */
+	uint8_t promoting[16];		/* the follower that was told that it may be promoted, and when */
+	uint64_t promoting_at;
 	struct seeder_flush *flush;	/* that followers wait for; NULL: none is under way */
 	struct loop_timer timer;
 };
@@ -126,6 +128,7 @@ bool seeder_follow_owes(const struct seeder *seeder);
 void seeder_follow_show(const struct seeder *seeder, json_t *show);
 /* It is about to be freed. */
 void seeder_follow_forget(struct seeder *seeder);
+
 /* seeder-status.c */
 void seeder_status(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
 /* A round has just been closed. */

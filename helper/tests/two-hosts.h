@@ -130,7 +130,7 @@ static void leech_with(struct user *user, json_t *more)
 	to = host_region(b, "db");
 }
 
-static void leech(struct user *user, const char *resume)
+static __attribute__((unused)) void leech(struct user *user, const char *resume)
 {
 	leech_with(user, resume ? json_pack("{s:s}", "on_resume", resume) : NULL);
 }
