@@ -108,11 +108,16 @@ static int restart(struct region *region, void *arg)
 		if (follower)
 			follower_free(follower);
 	} else {
-		log_info("%s follows %s since an earlier helper, which goes on", follower->path, follower->from);
+		log_info("%s follows %s", follower->path, follower->from);
 		go_on(follower, args);
 	}
 	json_decref(args);
 	return 0;
+}
+
+void follower_resume(struct region *region)
+{
+	restart(region, NULL);
 }
 
 void follower_restart(struct regiond *regiond)

@@ -74,6 +74,8 @@ static char *leecher_text(struct follower *follower)
 	json_object_foreach(said, key, value)
 		json_object_set(args, key, value);
 	json_object_set_new(args, "role", json_string("leecher"));
+	/* if that comes to nothing */
+	json_object_set_new(args, "followed", json_string(follower->again));
 	json_object_del(args, "follow");
 	json_object_del(args, "max_age");
 	text = json_dumps(args, JSON_COMPACT);

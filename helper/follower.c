@@ -287,6 +287,7 @@ static void ask_dirty(struct follower *follower, uint32_t round, uint64_t from)
 static void close_round(struct follower *follower)
 {
 	follower->lost = false;
+	follower->status.dirty = 0;	/* it is in the round */
 	ask_dirty(follower, follower->round + 1, 0);
 	follower_head(&follower->record)->next_moment = follower->sent_at;
 }

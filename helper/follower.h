@@ -26,6 +26,8 @@ void follower_resolve(struct control_call *call, struct region *region, enum res
 bool follower_shows(const struct region *region);
 /* Is it one, by what the state directory says? */
 bool follower_is(const struct region_info *info);
+/* The region was leeched since, which has come to nothing: it follows again. */
+void follower_resume(struct region *region);
 /* At start: goes on with those of an earlier helper. */
 void follower_restart(struct regiond *regiond);
 

@@ -264,11 +264,36 @@ static void deleted(void *arg, int error, const char *why)
 	free(ending);
 }
 
+/* It was a follower before, and is one again. */
+static void kept(void *arg, int error, const char *why)
+{
+	struct ending *ending = arg;
+	struct region *region = ending->leecher->handover.region;
+	struct leecher_was was;
+
+	if (error) {
+		handover_remove(region, deleted, ending);
+		return;
+	}
+	region_get(region);
+	was = leecher_was(ending->leecher);
+	finish(ending->leecher, ending->error);
+	leecher_follow(region, &was);
+	region_put(region);
+	free(ending);
+}
+
+static bool is_removed(const struct region *region);
+
 static void aborted(void *arg)
 {
 	struct ending *ending = arg;
+	struct region *region = ending->leecher->handover.region;
 
-	handover_remove(ending->leecher->handover.region, deleted, ending);
+	if (!is_removed(region) && leecher_may_follow(ending->leecher))
+		leecher_return(ending->leecher, kept, ending);
+	else
+		handover_remove(region, deleted, ending);
 }
 
 /* error: what the command says. Nothing of the region stays here. */

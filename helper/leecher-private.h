@@ -184,6 +184,18 @@ void leecher_tell_kernel(struct leecher *leecher);
 /* The backend, as soon as that can be. */
 void leecher_open_again(struct leecher *leecher);
 
+/* leecher-follow.c */
+/* Was it a follower, and may be one again? */
+bool leecher_may_follow(const struct leecher *leecher);
+/* The kernel has the region as a follower's again, locked as it is. */
+void leecher_return(struct leecher *leecher, void (*done)(void *arg, int error, const char *why), void *arg);
+/* What is to be known of it when the leecher is gone; then, whose region follows. Takes was. */
+struct leecher_was {
+	char *again, *local;
+};
+struct leecher_was leecher_was(const struct leecher *leecher);
+void leecher_follow(struct region *region, struct leecher_was *was);
+
 /* leecher-args.c */
 /* Negative: the call has been failed. */
 int leecher_take_args(struct control_call *call, struct leecher *leecher);

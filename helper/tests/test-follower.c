@@ -377,6 +377,31 @@ static void test_promote(void)
 	tap_ok(number(b, "bytes") - bytes <= CHUNK && !number(b, "moved"), "for which only what differs was sent");
 }
 
+/* The program on A can't be stopped. */
+static void test_refused(void)
+{
+	struct kernel_region *at_b;
+	char listen[160];
+
+	begin("refused");
+	tap_number(host_do(a, "abort", db()), 0, "a region is seeded anew");
+	snprintf(listen, sizeof(listen), "unix:%s", socket_path);
+	tap_number(host_do(a, "seed", json_pack("{s:s,s:s,s:s,s:b}", "region", "db", "listen", listen, "on_suspend", "exit 3", "detach", 1)), 0,
+		   "with a program that does not stop");
+	at_b = follows(b);
+	write_at(a, from, CHUNK, 2);
+	tap_number(host_do(b, "promote", db()), -ECANCELED, "who follows it can't be promoted");
+	tap_ok(until(host_is(b, "db", "following")) && is_on(at_b, REGIONFS_REGION_READ_ONLY) && !is_on(at_b, REGIONFS_REGION_LOCKED), "it follows again");
+	tap_ok(byte_at(b, at_b, CHUNK) == 2 && byte_at(b, at_b, 0) == 7, "with all that is there");
+	write_at(a, from, 0, 3);
+	tap_ok(shows(b, 0, 3) && !is_on(from, REGIONFS_REGION_FROZEN), "and what comes later");
+	tap_number(host_do(a, "abort", db()), 0, "the seeder ends");
+	pass(100);
+	tap_ok(byte_at(b, at_b, 0) == 3 && !is_on(at_b, REGIONFS_REGION_LOCKED), "the last state stays");
+	tap_number(host_do(b, "promote", db()), -ENOTCONN, "nobody can be asked for it then");
+	tap_ok(until(host_is(b, "db", "following")), "it is still there");
+}
+
 static void test_leech_beside(void)
 {
 	struct kernel_region *at_b;
@@ -457,7 +482,7 @@ int main(int argc, char **argv)
 		void (*test)(void);
 	} tests[] = {
 		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed },
-		{ "owner", test_owner_killed }, { "reboot", test_reboot }, { "promote", test_promote }, { "beside", test_leech_beside },
+		{ "owner", test_owner_killed }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
 		{ "lost", test_lost }, { "refusals", test_refusals },
 	};
 
