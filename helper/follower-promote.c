@@ -44,6 +44,13 @@ static void stay(struct follower *follower, int error, const char *why)
 
 	follower->leaving = NULL;
 	control_fail(call, error, "%s", why);
+	if (follower->removed) {
+		follower_leave(follower, 0, follower_remove);
+		return;
+	}
+	/* what had been fetched of a round, or not, may have been taken for a leecher's: it is asked for again */
+	chunkmap_set(follower->map, 0, UINT64_MAX, true);
+	chunkmap_set_round(follower->map, UINT32_MAX);
 	follower->state = FOLLOWER_IDLE;
 	if (follower_head(&follower->record)->phase == FOLLOWER_APPLYING || follower->handover.region->info.flags & REGIONFS_REGION_LOCKED)
 		follower_apply_again(follower);

@@ -313,6 +313,125 @@ static void test_owner_killed(void)
 	tap_ok(!is_on(at_b, REGIONFS_REGION_LOCKED), "it could be read meanwhile");
 }
 
+/* What was kept for the round went with it. */
+static void test_owner_killed_fetching(void)
+{
+	struct kernel_region *at_b = two_chunks("owner2");
+	json_int_t states = number(b, "states");
+
+	changes();
+	slow.hold = false;
+	list_init(&slow.held);
+	restart_a();
+	tap_ok(until(host_is(a, "db", "serving") || host_is(a, "db", "tracking")), "the owner's helper is killed in the middle of a round");
+	write_at(a, from, CHUNK, 3);
+	tap_ok(until(number(b, "states") > states), "a state is shown");
+	tap_ok(byte_at(b, at_b, 0) == 2, "with what was changed before");
+	tap_ok(shows(b, CHUNK, 3) && !number(b, "reused_bytes"), "and since, for which nothing was compared");
+}
+
+/* The link breaks, and comes back, over and over. */
+static void test_flapping(void)
+{
+	struct kernel_region *at_b = two_chunks("flap");
+
+	for (int i = 10; i < 20; i++) {
+		write_at(a, from, CHUNK, i);
+		write_at(a, from, 0, i);
+		pass(i * 4);
+		hide();
+		unhide();
+	}
+	tap_ok(shows(b, 0, 19) && shows(b, CHUNK, 19) && !is_on(at_b, REGIONFS_REGION_LOCKED), "it is followed over a link that breaks all the time");
+}
+
+/* ---- a program that changes one chunk and then another, and all that can happen at once ---- */
+
+struct pairs {
+	struct program *program;
+	bool second;
+	int n;
+};
+
+/* The first is as the second, or one ahead, whenever neither is under way. */
+static void pairs_step(struct pairs *pairs)
+{
+	if (pairs->program && !pairs->program->done)
+		return;
+	if (pairs->program && pairs->second)
+		pairs->second = false;
+	else if (pairs->program)
+		pairs->second = true;
+	pairs->n += !pairs->second;
+	pairs->program = writes(a, from, pairs->second ? 2 * CHUNK : 0, pairs->n % 200);
+}
+
+static bool pairs_are_wrong(int *seen)
+{
+	struct kernel_region *at_b = host_region(b, "db");
+	json_int_t states = number(b, "states");
+	int first, second;
+
+	if (is_on(at_b, REGIONFS_REGION_LOCKED))
+		return false;
+	first = byte_at(b, at_b, 0);
+	second = byte_at(b, at_b, 2 * CHUNK);
+	if (is_on(at_b, REGIONFS_REGION_LOCKED) || number(b, "states") != states)
+		return false;
+	*seen += 1;
+	return first != second && (second + 1) % 200 != first;
+}
+
+static void disturb(unsigned int *seed)
+{
+	switch (rand_r(seed) % 120) {
+	case 0:
+		kill_follower(b);
+		next_helper(b);
+		break;
+	case 1:
+		hide();
+		unhide();
+		break;
+	case 2:
+		slow.hold = false;
+		restart_a();
+		until(handover_of(region_of(a)) && handover_of(region_of(a))->role == HANDOVER_SEEDER);
+		break;
+	case 3:
+		seeder()->follow_limit = rand_r(seed) % 2;
+		break;
+	case 4:
+		write_at(a, from, 3 * CHUNK, rand_r(seed) % 256);
+		break;
+	}
+}
+
+static void test_random(void)
+{
+	unsigned int seed = getenv("SEED") ? (unsigned int)atoi(getenv("SEED")) : 1, steps = getenv("REGIONFS_SOAK") ? 20000 : 600;
+	struct pairs pairs = { .n = 1 };
+	struct kernel_region *at_b;
+	int wrong = 0, seen = 0;
+	struct user user;
+
+	begin("random");
+	write_at(a, from, 0, 1);
+	write_at(a, from, 2 * CHUNK, 1);
+	follow_on(b, &user, NULL);
+	until(user.done);
+	at_b = host_region(b, "db");
+	for (unsigned int i = 0; i < steps && !wrong; i++) {
+		pairs_step(&pairs);
+		disturb(&seed);
+		pass(rand_r(&seed) % 3);
+		wrong += pairs_are_wrong(&seen);
+	}
+	tap_ok(!wrong && seen > (int)steps / 4, "what is seen is always one state: %d of %u", seen, steps);
+	until(pairs.program->done);
+	tap_ok(until(!is_on(at_b, REGIONFS_REGION_LOCKED) && byte_at(b, at_b, 0) == pairs.n % 200), "and in the end the last");
+}
+
 /* Nothing on the tmpfs is left. */
 static void test_reboot(void)
 {
@@ -482,7 +601,7 @@ int main(int argc, char **argv)
 		void (*test)(void);
 	} tests[] = {
 		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed },
-		{ "owner", test_owner_killed }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
+		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
 		{ "lost", test_lost }, { "refusals", test_refusals },
 	};
 
