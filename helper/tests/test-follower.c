@@ -384,7 +384,16 @@ static bool pairs_are_wrong(int *seen)
 
 static void disturb(unsigned int *seed)
 {
-	switch (rand_r(seed) % 120) {
+	unsigned int what = rand_r(seed) % 120;
+
+	/* READs of A take their time, and end in any order */
+	if (what >= 10 && what < 40)
+		slow.hold = true;
+	else if (what >= 40 && what < 90)
+		release_last(1);
+	else if (what >= 90)
+		slow_release();
+	switch (what) {
 	case 0:
 		kill_follower(b);
 		next_helper(b);
@@ -394,9 +403,10 @@ static void disturb(unsigned int *seed)
 		unhide();
 		break;
 	case 2:
-		slow.hold = false;
+		slow_release();
 		restart_a();
-		until(handover_of(region_of(a)) && handover_of(region_of(a))->role == HANDOVER_SEEDER);
+		until(handover_of(region_of(a)) && region_of(a)->backend);
+		slow_watch(region_of(a));
 		break;
 	case 3:
 		seeder()->follow_limit = rand_r(seed) % 2;
@@ -428,6 +438,7 @@ static void test_random(void)
 		wrong += pairs_are_wrong(&seen);
 	}
 	tap_ok(!wrong && seen > (int)steps / 4, "what is seen is always one state: %d of %u", seen, steps);
+	slow_release();
 	until(pairs.program->done);
 	tap_ok(until(!is_on(at_b, REGIONFS_REGION_LOCKED) && byte_at(b, at_b, 0) == pairs.n % 200), "and in the end the last");
 }
