@@ -382,7 +382,7 @@ static bool pairs_are_wrong(int *seen)
 	return first != second && (second + 1) % 200 != first;
 }
 
-static void disturb(unsigned int *seed)
+static void disturb(unsigned int *seed, const struct pairs *pairs)
 {
 	unsigned int what = rand_r(seed) % 120;
 
@@ -403,7 +403,9 @@ static void disturb(unsigned int *seed)
 		unhide();
 		break;
 	case 2:
+		/* the kernel would give it to the next one */
 		slow_release();
+		until(pairs->program->done);
 		restart_a();
 		until(handover_of(region_of(a)) && region_of(a)->backend);
 		slow_watch(region_of(a));
@@ -433,7 +435,7 @@ static void test_random(void)
 	at_b = host_region(b, "db");
 	for (unsigned int i = 0; i < steps && !wrong; i++) {
 		pairs_step(&pairs);
-		disturb(&seed);
+		disturb(&seed, &pairs);
 		pass(rand_r(&seed) % 3);
 		wrong += pairs_are_wrong(&seen);
 	}
