@@ -29,7 +29,7 @@ struct follow {
 	struct export_session *session;	/* seeder-follow.c's; NULL: it is away */
 	uint64_t away_at;		/* loop_now_ns() when it went */
 	uint64_t size;			/* of the region, when its round was closed */
-	bool heard;			/* that the region has moved */
+	bool heard;			/* that the region has moved, and has what was changed last */
 };
 
 void followed_free(struct followed *followed);

@@ -229,7 +229,8 @@ static void answer_status(struct seeder *seeder, const uint8_t client[16], struc
 	if (tracks) {
 		status.round = tracker_round(follow->tracker);
 		status.dirty = tracker_dirty(follow->tracker);
-		follow->heard |= seeder->state == WIRE_SEED_MOVED;
+		/* and has the last of it */
+		follow->heard |= seeder->state == WIRE_SEED_MOVED && !status.dirty && !follow->snapshot;
 	}
 	status.epoch = region->info.epoch;
 	status.unflushed = seeder->gauge.unflushed;
