@@ -333,11 +333,17 @@ static void begun_noted(struct state_waiter *waiter, int error)
 	struct follower *follower = container_of(waiter, struct follower, noted);
 
 	follower->stepping = false;
-	if (error)
-		log_warning("following %s: the state directory could not be written", follower->path);
-	if (follower->detach)
-		follower_answer(follower, 0, "");
-	follower_check_leave(follower);
+	if (follower_leaves(follower)) {
+		follower_check_leave(follower);
+	} else if (error && !follower->shown) {
+		follower_give_up(follower, error, "the state directory could not be written");
+	} else {
+		if (error)
+			log_warning("following %s: the state directory could not be written", follower->path);
+		if (follower->detach)
+			follower_answer(follower, 0, "");
+		follower_tracked(follower);
+	}
 }
 
 void follower_begun(struct follower *follower)

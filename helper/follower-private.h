@@ -120,6 +120,8 @@ void follower_hang_up(struct follower *follower, int error, const char *why);
 void follower_fetched(struct follower *follower);
 /* What has come whole is shown. */
 void follower_shown(struct follower *follower);
+/* It is tracked for us, and what we are is written down: all is had once. */
+void follower_tracked(struct follower *follower);
 /* What differs is needed now. */
 void follower_compared(struct follower *follower, int error);
 /* What of the local store is missing is needed. */
@@ -151,7 +153,7 @@ void follower_apply_again(struct follower *follower);
 /* follower-command.c */
 /* A follower of that region; what it is is in again's JSON text, which is taken. NULL: no memory, or it makes no sense. */
 struct follower *follower_new(struct regiond *regiond, char *again);
-/* TRACK was answered: it goes on from here, whatever happens. */
+/* TRACK was answered: what it is is written down, and then it goes on from here, whatever happens. */
 void follower_begun(struct follower *follower);
 /* Its region is known. -ENOMEM and so on: its files can't be had. */
 int follower_take_region(struct follower *follower, struct region *region);

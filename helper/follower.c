@@ -575,9 +575,17 @@ static void tracked(struct link_req *req, int error)
 	follower_record_clear(&follower->record);
 	follower->size = info.size;
 	take_info(follower, &info);
-	if (!follower->ever)
+	if (follower->ever)
+		follower_tracked(follower);
+	else
 		follower_begun(follower);
-	if (follower_fit(follower, follower_chunks(info.size)) || (!follower->shown && chunkmap_resize(follower->map, info.size)))
+}
+
+void follower_tracked(struct follower *follower)
+{
+	if (follower->hanging_up || !follower->connected)
+		return;
+	if (follower_fit(follower, follower_chunks(follower->size)) || (!follower->shown && chunkmap_resize(follower->map, follower->size)))
 		follower_hang_up(follower, -ENOMEM, "out of memory");
 	else
 		begin(follower);
