@@ -10,8 +10,12 @@ static void tell_next(const struct cmd_context *ctx)
 	const char *region = cmd_text(ctx, "group") ? "REGION" : cmd_text(ctx, "region"), *finalize = cmd_text(ctx, "finalize");
 	bool decides = json_object_get(ctx->args, "max_downtime") || json_object_get(ctx->args, "on_stall") ||
 		       json_object_get(ctx->args, "handover");
+	bool follow = json_object_get(ctx->args, "follow");
 
-	if (!ctx->json && !json_object_get(ctx->args, "detach") && !(finalize ? !strcmp(finalize, "auto") : decides))
+	if (!ctx->json && follow)
+		fprintf(stderr, "'regionctl promote %s' makes it this host's at any time, 'regionctl abort "
+			"%s' ends it\n", region, region);
+	else if (!ctx->json && !json_object_get(ctx->args, "detach") && !(finalize ? !strcmp(finalize, "auto") : decides))
 		fprintf(stderr, "'regionctl finalize %s' moves it here at any time, 'regionctl abort "
 			"%s' undoes it\n", region, region);
 }
@@ -64,7 +68,10 @@ const struct cmd cmd_leech = {
 		"Ctrl-C detaches; until it is finalized, 'regionctl abort REGION' undoes it.\n"
 		"leech --group NAME peer://HOST:PORT takes over all regions of a group that are seeded together\n"
 		"there, by their names. They become this host's at once, or none does; 'finalize', 'wait', 'abort'\n"
-		"and 'resolve' with any of them mean them all, and --max-downtime is what they may cost together.\n",
+		"and 'resolve' with any of them mean them all, and --max-downtime is what they may cost together.\n"
+		"With --follow it is not moved: once all has come it can be read here, and stays up to date:\n"
+		"each new state of it appears whole. It returns then. 'regionctl promote' makes it this\n"
+		"host's. Once its source has moved, the same command with the new owner's address follows that.\n",
 	.operands = (const struct cmd_operand[]) {
 		CMD_OPERAND_REGION,
 		{ CMD_SOURCE, "source", "peer://HOST:PORT/REGION", true },
@@ -91,6 +98,8 @@ const struct cmd cmd_leech = {
 		{ CMD_TEXT, "compress", NULL, "WAY", "zstd: what comes is shrunk on its way, where that pays" },
 		{ CMD_SOURCES, "also", NULL, "URI",
 		  "has older bytes of it, perhaps: asked after the hand-over, when the other host is gone; may be repeated" },
+		{ CMD_TRUE, "follow", NULL, NULL, "stay up to date, to be read" },
+		{ CMD_DURATION, "max-age", NULL, "TIME", "with --follow: how old a state may get (default: 1s)" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

@@ -24,6 +24,7 @@ const struct cmd cmd_seed = {
 		"together or not at all. What is to be stopped is stopped once, for all of them. 'wait', 'abort'\n"
 		"and 'resolve' with any of them mean them all.\n"
 		"Where an earlier regiond has handed it over, that is taken up: use the same address.\n"
+		"Other hosts may follow it meanwhile: 'regionctl leech --follow' there.\n"
 		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure.\n",
 	.operands = (const struct cmd_operand[]) {
 		CMD_OPERAND_REGION,
@@ -43,6 +44,8 @@ const struct cmd cmd_seed = {
 		  "for each of them (30s); then the hand-over is given up" },
 		{ CMD_TEXT, "suspend", "on_suspend", "COMMAND", "the same as --on-suspend" },
 		{ CMD_TEXT, "resume", "on_resume", "COMMAND", "the same as --on-resume" },
+		{ CMD_SIZE, "follow-copies", NULL, "SIZE",
+		  "kept for each follower of what it fetches and programs change (a quarter of the region)" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,

@@ -16,6 +16,14 @@ static const struct show_field handover_fields[] = {
 	{ SHOW_TEXT, "source", "source" },
 	{ SHOW_TEXT, "peer", "peer" },
 	{ SHOW_NUMBER, "epoch", "epoch" },
+	/* of one that follows */
+	{ SHOW_MS, "age_ms", "age" },
+	{ SHOW_MS, "max_age", "age wanted" },
+	{ SHOW_BOOL, "connected", "source is there" },
+	{ SHOW_NUMBER, "states", "states shown" },
+	{ SHOW_MS, "lock_ms", "readers waited last" },
+	{ SHOW_MS, "lock_most_ms", "at most" },
+	{ SHOW_NUMBER, "nr_followers", "followers" },
 	/* on its way */
 	{ SHOW_TEXT, "finalize", "finalize" },
 	{ SHOW_TEXT, "handover", "hand over" },

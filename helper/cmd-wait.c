@@ -10,12 +10,18 @@
 
 #define STEP_MS	300
 
+/* All of it can be read, and it goes on. */
+static bool is_following(const char *state)
+{
+	return !strcmp(state, "following") || !strcmp(state, "promoted");
+}
+
 /* "complete", "aborted", "failed": what follows is nothing. No hand-over at all has ended, too. */
 static bool has_ended(const json_t *handover)
 {
 	const char *state = json_string_value(json_object_get(handover, "state"));
 
-	return !state || !strcmp(state, "complete") || !strcmp(state, "aborted") ||
+	return !state || !strcmp(state, "complete") || is_following(state) || !strcmp(state, "aborted") ||
 	       !strcmp(state, "failed") || !strcmp(state, "resolved") || !strcmp(state, "diverged");
 }
 
@@ -40,7 +46,7 @@ static int show_end(const struct cmd_context *ctx, const json_t *handover)
 	const char *state = json_string_value(json_object_get(whole_of(handover), "state"));
 	const char *error = json_string_value(json_object_get(handover, "error"));
 
-	if (state && strcmp(state, "complete"))
+	if (state && strcmp(state, "complete") && !is_following(state))
 		return cmd_fail(ctx, -EIO, "%s ended as '%s'%s%s", cmd_text(ctx, "region"), state,
 				error ? ": " : "", error ? error : "");
 	if (ctx->json)
@@ -116,7 +122,8 @@ static int run(struct cmd_context *ctx)
 const struct cmd cmd_wait = {
 	.name = "wait",
 	.summary = "wait until a seed or leech has ended",
-	.details = "At once when there is none. Fails when it was aborted or has failed.\n",
+	.details = "At once when there is none. Fails when it was aborted or has failed. With 'leech --follow'\n"
+		   "until the first state is shown.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_DURATION, "timeout", NULL, "TIME", "wait no longer (exit status 4)" },

@@ -11,6 +11,7 @@
 #include "backend.h"
 #include "config.h"
 #include "control-json.h"
+#include "follower.h"
 #include "control.h"
 #include "device.h"
 #include "events.h"
@@ -188,7 +189,8 @@ static void add_field(struct text *text, const struct region_field *field, const
 		add_flags(text, attrs->flags);
 		break;
 	case STATE:
-		text_json(text, state_name(region ? atomic_load(&region->state) : REGION_NEW));
+		text_json(text, region && follower_shows(region) ? "following" :
+			  state_name(region ? atomic_load(&region->state) : REGION_NEW));
 		break;
 	case ERROR:
 		text_json(text, region->why);

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "control-peer.h"
 #include "export.h"
+#include "follower.h"
 #include "leecher.h"
 #include "listener.h"
 #include "region.h"
@@ -111,6 +112,12 @@ static void export_region(struct region *region, int error, void *arg)
 	struct control_call *call = arg;
 	struct target *target;
 
+	/* while a state is brought in, the local store has none whole */
+	if (!error && follower_is(&region->info)) {
+		control_fail(call, -EBUSY, "%s follows another host's region: others can follow that, where it is seeded", region->info.path);
+		region_put(region);
+		return;
+	}
 	if (!error)
 		error = target_region(&target, region);
 	if (error)
@@ -223,6 +230,8 @@ static void run_abort(struct control_call *call)
 		leecher_clean(call, region);
 	else if (handover_of(region)->role == HANDOVER_SEEDER)
 		seeder_abort(call, region);
+	else if (handover_of(region)->role == HANDOVER_FOLLOWER)
+		follower_abort(call, region);
 	else
 		leecher_abort(call, region);
 	region_put(region);
@@ -272,6 +281,8 @@ static void run_resolve(struct control_call *call)
 		;
 	else if (resolves_seeder(region, resolution))
 		seeder_resolve(call, region, resolution);
+	else if (handover_of(region)->role == HANDOVER_FOLLOWER)
+		follower_resolve(call, region, resolution);
 	else
 		leecher_resolve(call, region, resolution);
 	region_put(region);
@@ -291,9 +302,22 @@ static void run_finalize(struct control_call *call)
 	region_put(region);
 }
 
+static void run_promote(struct control_call *call)
+{
+	struct region *region = control_region(call);
+
+	if (!region)
+		return;
+	if (region->handover && handover_of(region)->role == HANDOVER_FOLLOWER)
+		follower_promote(call, region);
+	else
+		control_fail(call, -EINVAL, "%s follows nobody", region->info.path);
+	region_put(region);
+}
+
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
-#define SEED_ARGS "region more group listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout detach " TLS_ARGS
-#define LEECH_ARGS "region group source local_source reuse reuse_from compress also finalize max_downtime on_stall handover on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
+#define SEED_ARGS "region more group listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout follow_copies detach " TLS_ARGS
+#define LEECH_ARGS "region group source local_source reuse reuse_from follow max_age compress also finalize max_downtime on_stall handover on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
 	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },
@@ -301,6 +325,7 @@ const struct control_cmd control_peer_cmds[] = {
 	{ "seed", CONTROL_DETACHES, SEED_ARGS, seeder_run },
 	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },
 	{ "finalize", CONTROL_DETACHES, "region handover", run_finalize },
+	{ "promote", CONTROL_DETACHES, "region source_lost on_resume resume_unit hook_timeout", run_promote },
 	{ "abort", 0, "region force", run_abort },
 	{ "resolve", 0, "region i_own_it keep discard source_lost force also", run_resolve },
 	{ NULL, 0, NULL, NULL },

@@ -10,8 +10,9 @@
 #include "control-managed.h"
 #include "control-policy.h"
 #include "control-region.h"
-#include "handover.h"
 #include "flush.h"
+#include "follower.h"
+#include "handover.h"
 #include "netlink.h"
 #include "region.h"
 #include "regiond.h"
@@ -126,6 +127,20 @@ static bool is_held(struct control_call *call, const struct region *region)
 		return false;
 	control_fail(call, -EBUSY, "%s is being migrated: wait for the end of that, or abort it", region->info.path);
 	return true;
+}
+
+/* What is shown is another host's, and nobody else's to change. */
+static bool is_followed(struct control_call *call, const struct region *region)
+{
+	static const char *const keys[] = { "read_only", "size", "source", "fixed_size" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (!control_has(call, keys[i]) || !follower_is(&region->info))
+			continue;
+		control_fail(call, -EBUSY, "%s follows another host's region: 'regionctl promote' makes it this host's", region->info.path);
+		return true;
+	}
+	return false;
 }
 
 static void keep_bytes(struct control_ask *ask)
@@ -312,6 +327,8 @@ static void run_set(struct control_call *call)
 	if (!region)
 		return;
 	region_put(region);
+	if (is_followed(call, region))
+		return;
 	if ((control_has(call, "source") && (is_held(call, region) || is_behind(call, region))) || !policy_ok(call, region))
 		return;
 	ask = control_ask_new(call, REGIONFS_CMD_REGION_SET);

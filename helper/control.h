@@ -67,14 +67,17 @@
  * export    region listen tls_psk? tls_cert? tls_key? insecure? read_only?   -> {listen}
  * unexport  region                           -> {}
  * seed  D   region more? group? listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
- *           hook_timeout? detach?            -> {HANDOVER} or {GROUP}; progress   hook_timeout: ms. more: [a region...]; with that, or group (a name,
+ *           hook_timeout? follow_copies? detach?  -> {HANDOVER} or {GROUP}; progress   hook_timeout: ms; follow_copies: bytes. more: [a region...]; with that, or group (a name,
  *           if not the first one's), they are one
- * leech D   region or group, source tls_...? local_source? reuse? reuse_from? compress? also? finalize? max_downtime? on_stall? handover? on_resume? on_abort?
+ * leech D   region or group, source tls_...? local_source? reuse? reuse_from? compress? also? follow? max_age? finalize? max_downtime? on_stall? handover? on_resume? on_abort?
  *           resume_unit? hook_timeout? detach?   -> {HANDOVER} or {GROUP}; progress
  *           group: a name; then source names no region, and local_source is where each of them gets its own.
  *           finalize: "auto" or "manual", the latter unless one of the next three is given. max_downtime: ms (300). on_stall: "postcopy"
  *           (so if finalize is auto), "throttle" or "wait" (so if it is manual, or handover "complete"). handover: "complete" or "early".
  *           also: [URI or "region:PATH"...], reuse_from: [path...]. A region that has moved away, and is complete there, is replaced
+ *           follow: it stays up to date, and is not handed over; instead of the latter, max_age: ms (1000). Ends when it is shown. On a
+ *           region that follows already, source is whom to follow from now on.
+ * promote D region source_lost? on_resume? resume_unit? hook_timeout?  -> {HANDOVER}   of one that follows
  * finalize D region handover?                -> {HANDOVER}, or of one in a group {GROUP}; it, abort and resolve are then about all of them
  * abort     region force?                    -> {}
  * resolve   region i_own_it? keep? discard? source_lost? force? also?  -> {}   one of the four; also: with source_lost
@@ -82,16 +85,18 @@
  * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
  *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or
  *   absent), policy ("local=memory durability=local ...", as policy.h has it; absent: a direct region).
- * HANDOVER, also of stat: region, role ("seeder", "leecher"), state, bytes, rounds, peer, error?, and more, each from when on it is known. ms, bytes,
+ * HANDOVER, also of stat: region, role ("seeder", "leecher", "follower"), state, bytes, rounds, peer, error?, and more, each from when on it is known. ms, bytes,
  *   bytes a second. Leecher, before the hand-over: doing (as progress has it), finalize, handover?, max_downtime, on_stall, stalled, throttle? (what writers there are slowed to),
  *   fetch_rate, dirty_rate, flush_rate, unflushed (dirty in the page cache there), last_round_bytes, remaining, estimate_ms (downtime, if
  *   it came now), behind_ms (what programs may have to wait for after it). Since then at_risk (bytes that only the other side has), risked (that were so at the hand-over), in the end the summary: total_ms, downtime (as the
  *   application felt it), of which suspend_ms, freeze_ms, handover_ms; pull_bytes, round_bytes, final_bytes, behind_bytes; dirty_bytes (the final
  *   list), faults, fault_wait_us, fault_wait_max_us, fault_waits: [faults that took less than 2, 4, 8 ... us]. The seeder has those of
- *   them that it can know, and behind?: {HANDOVER}, the leecher's of a region that is seeded on before all of it has come.
+ *   them that it can know, behind?: {HANDOVER}, the leecher's of a region that is seeded on before all of it has come.
  *   Of one in a group, as stat tells it, also group: {name, state (of the one that is least far), members: [{region, state, done?, total?, error?}...],
  *   and of what a HANDOVER has: sums of bytes, faults and estimates, the longest of the other times}.
  * GROUP: group as just said, members: [HANDOVER...].
+ *   Of a seeder's followers nr_followers, followers: [{connected, rounds, copied_bytes, peer?}]. Follower: age_ms (of what is shown), max_age,
+ *   connected, moved, remaining, states (shown so far), lock_ms and lock_most_ms (that readers waited for one), lost_rounds, reused_bytes.
  * POLICY: local, local_size, pull_order, pull_rate, durability, push_order, push_interval, max_unpushed, on_before_open, on_after_pull,
  *   on_before_sync, on_after_sync: strings as regionctl takes them, or numbers (bytes, ms).
  * MANAGED: policy: {POLICY}; and once it is open hits, misses, hit_bytes, miss_bytes, fetched, bypassed, wait: [READs that took less than 2, 4,

@@ -45,7 +45,7 @@ static void session_free(struct export_session *session)
 {
 	struct export *export = session->export;
 
-	if (session->flags & WIRE_OPEN_SEED && export->seed)
+	if (session->flags & (WIRE_OPEN_SEED | WIRE_OPEN_FOLLOW) && export->seed)
 		export->seed->gone(export->seed_arg, session);
 	if (export->writer == session) {
 		export->writer = NULL;
@@ -247,7 +247,7 @@ static int open_check(struct export *export, const struct service *service,
 {
 	if (open->flags & ~WIRE_OPEN_ALL || open->slot >= WIRE_SLOTS_MAX || export->closing)
 		return -EINVAL;
-	if (open->flags & WIRE_OPEN_SEED && !export->seed)
+	if (open->flags & (WIRE_OPEN_SEED | WIRE_OPEN_FOLLOW) && !export->seed)
 		return -EOPNOTSUPP;
 	if (!(open->flags & WIRE_OPEN_WRITE))
 		return 0;
@@ -298,7 +298,7 @@ static int open_session(struct export *export, struct service *service, struct s
 	session = session_new(export, service, req, open);
 	if (!session)
 		return -EMFILE;
-	if (open->flags & WIRE_OPEN_SEED) {
+	if (open->flags & (WIRE_OPEN_SEED | WIRE_OPEN_FOLLOW)) {
 		ret = export->seed->open(export->seed_arg, session, export->why, sizeof(export->why));
 		if (ret) {
 			session->flags = 0;

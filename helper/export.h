@@ -30,6 +30,8 @@ struct export_seed_ops {
 	int (*open)(void *arg, struct export_session *session, char *why, size_t why_len);
 	/* TRACK .. STATUS; ends req, at once or later. */
 	void (*message)(void *arg, struct serve_req *req, const uint8_t *body, size_t len);
+	/* A READ of a session with FOLLOW: takes it, or says false: then it is the target's. */
+	bool (*read)(void *arg, struct export_session *session, struct backend_req *req);
 	/* Are there bytes to be read? */
 	bool (*reads)(void *arg);
 	/*

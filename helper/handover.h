@@ -22,6 +22,7 @@
 enum handover_role {
 	HANDOVER_SEEDER,
 	HANDOVER_LEECHER,
+	HANDOVER_FOLLOWER,
 };
 
 /* What an operator says of a region that two hosts may have: "resolve". */

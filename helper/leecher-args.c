@@ -43,7 +43,7 @@ char *leecher_source(struct control_call *call, const char *source)
 	return with;
 }
 
-int leecher_take_from(struct control_call *call, struct leecher *leecher)
+int leecher_take_from(struct control_call *call, char **from)
 {
 	const char *source = NULL, *psk = NULL, *cert = NULL, *key = NULL, *ca = NULL, *compress = NULL;
 	bool insecure = false;
@@ -57,7 +57,7 @@ int leecher_take_from(struct control_call *call, struct leecher *leecher)
 		control_fail(call, -EINVAL, "where from? peer://HOST:PORT/REGION");
 		return -EINVAL;
 	}
-	leecher->from = with_option(leecher_source(call, source), "compress", compress);
+	*from = with_option(leecher_source(call, source), "compress", compress);
 	return 0;
 }
 
@@ -65,18 +65,18 @@ int leecher_take_from(struct control_call *call, struct leecher *leecher)
  * A name of its own: the region may be renamed, and another one come in its place. What is said of a group is where all of them live, as the
  * instance's default source is.
  */
-static int take_local(struct control_call *call, struct leecher *leecher)
+static int take_local(struct control_call *call, const char *token, char **to)
 {
 	const char *local = NULL;
 
 	if (control_string(call, "local_source", &local))
 		return -EINVAL;
-	if (!local && leecher->reuse)
+	if (!local && json_is_true(json_object_get(call->args, "reuse")))
 		local = leecher_store_left(call->region);
 	if (!local || backend_generic(local) || group_of_args(call->args))
-		leecher->local = backend_child(local ? local : call->regiond->config->source, leecher->token);
+		*to = backend_child(local ? local : call->regiond->config->source, token);
 	else
-		leecher->local = strdup(local);
+		*to = strdup(local);
 	return 0;
 }
 
@@ -164,11 +164,32 @@ int leecher_take_when(struct control_call *call, struct leecher *leecher)
 	return why ? -EINVAL : 0;
 }
 
+int leecher_take_places(struct control_call *call, const char *token, char **from, char **local)
+{
+	char why[256] = "out of memory";
+	int ret;
+
+	if (leecher_take_from(call, from) || (local && take_local(call, token, local)))
+		return -EINVAL;
+	if (*from && strlen(*from) >= LEECH_RECORD_FROM) {
+		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);
+		return -ENAMETOOLONG;
+	}
+	ret = *from && (!local || *local) ? backend_check(*from, why, sizeof(why)) : -ENOMEM;
+	if (!ret && strncmp(*from, "peer", 4)) {
+		ret = -EINVAL;
+		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION", *from);
+	}
+	if (!ret && local)
+		ret = backend_check(*local, why, sizeof(why));
+	if (ret)
+		control_fail(call, ret, "%s", why);
+	return ret;
+}
+
 int leecher_take_args(struct control_call *call, struct leecher *leecher)
 {
 	const char *path = NULL;
-	char why[256] = "out of memory";
-	int ret;
 
 	if (control_string(call, "region", &path) || suspend_take(&leecher->suspend, call) || leecher_take_when(call, leecher))
 		return -EINVAL;
@@ -182,21 +203,7 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 		control_fail(call, path ? -ENOMEM : -EINVAL, "which region?");
 		return -EINVAL;
 	}
-	if (leecher_take_from(call, leecher) || take_local(call, leecher) || leecher_take_also(call, leecher))
+	if (leecher_take_places(call, leecher->token, &leecher->from, &leecher->local))
 		return -EINVAL;
-	if (leecher->from && strlen(leecher->from) >= LEECH_RECORD_FROM) {
-		control_fail(call, -ENAMETOOLONG, "the source is longer than %u bytes", LEECH_RECORD_FROM - 1);
-		return -ENAMETOOLONG;
-	}
-	ret = leecher->from && leecher->local ? backend_check(leecher->from, why, sizeof(why)) : -ENOMEM;
-	if (!ret && strncmp(leecher->from, "peer", 4)) {
-		ret = -EINVAL;
-		snprintf(why, sizeof(why), "%s is no peer: a region is leeched from peer://HOST:PORT/REGION",
-			 leecher->from);
-	}
-	if (!ret)
-		ret = backend_check(leecher->local, why, sizeof(why));
-	if (ret)
-		control_fail(call, ret, "%s", why);
-	return ret;
+	return leecher_take_also(call, leecher);
 }

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "config.h"
+#include "follower.h"
 #include "hash-file.h"
 #include "key16.h"
 #include "leecher-private.h"
@@ -319,11 +320,36 @@ static void deleted(void *arg, int error, const char *why)
 	free(ending);
 }
 
+/* It was a follower before, and is one again. */
+static void kept(void *arg, int error, const char *why)
+{
+	struct ending *ending = arg;
+	struct region *region = ending->leecher->handover.region;
+	struct leecher_was was;
+
+	if (error) {
+		handover_remove(region, deleted, ending);
+		return;
+	}
+	region_get(region);
+	was = leecher_was(ending->leecher);
+	finish(ending->leecher, ending->error);
+	leecher_follow(region, &was);
+	region_put(region);
+	free(ending);
+}
+
+static bool is_removed(const struct region *region);
+
 static void aborted(void *arg)
 {
 	struct ending *ending = arg;
+	struct region *region = ending->leecher->handover.region;
 
-	handover_remove(ending->leecher->handover.region, deleted, ending);
+	if (!is_removed(region) && leecher_may_follow(ending->leecher))
+		leecher_return(ending->leecher, kept, ending);
+	else
+		handover_remove(region, deleted, ending);
 }
 
 /* error: what the command says. Nothing of the region stays here. */
@@ -651,7 +677,15 @@ static void start_alone(struct control_call *call)
 
 void leecher_run(struct control_call *call)
 {
-	if (control_has(call, "group"))
+	bool follow = false;
+
+	if (control_bool(call, "follow", &follow))
+		return;
+	if (follow)
+		follower_run(call);
+	else if (control_has(call, "max_age"))
+		control_fail(call, -EINVAL, "--max-age is of what follows: say --follow as well");
+	else if (control_has(call, "group"))
 		leecher_group_run(call);
 	else if (!call->region || leecher_may_replace(call, call->region))
 		start_alone(call);

@@ -258,7 +258,7 @@ static bool take_source(struct gathering *gathering)
 
 	if (source)
 		json_object_set_new(gathering->call->args, "source", json_string(source));
-	taken = source && !leecher_take_from(gathering->call, &scratch);
+	taken = source && !leecher_take_from(gathering->call, &scratch.from);
 	if (!source)
 		control_fail(gathering->call, -ENOMEM, "out of memory");
 	else if (taken && (!scratch.from || backend_check(scratch.from, gathering->why, sizeof(gathering->why)) ||

@@ -154,6 +154,21 @@ static void go_on(struct region *region, const struct uri *uri, const struct lee
 	leecher_open_again(leecher);
 }
 
+struct leecher *leecher_adopt(struct region *region)
+{
+	struct leech_record_head head = { .state = LEECH_RECORD_PULLING };
+	struct leecher *leecher = NULL;
+	struct uri uri;
+
+	if (uri_parse(&uri, region->info.source, NULL, 0))
+		return NULL;
+	leecher = leecher_again(region, &uri, &head);
+	uri_free(&uri);
+	if (leecher)
+		leecher_open_again(leecher);
+	return leecher;
+}
+
 /* What was given up, but is there still: its helper died between the record and the kernel. The other side hears of it once it is gone. */
 static void removed(void *arg, int error, const char *why)
 {

@@ -276,10 +276,21 @@ void leecher_replace(struct leecher *leecher, struct region *region, void (*then
 /* leecher-left.c */
 /* Of the group, once all are owned here: the kernel is told if it was not, and the program resumed. */
 void leecher_go_on(struct leecher *leecher);
+/* leecher-follow.c */
+/* Was it a follower, and may be one again? */
+bool leecher_may_follow(const struct leecher *leecher);
+/* The kernel has the region as a follower's again, locked as it is. */
+void leecher_return(struct leecher *leecher, void (*done)(void *arg, int error, const char *why), void *arg);
+/* What is to be known of it when the leecher is gone; then, whose region follows. Takes was. */
+struct leecher_was {
+	char *again, *local;
+};
+struct leecher_was leecher_was(const struct leecher *leecher);
+void leecher_follow(struct region *region, struct leecher_was *was);
 
 /* leecher-args.c */
-/* The other side's URI, with the keys of the call, into leecher->from, NULL without memory. Negative: the call has been failed. */
-int leecher_take_from(struct control_call *call, struct leecher *leecher);
+/* The other side's URI, with the keys of the call, NULL without memory. Negative: the call has been failed. */
+int leecher_take_from(struct control_call *call, char **from);
 /* Negative: the call has been failed. */
 int leecher_take_args(struct control_call *call, struct leecher *leecher);
 /* Of these, when it is to be handed over. */

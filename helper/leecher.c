@@ -26,6 +26,10 @@ static void finalized(struct link_req *req, int error)
 	if (leecher->state != LEECHER_FINALIZING)
 		return;		/* it was asked before a meeting, which has seen to it */
 	leecher->handed = loop_now_ns();
+	if (error == -ECANCELED && !leecher_leaves(leecher) && leecher_may_follow(leecher)) {
+		leecher_fail(leecher, error, link_why(req, error));
+		return;
+	}
 	if (error == -ECANCELED && !leecher_leaves(leecher)) {
 		/* The program could not be stopped, or the region not frozen: it goes on over there, and so do we. */
 		snprintf(leecher->why, sizeof(leecher->why), "%s", link_why(req, error));

@@ -38,9 +38,20 @@ void leecher_pass_on(struct region *region, void (*then)(void *arg, int error, c
  * host before hears of it after that.
  */
 void leecher_let_go(struct region *region, void (*then)(void *arg, int error), void *arg);
+/*
+ * Source with the keys of the command line; if local isn't NULL, local_source, or one named by the token. malloc'ed. Negative: the
+ * call has been failed, and what is there is the caller's to free.
+ */
+int leecher_take_places(struct control_call *call, const char *token, char **from, char **local);
 
 struct leech_record_head;
+struct leecher;
 struct regiond;
+/*
+ * A region that is here, locked, and followed another host's until now, is leeched from there from now on. Its source is a leech's, which has a chunkmap; its
+ * arguments are in region->info.handover. NULL: no memory.
+ */
+struct leecher *leecher_adopt(struct region *region);
 /* How far the leech of a source had come: of the record, and the map; blocks, but briefly. -ENOENT: the source is no leech. */
 int leecher_left(const struct regiond *regiond, const char *source, struct leech_record_head *head);
 /* At start: what an earlier helper was taking over, or has got to own and has not all of yet, goes on. */

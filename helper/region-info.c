@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "followed.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -60,6 +61,9 @@ static void tracker_recall(struct region *region)
 	region_tracker_path(region, path, sizeof(path));
 	if (!atomic_load(&region->tracker) && !tracker_adopt(&tracker, path))
 		atomic_store(&region->tracker, tracker);
+	/* nobody follows what is not seeded */
+	if (region->info.handover)
+		followed_recall(region);
 }
 
 void region_tracker_path(const struct region *region, char *path, size_t len)

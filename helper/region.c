@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "followed.h"
 #include "managed.h"
 #include "region-private.h"
 #include "region.h"
@@ -130,6 +131,7 @@ void region_put(struct region *region)
 {
 	if (atomic_fetch_sub(&region->users, 1) != 1)
 		return;
+	followed_free(atomic_load(&region->followed));
 	tracker_free(atomic_load(&region->tracker));
 	json_decref(region->last_handover);
 	json_decref(region->last_behind);
@@ -213,8 +215,11 @@ static bool request_again_elsewhere(struct region *region, struct backend_req *r
 static void request_done(struct backend_req *req, int error)
 {
 	struct region *region = req->region;
-	struct tracker *tracker = atomic_load(&region->tracker);
+	struct tracker *tracker;
 
+	/* in this order: a follower's may become the region's */
+	followed_note(region, req);
+	tracker = atomic_load(&region->tracker);
 	if (tracker)
 		tracker_note(tracker, req);
 	if (!error)
@@ -331,6 +336,8 @@ static bool request_wait(struct region *region, struct backend_req *req)
 static void request_start(struct region *region, struct backend_req *req)
 {
 	req->region = region;
+	if (is_change(req) && followed_hold(region, req))
+		return;
 	while (!request_enter(region, req))
 		if (request_wait(region, req))
 			return;
@@ -375,6 +382,12 @@ static void request_again(struct loop_task *task)
 	struct backend_req *req = container_of(task, struct backend_req, task);
 
 	request_start(req->region, req);
+}
+
+void region_start_again(struct backend_req *req)
+{
+	req->task.run = request_again;
+	loop_post(req->loop, &req->task);
 }
 
 static void request_fail(struct loop_task *task)

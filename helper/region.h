@@ -16,6 +16,7 @@
 
 struct regiond;		/* regiond.h */
 struct tracker;		/* tracker.h */
+struct followed;	/* followed.h */
 
 /* What the kernel and the state directory keep of a region. */
 struct region_info {
@@ -65,6 +66,7 @@ struct region {
 	struct json_t *last_handover;	/* how the last one ended, or NULL */
 	struct json_t *last_behind;	/* how that behind it did, while there is one in front */
 	_Atomic(struct tracker *) tracker;	/* which chunks change, once it was seeded; the region's own */
+	_Atomic(struct followed *) followed;	/* the same for those that follow it, once one has; the region's own */
 	/* the last failure to open the backend; error 0: none. For stat. */
 	int error;
 	char why[256];
@@ -109,6 +111,9 @@ struct region {
 };
 
 struct regions;
+
+/* A request that followed_hold() has kept may go on. Any thread. */
+void region_start_again(struct backend_req *req);
 
 int regions_open(struct regions **regions, struct regiond *regiond);
 void regions_close(struct regions *regions);

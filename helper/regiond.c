@@ -27,6 +27,7 @@
 #include "dial.h"
 #include "events.h"
 #include "instance.h"
+#include "follower.h"
 #include "leecher.h"
 #include "listener.h"
 #include "log.h"
@@ -249,6 +250,7 @@ static void is_restored(struct regiond *self, int error)
 	/* in this order: what was seeded on while it came is seeded again in front of what comes */
 	leecher_restart(self);
 	seeder_restart(self);
+	follower_restart(self);
 	regions_open_managed(self->regions);
 	log_info("serves instance %s, attach generation %u", config.name, self->attach_gen);
 	daemon_ready();

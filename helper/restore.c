@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "follower.h"
 #include "leech-record.h"
 #include "leecher.h"
 #include "log.h"
@@ -106,6 +107,9 @@ static bool is_lost(const struct restore *restore, const struct region_info *inf
 	struct uri uri;
 	bool lost;
 
+	/* it comes again */
+	if (follower_is(info))
+		return false;
 	if (leecher_left(restore->regiond, info->source, &head))
 		return is_lost_memory(restore, info->source);
 	/* as long as the other side has not heard COMPLETE, it has all that it handed over */
@@ -287,7 +291,7 @@ static bool is_locked(const struct regiond *regiond, const struct region_info *i
 {
 	struct leech_record_head head;
 
-	if (seeder_is_left(info))
+	if (seeder_is_left(info) || follower_is(info))
 		return true;
 	if (leecher_left(regiond, info->source, &head))
 		return false;

@@ -16,6 +16,8 @@
 #define PROGRESS_MS	500u
 /* An aborted seeder stays for so long, so that the other side hears why. */
 #define FAREWELL_MS	1500u
+/* One that is complete, for followers that have not heard it. */
+#define FOLLOWERS_NS	(10 * 1000000000ULL)
 
 /* ---- what it looks like ---- */
 
@@ -48,6 +50,7 @@ static json_t *seeder_show(const struct handover *handover)
 				    json_integer((json_int_t)(seeder->final_dirty * seeder->chunk)));
 	}
 	seeder_show_gauge(seeder, show);
+	seeder_follow_show(seeder, show);
 	if (*seeder->why)
 		json_object_set_new(show, "error", control_text(seeder->why));
 	return show;
@@ -69,6 +72,7 @@ static void seeder_progress(struct loop_timer *timer)
 static void seeder_free(struct seeder *seeder)
 {
 	seeder_forget(seeder);
+	seeder_follow_forget(seeder);
 	suspend_free(&seeder->suspend);
 	free(seeder);
 }
@@ -92,6 +96,7 @@ static void seeder_close(struct seeder *seeder)
 	if (tracker_active(seeder->tracker))
 		tracker_stop(seeder->tracker);
 	region_get(region);
+	followed_drop_all(region);
 	handover_end(&seeder->handover);
 	seeder->export->group = NULL;
 	export_close(seeder->export, export_closed, seeder);
@@ -99,9 +104,15 @@ static void seeder_close(struct seeder *seeder)
 	region_put(region);
 }
 
+/* A follower asks now and then: it hears that the region has moved as long as somebody is here to say so. */
 static void farewell(struct loop_timer *timer)
 {
-	seeder_close(container_of(timer, struct seeder, timer));
+	struct seeder *seeder = container_of(timer, struct seeder, timer);
+
+	if (seeder->complete && seeder_follow_owes(seeder) && loop_now_ns() - seeder->ended < FOLLOWERS_NS)
+		loop_timer_set(seeder->handover.region->regiond->loop, timer, PROGRESS_MS);
+	else
+		seeder_close(seeder);
 }
 
 static void answer(struct seeder *seeder)
@@ -122,6 +133,7 @@ void seeder_end(struct seeder *seeder)
 	if (!seeder->complete)
 		seeder->state = WIRE_SEED_ABORTED;
 	seeder->handover.over = true;
+	seeder->ended = loop_now_ns();
 	seeder_unthrottle(seeder);
 	seeder_fail_lasts(seeder);
 	seeder_note_over(seeder->handover.region);
@@ -369,7 +381,7 @@ void seeder_start(struct control_call *call, struct region *region, struct group
 		control_fail(call, -ENOMEM, "out of memory");
 		return;
 	}
-	if (control_bool(call, "detach", &detach) || suspend_take(&seeder->suspend, call) ||
+	if (control_bool(call, "detach", &detach) || suspend_take(&seeder->suspend, call) || seeder_follow_args(seeder, call) ||
 	    take_tracker(call, region, seeder) || take_export(call, region, seeder)) {
 		seeder_free(seeder);
 		return;

@@ -127,7 +127,7 @@ static void hash_more(struct hashing *hashing)
 	region_submit(hashing->region->regiond->regions, hashing->region->info.id, find);
 }
 
-static struct hashing *hashing_new(struct seeder *seeder, struct serve_req *req, const struct wire_extent *extent)
+static struct hashing *hashing_new(struct seeder *seeder, uint32_t chunk, struct serve_req *req, const struct wire_extent *extent)
 {
 	struct hashing *hashing = calloc(1, sizeof(*hashing));
 	uint64_t size = atomic_load(&seeder->handover.region->size), end;
@@ -135,14 +135,14 @@ static struct hashing *hashing_new(struct seeder *seeder, struct serve_req *req,
 	if (!hashing)
 		return NULL;
 	hashing->req = req;
-	hashing->chunk = seeder->chunk;
-	hashing->at = extent->chunk * seeder->chunk;
-	end = hashing->at + extent->count * (uint64_t)seeder->chunk;
+	hashing->chunk = chunk;
+	hashing->at = extent->chunk * chunk;
+	end = hashing->at + extent->count * (uint64_t)chunk;
 	hashing->end = end < size ? end : size;
-	hashing->buffer = calloc(1, seeder->chunk > PIECE ? seeder->chunk : PIECE);
+	hashing->buffer = calloc(1, chunk > PIECE ? chunk : PIECE);
 	hashing->hashes = calloc(extent->count, CHUNK_HASH);
 	hashing->next = hashing->hashes;
-	if (!hashing->buffer || !hashing->hashes || chunk_hash(hashing->buffer, seeder->chunk, hashing->zero)) {
+	if (!hashing->buffer || !hashing->hashes || chunk_hash(hashing->buffer, chunk, hashing->zero)) {
 		free(hashing->buffer);
 		free(hashing->hashes);
 		free(hashing);
@@ -152,25 +152,29 @@ static struct hashing *hashing_new(struct seeder *seeder, struct serve_req *req,
 	return hashing;
 }
 
-void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
+void seeder_hash(struct seeder *seeder, uint32_t chunk, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	struct wire_extent extent;
 	struct hashing *hashing;
 
 	if (wire_decode(WIRE_S_EXTENT, body, len, &extent) < 0 || !extent.count || extent.count > WIRE_HASHES_MAX ||
-	    !seeder->chunk || extent.chunk >= (uint64_t)INT64_MAX / seeder->chunk - extent.count) {
+	    !chunk || extent.chunk >= (uint64_t)INT64_MAX / chunk - extent.count) {
 		serve_fail(req, -EPROTO, "not a HASHES");
 		return;
 	}
-	if (seeder->state != WIRE_SEED_TRACKING && seeder->state != WIRE_SEED_HANDED_OFF && seeder->state != WIRE_SEED_MOVED) {
-		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
-		return;
-	}
-	hashing = hashing_new(seeder, req, &extent);
+	hashing = hashing_new(seeder, chunk, req, &extent);
 	if (!hashing)
 		serve_fail(req, -ENOMEM, "out of memory");
 	else if (hashing->at >= hashing->end)
 		hashing_end(hashing, 0);
 	else
 		hash_more(hashing);
+}
+
+void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
+{
+	if (seeder->state == WIRE_SEED_TRACKING || seeder->state == WIRE_SEED_HANDED_OFF || seeder->state == WIRE_SEED_MOVED)
+		seeder_hash(seeder, seeder->chunk, req, body, len);
+	else
+		serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
 }

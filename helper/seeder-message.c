@@ -10,13 +10,10 @@
 #include "regiond.h"
 #include "seeder-private.h"
 
-#define CHUNK_MIN	4096u
-#define CHUNK_MAX	(1u << 24)
-
 /* ---- lists of dirty chunks ---- */
 
 /* Head of a message, then as many runs as fit; the frame stays below what a demand connection takes. */
-static void reply_list(struct seeder *seeder, struct serve_req *req, enum wire_shape shape, void *msg,
+void seeder_reply_list(struct tracker *tracker, struct serve_req *req, enum wire_shape shape, void *msg,
 		       struct wire_dirty_reply *dirty, uint64_t from)
 {
 	size_t room = 256 + WIRE_RANGES_MAX * 12, used;
@@ -26,9 +23,9 @@ static void reply_list(struct seeder *seeder, struct serve_req *req, enum wire_s
 	if (!extents || !out) {
 		serve_fail(req, -ENOMEM, "out of memory");
 	} else {
-		dirty->round = seeder->round;
-		dirty->total = tracker_closed(seeder->tracker);
-		dirty->count = tracker_list(seeder->tracker, from, extents, WIRE_RANGES_MAX, &dirty->next);
+		dirty->round = tracker_round(tracker);
+		dirty->total = tracker_closed(tracker);
+		dirty->count = tracker_list(tracker, from, extents, WIRE_RANGES_MAX, &dirty->next);
 		used = (size_t)wire_encode(shape, msg, out, room);
 		for (uint32_t i = 0; i < dirty->count; i++)
 			used += (size_t)wire_encode(WIRE_S_EXTENT, &extents[i], out + used, room - used);
@@ -53,7 +50,7 @@ void seeder_reply_final(struct seeder *seeder, struct serve_req *req)
 	reply.suspend_ms = (uint32_t)((seeder->stopped - seeder->asked) / 1000000);
 	reply.freeze_ms = (uint32_t)((seeder->froze - seeder->stopped) / 1000000);
 	reply.dirty.size = seeder->size;
-	reply_list(seeder, req, WIRE_S_FINALIZE_REPLY, &reply, &reply.dirty, 0);
+	seeder_reply_list(seeder->tracker, req, WIRE_S_FINALIZE_REPLY, &reply, &reply.dirty, 0);
 }
 
 /* ---- messages ---- */
@@ -66,8 +63,7 @@ static void take_track(struct seeder *seeder, struct serve_req *req, const uint8
 	bool fresh;
 	int ret = 0;
 
-	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || track.chunk < CHUNK_MIN ||
-	    track.chunk > CHUNK_MAX || track.chunk & (track.chunk - 1)) {
+	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || !seeder_is_chunk(track.chunk)) {
 		serve_fail(req, -EINVAL, "a chunk size that cannot be");
 		return;
 	}
@@ -123,7 +119,7 @@ static void take_dirty(struct seeder *seeder, struct serve_req *req, const uint8
 		return;
 	}
 	reply.size = seeder->state >= WIRE_SEED_HANDED_OFF ? seeder->size : atomic_load(&seeder->handover.region->size);
-	reply_list(seeder, req, WIRE_S_DIRTY_REPLY, &reply, &reply, dirty.from);
+	seeder_reply_list(seeder->tracker, req, WIRE_S_DIRTY_REPLY, &reply, &reply, dirty.from);
 }
 
 static void take_finalize(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
@@ -295,6 +291,10 @@ static void seeder_message(void *arg, struct serve_req *req, const uint8_t *body
 		serve_fail(req, -ESTALE, "%s was taken back by its operator", seeder_name(seeder));
 		return;
 	}
+	if (req->service->session->flags & WIRE_OPEN_FOLLOW) {
+		seeder_follow_message(seeder, req, body, len);
+		return;
+	}
 	if (req->service->session != seeder->session || seeder->state == WIRE_SEED_ABORTED) {
 		serve_fail(req, -ECANCELED, "the seeder has given up: %s", seeder->why);
 		return;
@@ -357,6 +357,8 @@ static int seeder_open(void *arg, struct export_session *session, char *why, siz
 		snprintf(why, why_len, "the seeder has given up");
 		return -ECANCELED;
 	}
+	if (session->flags & WIRE_OPEN_FOLLOW)
+		return seeder_follow_open(seeder, session);
 	if (is_promised(seeder, session) || (seeder->session && !is_client(session, seeder->session->client))) {
 		snprintf(why, why_len, "%s is being leeched by %s", seeder->export->name, seeder->peer);
 		return -EBUSY;
@@ -367,6 +369,7 @@ static int seeder_open(void *arg, struct export_session *session, char *why, siz
 	if (seeder->state == WIRE_SEED_TRACKING && seeder->finalizing)
 		seeder_ungate(seeder, "the leecher has begun again");
 	seeder->session = session;
+	seeder_follow_promote(seeder, session);
 	snprintf(seeder->peer, sizeof(seeder->peer), "%s", session->name);
 	return 0;
 }
@@ -379,6 +382,8 @@ static void seeder_gone(void *arg, struct export_session *session)
 {
 	struct seeder *seeder = arg;
 
+	if (session->flags & WIRE_OPEN_FOLLOW)
+		seeder_follow_gone(seeder, session);
 	if (seeder->session != session)
 		return;
 	seeder->session = NULL;
@@ -423,6 +428,7 @@ static void seeder_drop(void *arg, const struct export_session *session, unsigne
 const struct export_seed_ops seeder_ops = {
 	.open = seeder_open,
 	.reads = seeder_reads,
+	.read = seeder_follow_read,
 	.message = seeder_message,
 	.drop = seeder_drop,
 	.gone = seeder_gone,

@@ -5,6 +5,7 @@
 
 #include "events.h"
 #include "export.h"
+#include "followed.h"
 #include "group.h"
 #include "seeder.h"
 #include "state.h"
@@ -64,10 +65,14 @@ struct seeder {
 	uint64_t lineage;		/* RESOLVED: ours since */
 	uint64_t size;			/* when it was frozen */
 	uint64_t final_dirty;		/* chunks */
-	uint64_t began, asked, stopped, froze, owned;	/* loop_now_ns() */
+	uint64_t began, asked, stopped, froze, owned, ended;	/* loop_now_ns() */
 	char peer[WIRE_NAME_MAX + 1];
 	char why[256];			/* of the last failure */
 	struct seeder_gauge gauge;
+	uint64_t follow_limit;		/* bytes that are copied for each follower's round */
+	uint8_t promoting[16];		/* the follower that was told that it may be promoted, and when */
+	uint64_t promoting_at;
+	struct seeder_flush *flush;	/* that followers wait for; NULL: none is under way */
 	struct loop_timer timer;
 };
 
@@ -116,15 +121,42 @@ void seeder_group_run(struct control_call *call);
 void seeder_group_restart(struct regiond *regiond);
 /* "abort --force" on one whose group an earlier helper has handed over, and nobody has taken up. */
 void seeder_group_abort_left(struct control_call *call, struct region *region);
+/* Head of a message, then as many runs of the tracker's closed round as fit; the frame stays below what a demand connection takes. */
+void seeder_reply_list(struct tracker *tracker, struct serve_req *req, enum wire_shape shape, void *msg,
+		       struct wire_dirty_reply *dirty, uint64_t from);
+/* Can chunks have this size? */
+static inline bool seeder_is_chunk(uint32_t chunk)
+{
+	return chunk >= 4096u && chunk <= 1u << 24 && !(chunk & (chunk - 1));
+}
 
 /* seeder-hashes.c */
 void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+/* In chunks of that size, whatever the seeder's state. */
+void seeder_hash(struct seeder *seeder, uint32_t chunk, struct serve_req *req, const uint8_t *body, size_t len);
+
 /* seeder-last.c */
 void seeder_take_last(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
 /* It is handed over: those who have asked get the bytes. */
 void seeder_answer_lasts(struct seeder *seeder);
 /* It will not be. */
 void seeder_fail_lasts(struct seeder *seeder);
+
+/* seeder-follow.c */
+/* The number of followers' bytes that may be copied, from the command. -EINVAL: it has been failed. */
+int seeder_follow_args(struct seeder *seeder, struct control_call *call);
+int seeder_follow_open(struct seeder *seeder, struct export_session *session);
+void seeder_follow_message(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+/* A READ of a follower's: of the round that it fetches, if it does. */
+bool seeder_follow_read(void *arg, struct export_session *session, struct backend_req *req);
+void seeder_follow_gone(struct seeder *seeder, struct export_session *session);
+/* A leecher has come: if it was a follower, what was tracked for it goes on. */
+void seeder_follow_promote(struct seeder *seeder, const struct export_session *session);
+/* Has any that is connected not heard yet that the region has moved? */
+bool seeder_follow_owes(const struct seeder *seeder);
+void seeder_follow_show(const struct seeder *seeder, json_t *show);
+/* It is about to be freed. */
+void seeder_follow_forget(struct seeder *seeder);
 
 /* seeder-status.c */
 void seeder_status(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);

@@ -198,6 +198,7 @@ static void serve_backend(struct serve_req *req, enum backend_op op)
 {
 	struct backend_req *backend = &req->backend;
 	struct service *service = req->service;
+	struct export *export = service->session->export;
 
 	backend->op = op;
 	backend->flags = req->head.flags & WIRE_F_DEMAND ? BACKEND_DEMAND : service->slot ? BACKEND_BULK : 0;
@@ -215,7 +216,9 @@ static void serve_backend(struct serve_req *req, enum backend_op op)
 	req->session = service->session;
 	req->slot = service->slot;
 	export_busy(req);
-	service->session->export->target->ops->submit(service->session->export->target, backend);
+	if (op == BACKEND_READ && service->session->flags & WIRE_OPEN_FOLLOW && export->seed->read(export->seed_arg, service->session, backend))
+		return;
+	export->target->ops->submit(export->target, backend);
 }
 
 /* Memory for the request's bytes, within the listener's limit; without, the connection stands still until there is some. */
@@ -435,7 +438,7 @@ static void take_migration(struct serve_req *req, const uint8_t *body, size_t le
 	struct export *export = req->service->session->export;
 
 	/* GROUP is asked before anybody leeches */
-	if (!export->seed || !(req->service->session->flags & WIRE_OPEN_SEED || req->head.type == WIRE_GROUP))
+	if (!export->seed || !(req->service->session->flags & (WIRE_OPEN_SEED | WIRE_OPEN_FOLLOW) || req->head.type == WIRE_GROUP))
 		serve_fail(req, -EOPNOTSUPP, "%s is not offered for migration", export->name);
 	else
 		export->seed->message(export->seed_arg, req, body, len);

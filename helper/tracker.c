@@ -233,6 +233,29 @@ void tracker_stop(struct tracker *tracker)
 	pthread_mutex_unlock(&tracker->lock);
 }
 
+/* The head last: without it nothing is adopted. */
+int tracker_move(struct tracker *tracker, const char *path)
+{
+	char *copy = strdup(path), old[4096], new[4096];
+	int ret = copy ? 0 : -ENOMEM;
+
+	pthread_mutex_lock(&tracker->lock);
+	for (unsigned int side = 2; side-- && !ret && tracker->path;) {
+		path_of(tracker, side, old, sizeof(old));
+		snprintf(new, sizeof(new), "%s.%u", path, side);
+		if (rename(old, new))
+			ret = -errno;
+	}
+	if (!ret) {
+		free(tracker->path);
+		tracker->path = copy;
+		copy = NULL;
+	}
+	pthread_mutex_unlock(&tracker->lock);
+	free(copy);
+	return ret;
+}
+
 bool tracker_active(const struct tracker *tracker)
 {
 	return atomic_load(&tracker->active);
@@ -319,11 +342,17 @@ void tracker_note(struct tracker *tracker, const struct backend_req *req)
 	pthread_mutex_unlock(&tracker->lock);
 }
 
-void tracker_note_all(struct tracker *tracker, uint64_t size)
+void tracker_note_range(struct tracker *tracker, uint64_t offset, uint64_t length)
 {
 	pthread_mutex_lock(&tracker->lock);
-	note_range(tracker, 0, size);
+	if (atomic_load(&tracker->active))
+		note_range(tracker, offset, length);
 	pthread_mutex_unlock(&tracker->lock);
+}
+
+void tracker_note_all(struct tracker *tracker, uint64_t size)
+{
+	tracker_note_range(tracker, 0, size);
 }
 
 /* ---- rounds ---- */

@@ -31,6 +31,8 @@ void tracker_free(struct tracker *tracker);
 /* From now on, in chunks of a power of two, for that client; what was noted before is forgotten. */
 int tracker_start(struct tracker *tracker, uint32_t chunk, uint64_t size, const uint8_t client[16]);
 void tracker_stop(struct tracker *tracker);
+/* Its files get the names of this path, where there are none. -ENOMEM, or what rename(2) says: then the next helper finds none. */
+int tracker_move(struct tracker *tracker, const char *path);
 bool tracker_active(const struct tracker *tracker);
 uint32_t tracker_chunk(const struct tracker *tracker);
 /* How many rounds have been closed. */
@@ -38,6 +40,8 @@ uint32_t tracker_round(const struct tracker *tracker);
 /* Is it for this client? */
 bool tracker_is_for(const struct tracker *tracker, const uint8_t client[16]);
 void tracker_note(struct tracker *tracker, const struct backend_req *req);
+/* These bytes count as changed. Any thread. */
+void tracker_note_range(struct tracker *tracker, uint64_t offset, uint64_t length);
 /* All chunks count as changed, since what was noted is lost. */
 void tracker_note_all(struct tracker *tracker, uint64_t size);
 

@@ -82,6 +82,7 @@ static const struct shape {
 	[WIRE_S_THROTTLE] = SHAPE(wire_throttle, INT(wire_throttle, rate)),
 	[WIRE_S_LAST] = SHAPE(wire_last, INT(wire_last, index), INT(wire_last, most)),
 	[WIRE_S_LAST_REPLY] = SHAPE(wire_last_reply, BYTES(wire_last_reply, nonce), INT(wire_last_reply, chunk)),
+	[WIRE_S_WANT] = SHAPE(wire_want, INT(wire_want, count)),
 };
 
 static uint64_t load_int(const void *at, size_t size)
@@ -251,6 +252,7 @@ const char *wire_type_name(unsigned int type)
 		[WIRE_STATUS] = "STATUS", [WIRE_THROTTLE] = "THROTTLE", [WIRE_HASHES] = "HASHES",
 		[WIRE_GROUP] = "GROUP",
 		[WIRE_LAST] = "LAST",
+		[WIRE_WANT] = "WANT",
 	};
 
 	type &= ~WIRE_REPLY;

@@ -60,6 +60,7 @@ enum wire_type {
 	WIRE_HASHES	= 24,
 	WIRE_GROUP	= 25,
 	WIRE_LAST	= 26,
+	WIRE_WANT	= 27,
 	__WIRE_TYPE_MAX,
 };
 
@@ -90,7 +91,8 @@ enum wire_type {
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */
 #define WIRE_OPEN_SEED		(1u << 1)	/* for migration: TRACK and what follows it */
-#define WIRE_OPEN_ALL		0x03u
+#define WIRE_OPEN_FOLLOW	(1u << 2)	/* to stay up to date: TRACK, DIRTY and so on, but no hand-over */
+#define WIRE_OPEN_ALL		0x07u
 
 /* Flags in OPEN's and INFO's reply. */
 #define WIRE_INFO_READ_ONLY	(1u << 0)
@@ -103,6 +105,7 @@ enum wire_type {
 
 /* Flags of STATUS. */
 #define WIRE_STATUS_FLUSH	(1u << 0)	/* write what is dirty in the page cache first, for a while */
+#define WIRE_STATUS_HERE	(1u << 1)	/* a follower's: the round is there whole */
 
 enum wire_auth {
 	WIRE_AUTH_TRANSPORT	= 0,	/* what TLS proved, or that the transport is trusted, is all there is */
@@ -217,6 +220,11 @@ struct wire_dirty {
 	uint64_t from;		/* chunk to begin the list with */
 };
 
+/* The head of a follower's list of chunks that it has not got; struct wire_extent follows, count times. */
+struct wire_want {
+	uint32_t count;
+};
+
 /* The head of a list of dirty chunks; struct wire_extent follows, count times. */
 struct wire_dirty_reply {
 	uint32_t round;
@@ -322,6 +330,7 @@ enum wire_shape {
 	WIRE_S_THROTTLE,
 	WIRE_S_LAST,
 	WIRE_S_LAST_REPLY,
+	WIRE_S_WANT,
 	__WIRE_S_MAX,
 };
 

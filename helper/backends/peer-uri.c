@@ -33,7 +33,7 @@ int peer_uri_number(const struct uri *uri, const char *key, uint32_t max, uint32
 static bool option_known(const char *key)
 {
 	static const char *const known[] = { "credential", "psk", "cert", "key", "ca", "region",
-					     "connections", "timeout", "seed", "client", "owned", "compress" };
+					     "connections", "timeout", "seed", "follow", "client", "owned", "compress" };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(key, known[i]))

@@ -10,7 +10,7 @@
  * Options: credential=NAME (a file in the credentials directory), or psk=FILE, or cert=FILE, key=FILE, ca=FILE;
  * connections=N (bulk ones, default 2; of more than one, 2 more for what is written); timeout=SECONDS (fail requests when the peer was away so long,
  * but for changes that were sent once and may still land; default: wait); compress=zstd (what is read comes shrunk, where that pays; what is written
- * goes as it is); seed (for migration).
+ * goes as it is); seed, follow, client (for migration).
  *
  * Everything happens on the home loop; requests of other threads are moved there.
  */
@@ -184,6 +184,8 @@ static int start_session(struct peer *peer)
 	fill_client(open, uri_option(uri, "client"), config.client);
 	if (uri_option(uri, "seed"))
 		config.open_flags |= WIRE_OPEN_SEED;
+	else if (uri_option(uri, "follow"))
+		config.open_flags |= WIRE_OPEN_FOLLOW;
 	else if (!open->read_only && !peer->read_only)
 		config.open_flags |= WIRE_OPEN_WRITE;
 	peer_uri_number(uri, "connections", WIRE_SLOTS_MAX - 1, &config.nr_bulk);

@@ -76,7 +76,7 @@ _regionctl_value() {
 	--handover) mapfile -t COMPREPLY < <(compgen -W 'complete early' -- "$cur") ;;
 	--on-stall) mapfile -t COMPREPLY < <(compgen -W 'postcopy throttle wait' -- "$cur") ;;
 	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-* | --hook-timeout) ;;
-	--group | --size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime) ;;
+	--group | --size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime | --max-age | --follow-copies) ;;
 	--takeback | --dirty-ratio | --queues | --depth) ;;
 	*) return 1 ;;
 	esac

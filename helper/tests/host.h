@@ -172,6 +172,9 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 	case REGIONFS_CMD_THAW:
 		region->flags &= ~REGIONFS_REGION_FROZEN;
 		return 0;
+	case REGIONFS_CMD_LOCK:
+		region->flags |= REGIONFS_REGION_LOCKED;
+		return 0;
 	case REGIONFS_CMD_UNLOCK:
 		if (netlink_has(&call->attrs, RANGES) && call->attrs.nr_ranges * sizeof(*call->attrs.ranges) + 4 > UINT16_MAX)
 			return -EMSGSIZE;
