@@ -8,7 +8,7 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters
 count=${COUNT:-4}
-two_hosts 1ms 20mbit
+two_hosts 1ms 10mbit
 start_host "$ns_a" a source=memory:
 start_host "$ns_b" b source=memory:
 start_host "$ns_b" c source=memory:
