@@ -247,7 +247,7 @@ static void test_region(void)
 
 	name_copies("region");
 	own_nothing("region", &user, json_pack("{s:[s]}", "also", "region:old"));
-	make_copy(0, 0);
+	make_copy(0, 1 << 1);
 	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
 	netlink_set(&attrs, PATH, path, "old");
 	netlink_set(&attrs, SOURCE, source, source);
@@ -257,7 +257,13 @@ static void test_region(void)
 	kernel_describe(host_region(b, "old"), &attrs);
 	region_update(b->regiond->regions, &attrs);
 	cut();
-	tap_ok(until(!strncmp(to->source, "file:", 5)), "A is gone, and another region of B has it all");
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "A is gone, and another region of B has most of it");
+	restart();
+	make_copy(0, 0);
+	tap_ok(until(host_is(b, "db", "owned")), "the next helper knows that region, too");
+	tap_ok(until(!read_chunk(1)), "which has got the rest");
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "the operator says that A is lost");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "all is here");
 	tap_number(read_chunk(3), 0, "as it was");
 	tap_ok(b->kernel.asked[REGIONFS_CMD_WRITEBACK] > 0, "with what is dirty there");
 }
