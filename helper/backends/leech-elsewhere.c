@@ -32,6 +32,7 @@ struct rescue {
 	uint8_t *data;
 	struct backend_req local;
 	bool demand;
+	bool ready;			/* the file of hashes was there when it began */
 };
 
 static bool is_lost(const struct leech *leech)
@@ -83,7 +84,7 @@ bool leech_goes_elsewhere(const struct leech *leech)
 {
 	const struct leech_elsewhere *elsewhere = leech->elsewhere;
 
-	return !leech->closing && leech->served && places_nr(elsewhere->places) && chunkmap_state(leech->map) == CHUNKMAP_OWNED && is_away(leech);
+	return !leech->closing && leech->served && (places_nr(elsewhere->places) || (elsewhere->ready && is_lost(leech))) && chunkmap_state(leech->map) == CHUNKMAP_OWNED && is_away(leech);
 }
 
 void leech_look_anew(struct leech *leech)
@@ -250,7 +251,7 @@ static void stored(struct backend_req *req, int error)
 	bitmap_clear(leech->busy, rescue->chunk);
 	if (!error) {
 		chunkmap_set(leech->map, rescue->chunk, rescue->chunk + 1, true);
-		leech->stats.elsewhere += req->length;
+		leech->stats.elsewhere += rescue->data ? req->length : 0;
 		leech->elsewhere->again_ms = AGAIN_MS;
 		rescue_end(rescue);
 		return;
@@ -285,6 +286,7 @@ static int fit_data(struct rescue *rescue, uint32_t length, uint32_t have)
 	return 0;
 }
 
+/* data NULL: zeroes */
 static void store(struct rescue *rescue)
 {
 	struct leech *leech = rescue->leech;
@@ -294,11 +296,11 @@ static void store(struct rescue *rescue)
 	struct backend_req *local = &rescue->local;
 	bool zero;
 
-	if (fit_data(rescue, length, hash_file_length(leech->elsewhere->file, rescue->chunk))) {
+	if (rescue->data && fit_data(rescue, length, hash_file_length(leech->elsewhere->file, rescue->chunk))) {
 		not_found(rescue, -ENOMEM);
 		return;
 	}
-	zero = is_zero(rescue->data, length);
+	zero = !rescue->data || is_zero(rescue->data, length);
 	take_over(leech, rescue->chunk);
 	local->op = zero ? BACKEND_DISCARD : BACKEND_WRITE;
 	local->flags = rescue->demand ? BACKEND_DEMAND : BACKEND_BULK;
@@ -329,7 +331,7 @@ static int hash_work(struct loop_work *work)
 {
 	struct rescue *rescue = container_of(work, struct rescue, work);
 
-	return hash_file_get(rescue->leech->elsewhere->file, rescue->chunk, 1, rescue->hash);
+	return rescue->ready ? hash_file_get(rescue->leech->elsewhere->file, rescue->chunk, 1, rescue->hash) : 0;
 }
 
 static void hash_known(struct loop_work *work, int res)
@@ -338,6 +340,10 @@ static void hash_known(struct loop_work *work, int res)
 	struct leech *leech = rescue->leech;
 	uint32_t length = hash_file_length(leech->elsewhere->file, rescue->chunk);
 
+	if (!res && length && hash_file_is_zero(leech->elsewhere->file, rescue->chunk, rescue->hash)) {
+		found(rescue, 0, NULL);
+		return;
+	}
 	if (res || leech->closing || !length || !hash_is_known(rescue->hash) || !leech->elsewhere->places) {
 		not_found(rescue, res ? res : -ENODATA);
 		return;
@@ -357,6 +363,7 @@ static bool rescue_start(struct leech *leech, uint64_t chunk, bool demand)
 	rescue->leech = leech;
 	rescue->chunk = chunk;
 	rescue->demand = demand;
+	rescue->ready = elsewhere->ready;
 	list_add(&elsewhere->rescues, &rescue->list);
 	elsewhere->nr_rescues++;
 	elsewhere->holds++;

@@ -169,11 +169,14 @@ static void created(struct loop_work *work, int res)
 {
 	struct leech_elsewhere *elsewhere = container_of(work, struct leech_elsewhere, work);
 
-	elsewhere->ready = !res;
-	if (res)
+	if (res) {
 		stop(elsewhere, res);
-	else
-		next(elsewhere);
+		return;
+	}
+	/* rescues that have begun before do not look at it */
+	hash_file_use(elsewhere->file);
+	elsewhere->ready = true;
+	next(elsewhere);
 }
 
 /* How long it is there: here programs may have changed that already. */

@@ -6,6 +6,7 @@
 
 #define CHUNKS (SIZE / CHUNK)
 
+static unsigned int zeroes;	/* chunks of A's that have nothing else */
 static char copy[2][160];	/* files that have what A has; a test changes some of it */
 
 /* Each chunk of A's is another one. */
@@ -16,7 +17,7 @@ static void fill_a(void)
 	for (unsigned int i = 0; i < CHUNKS; i++) {
 		uint64_t left = size - i * CHUNK;
 
-		memset(bytes, 10 + (int)i, CHUNK);
+		memset(bytes, zeroes >> i & 1 ? 0 : 10 + (int)i, CHUNK);
 		if (host_request(a, from->id, BACKEND_WRITE, i * CHUNK, left < CHUNK ? left : CHUNK, bytes))
 			printf("# A could not be written\n");
 	}
@@ -314,6 +315,23 @@ static void test_short(void)
 	tap_ok(bytes[SIZE - 1001] == 13 && zeroes == 1000, "what was there, and zeroes behind it");
 }
 
+/* What is known to be zeroes need be nowhere. */
+static void test_zeroes(void)
+{
+	static uint8_t bytes[SIZE];
+	struct user user;
+
+	zeroes = 1 << 1;
+	name_copies("zeroes");
+	own_nothing("zeroes", &user, NULL);
+	zeroes = 0;
+	cut();
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "A is lost, and there is nobody else");
+	tap_ok(until(says("lost_bytes") == 3 * CHUNK), "a chunk of zeroes is not");
+	tap_ok(!host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes) && !bytes[0] && !bytes[CHUNK - 1], "it is there");
+	tap_number(read_chunk(0), -EIO, "the others are not");
+}
+
 static void refused(const char *what, const char *uri)
 {
 	char source[256];
@@ -347,6 +365,8 @@ static void test_file(void)
 	tap_number(hash_file_load(file), -ENOENT, "where none is, none is loaded");
 	tap_ok(!hash_file_get(file, 0, 4, got) && !hash_is_known(got), "and nothing known");
 	tap_number(hash_file_create(file, 65536, 3 * 65536 + 5), 0, "one is made");
+	tap_ok(!hash_file_is_there(file) && !hash_file_length(file, 0), "that is not in use yet");
+	hash_file_use(file);
 	tap_ok(hash_file_length(file, 2) == 65536 && hash_file_length(file, 3) == 5 && !hash_file_length(file, 4) &&
 	       !hash_file_length(file, UINT64_MAX), "that knows how long chunks are");
 	tap_ok(!hash_file_put(file, 1, 2, hashes) && !hash_file_sync(file), "two hashes are put there");
@@ -379,6 +399,7 @@ int main(void)
 	test_region();
 	test_peer();
 	test_short();
+	test_zeroes();
 	test_refused();
 	return hosts_end();
 }
