@@ -41,6 +41,18 @@ static void make_copy(unsigned int n, unsigned int bad)
 		exit(89);
 }
 
+static void __attribute__((format(printf, 1, 2))) run(const char *format, ...)
+{
+	char command[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	if (system(command))
+		exit(86);
+}
+
 /* A's hashes come, its bytes do not. */
 static void release_hashes(void)
 {
@@ -165,8 +177,25 @@ static void test_away(void)
 	for (unsigned int i = 0; i < CHUNKS; i++)
 		tap_number(read_chunk(i), 0, "as it was");
 	tap_ok(!host_is(a, "db", "complete"), "of which A has not heard");
+	run("for f in %s/leech-*; do touch %s/hashes-${f##*-}; done", b->state, b->state);
+	tap_ok(is_left_over("leech-") && is_left_over("hashes-"), "a helper has left its hashes, as if it had died");
 	unhide();
 	tap_ok(until(host_is(a, "db", "complete")), "until it is back");
+	tap_ok(until(!is_left_over("leech-")) && until(!is_left_over("hashes-")), "then nothing is left over");
+	slow_release();
+}
+
+/* The record has gone, and a power cut has left the hashes. */
+static void test_left_over(void)
+{
+	struct user user;
+
+	name_copies("left");
+	own_nothing("left", &user, NULL);
+	run("touch %s/hashes-0123456789abcdef0123456789abcdef", b->state);
+	restart();
+	tap_ok(until(!is_left_over("hashes-0123456789abcdef")), "hashes that are nobody's go at the next start");
+	tap_ok(is_left_over("hashes-"), "others stay");
 	slow_release();
 }
 
@@ -393,6 +422,7 @@ int main(void)
 	test_file();
 	test_lost();
 	test_away();
+	test_left_over();
 	test_back();
 	test_again();
 	test_named_later();
