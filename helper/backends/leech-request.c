@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "backends/leech-elsewhere.h"
 #include "backends/leech-private.h"
 
 static struct leech *to_leech(struct backend *backend)
@@ -261,7 +262,7 @@ static void leech_start(struct backend_req *req)
 	struct span span;
 
 	if (req->op == BACKEND_RESIZE)
-		leech->keep_off = req->arg / chunkmap_chunk(leech->map) + 1;
+		leech->keep_off = chunks_up_to(leech, req->arg);
 	if (req->op == BACKEND_DESTROY)
 		chunkmap_unlink(leech->map_path);
 	if (req->op == BACKEND_SYNC && !leech->all_here && chunkmap_state(leech->map) == CHUNKMAP_OWNED) {
