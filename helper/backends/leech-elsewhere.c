@@ -56,6 +56,7 @@ int leech_elsewhere_new(struct leech *leech, const char *dir)
 		return -ENOMEM;
 	}
 	elsewhere->leech = leech;
+	elsewhere->skipped = UINT64_MAX;
 	elsewhere->again_ms = AGAIN_MS;
 	list_init(&elsewhere->rescues);
 	leech->elsewhere = elsewhere;
@@ -94,6 +95,7 @@ void leech_look_anew(struct leech *leech)
 	if (elsewhere->nowhere)
 		memset(elsewhere->nowhere, 0, elsewhere->nowhere_bits / 8);
 	elsewhere->at = 0;
+	elsewhere->skipped = UINT64_MAX;
 	elsewhere->unsure = elsewhere->told = false;
 }
 
@@ -210,6 +212,27 @@ static bool may_seek(const struct leech *leech, uint64_t chunk)
 	return !is_nowhere(leech->elsewhere, chunk) && !is_sought(leech->elsewhere, chunk) && may_take(leech, chunk);
 }
 
+/* A program is about to overwrite it, or it is being stored: it may be missing afterwards, nevertheless. */
+static void skip(struct leech *leech, uint64_t chunk)
+{
+	struct leech_elsewhere *elsewhere = leech->elsewhere;
+
+	if (chunk < elsewhere->skipped && chunk < chunkmap_chunks(leech->map) && !chunkmap_present(leech->map, chunk) && !may_take(leech, chunk))
+		elsewhere->skipped = chunk;
+}
+
+void leech_seek_skipped(struct leech *leech)
+{
+	struct leech_elsewhere *elsewhere = leech->elsewhere;
+	uint64_t chunk = elsewhere->skipped;
+
+	if (chunk == UINT64_MAX || (chunk < chunkmap_chunks(leech->map) && !chunkmap_present(leech->map, chunk) && !may_take(leech, chunk)))
+		return;
+	elsewhere->skipped = UINT64_MAX;
+	elsewhere->at = chunk < elsewhere->at ? chunk : elsewhere->at;
+	leech_seek(leech);
+}
+
 bool leech_may_come(const struct leech *leech, uint64_t chunk)
 {
 	return is_lost(leech) && leech_goes_elsewhere(leech) && !is_nowhere(leech->elsewhere, chunk);
@@ -312,6 +335,13 @@ static void store(struct rescue *rescue)
 	backend_submit(leech->local, local);
 }
 
+/* It was overwritten, or has come, or is about to. */
+static void overtaken(struct rescue *rescue)
+{
+	skip(rescue->leech, rescue->chunk);
+	rescue_end(rescue);
+}
+
 static void found(void *arg, int error, uint8_t *data)
 {
 	struct rescue *rescue = arg;
@@ -324,7 +354,7 @@ static void found(void *arg, int error, uint8_t *data)
 	else if (!leech->closing && may_take(leech, rescue->chunk))
 		store(rescue);
 	else
-		rescue_end(rescue);	/* it was overwritten, or has come */
+		overtaken(rescue);
 }
 
 static int hash_work(struct loop_work *work)
@@ -399,9 +429,9 @@ static void pass_over(struct leech *leech)
 
 	if (!chunkmap_missing(leech->map) || elsewhere->nr_rescues)
 		return;
-	if (elsewhere->unsure)
+	if (elsewhere->unsure || elsewhere->skipped != UINT64_MAX)
 		seek_later(elsewhere);
-	if (elsewhere->told)
+	if (elsewhere->told || elsewhere->skipped != UINT64_MAX)
 		return;
 	elsewhere->told = true;
 	if (is_lost(leech) && leech->watch && leech->watch->nowhere)
@@ -420,6 +450,7 @@ static bool next_chunk(struct leech *leech, uint64_t *chunk, bool *demand)
 		*chunk = elsewhere->at++;
 		if (may_seek(leech, *chunk))
 			return true;
+		skip(leech, *chunk);
 	}
 	return false;
 }

@@ -306,6 +306,7 @@ void leech_unblock(struct leech *leech)
 			leech_start(list_entry(entry, struct backend_req, list));
 	}
 	leech->unblocking = false;
+	leech_seek_skipped(leech);
 }
 
 bool leech_wanted(const struct leech *leech, bool (*fits)(const struct leech *leech, uint64_t chunk), uint64_t *chunk)

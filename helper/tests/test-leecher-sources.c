@@ -2,6 +2,7 @@
 /* A region moves from host A to host B, and A is gone before all of it has come: what others have of it is as good, if it can be told by its hash. */
 #include "two-hosts.h"
 
+#include "backends/leech-private.h"
 #include "hash-file.h"
 
 #define CHUNKS (SIZE / CHUNK)
@@ -361,6 +362,177 @@ static void test_zeroes(void)
 	tap_number(read_chunk(0), -EIO, "the others are not");
 }
 
+/* ---- programs change what is looked for ---- */
+
+/* B's local store: the first request of a kind is done, or fails, but not answered before local_answer(). */
+static struct {
+	const struct backend_ops *real;
+	struct backend_ops ops;
+	enum backend_op op;
+	int fails;			/* it is not done */
+	struct backend_req inner, *outer;
+	bool held, done;
+} local;
+
+static void local_done(struct backend_req *inner, int error)
+{
+	local.done = true;
+}
+
+static void local_submit(struct backend *backend, struct backend_req *req)
+{
+	if (local.held || req->op != local.op) {
+		local.real->submit(backend, req);
+		return;
+	}
+	local.held = true;
+	local.outer = req;
+	local.done = local.fails;
+	if (local.fails)
+		return;
+	local.inner = *req;
+	local.inner.loop = loop;
+	local.inner.done = local_done;
+	local.real->submit(backend, &local.inner);
+}
+
+static void local_watch(enum backend_op op, int fails)
+{
+	struct backend *backend = leech_of(region_of(b)->backend)->local;
+
+	memset(&local, 0, sizeof(local));
+	local.real = backend->ops;
+	local.ops = *local.real;
+	local.ops.submit = local_submit;
+	local.op = op;
+	local.fails = fails;
+	backend->ops = &local.ops;
+}
+
+/* Another region of B, whose READs are held. */
+static struct {
+	const struct backend_ops *real;
+	struct backend_ops ops;
+	struct list held;
+	unsigned int nr;
+} old;
+
+static void old_submit(struct backend *backend, struct backend_req *req)
+{
+	if (req->op != BACKEND_READ) {
+		old.real->submit(backend, req);
+		return;
+	}
+	list_add(&old.held, &req->list);
+	old.nr++;
+}
+
+static void old_release(void)
+{
+	struct list *entry;
+
+	while ((entry = list_pop(&old.held))) {
+		struct backend_req *req = list_entry(entry, struct backend_req, list);
+
+		old.real->submit(req->backend, req);
+	}
+}
+
+static void add_old(bool held)
+{
+	struct netlink_attrs attrs = { 0 };
+	struct region *region;
+	char source[200];
+	uint8_t byte;
+
+	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
+	netlink_set(&attrs, PATH, path, "old");
+	netlink_set(&attrs, SOURCE, source, source);
+	netlink_set(&attrs, SIZE, size, SIZE);
+	kernel_add(&b->kernel, &attrs);
+	memset(&attrs, 0, sizeof(attrs));
+	kernel_describe(host_region(b, "old"), &attrs);
+	region_update(b->regiond->regions, &attrs);
+	if (!held)
+		return;
+	region = region_find_path(b->regiond->regions, "old");
+	tap_number(host_request(b, region->info.id, BACKEND_READ, 0, 1, &byte), 0, "another region is there");
+	memset(&old, 0, sizeof(old));
+	list_init(&old.held);
+	old.real = region->backend->ops;
+	old.ops = *old.real;
+	old.ops.submit = old_submit;
+	region->backend->ops = &old.ops;
+	region_put(region);
+}
+
+static struct program *begin_change(enum backend_op op, uint64_t offset, uint64_t length)
+{
+	struct program *program = calloc(1, sizeof(*program));
+	static uint8_t bytes[SIZE];
+
+	memset(bytes, 99, sizeof(bytes));
+	program->req = (struct backend_req){
+		.op = op, .offset = offset, .length = length, .arg = op == BACKEND_RESIZE ? length : 0, .data = bytes, .flags = BACKEND_DEMAND,
+		.attach_gen = 1, .epoch = 1, .loop = loop, .done = program_done,
+	};
+	region_submit(b->regiond->regions, to->id, &program->req);
+	return program;
+}
+
+/* A program cuts it off, and the local store is at that when what it had comes from elsewhere. */
+static void test_cut_off(void)
+{
+	static uint8_t bytes[SIZE];
+	struct program *program;
+	unsigned int bad = 0;
+	struct user user;
+
+	name_copies("cutoff");
+	own_nothing("cutoff", &user, json_pack("{s:[s]}", "also", "region:old"));
+	make_copy(0, 0);
+	add_old(true);
+	cut();
+	tap_ok(until(old.nr == CHUNKS), "A is gone, and another region is asked for all");
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "for good");
+	local_watch(BACKEND_RESIZE, 0);
+	program = begin_change(BACKEND_RESIZE, 0, 0);
+	tap_ok(until(local.done) && !program->done, "a program makes it empty, which is all but done");
+	old_release();
+	pass(200);
+	tap_number((long long)says("elsewhere_bytes"), 0, "what comes now is too late");
+	backend_done(local.outer, 0);
+	tap_ok(until(program->done) && !program->error, "it is empty");
+	tap_number(host_request(b, to->id, BACKEND_RESIZE, 0, SIZE, NULL), 0, "and longer again");
+	tap_number(host_request(b, to->id, BACKEND_READ, 0, SIZE, bytes), 0, "it is read");
+	for (unsigned int i = 0; i < SIZE; i++)
+		bad += bytes[i] != 0;
+	tap_number(bad, 0, "nothing of what was there is back");
+}
+
+/* A program was about to overwrite a chunk when the rest was looked for, and could not. */
+static void test_skipped(void)
+{
+	struct program *program;
+	struct user user;
+
+	name_copies("skipped");
+	own_nothing("skipped", &user, NULL);
+	make_copy(0, 0);
+	local_watch(BACKEND_WRITE, 1);
+	program = begin_change(BACKEND_WRITE, CHUNK, CHUNK);
+	cut();
+	tap_number(host_do(b, "resolve", lost(also(0))), 0, "A is lost, and a file has it all");
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "which is taken, but for what a program overwrites");
+	pass(200);
+	tap_ok(local.held && !program->done, "that is under way");
+	tap_ok(!strstr(host_says(b, "db", "error"), "nobody else has"), "nobody says that it is lost");
+	backend_done(local.outer, -EIO);
+	tap_ok(until(program->done) && program->error == -EIO, "it fails");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "and the chunk is had from the file, too");
+	tap_number(read_chunk(1), 0, "as it was");
+}
+
 static void refused(const char *what, const char *uri)
 {
 	char source[256];
@@ -430,6 +602,8 @@ int main(void)
 	test_peer();
 	test_short();
 	test_zeroes();
+	test_cut_off();
+	test_skipped();
 	test_refused();
 	return hosts_end();
 }
