@@ -362,6 +362,44 @@ static void test_zeroes(void)
 	tap_number(read_chunk(0), -EIO, "the others are not");
 }
 
+static bool state_is_synced;
+
+static void state_synced(struct state_waiter *waiter, int error)
+{
+	(void)waiter;
+	state_is_synced = !error;
+}
+
+/* What the next helper is told has something in it that it cannot use. */
+static void test_noted(void)
+{
+	struct state_waiter synced;
+	json_t *args, *noted;
+	char path[128], hook[160];
+	struct user user;
+
+	begin("noted");
+	name_copies("noted");
+	snprintf(path, sizeof(path), "%s/resumed", b->run);
+	snprintf(hook, sizeof(hook), "touch %s", path);
+	args = also(0);
+	json_object_set_new(args, "on_resume", json_string(hook));
+	leech_with(&user, args);
+	noted = json_loads(region_of(b)->info.handover, 0, NULL);
+	json_object_set_new(noted, "on_stall", json_string("nothing that there is"));
+	json_object_set_new(noted, "also", json_pack("[s]", "nowhere:x"));
+	region_set_handover(region_of(b), json_dumps(noted, JSON_COMPACT));
+	json_decref(noted);
+	synced.done = state_synced;
+	state_sync(b->regiond->state, &synced);
+	tap_ok(until(state_is_synced), "the state directory has what there is no such thing of");
+	restart();
+	tap_ok(until(host_is(b, "db", "pulling")), "the next helper cannot use all that it finds, and goes on");
+	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
+	tap_ok(until(!access(path, F_OK)), "and the resume hook runs");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "all is here");
+}
+
 /* ---- programs change what is looked for ---- */
 
 /* B's local store: the first request of a kind is done, or fails, but not answered before local_answer(). */
@@ -602,6 +640,7 @@ int main(void)
 	test_peer();
 	test_short();
 	test_zeroes();
+	test_noted();
 	test_cut_off();
 	test_skipped();
 	test_refused();
