@@ -251,6 +251,18 @@ static void test_again(void)
 	slow_release();
 }
 
+static const char *also_of_b(void)
+{
+	static char text[1024];
+	json_t *show = handover_show(region_of(b));
+	char *dumped = json_dumps(json_object_get(show, "also"), JSON_COMPACT | JSON_ENCODE_ANY);
+
+	snprintf(text, sizeof(text), "%s", dumped ? dumped : "");
+	free(dumped);
+	json_decref(show);
+	return text;
+}
+
 /* One that is named with "resolve" is known to the next helper. */
 static void test_named_later(void)
 {
@@ -260,6 +272,8 @@ static void test_named_later(void)
 	own_nothing("later", &user, NULL);
 	make_copy(0, 1);
 	cut();
+	tap_number(host_do(b, "resolve", lost(json_pack("{s:[s,s]}", "also", "region:x", "nowhere:x"))), -EPROTONOSUPPORT, "of two places one is none");
+	tap_ok(!strstr(also_of_b(), "region:x"), "so neither is looked at");
 	tap_number(host_do(b, "resolve", lost(also(0))), 0, "A is lost, and a place is named only then");
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "what it has comes from there");
 	restart();
@@ -277,7 +291,7 @@ static void test_region(void)
 	char source[200];
 
 	name_copies("region");
-	own_nothing("region", &user, json_pack("{s:[s]}", "also", "region:old"));
+	own_nothing("region", &user, json_pack("{s:[s]}", "also", "region:/old"));
 	make_copy(0, 1 << 1);
 	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
 	netlink_set(&attrs, PATH, path, "old");
