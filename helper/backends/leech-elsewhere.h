@@ -10,7 +10,7 @@
 #include "hash-file.h"
 #include "link.h"
 
-#define LEECH_ASK	32u	/* chunks whose hashes are asked for at a time */
+#define LEECH_ASK	WIRE_HASHES_MAX	/* chunks whose hashes are asked for at a time */
 
 struct leech_elsewhere {
 	struct leech *leech;
