@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * chunk-index: which bytes regions of this instance have, by the hashes of their chunks, so that bytes that are known by their hash need not come from far away.
- * It is a struct places: what is found is read again, and looked at again, since a region may change at any time. 32 bytes of memory a chunk at most; holes,
- * and what a managed region has at its source alone, are not read.
+ * It is a struct places: what is found is read again, and looked at again, since a region may change at any time. 43 bytes of memory a chunk at most, 64 while the
+ * table grows; holes, and what a managed region has at its source alone, are not read.
  *
  * Threads: the main loop's alone; reading goes on between, hashing in the pool.
  */

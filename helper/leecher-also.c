@@ -31,47 +31,84 @@ static char *with_keys(struct control_call *call, const char *uri)
 	return strncmp(uri, "peer://", 7) || keyed ? strdup(uri) : leecher_source(call, uri);
 }
 
-static int add_one(struct control_call *call, struct control_call *keys, struct leecher *leecher, const char *uri)
+/* As it is looked for: paths of regions begin with no slash. NULL: no memory. */
+static char *written_out(struct control_call *keys, const char *uri)
 {
-	char why[256] = "out of memory", *with = with_keys(keys, uri);
-	int ret = with ? place_check(with, why, sizeof(why)) : -ENOMEM;
+	const char *path = uri + strlen(PLACE_REGION);
+	char *plain;
+
+	if (strncmp(uri, PLACE_REGION, strlen(PLACE_REGION)) || *path != '/')
+		return with_keys(keys, uri);
+	path += strspn(path, "/");
+	return asprintf(&plain, PLACE_REGION "%s", path) < 0 ? NULL : plain;
+}
+
+static int check_one(struct control_call *call, const struct leecher *leecher, const char *uri)
+{
+	char why[256] = "out of memory";
+	int ret = uri ? place_check(uri, why, sizeof(why)) : -ENOMEM;
 
 	if (!ret && is_itself(leecher, uri)) {
 		snprintf(why, sizeof(why), "%s is what is to be looked for", uri);
 		ret = -EINVAL;
 	}
-	if (!ret && strlen(with) >= LEECH_RECORD_FROM) {
+	if (!ret && strlen(uri) >= LEECH_RECORD_FROM) {
 		snprintf(why, sizeof(why), "a URI is longer than %u bytes", LEECH_RECORD_FROM - 1);
 		ret = -ENAMETOOLONG;
 	}
-	if (!ret)
-		ret = places_add(leecher->places, with);
 	if (ret)
 		control_fail(call, ret, "--also: %s", why);
-	free(with);
 	return ret;
 }
 
-/* keys: the call whose keys those get that have none. */
-static int add_all(struct control_call *call, struct control_call *keys, struct leecher *leecher, json_t *uris)
+/* Those of uris that can be used, as they are looked for: all of them, or the call has failed. */
+static int check_all(struct control_call *call, struct control_call *keys, const struct leecher *leecher, json_t *uris, json_t *good)
 {
 	json_t *uri;
 	size_t i;
-	int ret = 0;
+	int ret;
 
-	if (!json_array_size(uris))
-		return 0;
+	json_array_foreach(uris, i, uri) {
+		char *plain = written_out(keys, json_string_value(uri));
+
+		ret = check_one(call, leecher, plain);
+		if (!ret && json_array_append_new(good, json_string_nocheck(plain))) {
+			control_fail(call, -ENOMEM, "out of memory");
+			ret = -ENOMEM;
+		}
+		free(plain);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int add_good(struct control_call *call, struct leecher *leecher, json_t *good)
+{
+	json_t *uri;
+	int ret = 0;
+	size_t i;
+
 	if (!leecher->places)
 		leecher->places = places_new(leecher->regiond);
-	if (!leecher->places) {
-		control_fail(call, -ENOMEM, "out of memory");
-		return -ENOMEM;
-	}
-	json_array_foreach(uris, i, uri) {
-		ret = add_one(call, keys, leecher, json_string_value(uri));
-		if (ret)
-			break;
-	}
+	if (!leecher->places)
+		ret = -ENOMEM;
+	json_array_foreach(good, i, uri)
+		ret = ret ? ret : places_add(leecher->places, json_string_value(uri));
+	if (ret)
+		control_fail(call, ret, "out of memory");
+	return ret;
+}
+
+/* None of them, if one cannot be used. keys: the call whose keys those get that have none. */
+static int add_all(struct control_call *call, struct control_call *keys, struct leecher *leecher, json_t *uris)
+{
+	json_t *good = json_array();
+	int ret = json_array_size(uris) ? check_all(call, keys, leecher, uris, good) : 0;
+
+	if (!ret && json_array_size(good))
+		ret = add_good(call, leecher, good);
+	json_decref(good);
 	return ret;
 }
 

@@ -712,11 +712,26 @@ static void take_again(struct leecher *leecher, struct region *region)
 	leecher->suspend.begun = SUSPEND_ALL;
 	if (!call)
 		return;
-	if (suspend_take(&leecher->suspend, call) || leecher_take_when(call, leecher) ||
-	    control_bool(call, "resumed", &leecher->resumed) || leecher_take_also(call, leecher) || leecher_take_reuse(call, leecher))
+	/* first: whatever else of it cannot be used, the resume hook runs, once */
+	if (control_bool(call, "resumed", &leecher->resumed))
 		return;
 	leecher->resumed &= control_has(call, "resumed");
-	control_ok(call, NULL);
+	if (!suspend_take(&leecher->suspend, call) && !leecher_take_when(call, leecher))
+		control_ok(call, NULL);
+}
+
+/* Where else its bytes may be. What is wrong with these arguments, which the log says, is no reason to do without the others. */
+static void take_places(struct leecher *leecher)
+{
+	struct control_call *call = control_again(leecher->regiond, leecher->again, NULL);
+	bool reuse = leecher->reuse;
+
+	if (call && !leecher_take_also(call, leecher))
+		control_ok(call, NULL);
+	call = control_again(leecher->regiond, leecher->again, NULL);
+	if (call && !leecher_take_reuse(call, leecher))
+		control_ok(call, NULL);
+	leecher->reuse = reuse;		/* which its source says */
 }
 
 static bool take_source(struct leecher *leecher, struct region *region, const struct uri *uri)
@@ -761,6 +776,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 		leecher_free(leecher);
 		return NULL;
 	}
+	take_places(leecher);
 	leecher->asked_ever = true;
 	leecher->state = head->state == LEECH_RECORD_PULLING ? LEECHER_CONNECTING :
 			 head->state == LEECH_RECORD_DIVERGED ? LEECHER_DIVERGED : LEECHER_OWNED;

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/peer.h"
 #include "config.h"
+#include "hash-file.h"
 #include "leech-record.h"
 #include "log.h"
 #include "notice.h"
@@ -67,6 +69,15 @@ static void waited(struct loop_timer *timer)
 	answer(container_of(timer, struct notice, limit));
 }
 
+/* What is known of the other side's chunks went with the region, unless its helper died. */
+static void unlink_hashes(struct regiond *regiond, const char *token)
+{
+	char path[4096];
+
+	hash_file_path(path, sizeof(path), regiond->config->state_dir, token);
+	leech_record_unlink(regiond->loop, path);
+}
+
 static void end(struct notice *notice)
 {
 	struct loop *loop = notice->regiond->loop;
@@ -74,8 +85,10 @@ static void end(struct notice *notice)
 	loop_timer_cancel(loop, &notice->again);
 	loop_timer_cancel(loop, &notice->limit);
 	leech_record_free(notice->record);
-	if (notice->heard && notice->regiond->config->state_dir)
+	if (notice->heard && notice->regiond->config->state_dir) {
+		unlink_hashes(notice->regiond, notice->token);
 		leech_record_unlink(loop, notice->path);
+	}
 	is_noted(notice);
 	answer(notice);
 	free(notice->from);
@@ -345,17 +358,23 @@ static int has_token(struct region *region, void *arg)
 	return search->found;
 }
 
+static bool has_region(struct regiond *regiond, const char *token)
+{
+	struct search search = { .token = token };
+
+	region_each(regiond->regions, has_token, &search);
+	return search.found;
+}
+
 /* A region that is on its way here, or owned here, has its leecher. */
 static void look(struct regiond *regiond, const char *token)
 {
-	struct search search = { .token = token };
 	struct notice_words words = { .token = token };
 	struct leech_record_head head;
 	char path[4096];
 
 	leech_record_path(path, sizeof(path), regiond->config->state_dir, token);
-	region_each(regiond->regions, has_token, &search);
-	if (search.found || leech_record_peek(path, &head))
+	if (has_region(regiond, token) || leech_record_peek(path, &head))
 		return;
 	if (head.state == LEECH_RECORD_OWNED || head.state == LEECH_RECORD_DIVERGED || head.state == LEECH_RECORD_LOST) {
 		log_error("%s says that the region of %s is owned here, but there is none", path, head.from);
@@ -367,14 +386,33 @@ static void look(struct regiond *regiond, const char *token)
 	notice_start(regiond, &words, NULL, NULL);
 }
 
+/* Hashes are of no use without the record. */
+static void look_at_hashes(struct regiond *regiond, const char *token)
+{
+	char path[4096];
+
+	leech_record_path(path, sizeof(path), regiond->config->state_dir, token);
+	if (access(path, F_OK) && errno == ENOENT && !has_region(regiond, token))
+		unlink_hashes(regiond, token);
+}
+
+static bool is_of(const char *name, const char *kind)
+{
+	size_t len = strlen(kind);
+
+	return !strncmp(name, kind, len) && strlen(name) == len + 32;
+}
+
 void notice_restart(struct regiond *regiond)
 {
 	DIR *dir = regiond->config->state_dir ? opendir(regiond->config->state_dir) : NULL;
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "leech-", 6) && strlen(entry->d_name) == 6 + 32)
-			look(regiond, entry->d_name + 6);
+		if (is_of(entry->d_name, "leech-"))
+			look(regiond, entry->d_name + strlen("leech-"));
+		else if (is_of(entry->d_name, "hashes-"))
+			look_at_hashes(regiond, entry->d_name + strlen("hashes-"));
 	if (dir)
 		closedir(dir);
 }

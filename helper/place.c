@@ -19,6 +19,8 @@
 #define AGAIN_NS	5000000000ULL
 /* For a peer that is away: then a read there fails, and nothing is left of it. */
 #define PEER_TIMEOUT	"timeout=10"
+/* Reads that nobody waits for any more, and that have not come back: with so many of them, a place is not asked for more. */
+#define ABANDONED_MOST	4u
 
 enum place_state {
 	PLACE_CLOSED,
@@ -37,10 +39,13 @@ struct place {
 	struct list waiting;		/* reads, while it is being opened */
 	unsigned int reads;		/* all that are not freed */
 	unsigned int in_flight;		/* of these, those that the target has */
+	unsigned int abandoned;		/* of these, those that nobody waits for any more */
 	uint64_t again_at;
 	bool stale;			/* a region that has failed: another one may be there by now */
 	int error;			/* why it failed */
 	bool closing;
+	struct loop_task settle;
+	bool settling;
 };
 
 struct place_read {
@@ -50,6 +55,7 @@ struct place_read {
 	struct backend_req req;
 	struct loop_task task;
 	struct loop_timer timer;
+	bool abandoned;
 	/* NULL both: nobody waits */
 	void (*done)(void *arg, int error, uint8_t *data);
 	void (*found)(void *arg, int error, uint64_t offset, uint64_t length);
@@ -76,24 +82,12 @@ const char *place_uri(const struct place *place)
 	return place->uri;
 }
 
-struct place *place_new(struct regiond *regiond, const char *uri)
-{
-	struct place *place = calloc(1, sizeof(*place));
-
-	if (place)
-		place->uri = strdup(uri);
-	if (!place || !place->uri) {
-		free(place);
-		return NULL;
-	}
-	place->regiond = regiond;
-	list_init(&place->waiting);
-	return place;
-}
-
 /* Once nothing of it is under way. */
-static void settle(struct place *place)
+static void settle(struct loop_task *task)
 {
+	struct place *place = container_of(task, struct place, settle);
+
+	place->settling = false;
 	if (place->target && !place->in_flight && (place->closing || place->stale || (place->backend && atomic_load(&place->backend->dead)))) {
 		place->target->ops->close(place->target);
 		place->target = NULL;
@@ -107,7 +101,45 @@ static void settle(struct place *place)
 	free(place);
 }
 
+/* Out of the loop: a target is not closed from within what ends a request. */
+static void settle_soon(struct place *place)
+{
+	if (place->settling)
+		return;
+	place->settling = true;
+	loop_post(place->regiond->loop, &place->settle);
+}
+
+struct place *place_new(struct regiond *regiond, const char *uri)
+{
+	struct place *place = calloc(1, sizeof(*place));
+
+	if (place)
+		place->uri = strdup(uri);
+	if (!place || !place->uri) {
+		free(place);
+		return NULL;
+	}
+	place->regiond = regiond;
+	place->settle.run = settle;
+	list_init(&place->waiting);
+	return place;
+}
+
 /* ---- a read's end ---- */
+
+static void leave(struct place_read *read)
+{
+	loop_timer_cancel(read->place->regiond->loop, &read->timer);
+	read->done = NULL;
+	read->found = NULL;
+}
+
+static void abandon(struct place_read *read)
+{
+	read->place->abandoned += !read->abandoned;
+	read->abandoned = true;
+}
 
 static void tell(struct place_read *read, int error)
 {
@@ -115,7 +147,7 @@ static void tell(struct place_read *read, int error)
 	void (*done)(void *, int, uint8_t *) = read->done;
 	uint8_t *data = error ? NULL : read->data;
 
-	place_cancel(read);
+	leave(read);
 	if (done && !error)
 		read->data = NULL;
 	if (done)
@@ -129,10 +161,11 @@ static void read_end(struct place_read *read, int error)
 	struct place *place = read->place;
 
 	tell(read, error);
+	place->abandoned -= read->abandoned;
 	free(read->data);
 	free(read);
 	place->reads--;
-	settle(place);	/* may free it */
+	settle_soon(place);
 }
 
 static void came(struct backend_req *req, int error)
@@ -148,14 +181,14 @@ static void late(struct loop_timer *timer)
 {
 	struct place_read *read = container_of(timer, struct place_read, timer);
 
+	abandon(read);
 	tell(read, -ETIMEDOUT);
 }
 
 void place_cancel(struct place_read *read)
 {
-	loop_timer_cancel(read->place->regiond->loop, &read->timer);
-	read->done = NULL;
-	read->found = NULL;
+	abandon(read);
+	leave(read);
 }
 
 static bool is_waited_for(const struct place_read *read)
@@ -180,7 +213,6 @@ static void opened(struct place *place, int error)
 	place->again_at = loop_now_ns() + AGAIN_NS;
 	list_init(&waiting);
 	list_splice(&waiting, &place->waiting);
-	place->reads++;		/* it stays until the end of this */
 	while ((entry = list_pop(&waiting))) {
 		struct place_read *read = list_entry(entry, struct place_read, list);
 
@@ -189,8 +221,7 @@ static void opened(struct place *place, int error)
 		else
 			submit(read);
 	}
-	place->reads--;
-	settle(place);
+	settle_soon(place);
 }
 
 static void region_opened(struct region *region, int error, void *arg)
@@ -261,6 +292,8 @@ static void start(struct loop_task *task)
 
 	if (!is_waited_for(read) || place->closing) {
 		read_end(read, -ESHUTDOWN);
+	} else if (place->abandoned >= ABANDONED_MOST) {
+		read_end(read, -EBUSY);
 	} else if (place->state == PLACE_OPEN) {
 		submit(read);
 	} else if (place->state == PLACE_FAILED && loop_now_ns() < place->again_at) {
@@ -284,7 +317,7 @@ void place_close(struct place *place)
 	if (!place)
 		return;
 	place->closing = true;
-	settle(place);
+	settle_soon(place);
 }
 
 static void read_begin(struct place *place, struct place_read *read, uint32_t ms)

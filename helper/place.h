@@ -25,7 +25,7 @@ void place_close(struct place *place);
 const char *place_uri(const struct place *place);
 /*
  * length bytes from offset; beyond its end there are zeroes. Once, never from within: done(arg, error, data), data malloc'ed and the callee's when error
- * is 0, else NULL. -ETIMEDOUT: not within ms. NULL: no memory.
+ * is 0, else NULL. -ETIMEDOUT: not within ms. -EBUSY: some reads have not come back for longer than that. NULL: no memory.
  */
 struct place_read *place_read(struct place *place, uint64_t offset, uint32_t length, uint32_t ms,
 			      void (*done)(void *arg, int error, uint8_t *data), void *arg);

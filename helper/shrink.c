@@ -40,12 +40,18 @@ size_t shrink_do(void *data, size_t len)
 	return n;
 }
 
+/* A frame as shrink_do() makes them: none of an older format, which libraries may know as well, nor one to be skipped. */
+static bool is_frame(const uint8_t *data, size_t len)
+{
+	return len > 4 && (data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24) == ZSTD_MAGICNUMBER;
+}
+
 int shrink_undo(const void *data, size_t len, void *into, size_t into_len)
 {
 	size_t n;
 
 	/* in this order: what the frame says of itself is nothing to go by, but that it is what was asked for */
-	if (!len || len >= into_len || ZSTD_getFrameContentSize(data, len) != into_len || ZSTD_findFrameCompressedSize(data, len) != len)
+	if (!is_frame(data, len) || len >= into_len || ZSTD_getFrameContentSize(data, len) != into_len || ZSTD_findFrameCompressedSize(data, len) != len)
 		return -EPROTO;
 	if (!own.undo)
 		own.undo = ZSTD_createDCtx();

@@ -19,6 +19,7 @@
 
 static void claim_end(struct shared *shared, int error, const char *why)
 {
+	shared->wrote |= !error;
 	shared->claimed(shared->claim_arg, error, why);
 }
 
@@ -221,13 +222,13 @@ static void dropped(struct backend_req *req, int error)
 	free(container_of(req, struct drop, req));
 }
 
-/* What it has staged, and not published, takes room. */
+/* What it has staged, and not published, takes room. What others have, who write by another target, is theirs. */
 void shared_drop(struct target *target)
 {
 	struct region *region = to_shared(target)->region;
 	struct drop *drop;
 
-	if (to_shared(target)->plain || atomic_load(&region->state) != REGION_READY || !region->backend->caps.publish)
+	if (!to_shared(target)->wrote || atomic_load(&region->state) != REGION_READY || !region->backend->caps.publish)
 		return;
 	drop = calloc(1, sizeof(*drop));
 	if (!drop)
@@ -244,6 +245,7 @@ void shared_release(struct target *target)
 	struct release *release;
 
 	shared_drop(target);
+	shared->wrote = false;
 	if (!shared->revoked)
 		return;
 	shared->revoked = false;

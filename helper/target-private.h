@@ -45,6 +45,7 @@ struct shared {
 	unsigned int size_tries;
 	struct netlink_call size_call;
 	/* target-claim.c's */
+	bool wrote;			/* a peer has become the writer, and not been released since: what is staged is its */
 	bool revoked;			/* we have made it read-only; region->info.claimed says so to the next helper */
 	struct state_waiter marked;
 	struct netlink_call call;

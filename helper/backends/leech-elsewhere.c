@@ -32,6 +32,7 @@ struct rescue {
 	uint8_t *data;
 	struct backend_req local;
 	bool demand;
+	bool ready;			/* the file of hashes was there when it began */
 };
 
 static bool is_lost(const struct leech *leech)
@@ -55,6 +56,7 @@ int leech_elsewhere_new(struct leech *leech, const char *dir)
 		return -ENOMEM;
 	}
 	elsewhere->leech = leech;
+	elsewhere->skipped = UINT64_MAX;
 	elsewhere->again_ms = AGAIN_MS;
 	list_init(&elsewhere->rescues);
 	leech->elsewhere = elsewhere;
@@ -83,7 +85,7 @@ bool leech_goes_elsewhere(const struct leech *leech)
 {
 	const struct leech_elsewhere *elsewhere = leech->elsewhere;
 
-	return !leech->closing && leech->served && places_nr(elsewhere->places) && chunkmap_state(leech->map) == CHUNKMAP_OWNED && is_away(leech);
+	return !leech->closing && leech->served && (places_nr(elsewhere->places) || (elsewhere->ready && is_lost(leech))) && chunkmap_state(leech->map) == CHUNKMAP_OWNED && is_away(leech);
 }
 
 void leech_look_anew(struct leech *leech)
@@ -93,6 +95,7 @@ void leech_look_anew(struct leech *leech)
 	if (elsewhere->nowhere)
 		memset(elsewhere->nowhere, 0, elsewhere->nowhere_bits / 8);
 	elsewhere->at = 0;
+	elsewhere->skipped = UINT64_MAX;
 	elsewhere->unsure = elsewhere->told = false;
 }
 
@@ -209,6 +212,27 @@ static bool may_seek(const struct leech *leech, uint64_t chunk)
 	return !is_nowhere(leech->elsewhere, chunk) && !is_sought(leech->elsewhere, chunk) && may_take(leech, chunk);
 }
 
+/* A program is about to overwrite it, or it is being stored: it may be missing afterwards, nevertheless. */
+static void skip(struct leech *leech, uint64_t chunk)
+{
+	struct leech_elsewhere *elsewhere = leech->elsewhere;
+
+	if (chunk < elsewhere->skipped && chunk < chunkmap_chunks(leech->map) && !chunkmap_present(leech->map, chunk) && !may_take(leech, chunk))
+		elsewhere->skipped = chunk;
+}
+
+void leech_seek_skipped(struct leech *leech)
+{
+	struct leech_elsewhere *elsewhere = leech->elsewhere;
+	uint64_t chunk = elsewhere->skipped;
+
+	if (chunk == UINT64_MAX || (chunk < chunkmap_chunks(leech->map) && !chunkmap_present(leech->map, chunk) && !may_take(leech, chunk)))
+		return;
+	elsewhere->skipped = UINT64_MAX;
+	elsewhere->at = chunk < elsewhere->at ? chunk : elsewhere->at;
+	leech_seek(leech);
+}
+
 bool leech_may_come(const struct leech *leech, uint64_t chunk)
 {
 	return is_lost(leech) && leech_goes_elsewhere(leech) && !is_nowhere(leech->elsewhere, chunk);
@@ -250,7 +274,7 @@ static void stored(struct backend_req *req, int error)
 	bitmap_clear(leech->busy, rescue->chunk);
 	if (!error) {
 		chunkmap_set(leech->map, rescue->chunk, rescue->chunk + 1, true);
-		leech->stats.elsewhere += req->length;
+		leech->stats.elsewhere += rescue->data ? req->length : 0;
 		leech->elsewhere->again_ms = AGAIN_MS;
 		rescue_end(rescue);
 		return;
@@ -285,6 +309,7 @@ static int fit_data(struct rescue *rescue, uint32_t length, uint32_t have)
 	return 0;
 }
 
+/* data NULL: zeroes */
 static void store(struct rescue *rescue)
 {
 	struct leech *leech = rescue->leech;
@@ -294,11 +319,11 @@ static void store(struct rescue *rescue)
 	struct backend_req *local = &rescue->local;
 	bool zero;
 
-	if (fit_data(rescue, length, hash_file_length(leech->elsewhere->file, rescue->chunk))) {
+	if (rescue->data && fit_data(rescue, length, hash_file_length(leech->elsewhere->file, rescue->chunk))) {
 		not_found(rescue, -ENOMEM);
 		return;
 	}
-	zero = is_zero(rescue->data, length);
+	zero = !rescue->data || is_zero(rescue->data, length);
 	take_over(leech, rescue->chunk);
 	local->op = zero ? BACKEND_DISCARD : BACKEND_WRITE;
 	local->flags = rescue->demand ? BACKEND_DEMAND : BACKEND_BULK;
@@ -308,6 +333,13 @@ static void store(struct rescue *rescue)
 	local->loop = leech->backend.loop;
 	local->done = stored;
 	backend_submit(leech->local, local);
+}
+
+/* It was overwritten, or has come, or is about to. */
+static void overtaken(struct rescue *rescue)
+{
+	skip(rescue->leech, rescue->chunk);
+	rescue_end(rescue);
 }
 
 static void found(void *arg, int error, uint8_t *data)
@@ -322,14 +354,14 @@ static void found(void *arg, int error, uint8_t *data)
 	else if (!leech->closing && may_take(leech, rescue->chunk))
 		store(rescue);
 	else
-		rescue_end(rescue);	/* it was overwritten, or has come */
+		overtaken(rescue);
 }
 
 static int hash_work(struct loop_work *work)
 {
 	struct rescue *rescue = container_of(work, struct rescue, work);
 
-	return hash_file_get(rescue->leech->elsewhere->file, rescue->chunk, 1, rescue->hash);
+	return rescue->ready ? hash_file_get(rescue->leech->elsewhere->file, rescue->chunk, 1, rescue->hash) : 0;
 }
 
 static void hash_known(struct loop_work *work, int res)
@@ -338,6 +370,10 @@ static void hash_known(struct loop_work *work, int res)
 	struct leech *leech = rescue->leech;
 	uint32_t length = hash_file_length(leech->elsewhere->file, rescue->chunk);
 
+	if (!res && length && hash_file_is_zero(leech->elsewhere->file, rescue->chunk, rescue->hash)) {
+		found(rescue, 0, NULL);
+		return;
+	}
 	if (res || leech->closing || !length || !hash_is_known(rescue->hash) || !leech->elsewhere->places) {
 		not_found(rescue, res ? res : -ENODATA);
 		return;
@@ -357,6 +393,7 @@ static bool rescue_start(struct leech *leech, uint64_t chunk, bool demand)
 	rescue->leech = leech;
 	rescue->chunk = chunk;
 	rescue->demand = demand;
+	rescue->ready = elsewhere->ready;
 	list_add(&elsewhere->rescues, &rescue->list);
 	elsewhere->nr_rescues++;
 	elsewhere->holds++;
@@ -392,9 +429,9 @@ static void pass_over(struct leech *leech)
 
 	if (!chunkmap_missing(leech->map) || elsewhere->nr_rescues)
 		return;
-	if (elsewhere->unsure)
+	if (elsewhere->unsure || elsewhere->skipped != UINT64_MAX)
 		seek_later(elsewhere);
-	if (elsewhere->told)
+	if (elsewhere->told || elsewhere->skipped != UINT64_MAX)
 		return;
 	elsewhere->told = true;
 	if (is_lost(leech) && leech->watch && leech->watch->nowhere)
@@ -413,6 +450,7 @@ static bool next_chunk(struct leech *leech, uint64_t *chunk, bool *demand)
 		*chunk = elsewhere->at++;
 		if (may_seek(leech, *chunk))
 			return true;
+		skip(leech, *chunk);
 	}
 	return false;
 }

@@ -10,7 +10,7 @@
 #include "hash-file.h"
 #include "link.h"
 
-#define LEECH_ASK	32u	/* chunks whose hashes are asked for at a time */
+#define LEECH_ASK	WIRE_HASHES_MAX	/* chunks whose hashes are asked for at a time */
 
 struct leech_elsewhere {
 	struct leech *leech;
@@ -36,6 +36,7 @@ struct leech_elsewhere {
 	uint64_t *nowhere;		/* chunks that nobody has, as far as those could be asked */
 	uint64_t nowhere_bits;
 	uint64_t at;			/* what is looked for behind */
+	uint64_t skipped;		/* the first chunk that was not looked for, since somebody else was at it; UINT64_MAX: none */
 	bool unsure;			/* somebody could not be asked */
 	bool told;			/* what nobody has, after the last look at all of it */
 	struct loop_timer again;
@@ -58,6 +59,8 @@ bool leech_goes_elsewhere(const struct leech *leech);
 void leech_look_anew(struct leech *leech);
 /* What is missing and can be looked for is. */
 void leech_seek(struct leech *leech);
+/* Nobody is at it any more who was: if it is still missing, it is. */
+void leech_seek_skipped(struct leech *leech);
 /* The other side is lost: may this chunk come nevertheless? */
 bool leech_may_come(const struct leech *leech, uint64_t chunk);
 /* They do not, and an access to them fails. */

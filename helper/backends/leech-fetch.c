@@ -311,6 +311,7 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 	if (leech_goes_elsewhere(leech))
 		return;
 	end = end > chunk + most ? chunk + most : end;
+	end = end > leech->keep_off ? leech->keep_off : end;
 	end = run_end(leech, chunk, end);
 	if (end > chunk)
 		fetch_start(leech, chunk, end, demand);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * leech: once it is owned here, what the other side has of it changes no more, and the hashes of what is missing are had from there, a few at a time, beside the chunks
+ * leech: once it is owned here, what the other side has of it changes no more, and the hashes of what is missing are had from there, some at a time, beside the chunks
  * themselves: on a link that is slow they are here long before. Whoever has such a chunk later on, it can be told from any other.
  */
 #include <errno.h>
@@ -12,6 +12,8 @@
 
 /* Asks between two syncs: what a power cut takes of them is asked for again, if there is still somebody to ask. */
 #define SYNC_EVERY 16u
+/* What lies behind so many chunks in a row that are here is asked for by itself: the other side would read them in vain. */
+#define GAP 8u
 
 static void next(struct leech_elsewhere *elsewhere);
 
@@ -138,6 +140,16 @@ static void all_synced(struct loop_work *work, int res)
 	stop(elsewhere, res);
 }
 
+static uint32_t count_from(const struct chunkmap *map, uint64_t first)
+{
+	uint64_t end = first + 1;
+
+	for (uint64_t at = end; at < first + LEECH_ASK && at < chunkmap_chunks(map) && at < end + GAP; at++)
+		if (!chunkmap_present(map, at))
+			end = at + 1;
+	return (uint32_t)(end - first);
+}
+
 static void next(struct leech_elsewhere *elsewhere)
 {
 	const struct chunkmap *map = elsewhere->leech->map;
@@ -152,7 +164,7 @@ static void next(struct leech_elsewhere *elsewhere)
 		return;
 	}
 	elsewhere->first = first;
-	elsewhere->count = LEECH_ASK;
+	elsewhere->count = count_from(map, first);
 	pool(elsewhere, look_work, looked);
 }
 
@@ -169,11 +181,14 @@ static void created(struct loop_work *work, int res)
 {
 	struct leech_elsewhere *elsewhere = container_of(work, struct leech_elsewhere, work);
 
-	elsewhere->ready = !res;
-	if (res)
+	if (res) {
 		stop(elsewhere, res);
-	else
-		next(elsewhere);
+		return;
+	}
+	/* rescues that have begun before do not look at it */
+	hash_file_use(elsewhere->file);
+	elsewhere->ready = true;
+	next(elsewhere);
 }
 
 /* How long it is there: here programs may have changed that already. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "backends/leech-elsewhere.h"
 #include "backends/leech-private.h"
 
 static struct leech *to_leech(struct backend *backend)
@@ -261,7 +262,7 @@ static void leech_start(struct backend_req *req)
 	struct span span;
 
 	if (req->op == BACKEND_RESIZE)
-		leech->keep_off = req->arg / chunkmap_chunk(leech->map) + 1;
+		leech->keep_off = chunks_up_to(leech, req->arg);
 	if (req->op == BACKEND_DESTROY)
 		chunkmap_unlink(leech->map_path);
 	if (req->op == BACKEND_SYNC && !leech->all_here && chunkmap_state(leech->map) == CHUNKMAP_OWNED) {
@@ -305,6 +306,7 @@ void leech_unblock(struct leech *leech)
 			leech_start(list_entry(entry, struct backend_req, list));
 	}
 	leech->unblocking = false;
+	leech_seek_skipped(leech);
 }
 
 bool leech_wanted(const struct leech *leech, bool (*fits)(const struct leech *leech, uint64_t chunk), uint64_t *chunk)

@@ -12,7 +12,7 @@
 #include "log.h"
 #include "places.h"
 
-#define SPAN	64u		/* chunks that are compared at a time */
+#define SPAN	WIRE_HASHES_MAX	/* chunks that are compared at a time */
 
 /* A chunk that is here, but not where it belongs. */
 struct copy {

@@ -2,10 +2,12 @@
 /* A region moves from host A to host B, and A is gone before all of it has come: what others have of it is as good, if it can be told by its hash. */
 #include "two-hosts.h"
 
+#include "backends/leech-private.h"
 #include "hash-file.h"
 
 #define CHUNKS (SIZE / CHUNK)
 
+static unsigned int zeroes;	/* chunks of A's that have nothing else */
 static char copy[2][160];	/* files that have what A has; a test changes some of it */
 
 /* Each chunk of A's is another one. */
@@ -16,7 +18,7 @@ static void fill_a(void)
 	for (unsigned int i = 0; i < CHUNKS; i++) {
 		uint64_t left = size - i * CHUNK;
 
-		memset(bytes, 10 + (int)i, CHUNK);
+		memset(bytes, zeroes >> i & 1 ? 0 : 10 + (int)i, CHUNK);
 		if (host_request(a, from->id, BACKEND_WRITE, i * CHUNK, left < CHUNK ? left : CHUNK, bytes))
 			printf("# A could not be written\n");
 	}
@@ -38,6 +40,18 @@ static void make_copy(unsigned int n, unsigned int bad)
 	}
 	if (!file || fclose(file))
 		exit(89);
+}
+
+static void __attribute__((format(printf, 1, 2))) run(const char *format, ...)
+{
+	char command[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	if (system(command))
+		exit(86);
 }
 
 /* A's hashes come, its bytes do not. */
@@ -164,8 +178,25 @@ static void test_away(void)
 	for (unsigned int i = 0; i < CHUNKS; i++)
 		tap_number(read_chunk(i), 0, "as it was");
 	tap_ok(!host_is(a, "db", "complete"), "of which A has not heard");
+	run("for f in %s/leech-*; do touch %s/hashes-${f##*-}; done", b->state, b->state);
+	tap_ok(is_left_over("leech-") && is_left_over("hashes-"), "a helper has left its hashes, as if it had died");
 	unhide();
 	tap_ok(until(host_is(a, "db", "complete")), "until it is back");
+	tap_ok(until(!is_left_over("leech-")) && until(!is_left_over("hashes-")), "then nothing is left over");
+	slow_release();
+}
+
+/* The record has gone, and a power cut has left the hashes. */
+static void test_left_over(void)
+{
+	struct user user;
+
+	name_copies("left");
+	own_nothing("left", &user, NULL);
+	run("touch %s/hashes-0123456789abcdef0123456789abcdef", b->state);
+	restart();
+	tap_ok(until(!is_left_over("hashes-0123456789abcdef")), "hashes that are nobody's go at the next start");
+	tap_ok(is_left_over("hashes-"), "others stay");
 	slow_release();
 }
 
@@ -220,6 +251,18 @@ static void test_again(void)
 	slow_release();
 }
 
+static const char *also_of_b(void)
+{
+	static char text[1024];
+	json_t *show = handover_show(region_of(b));
+	char *dumped = json_dumps(json_object_get(show, "also"), JSON_COMPACT | JSON_ENCODE_ANY);
+
+	snprintf(text, sizeof(text), "%s", dumped ? dumped : "");
+	free(dumped);
+	json_decref(show);
+	return text;
+}
+
 /* One that is named with "resolve" is known to the next helper. */
 static void test_named_later(void)
 {
@@ -229,6 +272,8 @@ static void test_named_later(void)
 	own_nothing("later", &user, NULL);
 	make_copy(0, 1);
 	cut();
+	tap_number(host_do(b, "resolve", lost(json_pack("{s:[s,s]}", "also", "region:x", "nowhere:x"))), -EPROTONOSUPPORT, "of two places one is none");
+	tap_ok(!strstr(also_of_b(), "region:x"), "so neither is looked at");
 	tap_number(host_do(b, "resolve", lost(also(0))), 0, "A is lost, and a place is named only then");
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "what it has comes from there");
 	restart();
@@ -246,8 +291,8 @@ static void test_region(void)
 	char source[200];
 
 	name_copies("region");
-	own_nothing("region", &user, json_pack("{s:[s]}", "also", "region:old"));
-	make_copy(0, 0);
+	own_nothing("region", &user, json_pack("{s:[s]}", "also", "region:/old"));
+	make_copy(0, 1 << 1);
 	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
 	netlink_set(&attrs, PATH, path, "old");
 	netlink_set(&attrs, SOURCE, source, source);
@@ -257,7 +302,13 @@ static void test_region(void)
 	kernel_describe(host_region(b, "old"), &attrs);
 	region_update(b->regiond->regions, &attrs);
 	cut();
-	tap_ok(until(!strncmp(to->source, "file:", 5)), "A is gone, and another region of B has it all");
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "A is gone, and another region of B has most of it");
+	restart();
+	make_copy(0, 0);
+	tap_ok(until(host_is(b, "db", "owned")), "the next helper knows that region, too");
+	tap_ok(until(!read_chunk(1)), "which has got the rest");
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "the operator says that A is lost");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "all is here");
 	tap_number(read_chunk(3), 0, "as it was");
 	tap_ok(b->kernel.asked[REGIONFS_CMD_WRITEBACK] > 0, "with what is dirty there");
 }
@@ -308,6 +359,232 @@ static void test_short(void)
 	tap_ok(bytes[SIZE - 1001] == 13 && zeroes == 1000, "what was there, and zeroes behind it");
 }
 
+/* What is known to be zeroes need be nowhere. */
+static void test_zeroes(void)
+{
+	static uint8_t bytes[SIZE];
+	struct user user;
+
+	zeroes = 1 << 1;
+	name_copies("zeroes");
+	own_nothing("zeroes", &user, NULL);
+	zeroes = 0;
+	cut();
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "A is lost, and there is nobody else");
+	tap_ok(until(says("lost_bytes") == 3 * CHUNK), "a chunk of zeroes is not");
+	tap_ok(!host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes) && !bytes[0] && !bytes[CHUNK - 1], "it is there");
+	tap_number(read_chunk(0), -EIO, "the others are not");
+}
+
+static bool state_is_synced;
+
+static void state_synced(struct state_waiter *waiter, int error)
+{
+	(void)waiter;
+	state_is_synced = !error;
+}
+
+/* What the next helper is told has something in it that it cannot use. */
+static void test_noted(void)
+{
+	struct state_waiter synced;
+	json_t *args, *noted;
+	char path[128], hook[160];
+	struct user user;
+
+	begin("noted");
+	name_copies("noted");
+	snprintf(path, sizeof(path), "%s/resumed", b->run);
+	snprintf(hook, sizeof(hook), "touch %s", path);
+	args = also(0);
+	json_object_set_new(args, "on_resume", json_string(hook));
+	leech_with(&user, args);
+	noted = json_loads(region_of(b)->info.handover, 0, NULL);
+	json_object_set_new(noted, "on_stall", json_string("nothing that there is"));
+	json_object_set_new(noted, "also", json_pack("[s]", "nowhere:x"));
+	region_set_handover(region_of(b), json_dumps(noted, JSON_COMPACT));
+	json_decref(noted);
+	synced.done = state_synced;
+	state_sync(b->regiond->state, &synced);
+	tap_ok(until(state_is_synced), "the state directory has what there is no such thing of");
+	restart();
+	tap_ok(until(host_is(b, "db", "pulling")), "the next helper cannot use all that it finds, and goes on");
+	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
+	tap_ok(until(!access(path, F_OK)), "and the resume hook runs");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "all is here");
+}
+
+/* ---- programs change what is looked for ---- */
+
+/* B's local store: the first request of a kind is done, or fails, but not answered before local_answer(). */
+static struct {
+	const struct backend_ops *real;
+	struct backend_ops ops;
+	enum backend_op op;
+	int fails;			/* it is not done */
+	struct backend_req inner, *outer;
+	bool held, done;
+} local;
+
+static void local_done(struct backend_req *inner, int error)
+{
+	local.done = true;
+}
+
+static void local_submit(struct backend *backend, struct backend_req *req)
+{
+	if (local.held || req->op != local.op) {
+		local.real->submit(backend, req);
+		return;
+	}
+	local.held = true;
+	local.outer = req;
+	local.done = local.fails;
+	if (local.fails)
+		return;
+	local.inner = *req;
+	local.inner.loop = loop;
+	local.inner.done = local_done;
+	local.real->submit(backend, &local.inner);
+}
+
+static void local_watch(enum backend_op op, int fails)
+{
+	struct backend *backend = leech_of(region_of(b)->backend)->local;
+
+	memset(&local, 0, sizeof(local));
+	local.real = backend->ops;
+	local.ops = *local.real;
+	local.ops.submit = local_submit;
+	local.op = op;
+	local.fails = fails;
+	backend->ops = &local.ops;
+}
+
+/* Another region of B, whose READs are held. */
+static struct {
+	const struct backend_ops *real;
+	struct backend_ops ops;
+	struct list held;
+	unsigned int nr;
+} old;
+
+static void old_submit(struct backend *backend, struct backend_req *req)
+{
+	if (req->op != BACKEND_READ) {
+		old.real->submit(backend, req);
+		return;
+	}
+	list_add(&old.held, &req->list);
+	old.nr++;
+}
+
+static void old_release(void)
+{
+	struct list *entry;
+
+	while ((entry = list_pop(&old.held))) {
+		struct backend_req *req = list_entry(entry, struct backend_req, list);
+
+		old.real->submit(req->backend, req);
+	}
+}
+
+static void add_old(bool held)
+{
+	struct netlink_attrs attrs = { 0 };
+	struct region *region;
+	char source[200];
+	uint8_t byte;
+
+	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
+	netlink_set(&attrs, PATH, path, "old");
+	netlink_set(&attrs, SOURCE, source, source);
+	netlink_set(&attrs, SIZE, size, SIZE);
+	kernel_add(&b->kernel, &attrs);
+	memset(&attrs, 0, sizeof(attrs));
+	kernel_describe(host_region(b, "old"), &attrs);
+	region_update(b->regiond->regions, &attrs);
+	if (!held)
+		return;
+	region = region_find_path(b->regiond->regions, "old");
+	tap_number(host_request(b, region->info.id, BACKEND_READ, 0, 1, &byte), 0, "another region is there");
+	memset(&old, 0, sizeof(old));
+	list_init(&old.held);
+	old.real = region->backend->ops;
+	old.ops = *old.real;
+	old.ops.submit = old_submit;
+	region->backend->ops = &old.ops;
+	region_put(region);
+}
+
+static struct program *begin_change(enum backend_op op, uint64_t offset, uint64_t length)
+{
+	struct program *program = calloc(1, sizeof(*program));
+	static uint8_t bytes[SIZE];
+
+	memset(bytes, 99, sizeof(bytes));
+	program->req = (struct backend_req){
+		.op = op, .offset = offset, .length = length, .arg = op == BACKEND_RESIZE ? length : 0, .data = bytes, .flags = BACKEND_DEMAND,
+		.attach_gen = 1, .epoch = 1, .loop = loop, .done = program_done,
+	};
+	region_submit(b->regiond->regions, to->id, &program->req);
+	return program;
+}
+
+/* A program cuts it off, and the local store is at that when what it had comes from elsewhere. */
+static void test_cut_off(void)
+{
+	static uint8_t bytes[SIZE];
+	struct program *program;
+	unsigned int bad = 0;
+	struct user user;
+
+	name_copies("cutoff");
+	own_nothing("cutoff", &user, json_pack("{s:[s]}", "also", "region:old"));
+	make_copy(0, 0);
+	add_old(true);
+	cut();
+	tap_ok(until(old.nr == CHUNKS), "A is gone, and another region is asked for all");
+	tap_number(host_do(b, "resolve", lost(NULL)), 0, "for good");
+	local_watch(BACKEND_RESIZE, 0);
+	program = begin_change(BACKEND_RESIZE, 0, 0);
+	tap_ok(until(local.done) && !program->done, "a program makes it empty, which is all but done");
+	old_release();
+	pass(200);
+	tap_number((long long)says("elsewhere_bytes"), 0, "what comes now is too late");
+	backend_done(local.outer, 0);
+	tap_ok(until(program->done) && !program->error, "it is empty");
+	tap_number(host_request(b, to->id, BACKEND_RESIZE, 0, SIZE, NULL), 0, "and longer again");
+	tap_number(host_request(b, to->id, BACKEND_READ, 0, SIZE, bytes), 0, "it is read");
+	for (unsigned int i = 0; i < SIZE; i++)
+		bad += bytes[i] != 0;
+	tap_number(bad, 0, "nothing of what was there is back");
+}
+
+/* A program was about to overwrite a chunk when the rest was looked for, and could not. */
+static void test_skipped(void)
+{
+	struct program *program;
+	struct user user;
+
+	name_copies("skipped");
+	own_nothing("skipped", &user, NULL);
+	make_copy(0, 0);
+	local_watch(BACKEND_WRITE, 1);
+	program = begin_change(BACKEND_WRITE, CHUNK, CHUNK);
+	cut();
+	tap_number(host_do(b, "resolve", lost(also(0))), 0, "A is lost, and a file has it all");
+	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "which is taken, but for what a program overwrites");
+	pass(200);
+	tap_ok(local.held && !program->done, "that is under way");
+	tap_ok(!strstr(host_says(b, "db", "error"), "nobody else has"), "nobody says that it is lost");
+	backend_done(local.outer, -EIO);
+	tap_ok(until(program->done) && program->error == -EIO, "it fails");
+	tap_ok(until(!strncmp(to->source, "file:", 5)), "and the chunk is had from the file, too");
+	tap_number(read_chunk(1), 0, "as it was");
+}
+
 static void refused(const char *what, const char *uri)
 {
 	char source[256];
@@ -341,6 +618,8 @@ static void test_file(void)
 	tap_number(hash_file_load(file), -ENOENT, "where none is, none is loaded");
 	tap_ok(!hash_file_get(file, 0, 4, got) && !hash_is_known(got), "and nothing known");
 	tap_number(hash_file_create(file, 65536, 3 * 65536 + 5), 0, "one is made");
+	tap_ok(!hash_file_is_there(file) && !hash_file_length(file, 0), "that is not in use yet");
+	hash_file_use(file);
 	tap_ok(hash_file_length(file, 2) == 65536 && hash_file_length(file, 3) == 5 && !hash_file_length(file, 4) &&
 	       !hash_file_length(file, UINT64_MAX), "that knows how long chunks are");
 	tap_ok(!hash_file_put(file, 1, 2, hashes) && !hash_file_sync(file), "two hashes are put there");
@@ -367,12 +646,17 @@ int main(void)
 	test_file();
 	test_lost();
 	test_away();
+	test_left_over();
 	test_back();
 	test_again();
 	test_named_later();
 	test_region();
 	test_peer();
 	test_short();
+	test_zeroes();
+	test_noted();
+	test_cut_off();
+	test_skipped();
 	test_refused();
 	return hosts_end();
 }

@@ -96,6 +96,11 @@ static void test_hostile_frames(void)
 	memcpy(shrunk, "\x50\x2a\x4d\x18\x04\x00\x00\x00" "abcd", 12);
 	tap_number(shrink_undo(shrunk, 12, back, LEN), -EPROTO, "nor one to be skipped");
 	tap_number(shrink_undo(shrunk, unsaid_frame(), back, LEN), -EPROTO, "nor one that does not say what it holds");
+	n = shrink_text(LEN);
+	for (uint8_t version = 0x22; version < 0x28; version++) {
+		shrunk[0] = version;
+		tap_number(shrink_undo(shrunk, n, back, LEN), -EPROTO, "nor one of an older format");
+	}
 	/* 2^60 bytes, it says */
 	memcpy(shrunk, "\x28\xb5\x2f\xfd\xe0\x00\x00\x00\x00\x00\x00\x00\x10\x01\x00\x00", 16);
 	tap_number(shrink_undo(shrunk, 16, back, LEN), -EPROTO, "nor one that says that it holds the world");
