@@ -299,6 +299,56 @@ static void test_killed_moved(bool boot)
 	tap_ok(at_c(0) == 7 && at_c(3) == 7, "and the rest");
 }
 
+/* B's bytes are in memory: what A has is what they were once. */
+static void begin_in_memory(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/b-%s", dir, name);
+	mkdir(path, 0700);
+	strcat(path, "/memory");
+	mkdir(path, 0700);
+	for_b = json_pack("{s:s}", "local_source", "memory:13107200?name=db");
+	begin_owned(name);
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B, where it is in memory, writes a chunk");
+	tap_number(seed_on(), 0, "it is seeded on");
+	leech_c();
+}
+
+static void test_memory(bool again)
+{
+	begin_in_memory(again ? "memory2" : "memory");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	boot_middle();
+	if (again) {
+		tap_ok(until(is_on(to, REGIONFS_REGION_MOVED)), "its helper is killed, too");
+		kill_middle();
+		start_middle();
+	}
+	tap_ok(until(is_on(to, REGIONFS_REGION_MOVED)) && is_on(to, REGIONFS_REGION_LOCKED), "B's next helper lets nobody in");
+	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "and says where it is: %s", host_says(b, "db", "state"));
+	slow_release();
+	tap_number(at_c(151), -1, "what C had not got is lost, rather than as old as A has it");
+	for (uint64_t i = 0; i < size / CHUNK; i++)
+		write_at(c, third, i, 4);
+	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(host_is(b, "db", "complete")), "when it was overwritten it is C's alone");
+	tap_ok(host_is(a, "db", "moved"), "A keeps what it has");
+}
+
+/* The same, before C has decided: nor is it handed on with the bytes that A has. */
+static void test_memory_handed(void)
+{
+	begin_in_memory("memory3");
+	hand_on_unheard();
+	tap_ok(until(!list_empty(&b->kernel.held)), "it is handed over, and B's host is booted before it is moved");
+	boot_middle();
+	tap_ok(until(host_is(b, "db", "moved")) && is_on(to, REGIONFS_REGION_LOCKED), "B hears that it is: %s", host_says(b, "db", "state"));
+	host_release(c);
+	slow_release();
+	tap_number(at_c(151), -1, "what C had not got is lost");
+}
+
 /* C has all of it, B has told nobody. */
 static void test_killed_complete(void)
 {
@@ -338,5 +388,8 @@ int main(void)
 	test_killed_moved(false);
 	test_killed_moved(true);
 	test_killed_complete();
+	test_memory(false);
+	test_memory(true);
+	test_memory_handed();
 	return hosts_end();
 }
