@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A region moves from A to B, and from there to C before all of it has come to B: C reads through B, whatever dies meanwhile. */
+#include "target.h"
 #include "three-hosts.h"
 
 /* ---- all goes well ---- */
@@ -157,6 +158,47 @@ static void test_diverged(void)
 	tap_ok(until(!is_on(to, REGIONFS_REGION_FROZEN)), "and goes on");
 	tap_number(host_do(c, "finalize", db()), 0, "then it is handed on");
 	tap_ok(until(host_is(b, "db", "complete")), "to C");
+}
+
+/* ---- B also exports what it seeds ---- */
+
+static bool is_ours(const struct backend_req *req, const void *data)
+{
+	return req->data == data;
+}
+
+static void on_read(struct backend_req *req, int error)
+{
+	(void)req;
+	(void)error;
+}
+
+/* What drops the seeder's READs looks at what it knows of those: one that has come another way is none of them. */
+static void test_exported(void)
+{
+	static uint8_t bytes[CHUNK];
+	struct backend_req read = { .op = BACKEND_READ, .flags = BACKEND_ZERO_NULL | BACKEND_PEER, .length = CHUNK, .data = bytes, .done = on_read };
+	struct target *target;
+	unsigned int nr = 0;
+	struct list *at;
+
+	begin_owned("exported");
+	read.loop = loop;
+	tap_number(target_region(&target, region_of(b)), 0, "it is exported, too");
+	target->ops->submit(target, &read);
+	pass(100);
+	list_for_each(at, &leech_of(region_of(b)->backend)->blocked)
+		nr += is_ours(list_entry(at, struct backend_req, list), bytes);
+	tap_number((int)nr, 1, "who reads that waits for A");
+	leech_drop(leech_of(region_of(b)->backend), is_ours, bytes);
+	nr = 0;
+	list_for_each(at, &leech_of(region_of(b)->backend)->blocked)
+		nr += is_ours(list_entry(at, struct backend_req, list), bytes);
+	tap_number((int)nr, 1, "and is not taken for one that a seeder serves");
+	slow_release();
+	tap_ok(until(!leech_of(region_of(b)->backend) || !chunkmap_missing(leech_of(region_of(b)->backend)->map)), "all comes");
+	pass(100);
+	tap_number(bytes[0], 7, "for that as well");
 }
 
 /* ---- A is lost for good ---- */
@@ -378,6 +420,7 @@ int main(void)
 	test_when();
 	test_unheard();
 	test_diverged();
+	test_exported();
 	test_lost();
 	test_lost_pulling();
 	test_killed_tracking(false);
