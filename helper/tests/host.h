@@ -43,7 +43,7 @@ struct kernel_region {
 	uint64_t id, size, epoch, lineage, dirty, written, write_rate;
 	uint32_t mode, flags;
 	char path[64], source[4096];
-	bool linked;
+	bool linked, gone;		/* gone: its last user has gone as well */
 	struct backend_req destroy;
 };
 
@@ -65,7 +65,7 @@ static struct netlink no_kernel;
 
 static struct kernel_region *kernel_find(struct netlink *kernel, uint64_t id)
 {
-	return id && id <= kernel->nr ? &kernel->regions[id - 1] : NULL;
+	return id && id <= kernel->nr && !kernel->regions[id - 1].gone ? &kernel->regions[id - 1] : NULL;
 }
 
 static struct kernel_region *kernel_find_path(struct netlink *kernel, const char *path)
@@ -409,6 +409,8 @@ static void host_start(struct host *host)
 	for (unsigned int i = 0; i < host->kernel.nr; i++) {
 		struct netlink_attrs got = { 0 };
 
+		if (host->kernel.regions[i].gone)
+			continue;
 		/* it was the last helper's */
 		host->kernel.regions[i].write_rate = 0;
 		kernel_describe(&host->kernel.regions[i], &got);

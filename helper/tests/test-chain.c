@@ -160,6 +160,66 @@ static void test_diverged(void)
 	tap_ok(until(host_is(b, "db", "complete")), "to C");
 }
 
+/* ---- the region goes at B, when others need its bytes ---- */
+
+static unsigned int nr_destroyed;
+
+static void last_user_gone(struct backend_req *req, int error)
+{
+	(void)req;
+	(void)error;
+	nr_destroyed++;
+}
+
+/* It had been unlinked before it was handed on. */
+static void remove_at_b(void)
+{
+	nr_destroyed = 0;
+	to->linked = false;
+	to->gone = true;
+	kernel_event(&b->kernel, to, REGIONFS_EVENT_UNLINKED);
+	to->destroy = (struct backend_req){ .op = BACKEND_DESTROY, .loop = loop, .done = last_user_gone };
+	region_submit(b->regiond->regions, to->id, &to->destroy);
+	pass(50);
+}
+
+static void hide_middle(bool hide)
+{
+	char away[160];
+
+	snprintf(away, sizeof(away), "%s.away", middle_path);
+	if (hide ? rename(middle_path, away) : rename(away, middle_path))
+		exit(90);
+	if (hide)
+		break_middle();
+}
+
+static void test_removed(void)
+{
+	struct region *region;
+	char path[160];
+
+	begin_chain("removed");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	region = region_get(region_of(b));
+	remove_at_b();
+	tap_ok(!nr_destroyed, "B's last user goes, and the bytes stay");
+	tap_number(at_c(151), 9, "for C, which gets them");
+	hide_middle(true);
+	slow_release();
+	tap_ok(until(host_is(a, "db", "complete")), "when all has come to B, A hears of it");
+	tap_ok(until(!strncmp(region->info.source, "file:", 5)) && !nr_destroyed, "and B keeps what it has");
+	hide_middle(false);
+	tap_ok(until(at_c(0) == 7) && at_c(3) == 7, "C gets the rest");
+	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(nr_destroyed == 1), "then B's goes");
+	tap_ok(until(!is_left_over("leech-")), "nothing is left to be told");
+	region_put(region);
+	snprintf(path, sizeof(path), "%s/bytes", c->run);
+	tap_ok(!access(path, F_OK) && at_c(151) == 9, "it is C's alone");
+}
+
 /* ---- B also exports what it seeds ---- */
 
 static bool is_ours(const struct backend_req *req, const void *data)
@@ -420,6 +480,7 @@ int main(void)
 	test_when();
 	test_unheard();
 	test_diverged();
+	test_removed();
 	test_exported();
 	test_lost();
 	test_lost_pulling();
