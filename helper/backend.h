@@ -142,7 +142,7 @@ enum backend_op {
 
 /* DATA: what would have to come from elsewhere, whatever it is, counts as no bytes: for who looks for bytes that are here. */
 #define BACKEND_HERE		(1u << 7)
-/* serve.c's: a peer's, that it may have no more use for: see leech_drop(). */
+/* serve.c's: a READ of what is seeded, in a struct serve_req, that the peer may have no more use for: see leech_drop(). */
 #define BACKEND_PEER		(1u << 8)
 
 /* region.c's: it was given to a second backend, since the first one was dead. */

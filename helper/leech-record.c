@@ -51,6 +51,23 @@ int leech_record_peek(const char *path, struct leech_record_head *head)
 	return ret;
 }
 
+int leech_record_lose(const char *path)
+{
+	struct record_write write = { .fd = open(path, O_RDWR | O_CLOEXEC) };
+	int ret;
+
+	if (write.fd < 0)
+		return -errno;
+	ret = record_read_head(write.fd, &write.slot);
+	if (!ret && write.slot.head.state != LEECH_RECORD_LOST) {
+		write.slot.seq++;
+		write.slot.head.state = LEECH_RECORD_LOST;
+		ret = record_write(&write);
+	}
+	close(write.fd);
+	return ret;
+}
+
 /* ---- life ---- */
 
 int leech_record_new(struct leech_record **result, struct loop *loop, const char *path)

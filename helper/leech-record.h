@@ -48,6 +48,8 @@ struct leech_record_waiter {
 void leech_record_path(char *path, size_t len, const char *state_dir, const char *token);
 /* Its head alone, as it is on the disk; blocks. -ENOENT, -ENODATA: nothing was said yet; else it cannot be read, and what it says is unknown. */
 int leech_record_peek(const char *path, struct leech_record_head *head);
+/* It says LOST from now on; blocks. At start: nobody has it loaded. As leech_record_peek(), or what a disk says: then it may say so or not. */
+int leech_record_lose(const char *path);
 
 /* Nothing is on the disk yet. path NULL: nothing ever will be. */
 int leech_record_new(struct leech_record **record, struct loop *loop, const char *path);

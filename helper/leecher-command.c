@@ -384,10 +384,18 @@ void leecher_ended(struct leecher *leecher, int error)
 
 /* ---- success ---- */
 
+static bool is_removed(const struct region *region)
+{
+	return region->unlinked || region->destroy || atomic_load(&region->forgotten);
+}
+
 static void source_set(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct leecher *leecher = arg;
 
+	/* a kernel that has no such region any more asks for no source: only who is seeded from here does */
+	if (error && is_removed(leecher->handover.region))
+		error = 0;
 	if (error)
 		log_warning("%s keeps its way here as its source: %s", leecher->path, why);
 	leecher->stepping = false;
@@ -432,11 +440,6 @@ void leecher_stepped(struct leecher *leecher)
 		move_in(leecher);
 	else
 		leecher_seed_now(leecher);
-}
-
-static bool is_removed(const struct region *region)
-{
-	return region->unlinked || region->destroy || atomic_load(&region->forgotten);
 }
 
 /* Somebody has removed the region; or its backend is opened anew; or we are stopping, and the next helper goes on. */

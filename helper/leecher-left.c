@@ -7,8 +7,11 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
+#include "dirs.h"
+#include "hash-file.h"
 #include "leecher-private.h"
 #include "log.h"
 #include "notice.h"
@@ -57,6 +60,26 @@ int leecher_left(const struct regiond *regiond, const char *source, struct leech
 	look_at_map(regiond, uri.path, head);
 	uri_free(&uri);
 	return 0;
+}
+
+/* The hashes are of what the host before has: nothing is to be taken for right by them. */
+int leecher_lose_left(const struct regiond *regiond, const char *source)
+{
+	const char *state_dir = regiond->config->state_dir;
+	char path[4096];
+	struct uri uri;
+	int ret = uri_parse(&uri, source, NULL, 0);
+
+	if (ret)
+		return ret;
+	hash_file_path(path, sizeof(path), state_dir ? state_dir : regiond->config->run_dir, uri.path);
+	ret = unlink(path) && errno != ENOENT ? -errno : dirs_sync_parent(path);
+	if (!ret && state_dir) {
+		leech_record_path(path, sizeof(path), state_dir, uri.path);
+		ret = leech_record_lose(path);
+	}
+	uri_free(&uri);
+	return ret;
 }
 
 /* ---- the backend ---- */

@@ -54,6 +54,11 @@ struct regiond;
 struct leecher *leecher_adopt(struct region *region);
 /* How far the leech of a source had come: of the record, and the map; blocks, but briefly. -ENOENT: the source is no leech. */
 int leecher_left(const struct regiond *regiond, const char *source, struct leech_record_head *head);
+/*
+ * At start: what was fetched and written here went with the host's memory, and the region is another host's by now. What the host before has of it may be
+ * older, so that counts as lost: what is not here anymore fails, there and here. Blocks, briefly; on error it may be so or not.
+ */
+int leecher_lose_left(const struct regiond *regiond, const char *source);
 /* At start: what an earlier helper was taking over, or has got to own and has not all of yet, goes on. */
 void leecher_restart(struct regiond *regiond);
 

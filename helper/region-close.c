@@ -108,7 +108,7 @@ static void recall_source(struct region *region)
 	region->info.discard |= info->discard;
 }
 
-static bool is_kept(struct region *region)
+bool region_is_kept(struct region *region)
 {
 	struct handover *handover = handover_of(region);
 
@@ -117,8 +117,6 @@ static bool is_kept(struct region *region)
 
 void region_advance_destroy(struct region *region, enum region_state state)
 {
-	if (is_kept(region))
-		return;
 	recall_source(region);
 	if (state == REGION_READY) {
 		atomic_store(&region->state, REGION_CLOSING);
@@ -157,7 +155,8 @@ void region_advance_closing(struct region *region)
 		return;
 	}
 	backend = take_backend(region);
-	if (region->destroy)
+	/* one that is kept is closed for another backend */
+	if (region->destroy && !region_is_kept(region))
 		destroy_bytes(region, backend);
 	else
 		backend_close(backend, backend_is_closed, region_get(region));

@@ -83,7 +83,7 @@ static void open_failed(struct region *region, int error)
 	atomic_store(&region->state, REGION_FAILED);
 	region_tell_openers(region, error);
 	region_release_waiting(region, error);
-	if (region->destroy)
+	if (region->destroy && !region_is_kept(region))
 		region_destroyed(region);
 }
 
@@ -149,7 +149,8 @@ static void job_failed(struct region_job *job, int error, const char *why)
 	if (!region->give_up_at && region->info.timeout)
 		region->give_up_at = loop_now_ns() + region->info.timeout * 1000000ULL;
 	region_tell_openers(region, error);
-	if (backend_is_temporary(error) && region_has_waiting(region) && !region->destroy && (!region->give_up_at || loop_now_ns() < region->give_up_at))
+	if (backend_is_temporary(error) && region_has_waiting(region) && (!region->destroy || region_is_kept(region)) &&
+	    (!region->give_up_at || loop_now_ns() < region->give_up_at))
 		retry_later(region);
 	else
 		open_failed(region, error);
@@ -386,7 +387,8 @@ void region_advance(struct region *region)
 {
 	enum region_state state = atomic_load(&region->state);
 
-	if (region->destroy && (state == REGION_NEW || state == REGION_READY || state == REGION_FAILED)) {
+	/* what another host still has from here goes on as if it were there */
+	if (region->destroy && (state == REGION_NEW || state == REGION_READY || state == REGION_FAILED) && !region_is_kept(region)) {
 		region_advance_destroy(region, state);
 		return;
 	}

@@ -38,6 +38,8 @@ void region_start_open(struct region *region);
 /* With region->destroy set, in one of the states in which nothing is under way. */
 void region_advance_destroy(struct region *region, enum region_state state);
 void region_advance_closing(struct region *region);
+/* With region->destroy set: does somebody still need what is here? Who can be given up is. */
+bool region_is_kept(struct region *region);
 /* Whoever waits in region_open() hears. */
 void region_tell_openers(struct region *region, int error);
 /* A managed one that could not be opened is tried again, later and later. */

@@ -101,23 +101,48 @@ static bool is_lost_memory(const struct restore *restore, const char *source)
 	return lost;
 }
 
+static bool is_lost_local(const struct restore *restore, const struct region_info *info)
+{
+	struct uri uri;
+	bool lost;
+
+	if (uri_parse(&uri, info->source, NULL, 0))
+		return false;
+	lost = is_lost_memory(restore, uri_option(&uri, "local"));
+	uri_free(&uri);
+	return lost;
+}
+
+/*
+ * It was handed on, and what was written here is gone. What the host before has is older than what was handed on, and is not to pass for that. The next host
+ * is told that it is lost, instead of being left waiting.
+ */
+static bool is_lost_on_way(const struct restore *restore, const struct region_info *info)
+{
+	int ret = leecher_lose_left(restore->regiond, info->source);
+
+	if (ret)
+		log_error("%s: that its bytes are lost could not be written down: %s", info->path, strerror(-ret));
+	else
+		log_error("region %s was in memory, which a reboot loses, when it was handed on: what the next host has not got of it is lost", info->path);
+	return ret;
+}
+
 static bool is_lost(const struct restore *restore, const struct region_info *info)
 {
 	struct leech_record_head head;
-	struct uri uri;
-	bool lost;
 
 	/* it comes again */
 	if (follower_is(info))
 		return false;
 	if (leecher_left(restore->regiond, info->source, &head))
 		return is_lost_memory(restore, info->source);
-	/* as long as the other side has not heard COMPLETE, it has all that it handed over */
-	if (head.state == LEECH_RECORD_PULLING || head.state == LEECH_RECORD_OWNED || uri_parse(&uri, info->source, NULL, 0))
+	if (head.state == LEECH_RECORD_PULLING || !is_lost_local(restore, info))
 		return false;
-	lost = is_lost_memory(restore, uri_option(&uri, "local"));
-	uri_free(&uri);
-	return lost;
+	if (seeder_is_left(info) && (head.state == LEECH_RECORD_OWNED || head.state == LEECH_RECORD_LOST))
+		return is_lost_on_way(restore, info);
+	/* as long as the other side has not heard COMPLETE, it has all that it handed over */
+	return head.state != LEECH_RECORD_OWNED;
 }
 
 static int mirrored(const struct region_info *info, bool unlinked, void *arg)

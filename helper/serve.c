@@ -203,7 +203,7 @@ static void serve_backend(struct serve_req *req, enum backend_op op)
 	backend->op = op;
 	backend->flags = req->head.flags & WIRE_F_DEMAND ? BACKEND_DEMAND : service->slot ? BACKEND_BULK : 0;
 	if (op == BACKEND_READ)
-		backend->flags |= BACKEND_ZERO_NULL | BACKEND_PEER;
+		backend->flags |= BACKEND_ZERO_NULL | (service->session->export->seed ? BACKEND_PEER : 0);
 	if (is_staged(req))
 		backend->flags |= BACKEND_STAGED;
 	backend->first = req->head.flags & WIRE_F_FIRST;

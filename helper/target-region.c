@@ -213,7 +213,8 @@ static void fill_req(struct shared_req *req, struct shared *shared, struct backe
 	req->step.end = resize || outer->op == BACKEND_SYNC || outer->op == BACKEND_VERSION || outer->op == BACKEND_DATA ? 0 : outer->offset + outer->length;
 	req->step.then = to_backend;
 	inner->op = outer->op;
-	inner->flags = outer->flags;
+	/* it is no peer's request, but our own */
+	inner->flags = outer->flags & ~BACKEND_PEER;
 	inner->offset = outer->offset;
 	inner->length = outer->length;
 	inner->arg = outer->arg;

@@ -38,6 +38,18 @@ bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end)
 	return bitmap_next(leech->busy, first, end, true) < end;
 }
 
+void leech_outdate(struct leech *leech, uint64_t first, uint64_t end)
+{
+	struct list *at;
+
+	list_for_each(at, &leech->fetches) {
+		struct fetch *fetch = list_entry(at, struct fetch, list);
+
+		if (fetch->first < end && fetch->end > first)
+			fetch->stale = true;
+	}
+}
+
 void leech_forget(struct leech *leech, uint64_t first, uint64_t count)
 {
 	uint64_t chunks = chunkmap_chunks(leech->map), end;
@@ -56,12 +68,7 @@ void leech_forget(struct leech *leech, uint64_t first, uint64_t count)
 		if (flush->snapshot)
 			leech_snapshot_forget(flush->snapshot, first, end);
 	}
-	list_for_each(at, &leech->fetches) {
-		struct fetch *fetch = list_entry(at, struct fetch, list);
-
-		if (fetch->first < end && fetch->end > first)
-			fetch->stale = true;
-	}
+	leech_outdate(leech, first, end);
 }
 
 void leech_forget_all(struct leech *leech)
@@ -307,6 +314,10 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 
 	if (leech->nr_fetches >= LEECH_FETCHES || leech->parting || !leech->peer || bitmap_get(leech->busy, chunk))
 		return;
+	/* what is being cut off; who waits for it is looked at when that is done */
+	if (chunk >= leech->keep_off)
+		return;
+	end = end > leech->keep_off ? leech->keep_off : end;
 	/* what waits in vain would be asked for again and again */
 	if (leech_goes_elsewhere(leech))
 		return;

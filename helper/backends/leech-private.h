@@ -115,6 +115,8 @@ void leech_pull_more(struct leech *leech);
 void leech_pull_later(struct leech *leech);
 bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end);
 int leech_fit_busy(struct leech *leech);
+/* What is under way of these chunks counts for nothing. */
+void leech_outdate(struct leech *leech, uint64_t first, uint64_t end);
 /* One that is not asked for yet, of a chunk that is absent. NULL: it is here, or under way, or there is no memory. */
 struct fetch *leech_fetch_hold(struct leech *leech, uint64_t chunk);
 /* Its bytes are in its buffer, or are all zero. */

@@ -106,6 +106,7 @@ static int grown(struct leech *leech, uint64_t size, uint64_t zero_from)
 		error = leech_fit_busy(leech);
 	if (error)
 		return error;
+	leech_outdate(leech, chunkmap_chunks(leech->map), UINT64_MAX);
 	chunkmap_set(leech->map, zero_from < before ? zero_from : before, chunkmap_chunks(leech->map), true);
 	__atomic_store_n(&leech->backend.caps.size, size, __ATOMIC_RELAXED);
 	return 0;
@@ -159,10 +160,14 @@ static bool changes_map(const struct leech *leech, const struct backend_req *req
 	return false;
 }
 
+/* What was not fetched because of it is again. */
 static void start_failed(struct leech *leech, struct backend_req *req, int error)
 {
-	if (req->op == BACKEND_RESIZE)
+	if (req->op == BACKEND_RESIZE) {
 		leech->keep_off = UINT64_MAX;
+		leech_unblock(leech);
+		leech_pull_later(leech);
+	}
 	backend_done(req, error);
 }
 

@@ -19,6 +19,7 @@
 #include "netlink.h"
 #include "region.h"
 #include "regiond.h"
+#include "restore.h"
 #include "spawner.h"
 #include "state-private.h"
 #include "tap.h"
@@ -42,7 +43,7 @@ struct kernel_region {
 	uint64_t id, size, epoch, lineage, dirty, written, write_rate;
 	uint32_t mode, flags;
 	char path[64], source[4096];
-	bool linked;
+	bool linked, gone;		/* gone: its last user has gone as well */
 	struct backend_req destroy;
 };
 
@@ -65,7 +66,7 @@ static struct netlink no_kernel;
 
 static struct kernel_region *kernel_find(struct netlink *kernel, uint64_t id)
 {
-	return id && id <= kernel->nr ? &kernel->regions[id - 1] : NULL;
+	return id && id <= kernel->nr && !kernel->regions[id - 1].gone ? &kernel->regions[id - 1] : NULL;
 }
 
 static struct kernel_region *kernel_find_path(struct netlink *kernel, const char *path)
@@ -193,6 +194,17 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 	return -EOPNOTSUPP;
 }
 
+static int kernel_dump(const struct netlink *kernel, struct netlink_call *call)
+{
+	for (unsigned int i = 0; i < kernel->nr; i++) {
+		struct netlink_attrs got = { 0 };
+
+		kernel_describe(&kernel->regions[i], &got);
+		call->item(call, &got);
+	}
+	return 0;
+}
+
 static int kernel_run(struct netlink *kernel, struct netlink_call *call)
 {
 	struct kernel_region *region = kernel_find(kernel, call->attrs.region);
@@ -204,6 +216,8 @@ static int kernel_run(struct netlink *kernel, struct netlink_call *call)
 	if (call->cmd == REGIONFS_CMD_REGION_ADD) {
 		region = kernel_add(kernel, &call->attrs);
 		netlink_set(&got, REGION, region, region->id);
+	} else if (call->dump) {
+		return kernel_dump(kernel, call);
 	} else if (!region) {
 		return -ENOENT;
 	} else if (call->cmd == REGIONFS_CMD_REGION_GET) {
@@ -328,6 +342,8 @@ struct host {
 	struct config config;
 	struct regiond *regiond;
 	struct netlink kernel;
+	unsigned int boots;
+	bool restored;
 };
 
 static int snapshot_region(struct region *region, void *arg)
@@ -347,8 +363,7 @@ static void state_failed(void *arg, int error)
 	printf("# state: %d\n", error);
 }
 
-/* A helper comes to the host; with a kernel that has regions it is the next one. */
-static void host_start(struct host *host)
+static struct regiond *host_regiond(struct host *host)
 {
 	struct regiond *regiond = calloc(1, sizeof(*regiond));
 	char why[256] = "";
@@ -358,18 +373,51 @@ static void host_start(struct host *host)
 	regiond->loop = loop;
 	regiond->netlink = &host->kernel;
 	regiond->spawner = spawner;
-	regiond->instance_id = 1000 + (uint64_t)*host->name;
+	regiond->instance_id = 1000 * (1 + host->boots) + (uint64_t)*host->name;
 	regiond->attach_gen = 1;
-	regiond->mirror_ready = true;
 	if (state_open(&regiond->state, host->state, why, sizeof(why)) || regions_open(&regiond->regions, regiond))
 		printf("# %s\n", why), exit(99);
 	state_start(regiond->state, loop, snapshot, state_failed, regiond);
+	host->kernel.regiond = regiond;
+	return regiond;
+}
+
+static void host_is_restored(struct regiond *regiond, int error)
+{
+	struct host *host = container_of(regiond->netlink, struct host, kernel);
+
+	host->restored = true;
+	if (error)
+		printf("# %s is not restored: %d\n", host->name, error);
+}
+
+/* Its first helper after a reboot: what the last one's state directory has is restored. In run_dir there is what is left by the test. */
+static void __attribute__((unused)) host_boot(struct host *host)
+{
+	struct regiond *regiond;
+
+	host->boots++;
+	host->kernel.nr = 0;
+	host->restored = false;
+	regiond = host_regiond(host);
+	restore_start(regiond, host_is_restored);
+	if (!until(host->restored))
+		exit(91);
+}
+
+/* A helper comes to the host; with a kernel that has regions it is the next one. */
+static void host_start(struct host *host)
+{
+	struct regiond *regiond = host_regiond(host);
+
+	regiond->mirror_ready = true;
 	if (state_instance(regiond->state) != regiond->instance_id)
 		state_reset(regiond->state, regiond->instance_id, false);
-	host->kernel.regiond = regiond;
 	for (unsigned int i = 0; i < host->kernel.nr; i++) {
 		struct netlink_attrs got = { 0 };
 
+		if (host->kernel.regions[i].gone)
+			continue;
 		/* it was the last helper's */
 		host->kernel.regions[i].write_rate = 0;
 		kernel_describe(&host->kernel.regions[i], &got);

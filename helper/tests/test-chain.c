@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A region moves from A to B, and from there to C before all of it has come to B: C reads through B, whatever dies meanwhile. */
+#include "target.h"
 #include "three-hosts.h"
 
 /* ---- all goes well ---- */
@@ -159,6 +160,107 @@ static void test_diverged(void)
 	tap_ok(until(host_is(b, "db", "complete")), "to C");
 }
 
+/* ---- the region goes at B, when others need its bytes ---- */
+
+static unsigned int nr_destroyed;
+
+static void last_user_gone(struct backend_req *req, int error)
+{
+	(void)req;
+	(void)error;
+	nr_destroyed++;
+}
+
+/* It had been unlinked before it was handed on. */
+static void remove_at_b(void)
+{
+	nr_destroyed = 0;
+	to->linked = false;
+	to->gone = true;
+	kernel_event(&b->kernel, to, REGIONFS_EVENT_UNLINKED);
+	to->destroy = (struct backend_req){ .op = BACKEND_DESTROY, .loop = loop, .done = last_user_gone };
+	region_submit(b->regiond->regions, to->id, &to->destroy);
+	pass(50);
+}
+
+static void hide_middle(bool hide)
+{
+	char away[160];
+
+	snprintf(away, sizeof(away), "%s.away", middle_path);
+	if (hide ? rename(middle_path, away) : rename(away, middle_path))
+		exit(90);
+	if (hide)
+		break_middle();
+}
+
+static void test_removed(void)
+{
+	struct region *region;
+	char path[160];
+
+	begin_chain("removed");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	region = region_get(region_of(b));
+	remove_at_b();
+	tap_ok(!nr_destroyed, "B's last user goes, and the bytes stay");
+	tap_number(at_c(151), 9, "for C, which gets them");
+	hide_middle(true);
+	slow_release();
+	tap_ok(until(host_is(a, "db", "complete")), "when all has come to B, A hears of it");
+	tap_ok(until(!strncmp(region->info.source, "file:", 5)) && !nr_destroyed, "and B keeps what it has");
+	hide_middle(false);
+	tap_ok(until(at_c(0) == 7) && at_c(3) == 7, "C gets the rest");
+	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(nr_destroyed == 1), "then B's goes");
+	tap_ok(until(!is_left_over("leech-")), "nothing is left to be told");
+	region_put(region);
+	snprintf(path, sizeof(path), "%s/bytes", c->run);
+	tap_ok(!access(path, F_OK) && at_c(151) == 9, "it is C's alone");
+}
+
+/* ---- B also exports what it seeds ---- */
+
+static bool is_ours(const struct backend_req *req, const void *data)
+{
+	return req->data == data;
+}
+
+static void on_read(struct backend_req *req, int error)
+{
+	(void)req;
+	(void)error;
+}
+
+/* What drops the seeder's READs looks at what it knows of those: one that has come another way is none of them. */
+static void test_exported(void)
+{
+	static uint8_t bytes[CHUNK];
+	struct backend_req read = { .op = BACKEND_READ, .flags = BACKEND_ZERO_NULL | BACKEND_PEER, .length = CHUNK, .data = bytes, .done = on_read };
+	struct target *target;
+	unsigned int nr = 0;
+	struct list *at;
+
+	begin_owned("exported");
+	read.loop = loop;
+	tap_number(target_region(&target, region_of(b)), 0, "it is exported, too");
+	target->ops->submit(target, &read);
+	pass(100);
+	list_for_each(at, &leech_of(region_of(b)->backend)->blocked)
+		nr += is_ours(list_entry(at, struct backend_req, list), bytes);
+	tap_number((int)nr, 1, "who reads that waits for A");
+	leech_drop(leech_of(region_of(b)->backend), is_ours, bytes);
+	nr = 0;
+	list_for_each(at, &leech_of(region_of(b)->backend)->blocked)
+		nr += is_ours(list_entry(at, struct backend_req, list), bytes);
+	tap_number((int)nr, 1, "and is not taken for one that a seeder serves");
+	slow_release();
+	tap_ok(until(!leech_of(region_of(b)->backend) || !chunkmap_missing(leech_of(region_of(b)->backend)->map)), "all comes");
+	pass(100);
+	tap_number(bytes[0], 7, "for that as well");
+}
+
 /* ---- A is lost for good ---- */
 
 static void test_lost(void)
@@ -299,6 +401,56 @@ static void test_killed_moved(bool boot)
 	tap_ok(at_c(0) == 7 && at_c(3) == 7, "and the rest");
 }
 
+/* B's bytes are in memory: what A has is what they were once. */
+static void begin_in_memory(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/b-%s", dir, name);
+	mkdir(path, 0700);
+	strcat(path, "/memory");
+	mkdir(path, 0700);
+	for_b = json_pack("{s:s}", "local_source", "memory:13107200?name=db");
+	begin_owned(name);
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B, where it is in memory, writes a chunk");
+	tap_number(seed_on(), 0, "it is seeded on");
+	leech_c();
+}
+
+static void test_memory(bool again)
+{
+	begin_in_memory(again ? "memory2" : "memory");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	boot_middle();
+	if (again) {
+		tap_ok(until(is_on(to, REGIONFS_REGION_MOVED)), "its helper is killed, too");
+		kill_middle();
+		start_middle();
+	}
+	tap_ok(until(is_on(to, REGIONFS_REGION_MOVED)) && is_on(to, REGIONFS_REGION_LOCKED), "B's next helper lets nobody in");
+	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "and says where it is: %s", host_says(b, "db", "state"));
+	slow_release();
+	tap_number(at_c(151), -1, "what C had not got is lost, rather than as old as A has it");
+	for (uint64_t i = 0; i < size / CHUNK; i++)
+		write_at(c, third, i, 4);
+	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(host_is(b, "db", "complete")), "when it was overwritten it is C's alone");
+	tap_ok(host_is(a, "db", "moved"), "A keeps what it has");
+}
+
+/* The same, before C has decided: nor is it handed on with the bytes that A has. */
+static void test_memory_handed(void)
+{
+	begin_in_memory("memory3");
+	hand_on_unheard();
+	tap_ok(until(!list_empty(&b->kernel.held)), "it is handed over, and B's host is booted before it is moved");
+	boot_middle();
+	tap_ok(until(host_is(b, "db", "moved")) && is_on(to, REGIONFS_REGION_LOCKED), "B hears that it is: %s", host_says(b, "db", "state"));
+	host_release(c);
+	slow_release();
+	tap_number(at_c(151), -1, "what C had not got is lost");
+}
+
 /* C has all of it, B has told nobody. */
 static void test_killed_complete(void)
 {
@@ -328,6 +480,8 @@ int main(void)
 	test_when();
 	test_unheard();
 	test_diverged();
+	test_removed();
+	test_exported();
 	test_lost();
 	test_lost_pulling();
 	test_killed_tracking(false);
@@ -338,5 +492,8 @@ int main(void)
 	test_killed_moved(false);
 	test_killed_moved(true);
 	test_killed_complete();
+	test_memory(false);
+	test_memory(true);
+	test_memory_handed();
 	return hosts_end();
 }

@@ -105,18 +105,19 @@ static struct {
 	struct backend_ops ops;
 	int error;			/* of the next WRITE of a program's */
 	bool hold;
+	bool hold_resize;
 	struct list held;
 } near;
 
 /* What is fetched is written without an attach generation. */
 static void near_submit(struct backend *backend, struct backend_req *req)
 {
-	bool ours = req->op == BACKEND_WRITE && req->attach_gen;
+	bool ours = req->op == BACKEND_WRITE && req->attach_gen, held = (ours && near.hold) || (req->op == BACKEND_RESIZE && near.hold_resize);
 
 	if (ours && near.error) {
 		backend_done(req, near.error);
 		near.error = 0;
-	} else if (ours && near.hold) {
+	} else if (held) {
 		list_add(&near.held, &req->list);
 	} else {
 		near.real->submit(backend, req);
@@ -127,7 +128,7 @@ static void near_release(struct leech *leech)
 {
 	struct list *entry;
 
-	near.hold = false;
+	near.hold = near.hold_resize = false;
 	while ((entry = list_pop(&near.held)))
 		near.real->submit(leech->local, list_entry(entry, struct backend_req, list));
 }
@@ -375,6 +376,69 @@ static void test_write_slow(void)
 	leech_close();
 }
 
+static struct backend_req cut;
+static bool cut_done;
+static int cut_error;
+
+static void on_cut(struct backend_req *req, int error)
+{
+	cut_error = error;
+	cut_done = true;
+}
+
+static void start_cut(uint64_t length)
+{
+	cut_done = false;
+	cut = (struct backend_req){ .op = BACKEND_RESIZE, .length = length, .arg = length, .attach_gen = 1, .loop = loop, .done = on_cut };
+	backend_submit(backend, &cut);
+	pass(50);
+}
+
+/* Another host reads through this one what a program is just cutting off. */
+static void test_cut_read(void)
+{
+	static uint8_t got[CHUNK];
+	struct backend_req req;
+
+	leech_owned();
+	memset(bytes, 5, sizeof(bytes));
+	tap_number(request(BACKEND_WRITE, 5 * CHUNK, CHUNK, 0, bytes), 0, "a chunk is overwritten");
+	near.hold_resize = true;
+	start_cut(5 * CHUNK + 4096);
+	start(&req, BACKEND_READ, 10 * CHUNK, CHUNK, 0, got);
+	pass(50);
+	tap_ok(!cut_done && !ended, "in that the region is being cut, and what lies beyond is read");
+	near_release(leech);
+	turn();
+	pass(100);
+	tap_ok(cut_done && !cut_error && ended && !last_error && !got[0], "after the cut there is nothing");
+	far_release();
+	pass(300);
+	tap_ok(is_complete(), "all comes");
+	tap_number(request(BACKEND_WRITE, 12 * CHUNK, CHUNK, 0, bytes), 0, "it grows again");
+	tap_ok(holds(5 * CHUNK, 4096, 5) && holds(10 * CHUNK, CHUNK, 0) && holds(0, CHUNK, 7), "and nothing of what was cut off is back");
+	leech_close();
+}
+
+/* It waits for the chunk that it cuts in two, which is not to be had. */
+static void test_cut_fails(void)
+{
+	static uint8_t got[CHUNK];
+	struct backend_req req;
+
+	leech_owned();
+	start_cut(5 * CHUNK + 4096);
+	start(&req, BACKEND_READ, 10 * CHUNK, CHUNK, 0, got);
+	pass(50);
+	tap_ok(!cut_done && !ended && leech->nr_fetches == 1, "only the chunk that is cut in two is fetched");
+	leech_fail_blocked(leech, 5, 6, -EIO);
+	tap_ok(cut_done && cut_error == -EIO && leech->nr_fetches == 2, "when it fails, the other one is");
+	far_release();
+	turn();
+	tap_ok(!last_error && got[0] == 7 && got[CHUNK - 1] == 7, "and comes");
+	leech_close();
+}
+
 int main(void)
 {
 	struct listener *listener;
@@ -394,6 +458,8 @@ int main(void)
 	test_write_fails();
 	test_write_slow();
 	test_append_complete();
+	test_cut_read();
+	test_cut_fails();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	if (system(command))
 		return 99;

@@ -3,12 +3,15 @@
 #ifndef REGIONFS_TESTS_THREE_HOSTS_H
 #define REGIONFS_TESTS_THREE_HOSTS_H
 
+#include <sys/mount.h>
+
 #include "two-hosts.h"
 
 static struct host *c;
 static struct kernel_region *third;
 static char middle_path[128];
 static struct user on_b, on_c;
+static json_t *for_b;			/* more arguments of B's leech; taken */
 
 /* As a kernel does of itself. */
 static void tell_size(void)
@@ -30,7 +33,8 @@ static void begin_owned(const char *name)
 	host_start(c);
 	snprintf(middle_path, sizeof(middle_path), "%s/s", b->run);
 	slow.hold = true;
-	leech(&on_b, NULL);
+	leech_with(&on_b, for_b);
+	for_b = NULL;
 	tap_number(host_do(b, "finalize", db()), 0, "B owns a region before any of it has come");
 	tap_ok(until(host_is(a, "db", "moved")), "as A knows");
 	tell_size();
@@ -130,6 +134,23 @@ static __attribute__((unused)) void reboot_middle(bool handed)
 	if (handed && to->epoch == 3)
 		to->epoch = 2;
 	start_middle();
+}
+
+/* As reboot_middle(), but its state directory is all that is left, and its kernel has nothing else. */
+static __attribute__((unused)) void boot_middle(void)
+{
+	char command[256], memory[128];
+
+	kill_middle();
+	/* of the process's instances the first has a tmpfs there */
+	snprintf(memory, sizeof(memory), "%s/memory", b->run);
+	umount2(memory, MNT_DETACH);
+	snprintf(command, sizeof(command), "rm -rf %s/leech-*.map %s/track-* %s/memory/*", b->run, b->run, b->run);
+	tap_ok(!system(command), "B's host is booted");
+	host_boot(b);
+	to = host_region(b, "db");
+	leecher_restart(b->regiond);
+	seeder_restart(b->regiond);
 }
 
 /* What a program on C finds at a chunk. */
