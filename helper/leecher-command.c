@@ -687,6 +687,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 void leecher_opened_again(struct leecher *leecher)
 {
 	leech_set_watch(leecher->leech, &leecher->watch);
+	leecher_group_opened(leecher);
 	if (leecher->state == LEECHER_CONNECTING)
 		leecher_meet(leecher);
 	else if (leecher->lost)

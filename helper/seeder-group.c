@@ -198,6 +198,24 @@ void seeder_group_back(struct seeder *seeder, void (*back)(struct seeder *seeder
 	group_put(group);
 }
 
+/* ---- the other side has them as well ---- */
+
+static bool diverge_too(struct handover *handover, void *first)
+{
+	struct seeder *seeder = seeder_of(handover);
+
+	/* one that is just being resolved looks for the others when it is */
+	if (seeder != first && seeder->state == WIRE_SEED_RESOLVED && !seeder->stepping && !handover->over)
+		seeder_diverge(seeder, NULL);
+	return true;
+}
+
+void seeder_group_diverge(struct seeder *seeder)
+{
+	if (seeder->handover.group)
+		group_each(&seeder->handover, diverge_too, seeder);
+}
+
 /* ---- GROUP ---- */
 
 /* As many names as a small frame holds, after the one that was given. */

@@ -105,6 +105,9 @@ bool seeder_group_any(struct seeder *seeder, bool (*is)(const struct seeder *see
 /* GROUP: the name of the group, and whose regions are in it. */
 void seeder_take_group(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
 
+/* The other side has one of its group as well, so all: those that were resolved are frozen, too. */
+void seeder_group_diverge(struct seeder *seeder);
+
 /* seeder-group-begin.c */
 /* "seed" of more than one region, or of a named group. */
 void seeder_group_run(struct control_call *call);

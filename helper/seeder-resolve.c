@@ -34,6 +34,11 @@ static void answer(struct seeder *seeder, int error, const char *why)
 
 /* ---- it is this host's ---- */
 
+static bool is_diverged(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_DIVERGED;
+}
+
 static void resumed(struct suspend *suspend, int error, const char *why)
 {
 	struct seeder *seeder = container_of(suspend, struct seeder, suspend);
@@ -52,7 +57,7 @@ static void resumed(struct suspend *suspend, int error, const char *why)
 	region_of(seeder)->info.resume = NULL;
 	region_mirror(region_of(seeder));
 	seeder->finalizing = NULL;
-	if (owned)
+	if (owned || seeder_group_any(seeder, is_diverged))
 		seeder_diverge(seeder, owned);
 }
 
@@ -182,6 +187,7 @@ void seeder_diverge(struct seeder *seeder, struct serve_req *req)
 		  seeder_name(seeder), seeder->peer);
 	seeder->stepping = true;
 	seeder_note_promise(seeder, SEEDER_DIVERGED, diverged_noted);
+	seeder_group_diverge(seeder);
 }
 
 /* ---- which one is kept ---- */
