@@ -36,6 +36,7 @@ struct group {
 	/* seeder-group.c's */
 	struct loop_timer gate;		/* for the last of them to be asked for */
 	bool back;			/* all of them are on their way back to service */
+	bool moved;			/* the other side owns one, so all; stays so when that one has ended */
 	/* leecher-group.c's */
 	bool decided;			/* the first one's record says that it is owned here */
 	bool refused;			/* or never will */

@@ -55,6 +55,22 @@ bool seeder_group_any(struct seeder *seeder, bool (*is)(const struct seeder *see
 	return find(seeder, is) != NULL;
 }
 
+static bool has_moved(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_MOVED;
+}
+
+void seeder_group_moved(struct seeder *seeder)
+{
+	if (seeder->handover.group)
+		seeder->handover.group->moved = true;
+}
+
+bool seeder_group_has_moved(struct seeder *seeder)
+{
+	return (seeder->handover.group && seeder->handover.group->moved) || seeder_group_any(seeder, has_moved);
+}
+
 static bool has_failed(const struct seeder *seeder)
 {
 	return seeder->give_up || !seeder->session;

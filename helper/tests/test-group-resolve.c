@@ -130,6 +130,74 @@ static void test_source_lost(const char *name, unsigned int n, const char *named
 	tap_ok(none_has(b, REGIONFS_REGION_LOCKED) && runs(b, "resumed") == 1 && runs(a, "resumed") == 0 && all_have(a, REGIONFS_REGION_FROZEN), "A, should it come back, has not heard that it may go on");
 }
 
+/* That they are diverged is written down for the second one, but not for the first: B's next helper knows it of both. */
+static void test_noted_half(void)
+{
+	struct user user, finalizing;
+
+	start("noted", 2, &user);
+	a->kernel.hold = REGIONFS_CMD_MOVED;
+	host_begin(b, &finalizing, "finalize", one("db"));
+	tap_ok(until(finalizing.done) && !finalizing.error && until(!list_empty(&a->kernel.held)), "B owns them, and A's helper dies as it hears of that");
+	kill_b();
+	restart_a();
+	tap_ok(until(all_are(a, "in doubt")), "the next one does not know of it");
+	tap_number(resolve(a, "log", "i_own_it"), 0, "A's operator says that they are his");
+	more.diverged_held = "db";
+	restart_b();
+	tap_ok(until(all_are(b, "diverged")) && until(host_region(b, "log")->flags & REGIONFS_REGION_FROZEN), "B hears of it, and dies as that is noted of one");
+	kill_b();
+	more.diverged_held = NULL;
+	restart_b();
+	tap_ok(until(all_are(b, "diverged")) && until(all_have(b, REGIONFS_REGION_FROZEN)), "its next helper freezes both");
+	tap_number(resolve(b, "db", "discard"), 0, "B gives them up");
+	has_nothing();
+	tap_number(resolve(a, "log", "keep"), 0, "A keeps them");
+	tap_ok(until(none_has(a, REGIONFS_REGION_FROZEN | REGIONFS_REGION_MOVED)) && until(all_are(a, "aborted")), "all of them");
+}
+
+/* The first one is over on A, which has not heard yet that the second has moved, too. */
+static void test_one_is_over(bool restarts)
+{
+	struct user user;
+
+	start(restarts ? "over2" : "over", 2, &user);
+	more.moved_fails = "log";
+	tap_number(host_do(b, "finalize", one("db")), 0, "B owns them");
+	tap_ok(until(host_is(a, "db", "complete")) && until(!host_region(a, "db")->flags || host_region(a, "db")->flags == REGIONFS_REGION_MOVED), "the first one is over on A");
+	if (restarts) {
+		pass(1000);
+		restart_a();
+		tap_ok(until(host_is(a, "log", "in doubt") || host_is(a, "log", "handed off")), "A's next helper knows of the second one alone");
+	}
+	tap_number(resolve(a, "log", "i_own_it"), -EINVAL, "it is not A's any more, whatever its operator says");
+	tap_number(host_do(a, "abort", one("log")), -EBUSY, "it is not given up");
+	tap_number(host_do(a, "abort", json_pack("{s:s,s:b}", "region", "log", "force", 1)), 0, "but with --force,");
+	tap_ok(until(all_have(a, REGIONFS_REGION_MOVED)) && !runs(a, "resumed"), "and is not let in either");
+}
+
+/* Nobody seeds what A's last helper has left: two that have moved, and one of which it has not heard so. */
+static void test_abort_left(void)
+{
+	struct user user, finalizing;
+
+	start("left", 3, &user);
+	more.moved_fails = "log";
+	host_begin(b, &finalizing, "finalize", one("db"));
+	tap_ok(until(host_region(a, "db")->flags & REGIONFS_REGION_MOVED && host_region(a, "idx")->flags & REGIONFS_REGION_MOVED), "two have moved");
+	kill_b();
+	pass(100);
+	unlink(socket_path);
+	cut();
+	host_kill(a);
+	host_start(a);
+	tap_number(host_do(a, "abort", json_pack("{s:s,s:b}", "region", "log", "force", 1)), 0, "the third is given up");
+	tap_ok(until(all_have(a, REGIONFS_REGION_MOVED)) && until(none_has(a, REGIONFS_REGION_FROZEN)), "all have moved, and none is kept");
+	pass(200);
+	tap_number(runs(a, "resumed"), 0, "their program does not go on");
+	tap_number(runs(a, "aborted"), 0, "nor is anything said to have been aborted");
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -140,5 +208,9 @@ int main(void)
 	test_taken_back("told3", 3, true);
 	test_source_lost("lost2", 2, "log");
 	test_source_lost("lost3", 3, "db");
+	test_noted_half();
+	test_one_is_over(false);
+	test_one_is_over(true);
+	test_abort_left();
 	return hosts_end();
 }
