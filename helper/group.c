@@ -109,7 +109,7 @@ bool group_each(struct handover *handover, bool (*fn)(struct handover *handover,
 
 /* ---- meeting ---- */
 
-static void release(struct group *group)
+void group_release(struct group *group)
 {
 	struct list *at, *next;
 
@@ -144,7 +144,7 @@ void group_meet(struct handover *handover, void (*then)(struct handover *handove
 		return;
 	}
 	handover->met = then;
-	release(handover->group);
+	group_release(handover->group);
 }
 
 void group_disperse(struct group *group)
@@ -311,7 +311,7 @@ void group_leave(struct handover *handover, int error, const char *why)
 	handover->met = handover->due = NULL;
 	group->nr--;
 	if (!list_empty(&group->members))
-		release(group);
+		group_release(group);
 	else if (!group->farewells)
 		answer(group);
 	group_put(group);

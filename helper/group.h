@@ -36,10 +36,12 @@ struct group {
 	/* seeder-group.c's */
 	struct loop_timer gate;		/* for the last of them to be asked for */
 	bool back;			/* all of them are on their way back to service */
+	bool moved;			/* the other side owns one, so all; stays so when that one has ended */
 	/* leecher-group.c's */
 	bool decided;			/* the first one's record says that it is owned here */
 	bool refused;			/* or never will */
 	bool restarted;			/* what the next helper makes of it has been seen to */
+	bool diverged;			/* the other side has one of them, so all, in service: none is let in any more */
 };
 
 /* names: an array of strings, of which a reference is taken. id NULL: a new one. NULL: no memory, or no random numbers. */
@@ -72,6 +74,8 @@ bool group_each(struct handover *handover, bool (*fn)(struct handover *handover,
  * that ends is not waited for.
  */
 void group_meet(struct handover *handover, void (*then)(struct handover *handover));
+/* After somebody was set apart: those who wait for nobody else go on. */
+void group_release(struct group *group);
 /* Nobody is waited for any more. */
 void group_disperse(struct group *group);
 

@@ -151,7 +151,8 @@ static void met(struct link_req *req, int error)
 		leecher_fail_later(leecher, error, error ? link_why(req, error) : "");
 		return;
 	}
-	if (leecher_group_forward(leecher) && status.state != WIRE_SEED_FROZEN && status.state != WIRE_SEED_HANDED_OFF) {
+	if (leecher_group_forward(leecher) && status.state != WIRE_SEED_FROZEN && status.state != WIRE_SEED_HANDED_OFF &&
+	    status.state != WIRE_SEED_MOVED) {
 		leecher_group_stuck(leecher);
 		return;
 	}
@@ -173,7 +174,7 @@ static void met(struct link_req *req, int error)
 	case WIRE_SEED_MOVED:
 		/* nobody else is told so: it is ours, and what is here may be the only copy of what was written since */
 		snprintf(leecher->why, sizeof(leecher->why), "it has moved to here, of which nothing is written down here: ask on the other side for "
-			 "what there is, or abort");
+			 "what there is, or %s", leecher_group_forward(leecher) ? "say 'regionctl resolve --source-lost', and its group goes on without it" : "abort");
 		log_error("leeching %s: %s", leecher->path, leecher->why);
 		break;
 	default:

@@ -802,6 +802,7 @@ void leecher_opened_again(struct leecher *leecher)
 {
 	leech_set_watch(leecher->leech, &leecher->watch);
 	leecher_use_also(leecher);
+	leecher_group_opened(leecher);
 	if (leecher->state == LEECHER_CONNECTING)
 		leecher_meet(leecher);
 	else if (leecher->lost)

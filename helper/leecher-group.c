@@ -111,7 +111,8 @@ void leecher_group_unasked(struct leecher *leecher)
 
 bool leecher_group_forward(const struct leecher *leecher)
 {
-	return leecher->handover.group && leecher->handover.group->decided && leecher->state < LEECHER_OWNED;
+	return leecher->handover.group && leecher->handover.group->decided && leecher->state < LEECHER_OWNED &&
+	       !leecher->dropped;
 }
 
 static bool is_not_deciding(struct handover *handover, void *arg)
@@ -146,19 +147,6 @@ void leecher_group_retry(struct leecher *leecher, const char *why)
 		leecher->state = LEECHER_CONNECTING;
 	leecher->limit.fire = retry;
 	loop_timer_set(leecher->regiond->loop, &leecher->limit, RETRY_MS);
-}
-
-void leecher_group_stuck(struct leecher *leecher)
-{
-	snprintf(leecher->why, sizeof(leecher->why), "its group is owned here, but the other side has taken it back: it stays locked here, until "
-		 "'regionctl resolve --discard'");
-	log_error("leeching %s: %s", leecher->path, leecher->why);
-	leecher->state = LEECHER_DIVERGED;
-	leecher->diverged = true;
-	leech_part(leecher->leech);
-	leecher->handover.apart = true;
-	/* the others go on without it */
-	group_meet(&leecher->handover, leecher_group_nothing);
 }
 
 /* Who wanted to give up meanwhile was too late. */
@@ -223,7 +211,8 @@ bool leecher_group_holds(struct leecher *leecher)
 	const struct group *group = leecher->handover.group;
 	struct handover *lead = group ? group_lead(group) : NULL;
 
-	if (!lead || lead == &leecher->handover || group->refused || !leecher_of(lead)->asked_ever)
+	/* one that has left the list may not have said so on the disk yet; a dropped one refuses nothing */
+	if (group_leads(&leecher->handover) || group->refused || leecher->dropped || (lead && !leecher_of(lead)->asked_ever))
 		return false;
 	leecher->held = true;
 	return true;
@@ -279,6 +268,16 @@ static void go_on(struct handover *handover)
 	leecher_go_on(leecher_of(handover));
 }
 
+/* What one of them has heard is said of all. */
+static bool diverge(struct handover *handover, void *arg)
+{
+	struct leecher *leecher = leecher_of(handover);
+
+	if (leecher->state == LEECHER_DIVERGED)
+		leecher_group_diverge(leecher, "its group was taken back by the other side's operator");
+	return true;
+}
+
 /* Those that are owned wait until all are. */
 static bool go_forward(struct handover *handover, void *arg)
 {
@@ -288,7 +287,6 @@ static bool go_forward(struct handover *handover, void *arg)
 		leecher->stepping = true;
 		group_meet(handover, go_on);
 	} else if (leecher->state == LEECHER_DIVERGED) {
-		handover->apart = true;
 		leecher_go_on(leecher);
 	}
 	leecher_open_again(leecher);
@@ -316,7 +314,7 @@ void leecher_group_restart(struct leecher *leecher)
 	group->restarted = true;
 	group->refused = !lead;
 	group->decided = lead ? leecher_of(lead)->state >= LEECHER_OWNED : !group_each(&leecher->handover, is_pulling, NULL);
-	if (group->decided)
+	if (group->decided && group_each(&leecher->handover, diverge, NULL))
 		group_each(&leecher->handover, go_forward, NULL);
 	else if (group_is_whole(group))
 		group_each(&leecher->handover, open_again, NULL);

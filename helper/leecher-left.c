@@ -128,6 +128,8 @@ static void resume(struct handover *handover)
 {
 	struct leecher *leecher = leecher_of(handover);
 
+	if (leecher_group_stops(leecher, false))
+		return;
 	if (leecher->resumed)
 		leecher_stepped(leecher);
 	else
@@ -142,9 +144,10 @@ static void is_unlocked(struct handover *handover)
 
 void leecher_go_on(struct leecher *leecher)
 {
-	const uint32_t flags = leecher->handover.region->info.flags;
+	const struct region_info *info = &leecher->handover.region->info;
+	const uint32_t flags = info->flags;
 	/* programs were let in here long ago; whether they are now is the seeder's business */
-	bool passed_on = leecher->handover.region->info.seed;
+	bool passed_on = info->seed;
 
 	/* Which ranges are to be dropped went with that helper; a locked region has no pages that matter. */
 	if (passed_on && leecher->handover.group)
@@ -155,6 +158,10 @@ void leecher_go_on(struct leecher *leecher)
 		leecher_tell_kernel(leecher);
 	else if (leecher->state == LEECHER_OWNED && (!leecher->resumed || leecher->handover.group))
 		group_meet(&leecher->handover, is_unlocked);
+	else if (leecher->handover.group && leecher->state == LEECHER_DIVERGED && flags & REGIONFS_REGION_LOCKED && info->epoch < leecher->final.epoch)
+		leecher_tell_kernel(leecher);	/* it is not let in by that, but may be by its operator */
+	else if (leecher->stepping)
+		leecher_stepped(leecher);
 	else if (leecher->state == LEECHER_DIVERGED && !(flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED)))
 		leecher_diverge_again(leecher);
 }
@@ -210,6 +217,11 @@ static int restart(struct region *region, void *arg)
 	if (handover_in(region, HANDOVER_LEECHER) || leecher_left(region->regiond, region->info.source, &head) ||
 	    uri_parse(&uri, region->info.source, NULL, 0))
 		return 0;
+	/* what is locked is unlinked by who gives it up alone: it is open still, and that is all */
+	if (region->unlinked && head.state == LEECH_RECORD_PULLING) {
+		uri_free(&uri);
+		return 0;
+	}
 	if (head.state == LEECH_RECORD_REFUSED) {
 		struct notice_words words = { .kind = NOTICE_REFUSED, .token = uri.path, .from = uri_option(&uri, "from") };
 

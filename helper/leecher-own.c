@@ -40,7 +40,8 @@ void leecher_resume(struct leecher *leecher)
 /* What starts a group is the first member's. */
 static void resume(struct handover *handover)
 {
-	leecher_resume(leecher_of(handover));
+	if (!leecher_group_stops(leecher_of(handover), false))
+		leecher_resume(leecher_of(handover));
 }
 
 static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)
@@ -60,8 +61,11 @@ static void unlocked(void *arg, int error, const char *why, const struct netlink
 static void unlock(struct handover *handover)
 {
 	struct leecher *leecher = leecher_of(handover);
-	struct handover_ask *ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_UNLOCK, unlocked, leecher);
+	struct handover_ask *ask;
 
+	if (leecher_group_stops(leecher, true))
+		return;
+	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_UNLOCK, unlocked, leecher);
 	if (!ask) {
 		unlocked(leecher, -ENOMEM, "out of memory", NULL);
 		return;

@@ -97,6 +97,9 @@ struct leecher {
 	bool also_more;			/* some were named with "resolve", which is to be durable before that is answered */
 	bool lost;			/* the other side is, for good: it need not hear anything */
 	bool diverged;			/* and that has been written down */
+	bool stuck;			/* its group was owned here, but it never was */
+	bool dropped;			/* nor will be, by its operator's word */
+	void (*waited)(struct handover *handover);	/* for what it goes on waiting once it is noted that the other side is lost */
 	bool deciding;			/* the decision is being written */
 	bool giving_up;
 	bool begun;			/* it pulls, and the next helper would go on with it */
@@ -167,14 +170,33 @@ bool leecher_group_holds(struct leecher *leecher);
 void leecher_group_refused(void *arg);
 /* Where there is no way back, what has failed is tried again. */
 void leecher_group_retry(struct leecher *leecher, const char *why);
-/* The other side has it in service, though its group is owned here. */
-void leecher_group_stuck(struct leecher *leecher);
 /* For who is not waited for. */
 void leecher_group_nothing(struct handover *handover);
 /* One of the group pulls. */
 void leecher_group_begun(struct leecher *leecher);
 /* At start, once all leechers that an earlier helper has left are there: what becomes of this one's group. */
 void leecher_group_restart(struct leecher *leecher);
+
+/* leecher-group-resolve.c */
+/* The other side has it in service, though its group is owned here. */
+void leecher_group_stuck(struct leecher *leecher);
+/* It has diverged: so have the others. */
+void leecher_group_diverge(struct leecher *leecher, const char *why);
+/*
+ * It is owned here, and is to be let in, or its program started: true where its group has diverged, and that is left out; leecher_stepped() has come by then.
+ * locked: programs have not been let in yet.
+ */
+bool leecher_group_stops(struct leecher *leecher, bool locked);
+/* Its backend is open: it may have heard of it too early. */
+void leecher_group_opened(struct leecher *leecher);
+/* Its group is owned here, and it is not. */
+bool leecher_group_never_owned(const struct leecher *leecher);
+/* Is it removed by that, since its group has to do without it? */
+bool leecher_group_drops(const struct leecher *leecher, enum resolution resolution);
+/* Those are; call: answered when the named one is gone; both, and group, may be NULL. */
+void leecher_group_drop(struct group *group, enum resolution resolution, struct leecher *named, struct control_call *call);
+/* What to say instead, where there is nothing to resolve; begins with a comma, or is empty. */
+const char *leecher_group_remedy(const struct leecher *leecher);
 
 /* leecher-group-begin.c */
 /* "leech" with --group. */

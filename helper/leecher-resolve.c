@@ -52,6 +52,11 @@ static void written(void *arg, int error)
 
 	if (error)
 		log_error("that %s has two owners could not be written down: %s", leecher->path, strerror(-error));
+	/* it was never let in: a lock is as good */
+	if (leecher->handover.region->info.flags & REGIONFS_REGION_LOCKED && !leecher->owned) {
+		leecher_stepped(leecher);
+		return;
+	}
 	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_FREEZE, froze, leecher);
 	if (!ask) {
 		froze(leecher, -ENOMEM, "out of memory", NULL);
@@ -73,6 +78,7 @@ void leecher_diverge(struct leecher *leecher, const char *why)
 	/* a step that is under way looks at the state when it ends */
 	if (!leecher->stepping)
 		leecher_diverge_now(leecher);
+	leecher_group_diverge(leecher, why);
 }
 
 void leecher_diverge_again(struct leecher *leecher)
@@ -139,17 +145,6 @@ static void kept(void *arg, int error)
 
 static void keep(struct leecher *leecher, struct control_call *call)
 {
-	const struct chunkmap *map = leech_map(leecher->leech);
-	uint64_t missing = chunkmap_missing(map) * chunkmap_chunk(map);
-	bool force = false;
-
-	if (control_bool(call, "force", &force))
-		return;
-	if (missing && !force) {
-		control_fail(call, -ENODATA, "%llu bytes of %s were not fetched before: with --force they read as zeroes",
-			     (unsigned long long)missing, leecher->path);
-		return;
-	}
 	leecher->resolving = call;
 	leecher->stepping = true;
 	leech_keep(leecher->leech, kept, leecher);
@@ -165,14 +160,32 @@ static void removed(void *arg, int error, const char *why)
 	leecher_stepped(leecher);
 }
 
+static void discard(struct leecher *leecher, struct control_call *call)
+{
+	leecher->resolving = call;
+	leecher->stepping = true;
+	handover_remove(leecher->handover.region, removed, leecher);
+}
+
 /* ---- the other side is lost ---- */
+
+static void lost_end(struct leecher *leecher)
+{
+	void (*waited)(struct handover *handover) = leecher->waited;
+
+	leecher->waited = NULL;
+	if (waited)
+		group_meet(&leecher->handover, waited);
+	else
+		leecher_stepped(leecher);
+}
 
 static void also_noted(struct state_waiter *waiter, int error)
 {
 	struct leecher *leecher = container_of(waiter, struct leecher, noted);
 
 	answer(leecher, error, "where else its bytes may be could not be written down");
-	leecher_stepped(leecher);
+	lost_end(leecher);
 }
 
 static void lost_noted(void *arg, int error)
@@ -186,7 +199,7 @@ static void lost_noted(void *arg, int error)
 		leecher_heard(leecher, 0, "");
 	if (error || !leecher->also_more) {
 		answer(leecher, error, "it could not be written down");
-		leecher_stepped(leecher);
+		lost_end(leecher);
 		return;
 	}
 	leecher->also_more = false;
@@ -205,61 +218,107 @@ static void lose(struct leecher *leecher, struct control_call *call)
 		 places_nr(leecher->places) && missing ? ", which are looked for elsewhere" : "");
 	managed_event(leecher->handover.region, "source-lost", leecher->why);
 	leecher->resolving = call;
+	/* while that is written it has not come to where the others are met */
+	leecher->waited = leecher->handover.met;
+	leecher->handover.met = NULL;
 	leecher->stepping = leecher->lost = true;
 	leech_lose(leecher->leech, lost_noted, leecher);
 }
 
-/* Locked, and never owned: what is here is of no moment (leecher-group.c). */
-static bool was_never_owned(const struct leecher *leecher)
-{
-	return leecher->state == LEECHER_DIVERGED && !leecher->owner.epoch;
-}
+/* ---- the command ---- */
 
-static void resolve_one(struct control_call *call, struct leecher *leecher, enum resolution resolution)
-{
-	bool fits = resolution == RESOLVE_LOST ? leecher->state == LEECHER_OWNED :
-		    leecher->state == LEECHER_DIVERGED && resolution != RESOLVE_OWN;
-
-	if (!fits) {
-		control_fail(call, -EINVAL, "%s: there is nothing to resolve here%s", leecher->path,
-			     leecher->state < LEECHER_OWNED ? ", 'regionctl abort' ends it" : "");
-	} else if (leecher->stepping || leecher->resolving || !leecher->leech || leech_is_noting(leecher->leech)) {
-		control_fail(call, -EBUSY, "%s is changing its state just now", leecher->path);
-	} else if (resolution == RESOLVE_KEEP && was_never_owned(leecher)) {
-		control_fail(call, -EINVAL, "%s was never handed over to here: it can be discarded alone", leecher->path);
-	} else if (resolution == RESOLVE_KEEP) {
-		keep(leecher, call);
-	} else if (resolution == RESOLVE_LOST) {
-		lose(leecher, call);
-	} else if (leecher->handover.region->behind == &leecher->handover) {
-		control_fail(call, -EBUSY, "%s is being seeded: abort that first", leecher->path);
-	} else {
-		leecher->resolving = call;
-		leecher->stepping = true;
-		handover_remove(leecher->handover.region, removed, leecher);
-	}
-}
-
-/* ---- the command, on a group ---- */
-
-struct rest {
-	const struct leecher *named;
+struct asked {
+	struct control_call *call;
 	enum resolution resolution;
+	const struct leecher *named;
 	json_t *args;
 };
 
-static bool resolve_rest(struct handover *handover, void *arg)
+/* One that waits for the others of its group, and for nothing else. */
+static bool only_waits(const struct leecher *leecher)
+{
+	return leecher->stepping && leecher->handover.met;
+}
+
+static bool is_busy(const struct leecher *leecher, enum resolution resolution)
+{
+	if (leecher_group_drops(leecher, resolution))
+		return leecher->deciding || leecher->giving_up;
+	return (leecher->stepping && !(resolution == RESOLVE_LOST && only_waits(leecher))) || leecher->resolving || !leecher->leech ||
+	       leech_is_noting(leecher->leech);
+}
+
+static bool fits(const struct leecher *leecher, enum resolution resolution)
+{
+	if (resolution == RESOLVE_LOST)
+		return leecher->state == LEECHER_OWNED || leecher_group_drops(leecher, resolution);
+	return resolution != RESOLVE_OWN && (leecher->state == LEECHER_DIVERGED || leecher_group_drops(leecher, resolution));
+}
+
+static bool may_keep(const struct leecher *leecher, struct control_call *call)
+{
+	const struct chunkmap *map = leech_map(leecher->leech);
+	uint64_t missing = chunkmap_missing(map) * chunkmap_chunk(map);
+	bool force = false;
+
+	if (control_bool(call, "force", &force))
+		return false;
+	if (missing && !force)
+		control_fail(call, -ENODATA, "%llu bytes of %s were not fetched before: with --force they read as zeroes",
+			     (unsigned long long)missing, leecher->path);
+	return !missing || force;
+}
+
+/* Of a group all are asked before anything is done to one. false: the call has been failed. */
+static bool may_resolve(struct handover *handover, void *arg)
+{
+	const struct leecher *leecher = leecher_of(handover);
+	const struct asked *asked = arg;
+
+	if (leecher->state >= LEECHER_COMPLETE && leecher != asked->named)
+		return true;
+	if (asked->resolution == RESOLVE_KEEP && leecher_group_never_owned(leecher))
+		control_fail(asked->call, -EINVAL, "%s was never handed over to here, and without it its group is not whole: all of it can be discarded",
+			     leecher->path);
+	else if (!fits(leecher, asked->resolution))
+		control_fail(asked->call, -EINVAL, "%s: there is nothing to resolve here%s", leecher->path, leecher_group_remedy(leecher));
+	else if (is_busy(leecher, asked->resolution))
+		control_fail(asked->call, -EBUSY, "%s is changing its state just now", leecher->path);
+	else if (asked->resolution == RESOLVE_DISCARD && leecher->handover.region->behind == &leecher->handover)
+		control_fail(asked->call, -EBUSY, "%s is being seeded: abort that first", leecher->path);
+	else
+		return asked->resolution != RESOLVE_KEEP || may_keep(leecher, asked->call);
+	return false;
+}
+
+static void resolve_one(struct leecher *leecher, struct control_call *call, enum resolution resolution)
+{
+	if (resolution == RESOLVE_LOST)
+		lose(leecher, call);
+	else if (resolution == RESOLVE_KEEP)
+		keep(leecher, call);
+	else
+		discard(leecher, call);
+}
+
+/* Those that are dropped come after these, which wait for them. */
+static bool resolve_each(struct handover *handover, void *arg)
 {
 	struct leecher *leecher = leecher_of(handover);
-	const struct rest *rest = arg;
+	const struct asked *asked = arg;
 	struct control_failure failure;
-	struct control_call *call = NULL;
+	struct control_call *call;
 
-	if (leecher != rest->named && leecher->state < LEECHER_COMPLETE)
-		call = control_part(leecher->regiond, json_incref(rest->args), handover->region, &failure);
+	if (leecher->state >= LEECHER_COMPLETE || leecher_group_drops(leecher, asked->resolution))
+		return true;
+	if (leecher == asked->named) {
+		resolve_one(leecher, asked->call, asked->resolution);
+		return true;
+	}
+	call = control_part(leecher->regiond, json_incref(asked->args), handover->region, &failure);
 	if (!call)
 		return true;
-	resolve_one(call, leecher, rest->resolution);
+	resolve_one(leecher, call, asked->resolution);
 	/* what it ends with is not waited for */
 	if (leecher->resolving == call)
 		call->failure = NULL;
@@ -271,9 +330,15 @@ static bool resolve_rest(struct handover *handover, void *arg)
 void leecher_resolve(struct control_call *call, struct region *region, enum resolution resolution)
 {
 	struct leecher *leecher = leecher_of(handover_in(region, HANDOVER_LEECHER));
-	struct rest rest = { .named = leecher, .resolution = resolution, .args = call->args };
+	struct group *group = leecher->handover.group ? group_get(leecher->handover.group) : NULL;
+	struct asked asked = { .named = leecher, .resolution = resolution, .call = call, .args = call->args };
+	bool drops = leecher_group_drops(leecher, resolution);
 
-	if (leecher->handover.group)
-		group_each(&leecher->handover, resolve_rest, &rest);
-	resolve_one(call, leecher, resolution);
+	if (group_each(&leecher->handover, may_resolve, &asked)) {
+		json_incref(asked.args);
+		group_each(&leecher->handover, resolve_each, &asked);
+		leecher_group_drop(group, resolution, drops ? leecher : NULL, drops ? call : NULL);
+		json_decref(asked.args);
+	}
+	group_put(group);
 }

@@ -23,7 +23,7 @@ static void finalized(struct link_req *req, int error)
 	int n;
 
 	leecher->asking = false;
-	if (leecher->state != LEECHER_FINALIZING)
+	if (leecher->state != LEECHER_FINALIZING && !leecher->dropped)
 		return;		/* it was asked before a meeting, which has seen to it */
 	leecher->handed = loop_now_ns();
 	if (error == -ECANCELED && !leecher_leaves(leecher) && leecher_may_follow(leecher)) {

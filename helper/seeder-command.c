@@ -169,11 +169,6 @@ void seeder_give_up(struct seeder *seeder, const char *why)
 	group_each(&seeder->handover, give_up, (void *)why);
 }
 
-static bool has_moved(const struct seeder *seeder)
-{
-	return seeder->state == WIRE_SEED_MOVED;
-}
-
 static bool is_resolved(const struct seeder *seeder)
 {
 	return seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED;
@@ -204,12 +199,12 @@ static int may_abort(struct control_call *call, struct seeder *seeder, bool forc
 {
 	const char *name = seeder_name(seeder);
 
-	if (seeder_group_any(seeder, has_moved) && !force)
+	if (seeder_group_has_moved(seeder) && !force)
 		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's; if it is sure that %s does not need "
 			     "the rest of its bytes, --force ends seeding it", name, seeder->peer);
 	else if (seeder_group_any(seeder, is_resolved))
 		control_fail(call, -EBUSY, "%s was resolved: 'regionctl resolve' with --keep or --discard ends that", name);
-	else if ((seeder->handover.group || has_moved(seeder)) && seeder_group_any(seeder, is_moving))
+	else if ((seeder->handover.group || seeder_group_has_moved(seeder)) && seeder_group_any(seeder, is_moving))
 		control_fail(call, -EBUSY, "%s is changing its state just now", name);
 	else if (seeder_group_any(seeder, is_aborting) || seeder->handover.over)
 		control_fail(call, -EALREADY, "seeding %s is being aborted", name);
@@ -251,7 +246,7 @@ void seeder_abort(struct control_call *call, struct region *region)
 		seeder->handover.group->aborting = call;
 	else
 		seeder->aborting = call;
-	if (seeder_group_any(seeder, has_moved)) {
+	if (seeder_group_has_moved(seeder)) {
 		group_each(&seeder->handover, let_go, NULL);
 	} else if (seeder_group_any(seeder, is_frozen)) {
 		group_each(&seeder->handover, leave, NULL);

@@ -298,19 +298,46 @@ static int gather(struct region *region, void *arg)
 	return 0;
 }
 
+static bool says_moved(const struct region *region)
+{
+	return region->info.flags & REGIONFS_REGION_MOVED ||
+	       (region->info.seed && !strncmp(region->info.seed, SEEDER_MOVED, strlen(SEEDER_MOVED)));
+}
+
+/* Does the other side own one of them? One that is not known any more has moved and is over, if the others were handed over. */
+static bool has_moved(const struct beginning *beginning)
+{
+	bool missing = false, handed = true, any = false, moved = false;
+
+	for (size_t i = 0; i < beginning->nr; i++) {
+		const struct region *region = beginning->regions[i];
+
+		missing |= !region;
+		any |= region != NULL;
+		handed &= !region || seeder_is_handed(&region->info);
+		moved |= region && says_moved(region);
+	}
+	return moved || (missing && any && handed);
+}
+
 /* Is there one that the other side cannot have heard of, and one that is not in service for sure? */
 static bool goes_back(const struct beginning *beginning)
 {
-	bool undone = false, any = false, moved = false;
+	bool undone = false, any = false;
 
 	for (size_t i = 0; i < beginning->nr; i++) {
 		const struct region *region = beginning->regions[i];
 
 		undone |= region && !seeder_is_handed(&region->info);
 		any |= region && region->info.seed;
-		moved |= region && region->info.flags & REGIONFS_REGION_MOVED;
 	}
-	return undone && any && !moved;
+	return undone && any && !has_moved(beginning);
+}
+
+static void take_up(struct beginning *beginning)
+{
+	beginning->group->moved |= has_moved(beginning);
+	try_again(&beginning->again);
 }
 
 void seeder_group_restart(struct regiond *regiond)
@@ -326,9 +353,23 @@ void seeder_group_restart(struct regiond *regiond)
 		if (goes_back(found->beginning))
 			back_to_service(found->beginning, NULL);
 		else
-			try_again(&found->beginning->again);
+			take_up(found->beginning);
 		free(found);
 	}
+}
+
+/* Who owns one of a group owns all, so what was handed over has moved: it is not let in, and is over here. */
+static void let_go(struct beginning *beginning)
+{
+	for (size_t i = 0; i < beginning->nr; i++) {
+		struct region *region = beginning->regions[i];
+
+		if (!region)
+			continue;
+		region->info.flags |= REGIONFS_REGION_MOVED;
+		seeder_unfreeze_region(region, region->info.epoch + 1);
+	}
+	end_all(beginning);
 }
 
 /* One that is seeded after all has come back by itself meanwhile. */
@@ -344,7 +385,15 @@ void seeder_group_abort_left(struct control_call *call, struct region *region)
 		control_fail(call, -ENOMEM, "out of memory");
 	} else {
 		found = list_entry(list_pop(&gathered.groups), struct gathered_group, list);
-		back_to_service(found->beginning, call);
+		if (!list_empty(&found->beginning->group->members)) {
+			control_fail(call, -EBUSY, "others of the group %s are being seeded just now: say it again", found->beginning->group->name);
+			beginning_free(found->beginning);
+		} else if (has_moved(found->beginning)) {
+			let_go(found->beginning);
+			control_ok(call, NULL);
+		} else {
+			back_to_service(found->beginning, call);
+		}
 		free(found);
 	}
 	json_decref(args);

@@ -55,6 +55,22 @@ bool seeder_group_any(struct seeder *seeder, bool (*is)(const struct seeder *see
 	return find(seeder, is) != NULL;
 }
 
+static bool has_moved(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_MOVED;
+}
+
+void seeder_group_moved(struct seeder *seeder)
+{
+	if (seeder->handover.group)
+		seeder->handover.group->moved = true;
+}
+
+bool seeder_group_has_moved(struct seeder *seeder)
+{
+	return (seeder->handover.group && seeder->handover.group->moved) || seeder_group_any(seeder, has_moved);
+}
+
 static bool has_failed(const struct seeder *seeder)
 {
 	return seeder->give_up || !seeder->session;
@@ -196,6 +212,24 @@ void seeder_group_back(struct seeder *seeder, void (*back)(struct seeder *seeder
 	list_for_each_safe(at, next, &group->members)
 		back(seeder_of(list_entry(at, struct handover, members)));
 	group_put(group);
+}
+
+/* ---- the other side has them as well ---- */
+
+static bool diverge_too(struct handover *handover, void *first)
+{
+	struct seeder *seeder = seeder_of(handover);
+
+	/* one that is just being resolved looks for the others when it is */
+	if (seeder != first && seeder->state == WIRE_SEED_RESOLVED && !seeder->stepping && !handover->over)
+		seeder_diverge(seeder, NULL);
+	return true;
+}
+
+void seeder_group_diverge(struct seeder *seeder)
+{
+	if (seeder->handover.group)
+		group_each(&seeder->handover, diverge_too, seeder);
 }
 
 /* ---- GROUP ---- */

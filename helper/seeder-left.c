@@ -202,6 +202,8 @@ static void take_state(struct seeder *seeder, const struct region_info *info)
 		seeder->state = WIRE_SEED_MOVED;
 	else
 		seeder->state = WIRE_SEED_HANDED_OFF;
+	if (seeder->state == WIRE_SEED_MOVED)
+		seeder_group_moved(seeder);
 }
 
 static void go_on(struct seeder *seeder)

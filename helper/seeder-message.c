@@ -151,6 +151,11 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req, const ui
 	serve_fail(req, -EINVAL, "it is %s", wire_seed_state_name(seeder->state));
 }
 
+static bool is_resolved(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED;
+}
+
 static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	struct wire_owned owned;
@@ -160,6 +165,9 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 		serve_fail(req, -ESTALE, "not the owner that it was handed to");
 	else if (seeder->state == WIRE_SEED_MOVED)
 		serve_reply(req, 0, NULL, 0);
+	else if (seeder->state == WIRE_SEED_HANDED_OFF && seeder_group_any(seeder, is_resolved))
+		/* the operator's word is about all of them, but could not be written down for this one */
+		serve_fail(req, -EAGAIN, "%s: others of its group were taken back by their operator", seeder_name(seeder));
 	else if (seeder->state == WIRE_SEED_HANDED_OFF)
 		seeder_moved(seeder, req);
 	else if (seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED)
@@ -223,13 +231,6 @@ static void take_complete(struct seeder *seeder, struct serve_req *req)
 	leecher_let_go(seeder->handover.region, let_go, seeder);
 }
 
-static bool has_moved(const struct seeder *seeder)
-{
-	bool is_moving = seeder->handover.group && seeder->state == WIRE_SEED_HANDED_OFF && seeder->stepping && !seeder->give_up;
-
-	return seeder->state == WIRE_SEED_MOVED || is_moving;
-}
-
 static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	struct wire_text text;
@@ -238,7 +239,7 @@ static void take_abort(struct seeder *seeder, struct serve_req *req, const uint8
 	if (wire_decode(WIRE_S_TEXT, body, len, &text) < 0)
 		*text.text = 0;
 	/* of a group, one of which has: who owns one owns all */
-	if (seeder_group_any(seeder, has_moved)) {
+	if (seeder_group_has_moved(seeder)) {
 		serve_fail(req, -EINVAL, "it has moved");
 		return;
 	}

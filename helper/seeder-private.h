@@ -89,6 +89,8 @@ void seeder_back(struct seeder *seeder, const char *why);
 void seeder_moved(struct seeder *seeder, struct serve_req *req);
 /* Having moved keeps everybody out; a frozen region cannot be removed, so it is thawed when nobody needs its bytes any more. */
 void seeder_unfreeze(struct seeder *seeder);
+/* The same of one without a seeder; epoch: the new owner's. */
+void seeder_unfreeze_region(struct region *region, uint64_t epoch);
 
 /* seeder-message.c */
 /* Is it for the client that is connected? */
@@ -107,10 +109,17 @@ void seeder_ungate(struct seeder *seeder, const char *why);
 void seeder_group_back(struct seeder *seeder, void (*back)(struct seeder *seeder));
 /* The one that is not to be handed over after all, or NULL. */
 struct seeder *seeder_group_failed(struct seeder *seeder);
+/* It has moved, and so have all of its group, whatever becomes of this one. */
+void seeder_group_moved(struct seeder *seeder);
+/* Has any of its group ever? */
+bool seeder_group_has_moved(struct seeder *seeder);
 /* Does that apply to any of its group? */
 bool seeder_group_any(struct seeder *seeder, bool (*is)(const struct seeder *seeder));
 /* GROUP: the name of the group, and whose regions are in it. */
 void seeder_take_group(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
+
+/* The other side has one of its group as well, so all: those that were resolved are frozen, too. */
+void seeder_group_diverge(struct seeder *seeder);
 
 /* seeder-group-begin.c */
 /* "seed" of more than one region, or of a named group. */

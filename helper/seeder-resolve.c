@@ -26,6 +26,9 @@ static void answer(struct seeder *seeder, int error, const char *why)
 	struct control_call *call = seeder->resolving;
 
 	seeder->resolving = NULL;
+	/* of a group nobody waits for the others' answers */
+	if (error)
+		log_error("seeding %s: it was not resolved: %s", seeder_name(seeder), why);
 	if (call && error)
 		control_fail(call, error, "%s", why);
 	else if (call)
@@ -33,6 +36,11 @@ static void answer(struct seeder *seeder, int error, const char *why)
 }
 
 /* ---- it is this host's ---- */
+
+static bool is_diverged(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_DIVERGED;
+}
 
 static void resumed(struct suspend *suspend, int error, const char *why)
 {
@@ -52,7 +60,7 @@ static void resumed(struct suspend *suspend, int error, const char *why)
 	region_of(seeder)->info.resume = NULL;
 	region_mirror(region_of(seeder));
 	seeder->finalizing = NULL;
-	if (owned)
+	if (owned || seeder_group_any(seeder, is_diverged))
 		seeder_diverge(seeder, owned);
 }
 
@@ -182,6 +190,7 @@ void seeder_diverge(struct seeder *seeder, struct serve_req *req)
 		  seeder_name(seeder), seeder->peer);
 	seeder->stepping = true;
 	seeder_note_promise(seeder, SEEDER_DIVERGED, diverged_noted);
+	seeder_group_diverge(seeder);
 }
 
 /* ---- which one is kept ---- */
@@ -293,49 +302,87 @@ static void resolve_one(struct control_call *call, struct seeder *seeder, enum r
 
 /* ---- the command, on a group ---- */
 
-struct rest {
+struct asked {
+	struct control_call *call;
 	const struct seeder *named;
 	enum resolution resolution;
 };
 
-static bool resolve_rest(struct handover *handover, void *arg)
+static bool is_resolved(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_RESOLVED || seeder->state == WIRE_SEED_DIVERGED;
+}
+
+static bool is_in_doubt(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_HANDED_OFF;
+}
+
+/* Said again, it is about those for which it could not be written down. */
+static bool is_done(const struct seeder *seeder, enum resolution resolution)
+{
+	return seeder->handover.over || (resolution == RESOLVE_OWN && is_resolved(seeder));
+}
+
+static bool may_resolve(struct handover *handover, void *arg)
 {
 	struct seeder *seeder = container_of(handover, struct seeder, handover);
-	const struct rest *rest = arg;
+	const struct asked *asked = arg;
+	bool may = asked->resolution == RESOLVE_OWN ? is_in_doubt(seeder) :
+		   is_resolved(seeder) && (asked->resolution == RESOLVE_KEEP || asked->resolution == RESOLVE_DISCARD);
+
+	if (!may && !is_done(seeder, asked->resolution))
+		refuse(seeder, asked->call);
+	return may || is_done(seeder, asked->resolution);
+}
+
+static bool resolve_each(struct handover *handover, void *arg)
+{
+	struct seeder *seeder = container_of(handover, struct seeder, handover);
+	const struct asked *asked = arg;
 	struct control_failure failure;
 	struct control_call *call = NULL;
 
-	if (seeder != rest->named)
+	if (seeder != asked->named && !is_done(seeder, asked->resolution))
 		call = control_part(handover->region->regiond, json_object(), handover->region, &failure);
 	if (!call)
 		return true;
-	resolve_one(call, seeder, rest->resolution);
+	resolve_one(call, seeder, asked->resolution);
 	/* what it ends with is not waited for */
 	if (seeder->resolving == call)
 		call->failure = NULL;
+	else if (failure.error)
+		log_warning("seeding %s: %s", seeder_name(seeder), failure.why);
 	return true;
 }
 
-static bool has_moved(const struct seeder *seeder)
+/* false: the call has been failed, and nothing has been done to any. */
+static bool may_resolve_all(struct seeder *seeder, struct asked *asked)
 {
-	return seeder->state == WIRE_SEED_MOVED;
+	if (seeder_group_any(seeder, is_busy)) {
+		control_fail(asked->call, -EBUSY, "the group of %s is changing its state just now", seeder_name(seeder));
+		return false;
+	}
+	if (asked->resolution == RESOLVE_OWN && seeder_group_has_moved(seeder)) {
+		control_fail(asked->call, -EINVAL, "one of the group of %s has moved: who owns that owns all of them", seeder_name(seeder));
+		return false;
+	}
+	return group_each(&seeder->handover, may_resolve, asked);
 }
 
 void seeder_resolve(struct control_call *call, struct region *region, enum resolution resolution)
 {
 	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
-	struct rest rest = { .named = seeder, .resolution = resolution };
-	bool whole = seeder->handover.group && !call->failure;
+	struct asked asked = { .call = call, .named = seeder, .resolution = resolution };
+	bool whole = seeder->handover.group && !call->failure, rest = whole && is_resolved(seeder) && resolution == RESOLVE_OWN &&
+		     seeder_group_any(seeder, is_in_doubt);
 
-	if (whole && seeder_group_any(seeder, is_busy)) {
-		control_fail(call, -EBUSY, "the group of %s is changing its state just now", seeder_name(seeder));
+	if (whole && !may_resolve_all(seeder, &asked))
 		return;
-	}
-	if (whole && resolution == RESOLVE_OWN && seeder_group_any(seeder, has_moved)) {
-		control_fail(call, -EINVAL, "one of the group of %s has moved: who owns that owns all of them", seeder_name(seeder));
-		return;
-	}
 	if (whole)
-		group_each(&seeder->handover, resolve_rest, &rest);
-	resolve_one(call, seeder, resolution);
+		group_each(&seeder->handover, resolve_each, &asked);
+	if (rest)
+		control_ok(call, seeder->handover.show(&seeder->handover));
+	else
+		resolve_one(call, seeder, resolution);
 }

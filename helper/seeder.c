@@ -401,9 +401,8 @@ static void told_again(void *arg, int error, const char *why, const struct netli
 		unfrozen(region, -ENOMEM, "out of memory", NULL);
 }
 
-void seeder_unfreeze(struct seeder *seeder)
+void seeder_unfreeze_region(struct region *region, uint64_t epoch)
 {
-	struct region *region = region_of(seeder);
 	struct handover_ask *ask = handover_ask_new(region, REGIONFS_CMD_MOVED, told_again, region);
 
 	region_get(region);
@@ -411,8 +410,13 @@ void seeder_unfreeze(struct seeder *seeder)
 		unfrozen(region, -ENOMEM, "out of memory", NULL);
 		return;
 	}
-	netlink_set(&ask->call.attrs, EPOCH, epoch, seeder->epoch);
+	netlink_set(&ask->call.attrs, EPOCH, epoch, epoch);
 	handover_ask(ask, region);
+}
+
+void seeder_unfreeze(struct seeder *seeder)
+{
+	seeder_unfreeze_region(region_of(seeder), seeder->epoch);
 }
 
 /* Not told that, the other side says it again. */
@@ -460,6 +464,7 @@ void seeder_moved(struct seeder *seeder, struct serve_req *req)
 	if (seeder->stepping)
 		return;
 	seeder_note_owned(seeder);
+	seeder_group_moved(seeder);
 	seeder->stepping = true;
 	ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_MOVED, kernel_moved, seeder);
 	if (!ask) {
