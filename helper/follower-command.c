@@ -231,15 +231,17 @@ static int open_map(struct follower *follower)
 
 int follower_take_region(struct follower *follower, struct region *region)
 {
-	int ret = follower_record_open(&follower->record, follower->regiond->config, follower->regiond->instance_id, follower->token);
+	bool unsure;
+	int ret = follower_record_open(&follower->record, follower->regiond->config, follower->regiond->instance_id, follower->token, &unsure);
 
 	if (!ret)
 		ret = open_map(follower);
+	follower->unknown |= unsure;
 	if (!ret)
 		ret = follower_fit(follower, chunkmap_chunks(follower->map));
 	if (ret)
 		return ret;
-	follower->size = chunkmap_size(follower->map);
+	follower->size = follower_least(follower);
 	follower->epoch = follower_head(&follower->record)->epoch;
 	follower->lineage = follower_head(&follower->record)->lineage;
 	follower->handover.region = region_get(region);

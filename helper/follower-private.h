@@ -138,6 +138,10 @@ void follower_note_why(struct follower *follower, const char *why);
 int follower_fit(struct follower *follower, uint64_t chunks);
 void follower_need(struct follower *follower, uint64_t first, uint64_t end);
 void follower_need_none(struct follower *follower);
+/* The region has that size there, in the round that is listed. */
+void follower_note_size(struct follower *follower, uint64_t size);
+/* Of these sizes and of what is shown, the least: what is beyond it may have been cut off, and have come back as zeroes of which no list tells. */
+uint64_t follower_least(const struct follower *follower);
 /* What is needed, to where it belongs. Ends in follower_fetched(). */
 void follower_fetch(struct follower *follower);
 

@@ -337,7 +337,7 @@ static void listed(struct follower *follower, const struct wire_dirty_reply *lis
 	if (list->size == UINT64_MAX) {
 		follower->lost = true;
 	} else {
-		follower->size = list->size;
+		follower_note_size(follower, list->size);
 		follower->lost |= is_short(follower, before);
 	}
 	if (!follower->shown && chunkmap_resize(follower->map, follower->size)) {
@@ -527,6 +527,7 @@ static void begin(struct follower *follower)
 {
 	follower->round = 0;
 	follower->unknown = false;
+	follower_record_clear(&follower->record);
 	/* what is listed from here on is of another count */
 	chunkmap_set_round(follower->map, UINT32_MAX);
 	if (follower->compare || follower->shown) {
@@ -572,8 +573,7 @@ static void tracked(struct link_req *req, int error)
 		return;
 	}
 	follower_need_none(follower);
-	follower_record_clear(&follower->record);
-	follower->size = info.size;
+	follower_note_size(follower, info.size);
 	take_info(follower, &info);
 	if (follower->ever)
 		follower_tracked(follower);

@@ -175,9 +175,12 @@ static void take_dirty(struct seeder *seeder, struct follow *follow, struct serv
 static void take_want(struct seeder *seeder, struct follow *follow, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	uint64_t chunk = tracker_chunk(follow->tracker), size = atomic_load(&seeder->handover.region->size);
-	uint64_t chunks = (size + chunk - 1) / chunk;
+	uint64_t chunks = (size + chunk - 1) / chunk, end = tracker_end(follow->tracker);
 	struct wire_want want;
 	int used = wire_decode(WIRE_S_WANT, body, len, &want);
+
+	/* what was cut off may come back */
+	chunks = chunks > end ? chunks : end;
 
 	for (uint32_t i = 0; used >= 0 && i < want.count; i++) {
 		struct wire_extent extent;

@@ -277,6 +277,33 @@ static void overwrite(struct host *host, uint64_t offset, int value)
 	close(fd);
 }
 
+/* What has come of a round that is lost is in no later list: the next helper must not be without it. */
+static void test_stale(void)
+{
+	struct kernel_region *at_b = two_chunks("stale");
+	struct program *program;
+	json_int_t bytes;
+
+	write_at(a, from, 2 * CHUNK, 1);
+	tap_ok(shows(b, 2 * CHUNK, 1), "and a third chunk");
+	slow.hold = true;
+	tap_ok(!write_at(a, from, 2 * CHUNK, 2) && !write_at(a, from, 0, 2), "two are changed");
+	tap_ok(until(nr_held() == 2), "and fetched");
+	bytes = number(b, "bytes");
+	release_last(1);
+	tap_ok(until(number(b, "bytes") > bytes), "of which one comes");
+	pass(50);
+	program = writes(a, from, 0, 3);
+	tap_ok(until(program->done) && !program->error, "the other one is changed again, and cannot be copied");
+	release_last(10);
+	tap_ok(until(number(b, "lost_rounds") > 0) && until(nr_held()), "the round is lost, and the next one fetched");
+	kill_follower(b);
+	next_helper(b);
+	slow_release();
+	tap_ok(shows(b, 0, 3), "its helper is killed, and the next one shows that");
+	tap_number(byte_at(b, at_b, 2 * CHUNK), 2, "with what had come of the one before");
+}
+
 static void test_killed(void)
 {
 	struct kernel_region *at_b = two_chunks("killed");
@@ -619,7 +646,7 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*test)(void);
 	} tests[] = {
-		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed },
+		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed }, { "stale", test_stale },
 		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
 		{ "lost", test_lost }, { "refusals", test_refusals },
 	};
