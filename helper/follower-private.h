@@ -54,6 +54,7 @@ struct follower {
 	uint8_t word;			/* a last message to the other side before we leave, WIRE_...; 0: none */
 	int word_error;			/* what came of it; -ETIMEDOUT: nothing */
 	bool word_over;			/* it is not waited for any more */
+	bool word_mute;			/* though the link was up: it is there, but did not answer */
 	bool unknown;			/* of what the local store has nothing is known */
 	uint32_t max_age;		/* ms */
 	struct backend *peer;
@@ -62,6 +63,7 @@ struct follower {
 	struct link_req message;
 	uint8_t *body, *reply;		/* FOLLOWER_REPLY bytes each */
 	bool asking;
+	bool noting;			/* that it has moved is being written, whatever is done meanwhile */
 	bool stepping;			/* the kernel is being asked, or the state directory written */
 	unsigned int nr_local;		/* requests of the local store, and work of the pool, that are under way */
 	unsigned int nr_fetches;

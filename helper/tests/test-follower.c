@@ -596,20 +596,25 @@ static void test_leech_beside(void)
 	tap_ok(shows(b, 0, 4) && !is_on(at_b, REGIONFS_REGION_LOCKED), "and shows the last state");
 }
 
+static json_t *source_lost(void)
+{
+	return json_pack("{s:s,s:b}", "region", "db", "source_lost", 1);
+}
+
 /* The owner is gone; then it comes back. */
 static void test_lost(void)
 {
 	struct kernel_region *at_b = two_chunks("lost");
 	struct user user;
 
-	tap_number(host_do(b, "promote", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), -EBUSY, "while its owner is there it is not lost");
+	tap_number(host_do(b, "promote", source_lost()), -EBUSY, "while its owner is there it is not lost");
 	slow.hold = true;
 	write_at(a, from, 0, 2);
 	hide();
 	slow_release();
 	host_begin(b, &user, "promote", db());
 	tap_ok(until(user.done) && user.error == -ENOTCONN, "nor promoted without a word: %s", user.said);
-	tap_number(host_do(b, "promote", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "by its operator's word it is");
+	tap_number(host_do(b, "promote", source_lost()), 0, "by its operator's word it is");
 	tap_ok(!is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED) && at_b->epoch == 3 && at_b->lineage, "it can be written, in an epoch and lineage of its own");
 	tap_ok(byte_at(b, at_b, 0) == 1 && byte_at(b, at_b, CHUNK) == 1, "with what was shown");
 	tap_number(write_at(b, at_b, 0, 9), 0, "it is written");
@@ -623,6 +628,44 @@ static void test_lost(void)
 	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "discard", 1)), 0, "the other given up");
 	tap_ok(!is_on(at_b, REGIONFS_REGION_FROZEN) && is_on(from, REGIONFS_REGION_MOVED), "it has one owner");
 	tap_number(byte_at(b, at_b, 0), 9, "with what was written there");
+}
+
+/* The word of a program's operator here is about an owner that can't be heard, and of which no other one is known. */
+static void test_moved(void)
+{
+	struct kernel_region *at_b;
+
+	begin("moved");
+	c = third("c-moved");
+	at_b = follows(b);
+	tap_ok(at_b && follows(c) && !host_do(c, "promote", db()), "of two that follow, one is promoted");
+	tap_ok(until(number(b, "moved")) && shows(b, 0, 7), "the other one hears that");
+	tap_number(host_do(b, "promote", source_lost()), -ESTALE, "it is not lost then");
+	pass(100);
+	kill_follower(b);
+	hide();
+	next_helper(b);
+	tap_ok(until(host_is(b, "db", "following")) && !number(b, "connected"), "its next helper hears nothing");
+	tap_number(host_do(b, "promote", source_lost()), -ESTALE, "but knows that there is an owner");
+	tap_ok(is_on(at_b, REGIONFS_REGION_READ_ONLY), "it is not this host's");
+	tap_number(host_do(b, "promote", json_pack("{s:s,s:b}", "region", "db", "force", 1)), -EINVAL, "the second word alone means nothing");
+	tap_number(host_do(b, "promote", json_pack("{s:s,s:b,s:b}", "region", "db", "source_lost", 1, "force", 1)), 0, "if that one is lost, too, both say so");
+	tap_ok(!is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED), "then it is");
+	unhide();
+}
+
+/* It takes its time to answer, which is not to be taken for its end. */
+static void test_slow_owner(void)
+{
+	struct kernel_region *at_b = two_chunks("slowo");
+
+	a->kernel.hold = REGIONFS_CMD_WRITEBACK;
+	tap_ok(until(!list_empty(&a->kernel.held)), "an owner takes long to write what is dirty");
+	tap_number(host_do(b, "promote", source_lost()), -EBUSY, "it is not lost");
+	tap_ok(is_on(at_b, REGIONFS_REGION_READ_ONLY) && until(host_is(b, "db", "following")), "it is followed");
+	host_release(a);
+	write_at(a, from, 0, 4);
+	tap_ok(shows(b, 0, 4), "as before");
 }
 
 static void test_refusals(void)
@@ -648,7 +691,7 @@ int main(int argc, char **argv)
 	} tests[] = {
 		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed }, { "stale", test_stale },
 		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
-		{ "lost", test_lost }, { "refusals", test_refusals },
+		{ "lost", test_lost }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
 	};
 
 	if (!hosts_open())
