@@ -99,6 +99,8 @@ static void settle_map(struct follower *follower)
 	for (uint64_t i = 0; i < chunks && i < follower->need_bits; i++)
 		if (bitmap_get(follower->need, i) || bitmap_get(staged, i))
 			chunkmap_set(follower->map, i, i + 1, false);
+	/* nor what was cut off there, which a later list has only where it was written to since */
+	chunkmap_set(follower->map, follower_chunks(follower_least(follower)), UINT64_MAX, false);
 	chunkmap_set_round(follower->map, follower->round);
 }
 

@@ -567,6 +567,32 @@ static void test_refused(void)
 	tap_ok(until(host_is(b, "db", "following")), "it is still there");
 }
 
+/* What was cut off there comes back as zeroes, by a WRITE far beyond the end, of which no list tells where what was cut off was not kept. */
+static void test_cut_off(void)
+{
+	struct kernel_region *at_b = two_chunks("cut");
+
+	changes();
+	slow_release();
+	tap_ok(shows(b, 0, 2), "a state is shown");
+	slow.hold = true;
+	tap_ok(!write_at(a, from, 0, 3) && !host_request(a, from->id, BACKEND_RESIZE, 0, CHUNK, NULL), "the region is made short");
+	from->size = CHUNK;
+	tap_ok(until(nr_held()) && at_b->size == SIZE, "which is fetched, and not shown");
+	tap_number(write_at(a, from, 3 * CHUNK, 4), 0, "then it is written to, far beyond its end");
+	from->size = 3 * CHUNK + 4096;
+	{
+		struct user user;
+
+		host_begin(b, &user, "promote", db());
+		until(host_is(b, "db", "pulling") || user.done);
+		slow_release();
+		tap_ok(until(user.done) && !user.error, "who follows is promoted: %s", user.said);
+	}
+	tap_ok(byte_at(b, at_b, 0) == 3 && byte_at(b, at_b, 3 * CHUNK) == 4, "it has what was written");
+	tap_ok(byte_at(b, at_b, CHUNK) == 0 && byte_at(b, at_b, 2 * CHUNK) == 0, "and zeroes for what was cut off");
+}
+
 static void test_leech_beside(void)
 {
 	struct kernel_region *at_b;
@@ -691,7 +717,7 @@ int main(int argc, char **argv)
 	} tests[] = {
 		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed }, { "stale", test_stale },
 		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
-		{ "lost", test_lost }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
+		{ "lost", test_lost }, { "cut", test_cut_off }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
 	};
 
 	if (!hosts_open())
