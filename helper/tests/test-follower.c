@@ -627,6 +627,40 @@ static json_t *source_lost(void)
 	return json_pack("{s:s,s:b}", "region", "db", "source_lost", 1);
 }
 
+static struct program *frozen_by;
+
+static void write_frozen(struct kernel_region *region)
+{
+	frozen_by = writes(a, region, 0, 9);
+}
+
+/* Its program is stopped for that: what is dirty is written, and waits for no copy. */
+static void test_handed_over_fetching(void)
+{
+	char source[256], local[160];
+	struct user user;
+	json_int_t round;
+
+	two_chunks("frozen");
+	c = third("c-frozen");
+	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
+	snprintf(local, sizeof(local), "file:%s/bytes", c->run);
+	host_begin(c, &user, "leech", json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local));
+	tap_ok(until(host_is(c, "db", "pulling")) && until(number(c, "rounds") > 0), "and another one leeches it");
+	round = number(b, "rounds");
+	changes();
+	tap_ok(until(number(b, "rounds") > round), "by who follows, too");
+	a->kernel.freezing = write_frozen;
+	host_begin(c, &user, "finalize", db());
+	tap_ok(until(frozen_by), "it is handed over while the first one fetches");
+	pass(300);
+	tap_ok(frozen_by->done && !frozen_by->error, "what is written then waits for no copy");
+	a->kernel.freezing = NULL;
+	slow_release();
+	tap_ok(until(user.done) && !user.error && until(number(b, "moved")), "it moves: %s", user.said);
+	tap_ok(shows(b, 0, 9), "and what was written last is shown");
+}
+
 /* The owner is gone; then it comes back. */
 static void test_lost(void)
 {
@@ -717,7 +751,7 @@ int main(int argc, char **argv)
 	} tests[] = {
 		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed }, { "stale", test_stale },
 		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
-		{ "lost", test_lost }, { "cut", test_cut_off }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
+		{ "lost", test_lost }, { "cut", test_cut_off }, { "frozen", test_handed_over_fetching }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
 	};
 
 	if (!hosts_open())
