@@ -104,6 +104,7 @@ static void is_whole(struct follower *follower)
 	if (!chunkmap_resize(follower->map, head->next_size) && chunkmap_missing(follower->map))
 		chunkmap_set(follower->map, 0, UINT64_MAX, true);
 	chunkmap_set_round(follower->map, head->next_round);
+	head->least = 0;
 	follower_set_phase(&follower->record, FOLLOWER_WHOLE);
 	unlock(follower);
 }

@@ -182,6 +182,7 @@ struct follower *follower_new(struct regiond *regiond, char *again)
 	follower->max_age = (uint32_t)json_integer_value(json_object_get(args, "max_age"));
 	follower->max_age = follower->max_age >= MAX_AGE_LEAST ? follower->max_age : MAX_AGE_LEAST;
 	follower->reuse = json_is_true(json_object_get(args, "reuse"));
+	follower->moved = json_is_true(json_object_get(args, "moved"));
 	follower->body = malloc(FOLLOWER_REPLY);
 	follower->reply = malloc(FOLLOWER_REPLY);
 	follower->record.fd = follower->record.file.fd = -1;
@@ -231,15 +232,17 @@ static int open_map(struct follower *follower)
 
 int follower_take_region(struct follower *follower, struct region *region)
 {
-	int ret = follower_record_open(&follower->record, follower->regiond->config, follower->regiond->instance_id, follower->token);
+	bool unsure;
+	int ret = follower_record_open(&follower->record, follower->regiond->config, follower->regiond->instance_id, follower->token, &unsure);
 
 	if (!ret)
 		ret = open_map(follower);
+	follower->unknown |= unsure;
 	if (!ret)
 		ret = follower_fit(follower, chunkmap_chunks(follower->map));
 	if (ret)
 		return ret;
-	follower->size = chunkmap_size(follower->map);
+	follower->size = follower_least(follower);
 	follower->epoch = follower_head(&follower->record)->epoch;
 	follower->lineage = follower_head(&follower->record)->lineage;
 	follower->handover.region = region_get(region);
@@ -446,6 +449,7 @@ static void turn(struct follower *follower)
 	follower_note_why(follower, "");
 	chunkmap_set_round(follower->map, UINT32_MAX);
 	follower_need_none(follower);
+	follower_set_again(follower, "moved", NULL);
 	follower_note_again(follower);
 	follower->call = call;
 	follower->detach = true;	/* answered when the new owner tracks for us */

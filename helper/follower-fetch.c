@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* follower: fetching what is needed: into the local store as long as nothing is shown, else beside it. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,8 +49,25 @@ void follower_need(struct follower *follower, uint64_t first, uint64_t end)
 		follower->nr_need += !bitmap_get(follower->need, i);
 		bitmap_put(follower->need, i);
 		bitmap_clear(follower_staged(&follower->record), i);
+		atomic_thread_fence(memory_order_release);
 		bitmap_clear(follower_zero(&follower->record), i);
 	}
+}
+
+void follower_note_size(struct follower *follower, uint64_t size)
+{
+	struct follower_head *head = follower_head(&follower->record);
+
+	follower->size = size;
+	if (!head->least || head->least > size + 1)
+		head->least = size + 1;
+}
+
+uint64_t follower_least(const struct follower *follower)
+{
+	uint64_t least = follower_head(&follower->record)->least, shown = chunkmap_size(follower->map);
+
+	return least && least - 1 < shown ? least - 1 : shown;
 }
 
 void follower_need_none(struct follower *follower)
@@ -76,9 +94,11 @@ static void is_here(struct follower *follower, uint64_t first, uint64_t end, boo
 		bitmap_clear(follower->need, i);
 		if (!follower->shown)
 			continue;
-		bitmap_put(follower_staged(&follower->record), i);
 		if (zero)
 			bitmap_put(follower_zero(&follower->record), i);
+		/* the next helper believes that */
+		atomic_thread_fence(memory_order_release);
+		bitmap_put(follower_staged(&follower->record), i);
 	}
 	if (!follower->shown)
 		chunkmap_set(follower->map, first, end, true);

@@ -82,6 +82,11 @@ static void go_on(struct follower *follower, const json_t *args)
 	}
 	follower->shown = true;
 	follower->state = FOLLOWER_IDLE;
+	/* maybe it was about to be promoted: what of a round had not come was taken for a leecher's, and with the round that is asked for again */
+	if (phase == FOLLOWER_WHOLE && (follower->handover.region->info.flags & REGIONFS_REGION_LOCKED || chunkmap_missing(follower->map))) {
+		chunkmap_set(follower->map, 0, UINT64_MAX, true);
+		chunkmap_set_round(follower->map, UINT32_MAX);
+	}
 	follower->round = chunkmap_round(follower->map) == UINT32_MAX ? 0 : chunkmap_round(follower->map);
 	if (phase == FOLLOWER_APPLYING || follower->handover.region->info.flags & REGIONFS_REGION_LOCKED)
 		follower_apply_again(follower);

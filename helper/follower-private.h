@@ -54,6 +54,7 @@ struct follower {
 	uint8_t word;			/* a last message to the other side before we leave, WIRE_...; 0: none */
 	int word_error;			/* what came of it; -ETIMEDOUT: nothing */
 	bool word_over;			/* it is not waited for any more */
+	bool word_mute;			/* though the link was up: it is there, but did not answer */
 	bool unknown;			/* of what the local store has nothing is known */
 	uint32_t max_age;		/* ms */
 	struct backend *peer;
@@ -62,6 +63,7 @@ struct follower {
 	struct link_req message;
 	uint8_t *body, *reply;		/* FOLLOWER_REPLY bytes each */
 	bool asking;
+	bool noting;			/* that it has moved is being written, whatever is done meanwhile */
 	bool stepping;			/* the kernel is being asked, or the state directory written */
 	unsigned int nr_local;		/* requests of the local store, and work of the pool, that are under way */
 	unsigned int nr_fetches;
@@ -138,6 +140,10 @@ void follower_note_why(struct follower *follower, const char *why);
 int follower_fit(struct follower *follower, uint64_t chunks);
 void follower_need(struct follower *follower, uint64_t first, uint64_t end);
 void follower_need_none(struct follower *follower);
+/* The region has that size there, in the round that is listed. */
+void follower_note_size(struct follower *follower, uint64_t size);
+/* Of these sizes and of what is shown, the least: what is beyond it may have been cut off, and have come back as zeroes of which no list tells. */
+uint64_t follower_least(const struct follower *follower);
 /* What is needed, to where it belongs. Ends in follower_fetched(). */
 void follower_fetch(struct follower *follower);
 

@@ -99,6 +99,8 @@ static void settle_map(struct follower *follower)
 	for (uint64_t i = 0; i < chunks && i < follower->need_bits; i++)
 		if (bitmap_get(follower->need, i) || bitmap_get(staged, i))
 			chunkmap_set(follower->map, i, i + 1, false);
+	/* nor what was cut off there, which a later list has only where it was written to since */
+	chunkmap_set(follower->map, follower_chunks(follower_least(follower)), UINT64_MAX, false);
 	chunkmap_set_round(follower->map, follower->round);
 }
 
@@ -390,7 +392,8 @@ static void synced(struct backend_req *req, int error)
 
 static bool is_there(struct follower *follower)
 {
-	if (follower->word_error)
+	/* who has moved it is not its owner */
+	if ((follower->word_error && !follower->word_mute) || follower->moved)
 		return false;
 	stay(follower, -EBUSY, "its owner is there: without --source-lost nothing of it is lost");
 	return true;
@@ -528,13 +531,33 @@ static bool may_migrate(struct control_call *call, struct follower *follower)
 	return false;
 }
 
+/* false: it has been refused. What was heard of its owner says that there is one. */
+static bool may_lose(struct control_call *call, struct follower *follower, bool force)
+{
+	if (follower_hears(follower) && !follower->moved)
+		control_fail(call, -EBUSY, "the owner of %s is there, as far as is known here: without --source-lost nothing of it is lost", follower->path);
+	else if (follower->moved && !force)
+		control_fail(call, -ESTALE, "%s has moved, so it has an owner: 'regionctl leech' it from there, with --follow, and promote it then; if that "
+			     "one is lost as well, say --force, too", follower->path);
+	else if (follower->status.state == WIRE_SEED_HANDED_OFF && !force)
+		control_fail(call, -ESTALE, "%s was just being handed to another host when it was heard of last, and may have an owner there: if that is lost "
+			     "as well, say --force, too", follower->path);
+	else
+		return true;
+	return false;
+}
+
 void follower_promote(struct control_call *call, struct region *region)
 {
 	struct follower *follower = follower_of(region);
-	bool lost = false;
+	bool lost = false, force = false;
 
-	if (control_bool(call, "source_lost", &lost))
+	if (control_bool(call, "source_lost", &lost) || control_bool(call, "force", &force))
 		return;
+	if (force && !lost) {
+		control_fail(call, -EINVAL, "--force is of --source-lost: say that as well");
+		return;
+	}
 	if (follower->state == FOLLOWER_PROMOTED || follower->state == FOLLOWER_DIVERGED) {
 		control_fail(call, -EALREADY, "%s is this host's", follower->path);
 		return;
@@ -547,7 +570,7 @@ void follower_promote(struct control_call *call, struct region *region)
 		control_fail(call, -EAGAIN, "no state of %s is whole here yet", follower->path);
 		return;
 	}
-	if (!lost && !may_migrate(call, follower))
+	if (lost ? !may_lose(call, follower, force) : !may_migrate(call, follower))
 		return;
 	follower->leaving = call;
 	follower_leave(follower, lost ? WIRE_STATUS : WIRE_FINALIZE, lost ? lose_owner : promote_now);

@@ -49,7 +49,7 @@ void follower_set_phase(struct follower_record *record, enum follower_phase phas
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* Nothing is staged when it grows while a round is begun; else the second map moves up, from its end. */
+/* The second map moves up, from its end. */
 int follower_record_fit(struct follower_record *record, uint64_t chunks)
 {
 	uint64_t old = follower_bits(record), bits = BITMAP_WORDS(chunks + chunks / 8 + 64) * 64;
@@ -59,10 +59,14 @@ int follower_record_fit(struct follower_record *record, uint64_t chunks)
 		return 0;
 	if (mapped_grow(&record->file, HEAD + (size_t)bits / 8 * 2))
 		return -ENOSPC;
+	follower_head(record)->moving = 1;
+	atomic_thread_fence(memory_order_seq_cst);
 	maps = follower_staged(record);
 	memmove(maps + bits / 64, maps + old / 64, (size_t)old / 8);
 	memset(maps + old / 64, 0, (size_t)(bits - old) / 8);
 	follower_head(record)->bits = bits;
+	atomic_thread_fence(memory_order_seq_cst);
+	follower_head(record)->moving = 0;
 	return 0;
 }
 
@@ -98,10 +102,11 @@ static int make(struct follower_record *record, uint64_t instance)
 	return 0;
 }
 
-int follower_record_open(struct follower_record *record, const struct config *config, uint64_t instance, const char *token)
+int follower_record_open(struct follower_record *record, const struct config *config, uint64_t instance, const char *token, bool *unsure)
 {
 	int ret;
 
+	*unsure = false;
 	paths(config, token, record->path, record->staged_path, sizeof(record->path));
 	record->fd = -1;
 	record->file.fd = -1;
@@ -118,10 +123,13 @@ int follower_record_open(struct follower_record *record, const struct config *co
 	if (record->fd < 0) {
 		ret = -errno;
 		mapped_close(&record->file);
-	} else if (follower_head(record)->phase != FOLLOWER_APPLYING) {
-		follower_record_clear(record);
+		return ret;
 	}
-	return ret;
+	*unsure = follower_head(record)->moving;
+	if (*unsure || follower_head(record)->phase == FOLLOWER_PARTIAL)
+		follower_record_clear(record);
+	follower_head(record)->moving = 0;
+	return 0;
 }
 
 void follower_record_close(struct follower_record *record)

@@ -92,6 +92,7 @@ static void dialled(struct backend_open *open, struct backend *backend, int erro
 	follower->dialling = false;
 	follower->peer = backend;
 	if (follower_leaves(follower)) {
+		follower->word_mute = backend;
 		if (backend)
 			follower_hang_up(follower, 0, "");
 		follower_check_leave(follower);
@@ -171,7 +172,8 @@ void follower_send(struct follower *follower, uint8_t type, uint32_t len, void (
 
 /* ---- parting ---- */
 
-#define PART_MS 1000u
+/* Longer than a STATUS with FLUSH waits over there, and its way there and back. */
+#define PART_MS 3000u
 
 static void parted(struct link_req *req, int error)
 {
@@ -205,6 +207,7 @@ static void part_late(struct loop_timer *timer)
 
 	follower->word = 0;
 	follower->word_over = true;
+	follower->word_mute = follower_hears(follower);
 	follower_hang_up(follower, 0, "");
 	follower_check_leave(follower);
 }
@@ -337,7 +340,7 @@ static void listed(struct follower *follower, const struct wire_dirty_reply *lis
 	if (list->size == UINT64_MAX) {
 		follower->lost = true;
 	} else {
-		follower->size = list->size;
+		follower_note_size(follower, list->size);
 		follower->lost |= is_short(follower, before);
 	}
 	if (!follower->shown && chunkmap_resize(follower->map, follower->size)) {
@@ -461,14 +464,36 @@ static void rest(struct follower *follower)
 	set_timer(follower, again, age < pause ? pause - age : 1);
 }
 
+static void moved_noted(struct state_waiter *waiter, int error)
+{
+	struct follower *follower = container_of(waiter, struct follower, noted);
+
+	follower->noting = false;
+	if (error)
+		log_warning("following %s: that its source has moved could not be written down", follower->path);
+	follower_check_leave(follower);
+}
+
+/* There is an owner: the next helper has to know that even if nobody can be asked any more. */
+static void note_moved(struct follower *follower)
+{
+	follower->moved = true;
+	follower_set_again(follower, "moved", json_true());
+	follower_note_again(follower);
+	follower->noting = true;
+	follower->noted.done = moved_noted;
+	state_sync(follower->regiond->state, &follower->noted);
+}
+
 static void note_state(struct follower *follower)
 {
 	bool moved = follower->status.state == WIRE_SEED_MOVED;
 
 	follower->turning = false;
-	if (moved && !follower->moved)
-		follower_note_why(follower, "its source has moved: 'regionctl leech' it again from its new owner, with --follow");
-	follower->moved |= moved;
+	if (!moved || follower->moved)
+		return;
+	follower_note_why(follower, "its source has moved: 'regionctl leech' it again from its new owner, with --follow");
+	note_moved(follower);
 }
 
 /* An operator has taken it back: what is there now is another one. */
@@ -527,6 +552,7 @@ static void begin(struct follower *follower)
 {
 	follower->round = 0;
 	follower->unknown = false;
+	follower_record_clear(&follower->record);
 	/* what is listed from here on is of another count */
 	chunkmap_set_round(follower->map, UINT32_MAX);
 	if (follower->compare || follower->shown) {
@@ -572,8 +598,7 @@ static void tracked(struct link_req *req, int error)
 		return;
 	}
 	follower_need_none(follower);
-	follower_record_clear(&follower->record);
-	follower->size = info.size;
+	follower_note_size(follower, info.size);
 	take_info(follower, &info);
 	if (follower->ever)
 		follower_tracked(follower);
@@ -661,7 +686,7 @@ static void meet(struct follower *follower)
 
 static bool is_under_way(const struct follower *follower)
 {
-	return follower->asking || follower->stepping || follower->nr_local || follower->nr_fetches || follower->dialling ||
+	return follower->asking || follower->stepping || follower->noting || follower->nr_local || follower->nr_fetches || follower->dialling ||
 	       follower->hanging_up || follower->peer || follower->comparing;
 }
 
@@ -682,7 +707,7 @@ void follower_leave(struct follower *follower, uint8_t word, void (*leave)(struc
 	follower->leave = leave;
 	follower->word = word;
 	follower->word_error = -ETIMEDOUT;
-	follower->word_over = false;
+	follower->word_over = follower->word_mute = false;
 	*follower->word_why = 0;
 	set_timer(follower, part_late, PART_MS);
 	part(follower);

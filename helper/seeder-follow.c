@@ -101,6 +101,22 @@ void seeder_follow_gone(struct seeder *seeder, struct export_session *session)
 		followed_drop(region, follow);
 }
 
+/* Until it is frozen, or back in service, no moment is kept: who waited for its copies would prolong the time in which no program runs. */
+static bool is_freezing(const struct seeder *seeder)
+{
+	return seeder->state == WIRE_SEED_FROZEN && !seeder->frozen;
+}
+
+static void end_round(struct follow *follow, void *arg)
+{
+	follow_end_round(arg, follow);
+}
+
+void seeder_follow_freeze(struct seeder *seeder)
+{
+	followed_each(seeder->handover.region, end_round, seeder->handover.region);
+}
+
 void seeder_follow_promote(struct seeder *seeder, const struct export_session *session)
 {
 	struct region *region = seeder->handover.region;
@@ -155,7 +171,10 @@ static void take_dirty(struct seeder *seeder, struct follow *follow, struct serv
 		serve_fail(req, -EPROTO, "not a DIRTY");
 		return;
 	}
-	if (dirty.round == tracker_round(follow->tracker) + 1) {
+	if (dirty.round == tracker_round(follow->tracker) + 1 && is_freezing(seeder)) {
+		follow_end_round(region, follow);
+		tracker_close_round(follow->tracker);
+	} else if (dirty.round == tracker_round(follow->tracker) + 1) {
 		ret = follow_close_round(region, follow, limit_of(seeder), &follow->size);
 		if (ret) {
 			serve_fail(req, -EAGAIN, "there is no file for what is changed meanwhile: %s", strerror(-ret));
@@ -175,9 +194,12 @@ static void take_dirty(struct seeder *seeder, struct follow *follow, struct serv
 static void take_want(struct seeder *seeder, struct follow *follow, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	uint64_t chunk = tracker_chunk(follow->tracker), size = atomic_load(&seeder->handover.region->size);
-	uint64_t chunks = (size + chunk - 1) / chunk;
+	uint64_t chunks = (size + chunk - 1) / chunk, end = tracker_end(follow->tracker);
 	struct wire_want want;
 	int used = wire_decode(WIRE_S_WANT, body, len, &want);
+
+	/* what was cut off may come back */
+	chunks = chunks > end ? chunks : end;
 
 	for (uint32_t i = 0; used >= 0 && i < want.count; i++) {
 		struct wire_extent extent;

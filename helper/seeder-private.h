@@ -158,6 +158,8 @@ int seeder_follow_open(struct seeder *seeder, struct export_session *session);
 void seeder_follow_message(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
 /* A READ of a follower's: of the round that it fetches, if it does. */
 bool seeder_follow_read(void *arg, struct export_session *session, struct backend_req *req);
+/* It is about to be frozen: nobody waits for copies then. */
+void seeder_follow_freeze(struct seeder *seeder);
 void seeder_follow_gone(struct seeder *seeder, struct export_session *session);
 /* A leecher has come: if it was a follower, what was tracked for it goes on. */
 void seeder_follow_promote(struct seeder *seeder, const struct export_session *session);

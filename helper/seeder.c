@@ -360,6 +360,7 @@ void seeder_finalize(struct seeder *seeder)
 {
 	seeder->state = WIRE_SEED_FROZEN;
 	seeder->stepping = true;
+	seeder_follow_freeze(seeder);
 	leecher_pass_on(region_of(seeder), may_pass, seeder);
 }
 

@@ -271,6 +271,16 @@ uint32_t tracker_round(const struct tracker *tracker)
 	return tracker->round;
 }
 
+uint64_t tracker_end(struct tracker *tracker)
+{
+	uint64_t end;
+
+	pthread_mutex_lock(&tracker->lock);
+	end = head_of(tracker)->end;
+	pthread_mutex_unlock(&tracker->lock);
+	return end;
+}
+
 bool tracker_is_for(const struct tracker *tracker, const uint8_t client[16])
 {
 	return tracker_active(tracker) && !memcmp(tracker->client, client, sizeof(tracker->client));

@@ -50,6 +50,8 @@ uint64_t tracker_close_round(struct tracker *tracker);
 /* In the running one. */
 uint64_t tracker_dirty(struct tracker *tracker);
 uint64_t tracker_closed(const struct tracker *tracker);
+/* The chunks that there were at most. */
+uint64_t tracker_end(struct tracker *tracker);
 /*
  * The closed round's chunks from a chunk on, as runs, at most max of them; how many. *next: where to go on, or 0 when that
  * was all.

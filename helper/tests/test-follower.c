@@ -277,6 +277,33 @@ static void overwrite(struct host *host, uint64_t offset, int value)
 	close(fd);
 }
 
+/* What has come of a round that is lost is in no later list: the next helper must not be without it. */
+static void test_stale(void)
+{
+	struct kernel_region *at_b = two_chunks("stale");
+	struct program *program;
+	json_int_t bytes;
+
+	write_at(a, from, 2 * CHUNK, 1);
+	tap_ok(shows(b, 2 * CHUNK, 1), "and a third chunk");
+	slow.hold = true;
+	tap_ok(!write_at(a, from, 2 * CHUNK, 2) && !write_at(a, from, 0, 2), "two are changed");
+	tap_ok(until(nr_held() == 2), "and fetched");
+	bytes = number(b, "bytes");
+	release_last(1);
+	tap_ok(until(number(b, "bytes") > bytes), "of which one comes");
+	pass(50);
+	program = writes(a, from, 0, 3);
+	tap_ok(until(program->done) && !program->error, "the other one is changed again, and cannot be copied");
+	release_last(10);
+	tap_ok(until(number(b, "lost_rounds") > 0) && until(nr_held()), "the round is lost, and the next one fetched");
+	kill_follower(b);
+	next_helper(b);
+	slow_release();
+	tap_ok(shows(b, 0, 3), "its helper is killed, and the next one shows that");
+	tap_number(byte_at(b, at_b, 2 * CHUNK), 2, "with what had come of the one before");
+}
+
 static void test_killed(void)
 {
 	struct kernel_region *at_b = two_chunks("killed");
@@ -540,6 +567,32 @@ static void test_refused(void)
 	tap_ok(until(host_is(b, "db", "following")), "it is still there");
 }
 
+/* What was cut off there comes back as zeroes, by a WRITE far beyond the end, of which no list tells where what was cut off was not kept. */
+static void test_cut_off(void)
+{
+	struct kernel_region *at_b = two_chunks("cut");
+
+	changes();
+	slow_release();
+	tap_ok(shows(b, 0, 2), "a state is shown");
+	slow.hold = true;
+	tap_ok(!write_at(a, from, 0, 3) && !host_request(a, from->id, BACKEND_RESIZE, 0, CHUNK, NULL), "the region is made short");
+	from->size = CHUNK;
+	tap_ok(until(nr_held()) && at_b->size == SIZE, "which is fetched, and not shown");
+	tap_number(write_at(a, from, 3 * CHUNK, 4), 0, "then it is written to, far beyond its end");
+	from->size = 3 * CHUNK + 4096;
+	{
+		struct user user;
+
+		host_begin(b, &user, "promote", db());
+		until(host_is(b, "db", "pulling") || user.done);
+		slow_release();
+		tap_ok(until(user.done) && !user.error, "who follows is promoted: %s", user.said);
+	}
+	tap_ok(byte_at(b, at_b, 0) == 3 && byte_at(b, at_b, 3 * CHUNK) == 4, "it has what was written");
+	tap_ok(byte_at(b, at_b, CHUNK) == 0 && byte_at(b, at_b, 2 * CHUNK) == 0, "and zeroes for what was cut off");
+}
+
 static void test_leech_beside(void)
 {
 	struct kernel_region *at_b;
@@ -569,20 +622,59 @@ static void test_leech_beside(void)
 	tap_ok(shows(b, 0, 4) && !is_on(at_b, REGIONFS_REGION_LOCKED), "and shows the last state");
 }
 
+static json_t *source_lost(void)
+{
+	return json_pack("{s:s,s:b}", "region", "db", "source_lost", 1);
+}
+
+static struct program *frozen_by;
+
+static void write_frozen(struct kernel_region *region)
+{
+	frozen_by = writes(a, region, 0, 9);
+}
+
+/* Its program is stopped for that: what is dirty is written, and waits for no copy. */
+static void test_handed_over_fetching(void)
+{
+	char source[256], local[160];
+	struct user user;
+	json_int_t round;
+
+	two_chunks("frozen");
+	c = third("c-frozen");
+	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
+	snprintf(local, sizeof(local), "file:%s/bytes", c->run);
+	host_begin(c, &user, "leech", json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local));
+	tap_ok(until(host_is(c, "db", "pulling")) && until(number(c, "rounds") > 0), "and another one leeches it");
+	round = number(b, "rounds");
+	changes();
+	tap_ok(until(number(b, "rounds") > round), "by who follows, too");
+	a->kernel.freezing = write_frozen;
+	host_begin(c, &user, "finalize", db());
+	tap_ok(until(frozen_by), "it is handed over while the first one fetches");
+	pass(300);
+	tap_ok(frozen_by->done && !frozen_by->error, "what is written then waits for no copy");
+	a->kernel.freezing = NULL;
+	slow_release();
+	tap_ok(until(user.done) && !user.error && until(number(b, "moved")), "it moves: %s", user.said);
+	tap_ok(shows(b, 0, 9), "and what was written last is shown");
+}
+
 /* The owner is gone; then it comes back. */
 static void test_lost(void)
 {
 	struct kernel_region *at_b = two_chunks("lost");
 	struct user user;
 
-	tap_number(host_do(b, "promote", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), -EBUSY, "while its owner is there it is not lost");
+	tap_number(host_do(b, "promote", source_lost()), -EBUSY, "while its owner is there it is not lost");
 	slow.hold = true;
 	write_at(a, from, 0, 2);
 	hide();
 	slow_release();
 	host_begin(b, &user, "promote", db());
 	tap_ok(until(user.done) && user.error == -ENOTCONN, "nor promoted without a word: %s", user.said);
-	tap_number(host_do(b, "promote", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "by its operator's word it is");
+	tap_number(host_do(b, "promote", source_lost()), 0, "by its operator's word it is");
 	tap_ok(!is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED) && at_b->epoch == 3 && at_b->lineage, "it can be written, in an epoch and lineage of its own");
 	tap_ok(byte_at(b, at_b, 0) == 1 && byte_at(b, at_b, CHUNK) == 1, "with what was shown");
 	tap_number(write_at(b, at_b, 0, 9), 0, "it is written");
@@ -596,6 +688,44 @@ static void test_lost(void)
 	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "discard", 1)), 0, "the other given up");
 	tap_ok(!is_on(at_b, REGIONFS_REGION_FROZEN) && is_on(from, REGIONFS_REGION_MOVED), "it has one owner");
 	tap_number(byte_at(b, at_b, 0), 9, "with what was written there");
+}
+
+/* The word of a program's operator here is about an owner that can't be heard, and of which no other one is known. */
+static void test_moved(void)
+{
+	struct kernel_region *at_b;
+
+	begin("moved");
+	c = third("c-moved");
+	at_b = follows(b);
+	tap_ok(at_b && follows(c) && !host_do(c, "promote", db()), "of two that follow, one is promoted");
+	tap_ok(until(number(b, "moved")) && shows(b, 0, 7), "the other one hears that");
+	tap_number(host_do(b, "promote", source_lost()), -ESTALE, "it is not lost then");
+	pass(100);
+	kill_follower(b);
+	hide();
+	next_helper(b);
+	tap_ok(until(host_is(b, "db", "following")) && !number(b, "connected"), "its next helper hears nothing");
+	tap_number(host_do(b, "promote", source_lost()), -ESTALE, "but knows that there is an owner");
+	tap_ok(is_on(at_b, REGIONFS_REGION_READ_ONLY), "it is not this host's");
+	tap_number(host_do(b, "promote", json_pack("{s:s,s:b}", "region", "db", "force", 1)), -EINVAL, "the second word alone means nothing");
+	tap_number(host_do(b, "promote", json_pack("{s:s,s:b,s:b}", "region", "db", "source_lost", 1, "force", 1)), 0, "if that one is lost, too, both say so");
+	tap_ok(!is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED), "then it is");
+	unhide();
+}
+
+/* It takes its time to answer, which is not to be taken for its end. */
+static void test_slow_owner(void)
+{
+	struct kernel_region *at_b = two_chunks("slowo");
+
+	a->kernel.hold = REGIONFS_CMD_WRITEBACK;
+	tap_ok(until(!list_empty(&a->kernel.held)), "an owner takes long to write what is dirty");
+	tap_number(host_do(b, "promote", source_lost()), -EBUSY, "it is not lost");
+	tap_ok(is_on(at_b, REGIONFS_REGION_READ_ONLY) && until(host_is(b, "db", "following")), "it is followed");
+	host_release(a);
+	write_at(a, from, 0, 4);
+	tap_ok(shows(b, 0, 4), "as before");
 }
 
 static void test_refusals(void)
@@ -619,9 +749,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*test)(void);
 	} tests[] = {
-		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed },
+		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed }, { "stale", test_stale },
 		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
-		{ "lost", test_lost }, { "refusals", test_refusals },
+		{ "lost", test_lost }, { "cut", test_cut_off }, { "frozen", test_handed_over_fetching }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
 	};
 
 	if (!hosts_open())
