@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Several regions move from host A to host B as one, and operators say whose they are, or that one of the hosts is gone: what is said of one is done to all, or to none. */
 #include "group-hosts.h"
+#include "notice.h"
 
 /* ---- more of what can fail ---- */
 
@@ -43,6 +44,33 @@ void __wrap_seeder_moved(struct seeder *seeder, struct serve_req *req)
 		serve_fail(req, -EAGAIN, "the state directory could not be written");
 	else
 		__real_seeder_moved(seeder, req);
+}
+
+/* That the first one was refused takes its time to be written down. */
+static struct {
+	bool hold;
+	struct regiond *regiond;
+	struct notice_words words;
+	void (*heard)(void *arg);
+	void *arg;
+} refusal;
+
+void __real_notice_start(struct regiond *regiond, const struct notice_words *words, void (*heard)(void *arg), void *arg);
+void __wrap_notice_start(struct regiond *regiond, const struct notice_words *words, void (*heard)(void *arg), void *arg);
+
+void __wrap_notice_start(struct regiond *regiond, const struct notice_words *words, void (*heard)(void *arg), void *arg)
+{
+	if (!refusal.hold || !words->noted) {
+		__real_notice_start(regiond, words, heard, arg);
+		return;
+	}
+	refusal.hold = false;
+	refusal.regiond = regiond;
+	refusal.words = *words;
+	refusal.words.token = strdup(words->token);
+	refusal.words.from = strdup(words->from);
+	refusal.heard = heard;
+	refusal.arg = arg;
 }
 
 /* ---- what is done to them ---- */
@@ -245,6 +273,24 @@ static void test_outdated(void)
 	is_bs(&user);
 }
 
+static void test_refusal_is_slow(void)
+{
+	struct user user, finalizing;
+
+	start("slow", 2, &user);
+	fault.own_fails = "db";
+	fault.own_failures = 1;
+	refusal.hold = true;
+	host_begin(b, &finalizing, "finalize", one("log"));
+	tap_ok(until(refusal.regiond), "the decision may be written down, or not: it is given up");
+	pass(500);
+	tap_ok(all_have(a, REGIONFS_REGION_FROZEN) && !runs(a, "resumed"), "A does not hear of it before that is written down for the first one");
+	__real_notice_start(refusal.regiond, &refusal.words, refusal.heard, refusal.arg);
+	tap_ok(until(user.done) && user.error, "then it does: %s", user.said);
+	has_nothing();
+	is_as(1);
+}
+
 static void test_too_many(void)
 {
 	struct user user;
@@ -273,6 +319,7 @@ int main(void)
 	test_abort_left();
 	test_destroyed();
 	test_outdated();
+	test_refusal_is_slow();
 	test_too_many();
 	return hosts_end();
 }
