@@ -18,7 +18,9 @@ const struct cmd cmd_resolve = {
 		"--keep and the other --discard.\n"
 		"Where the host that a region came from is lost before all of it has come, accesses to the rest\n"
 		"wait for it. --source-lost says that they wait in vain: they fail from then on (EIO), until it is\n"
-		"overwritten; all else goes on. Bytes that one of the --also of leech, or of this, has fail nobody.\n",
+		"overwritten; all else goes on. Bytes that one of the --also of leech, or of this, has fail nobody.\n"
+		"Of a group all regions are resolved, or none. --source-lost removes those that were not handed\n"
+		"over before the other host was lost; the group goes on without them.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_TRUE, "i-own-it", NULL, NULL, "the other host is off, or has never had it" },

@@ -38,6 +38,7 @@ struct group {
 	bool back;			/* all of them are on their way back to service */
 	bool moved;			/* the other side owns one, so all; stays so when that one has ended */
 	/* leecher-group.c's */
+	unsigned int attempt;		/* counts those answers to FINALIZE that hold no more */
 	bool decided;			/* the first one's record says that it is owned here */
 	bool refused;			/* or never will */
 	bool restarted;			/* what the next helper makes of it has been seen to */

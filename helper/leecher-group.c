@@ -87,24 +87,48 @@ bool leecher_group_worth(const struct leecher *leecher)
 
 /* ---- the answers hold no more ---- */
 
+static void begin_again(struct leecher *leecher)
+{
+	leecher->state = LEECHER_PULLING;
+	leecher_not_now(leecher);
+	leecher_meet(leecher);
+}
+
 static bool meet_again(struct handover *handover, void *first)
 {
 	struct leecher *leecher = leecher_of(handover);
 
+	/* one that has not come as far as that finds out when it does */
 	if (leecher == first || !handover->met || leecher->state != LEECHER_FINALIZING || leecher_leaves(leecher))
 		return true;
 	handover->met = NULL;
-	leecher->state = LEECHER_PULLING;
-	leecher_not_now(leecher);
-	leecher_meet(leecher);
+	begin_again(leecher);
 	return true;
 }
 
 void leecher_group_unasked(struct leecher *leecher)
 {
 	leecher->handover.met = NULL;
+	if (!leecher->handover.group)
+		return;
+	leecher->handover.group->attempt++;
+	group_each(&leecher->handover, meet_again, leecher);
+}
+
+void leecher_group_asks(struct leecher *leecher)
+{
 	if (leecher->handover.group)
-		group_each(&leecher->handover, meet_again, leecher);
+		leecher->attempt = leecher->handover.group->attempt;
+}
+
+bool leecher_group_outdated(struct leecher *leecher)
+{
+	const struct group *group = leecher->handover.group;
+
+	if (!group || group->decided || leecher->attempt == group->attempt)
+		return false;
+	begin_again(leecher);
+	return true;
 }
 
 /* ---- forward ---- */
@@ -129,9 +153,12 @@ static void retry(struct loop_timer *timer)
 {
 	struct leecher *leecher = container_of(timer, struct leecher, limit);
 
-	if (leecher->state >= LEECHER_OWNED || leecher->asking || leecher->stepping || leecher->regiond->stopping)
+	if (leecher->state >= LEECHER_OWNED || leecher->regiond->stopping)
 		return;
-	if (!leecher->leech)
+	if (leecher->asking || leecher->stepping)
+		/* what comes of that may not lead on */
+		loop_timer_set(leecher->regiond->loop, timer, RETRY_MS);
+	else if (!leecher->leech)
 		leecher_open_again(leecher);
 	else if (leecher->owner.epoch)
 		leecher_own_now(leecher);

@@ -143,6 +143,8 @@ static void decide(void *arg, int error)
 		leecher_fail_later(leecher, error, "there is no room for it in the local store");
 		return;
 	}
+	if (leecher_group_outdated(leecher))
+		return;
 	final = &leecher->final;
 	owner.epoch = final->epoch;
 	owner.lineage = final->lineage;

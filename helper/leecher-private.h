@@ -97,6 +97,7 @@ struct leecher {
 	bool also_more;			/* some were named with "resolve", which is to be durable before that is answered */
 	bool lost;			/* the other side is, for good: it need not hear anything */
 	bool diverged;			/* and that has been written down */
+	unsigned int attempt;		/* its group's, when FINALIZE was asked */
 	bool stuck;			/* its group was owned here, but it never was */
 	bool dropped;			/* nor will be, by its operator's word */
 	void (*waited)(struct handover *handover);	/* for what it goes on waiting once it is noted that the other side is lost */
@@ -156,6 +157,10 @@ void leecher_group_want(struct leecher *leecher);
 bool leecher_group_worth(const struct leecher *leecher);
 /* The other side has gone back to service: whatever those that wait for this one were told holds no more. */
 void leecher_group_unasked(struct leecher *leecher);
+/* FINALIZE is about to be asked. */
+void leecher_group_asks(struct leecher *leecher);
+/* It has an answer, and room; true: that holds no more, and it has begun anew. */
+bool leecher_group_outdated(struct leecher *leecher);
 /* Its group is owned here, but this one is not noted so yet: there is no way back. */
 bool leecher_group_forward(const struct leecher *leecher);
 /* May any of its group become owned here this very moment? */

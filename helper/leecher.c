@@ -82,6 +82,7 @@ void leecher_finalize_now(struct leecher *leecher)
 {
 	leecher->state = LEECHER_FINALIZING;
 	leecher->asked_ever = true;
+	leecher_group_asks(leecher);
 	leecher_begin_finalize(leecher);
 	leecher->nr_ranges = 0;
 	leecher->forgot = false;

@@ -228,8 +228,8 @@ static json_t *take_names(struct control_call *call)
 
 	json_array_append(names, json_object_get(call->args, "region"));
 	json_array_foreach(more, i, name) {
-		if (!json_is_string(name) || strlen(json_string_value(name)) > REGIONFS_PATH_MAX || i >= GROUP_MOST) {
-			control_fail(call, -EINVAL, "\"more\" is a list of at most %u regions", GROUP_MOST);
+		if (!json_is_string(name) || strlen(json_string_value(name)) > REGIONFS_PATH_MAX || i + 1 >= GROUP_MOST) {
+			control_fail(call, -EINVAL, "\"more\" is a list of at most %u regions", GROUP_MOST - 1);
 			json_decref(names);
 			return NULL;
 		}

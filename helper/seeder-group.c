@@ -232,6 +232,18 @@ void seeder_group_diverge(struct seeder *seeder)
 		group_each(&seeder->handover, diverge_too, seeder);
 }
 
+/* ---- one that is not there any more ---- */
+
+static bool is_destroyed(const struct seeder *seeder)
+{
+	return seeder->handover.region && seeder->handover.region->destroy;
+}
+
+bool seeder_group_ends(struct seeder *seeder)
+{
+	return seeder->aborting || seeder->leaving || seeder_group_any(seeder, is_destroyed);
+}
+
 /* ---- GROUP ---- */
 
 /* As many names as a small frame holds, after the one that was given. */

@@ -118,6 +118,8 @@ bool seeder_group_any(struct seeder *seeder, bool (*is)(const struct seeder *see
 /* GROUP: the name of the group, and whose regions are in it. */
 void seeder_take_group(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
 
+/* It is in service: does it end, since that was asked for, or one of its group was removed meanwhile? */
+bool seeder_group_ends(struct seeder *seeder);
 /* The other side has one of its group as well, so all: those that were resolved are frozen, too. */
 void seeder_group_diverge(struct seeder *seeder);
 

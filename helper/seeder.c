@@ -88,7 +88,7 @@ static void in_service(struct handover *handover)
 		tracker_stop(seeder->tracker);
 	seeder->state = tracks ? WIRE_SEED_TRACKING : WIRE_SEED_SERVING;
 	answer_both(seeder, seeder->unwritten);
-	if (seeder->aborting || seeder->leaving || region_of(seeder)->destroy)
+	if (seeder_group_ends(seeder))
 		seeder_end(seeder);
 }
 

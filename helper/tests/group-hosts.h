@@ -36,6 +36,8 @@ void __wrap_seeder_note_freezing(struct seeder *seeder, void (*done)(struct stat
 static struct {
 	const char *own_held, *own_fails, *no_room, *handed_held, *handed_fails, *freezing_held, *promise_held;
 	unsigned int own_failures, held;
+	const char *size_held;
+	void (*sized)(void *arg, int error);	/* what is held */
 	bool late;			/* the record is written, but it is said that it could not be */
 } fault;
 
@@ -89,7 +91,9 @@ void __wrap_leech_set_size(struct leech *leech, uint64_t size, void (*done)(void
 {
 	const struct leecher *leecher = arg;
 
-	if (fault.no_room && !strcmp(leecher->path, fault.no_room))
+	if (fault.size_held && !strcmp(leecher->path, fault.size_held) && leecher->state == LEECHER_FINALIZING)
+		fault.sized = done;
+	else if (fault.no_room && !strcmp(leecher->path, fault.no_room))
 		done(arg, -ENOSPC);
 	else
 		__real_leech_set_size(leech, size, done, arg);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Several regions move from host A to host B as one, and operators say whose they are, or that one of the hosts is gone: what is said of one is done to all, or to none. */
 #include "group-hosts.h"
+#include "notice.h"
 
 /* ---- more of what can fail ---- */
 
@@ -43,6 +44,33 @@ void __wrap_seeder_moved(struct seeder *seeder, struct serve_req *req)
 		serve_fail(req, -EAGAIN, "the state directory could not be written");
 	else
 		__real_seeder_moved(seeder, req);
+}
+
+/* That the first one was refused takes its time to be written down. */
+static struct {
+	bool hold;
+	struct regiond *regiond;
+	struct notice_words words;
+	void (*heard)(void *arg);
+	void *arg;
+} refusal;
+
+void __real_notice_start(struct regiond *regiond, const struct notice_words *words, void (*heard)(void *arg), void *arg);
+void __wrap_notice_start(struct regiond *regiond, const struct notice_words *words, void (*heard)(void *arg), void *arg);
+
+void __wrap_notice_start(struct regiond *regiond, const struct notice_words *words, void (*heard)(void *arg), void *arg)
+{
+	if (!refusal.hold || !words->noted) {
+		__real_notice_start(regiond, words, heard, arg);
+		return;
+	}
+	refusal.hold = false;
+	refusal.regiond = regiond;
+	refusal.words = *words;
+	refusal.words.token = strdup(words->token);
+	refusal.words.from = strdup(words->from);
+	refusal.heard = heard;
+	refusal.arg = arg;
 }
 
 /* ---- what is done to them ---- */
@@ -165,8 +193,8 @@ static void test_one_is_over(bool restarts)
 	more.moved_fails = "log";
 	tap_number(host_do(b, "finalize", one("db")), 0, "B owns them");
 	tap_ok(until(host_is(a, "db", "complete")) && until(!host_region(a, "db")->flags || host_region(a, "db")->flags == REGIONFS_REGION_MOVED), "the first one is over on A");
+	pass(1000);
 	if (restarts) {
-		pass(1000);
 		restart_a();
 		tap_ok(until(host_is(a, "log", "in doubt") || host_is(a, "log", "handed off")), "A's next helper knows of the second one alone");
 	}
@@ -198,6 +226,83 @@ static void test_abort_left(void)
 	tap_number(runs(a, "aborted"), 0, "nor is anything said to have been aborted");
 }
 
+/* What was unlinked before is not used any more while B decides, which it does not: without one there is no group any more. */
+static void test_destroyed(void)
+{
+	struct user user, finalizing;
+	struct kernel_region *log;
+
+	start("destroyed", 2, &user);
+	fault.own_held = "db";
+	host_begin(b, &finalizing, "finalize", one("db"));
+	tap_ok(until(fault.held) && all_are(a, "handed off"), "B has the answers, and has not decided");
+	kill_b();
+	log = host_region(a, "log");
+	log->linked = false;
+	kernel_event(&a->kernel, log, REGIONFS_EVENT_UNLINKED);
+	log->destroy = (struct backend_req){ .op = BACKEND_DESTROY, .loop = loop, .done = destroyed };
+	region_submit(a->regiond->regions, log->id, &log->destroy);
+	fault.own_held = NULL;
+	fault.no_room = "log";
+	host_start(b);
+	leecher_restart(b->regiond);
+	has_nothing();
+	tap_ok(until(host_is(a, "db", "aborted")), "one was removed on A meanwhile: none is seeded any more: %s", host_says(a, "db", "state"));
+	tap_number(runs(a, "resumed"), 1, "their program goes on");
+}
+
+/* An answer of one that is worth nothing any more, since that of another was not, is not waited with. */
+static void test_outdated(void)
+{
+	struct leecher *db, *log;
+	struct user user, finalizing;
+
+	start("outdated", 2, &user);
+	db = leecher_of(handover_of(region_find_path(b->regiond->regions, "db")));
+	log = leecher_of(handover_of(region_find_path(b->regiond->regions, "log")));
+	fault.size_held = "db";
+	host_begin(b, &finalizing, "finalize", one("db"));
+	tap_ok(until(fault.sized) && until(log->handover.met), "one has its answer, the other makes room");
+	leecher_group_unasked(log);
+	log->state = LEECHER_PULLING;
+	leecher_meet(log);
+	fault.size_held = NULL;
+	fault.sized(db, 0);
+	tap_ok(db->state == LEECHER_PULLING, "the first one's holds no more: the other asks again, too");
+	tap_ok(until(finalizing.done), "so it is handed over");
+	is_bs(&user);
+}
+
+static void test_refusal_is_slow(void)
+{
+	struct user user, finalizing;
+
+	start("slow", 2, &user);
+	fault.own_fails = "db";
+	fault.own_failures = 1;
+	refusal.hold = true;
+	host_begin(b, &finalizing, "finalize", one("log"));
+	tap_ok(until(refusal.regiond), "the decision may be written down, or not: it is given up");
+	pass(500);
+	tap_ok(all_have(a, REGIONFS_REGION_FROZEN) && !runs(a, "resumed"), "A does not hear of it before that is written down for the first one");
+	__real_notice_start(refusal.regiond, &refusal.words, refusal.heard, refusal.arg);
+	tap_ok(until(user.done) && user.error, "then it does: %s", user.said);
+	has_nothing();
+	is_as(1);
+}
+
+static void test_too_many(void)
+{
+	struct user user;
+	json_t *args, *names = json_array();
+
+	start("many", 2, &user);
+	for (unsigned int i = 0; i < GROUP_MOST; i++)
+		json_array_append_new(names, json_sprintf("r%u", i));
+	args = json_pack("{s:s,s:o,s:s,s:s}", "region", "db", "more", names, "group", "many", "listen", "unix:/x");
+	tap_number(host_do(a, "seed", args), -EINVAL, "no more are seeded than can be leeched");
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -212,5 +317,9 @@ int main(void)
 	test_one_is_over(false);
 	test_one_is_over(true);
 	test_abort_left();
+	test_destroyed();
+	test_outdated();
+	test_refusal_is_slow();
+	test_too_many();
 	return hosts_end();
 }
