@@ -220,6 +220,32 @@ static void test_removed(void)
 	tap_ok(!access(path, F_OK) && at_c(151) == 9, "it is C's alone");
 }
 
+/* ---- A is away, and C asks for hashes ---- */
+
+static void test_hashes(void)
+{
+	const struct leech *leech;
+	uint64_t hashed;
+
+	begin_owned("hashes");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(seed_on(), 0, "it is seeded on");
+	leech_c();
+	hide();
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it while A is away");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	leech = leech_of(region_of(c)->backend);
+	tap_ok(until(leech->elsewhere->some_unknown && !leech->elsewhere->asking), "C asks for the hashes of what is missing, and is answered at once");
+	hashed = leech->stats.hashed;
+	break_middle();
+	tap_ok(until(leech->stats.hashed > hashed && !leech->elsewhere->asking), "when it is connected again it asks for those that B did not have");
+	tap_number(at_c(151), 9, "what B has C gets");
+	unhide();
+	slow_release();
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(151) == 9, "when A is back, all of it");
+}
+
 /* ---- B also exports what it seeds ---- */
 
 static bool is_ours(const struct backend_req *req, const void *data)
@@ -481,6 +507,7 @@ int main(void)
 	test_unheard();
 	test_diverged();
 	test_removed();
+	test_hashes();
 	test_exported();
 	test_lost();
 	test_lost_pulling();
