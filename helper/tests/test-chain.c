@@ -220,6 +220,25 @@ static void test_removed(void)
 	tap_ok(!access(path, F_OK) && at_c(151) == 9, "it is C's alone");
 }
 
+/* ---- C does not need the rest ---- */
+
+static void test_given_up(bool boot)
+{
+	begin_chain(boot ? "bforce" : "force");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	tap_number(host_do(b, "abort", db()), -EBUSY, "B does not give up the rest");
+	if (boot)
+		b->kernel.hold = REGIONFS_CMD_REGION_SET;
+	tap_number(host_do(b, "abort", json_pack("{s:s,s:b}", "region", "db", "force", 1)), 0, "unless with --force");
+	if (boot)
+		boot_middle();
+	tap_ok(until(host_is(a, "db", "complete")), "A hears that nothing more is needed%s", boot ? ", also after a reboot of B" : "");
+	tap_ok(until(!is_left_over("leech-")), "nothing is left to be told");
+	tap_ok(boot ? !to : is_on(to, REGIONFS_REGION_MOVED), "nobody is let in at B");
+	slow_release();
+}
+
 /* ---- A is away, and C asks for hashes ---- */
 
 static void test_hashes(void)
@@ -507,6 +526,8 @@ int main(void)
 	test_unheard();
 	test_diverged();
 	test_removed();
+	test_given_up(false);
+	test_given_up(true);
 	test_hashes();
 	test_exported();
 	test_lost();
