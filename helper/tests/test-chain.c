@@ -139,6 +139,22 @@ static void test_unheard(void)
 	all_complete();
 }
 
+static void test_unheard_aborted(void)
+{
+	struct user finalizing;
+	uint64_t began;
+
+	begin_unheard("unheard2");
+	host_begin(c, &finalizing, "finalize", db());
+	tap_ok(until(host_is(b, "db", "frozen")), "it waits until A has heard");
+	began = loop_now_ns();
+	tap_number(host_do(b, "abort", db()), 0, "seeding on is aborted");
+	tap_ok(loop_now_ns() - began < 5000000000ULL && !is_on(to, REGIONFS_REGION_FROZEN), "at once");
+	tap_ok(until(on_c.done && on_c.error), "as C hears");
+	host_release(a);
+	slow_release();
+}
+
 static void test_diverged(void)
 {
 	struct user finalizing;
@@ -524,6 +540,7 @@ int main(void)
 	test_aborted();
 	test_when();
 	test_unheard();
+	test_unheard_aborted();
 	test_diverged();
 	test_removed();
 	test_given_up(false);
