@@ -108,6 +108,14 @@ void leecher_pass_on(struct region *region, void (*then)(void *arg, int error, c
 	}
 }
 
+void leecher_pass_cancel(struct region *region)
+{
+	struct leecher *leecher = leecher_in(region);
+
+	if (leecher)
+		pass(leecher, 0, "");
+}
+
 /* ---- the next host has all of it ---- */
 
 static void let_go(void *arg, int error)

@@ -33,6 +33,8 @@ bool leecher_is_diverged(const struct region *region);
  * heard that it is owned here, its operator may take it back, and two hosts are enough to have a quarrel.
  */
 void leecher_pass_on(struct region *region, void (*then)(void *arg, int error, const char *why), void *arg);
+/* Who waits for that need not any more: then() comes, from within. */
+void leecher_pass_cancel(struct region *region);
 /*
  * The next host has all of it: what has not come need not. then(arg, error), maybe from within: that is on stable storage; -EAGAIN: not just now. The
  * host before hears of it after that.

@@ -222,7 +222,27 @@ static bool leave(struct handover *handover, void *arg)
 	return true;
 }
 
-/* Who owns one of a group owns all, so what was handed over has moved where one has. */
+/* Alone it is asked for again when it cannot be; what is left behind of a group is told by hand. */
+static void gone_on(void *arg, int error)
+{
+	struct seeder *seeder = arg;
+
+	seeder->stepping = false;
+	if (error && seeder->aborting) {
+		control_fail(seeder->aborting, -EBUSY, "%s is changing its state just now", seeder_name(seeder));
+		seeder->aborting = NULL;
+		return;
+	}
+	if (error)
+		log_warning("seeding %s: the host that it came from is not told that nothing more is needed", seeder_name(seeder));
+	seeder_unfreeze(seeder);
+	seeder_end(seeder);
+}
+
+/*
+ * Who owns one of a group owns all, so what was handed over has moved where one has. Nobody needs its bytes from here any more, nor from the host
+ * before: that is written down first, since a reboot does not bring back what has moved, nor who would tell that host.
+ */
 static bool let_go(struct handover *handover, void *why)
 {
 	struct seeder *seeder = container_of(handover, struct seeder, handover);
@@ -230,8 +250,8 @@ static bool let_go(struct handover *handover, void *why)
 	if (handover->over)
 		return true;
 	handover->region->info.flags |= REGIONFS_REGION_MOVED;
-	seeder_unfreeze(seeder);
-	seeder_end(seeder);
+	seeder->stepping = true;
+	leecher_let_go(handover->region, gone_on, seeder);
 	return true;
 }
 

@@ -2,12 +2,13 @@
 /*
  * seeder: HASHES: the leecher has bytes of an earlier life of the region, and asks which of them are still the same. The region's backend is read as
  * for READ, so what is dirty in the page cache is not in the hash, but in a later round. Once it is handed over there is no later round, nothing is dirty, and the
- * hashes are what any other copy can be told by. A piece at a time, hashed in the pool.
+ * hashes are what any other copy can be told by. A piece at a time, hashed in the pool. Of what has not come here yet there is none.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/leech.h"
 #include "chunk-hash.h"
 #include "regiond.h"
 #include "seeder-private.h"
@@ -75,13 +76,39 @@ static void piece_read(struct backend_req *req, int error)
 	loop_work(hashing->region->regiond->loop, &hashing->work);
 }
 
+/* Would any of the chunk have to come from the host before, which may be away? */
+static bool is_absent(const struct hashing *hashing, uint64_t at)
+{
+	struct leech *leech = leech_of(hashing->region->backend);
+	const struct chunkmap *map = leech ? leech_map(leech) : NULL;
+	uint64_t end = hashing->end - at < hashing->chunk ? hashing->end : at + hashing->chunk;
+
+	if (!map)
+		return false;
+	for (uint64_t i = at / chunkmap_chunk(map); i <= (end - 1) / chunkmap_chunk(map) && i < chunkmap_chunks(map); i++)
+		if (!chunkmap_present(map, i))
+			return true;
+	return false;
+}
+
+/* Zeroes, which is the hash of nothing: who asks may ask again, or read it. */
+static void skip_absent(struct hashing *hashing)
+{
+	while (hashing->at < hashing->end && is_absent(hashing, hashing->at)) {
+		hashing->next += CHUNK_HASH;
+		hashing->at += hashing->chunk;
+	}
+}
+
 static void hash_read(struct hashing *hashing)
 {
 	struct backend_req *read = &hashing->read;
 	uint32_t most = hashing->chunk > PIECE ? hashing->chunk : PIECE;
-	uint64_t left = hashing->end - hashing->at;
+	uint64_t left = hashing->end - hashing->at, length = hashing->chunk;
 
-	hashing->length = left < most ? (uint32_t)left : most;
+	while (length < most && length < left && !is_absent(hashing, hashing->at + length))
+		length += hashing->chunk;
+	hashing->length = (uint32_t)(left < length ? left : length);
 	memset(read, 0, sizeof(*read));
 	read->op = BACKEND_READ;
 	read->flags = BACKEND_BULK;
@@ -119,6 +146,11 @@ static void hash_more(struct hashing *hashing)
 {
 	struct backend_req *find = &hashing->read;
 
+	skip_absent(hashing);
+	if (hashing->at >= hashing->end) {
+		hashing_end(hashing, 0);
+		return;
+	}
 	memset(find, 0, sizeof(*find));
 	find->op = BACKEND_DATA;
 	find->offset = hashing->at;

@@ -193,10 +193,12 @@ static void go_back(struct seeder *seeder)
 void seeder_back(struct seeder *seeder, const char *why)
 {
 	note_why(seeder, why);
-	if (seeder->stepping)
-		seeder->give_up = true;
-	else
+	if (!seeder->stepping) {
 		go_back(seeder);
+		return;
+	}
+	seeder->give_up = true;
+	leecher_pass_cancel(region_of(seeder));
 }
 
 /* ---- FINALIZE: suspend, freeze, look, hand over ---- */

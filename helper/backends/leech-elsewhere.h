@@ -21,6 +21,7 @@ struct leech_elsewhere {
 	/* leech-hashes.c */
 	bool asking, refused;		/* refused: the other side does not tell */
 	bool all_known;			/* of what was missing when it was looked at */
+	bool some_unknown;		/* the other side has not got them, either: they are asked for again when it is back */
 	uint64_t cursor, first;		/* chunks */
 	uint32_t count;
 	unsigned int unsynced;

@@ -93,6 +93,9 @@ static void hashes_came(struct link_req *req, int error)
 		return;
 	}
 	elsewhere->count = told < elsewhere->count ? told : elsewhere->count;
+	/* what has not come there, either */
+	for (uint32_t i = 0; i < elsewhere->count; i++)
+		elsewhere->some_unknown |= !hash_is_known(elsewhere->hashes + i * CHUNK_HASH);
 	pool(elsewhere, put_work, put_done);
 }
 
@@ -136,7 +139,7 @@ static void all_synced(struct loop_work *work, int res)
 {
 	struct leech_elsewhere *elsewhere = container_of(work, struct leech_elsewhere, work);
 
-	elsewhere->all_known = !res;
+	elsewhere->all_known = !res && !elsewhere->some_unknown;
 	stop(elsewhere, res);
 }
 
@@ -215,6 +218,8 @@ void leech_ask_hashes(struct leech *leech)
 	    chunkmap_state(leech->map) != CHUNKMAP_OWNED)
 		return;
 	elsewhere->asking = true;
+	elsewhere->some_unknown = false;
+	elsewhere->cursor = 0;
 	elsewhere->holds++;
 	if (elsewhere->ready)
 		next(elsewhere);

@@ -139,6 +139,22 @@ static void test_unheard(void)
 	all_complete();
 }
 
+static void test_unheard_aborted(void)
+{
+	struct user finalizing;
+	uint64_t began;
+
+	begin_unheard("unheard2");
+	host_begin(c, &finalizing, "finalize", db());
+	tap_ok(until(host_is(b, "db", "frozen")), "it waits until A has heard");
+	began = loop_now_ns();
+	tap_number(host_do(b, "abort", db()), 0, "seeding on is aborted");
+	tap_ok(loop_now_ns() - began < 5000000000ULL && !is_on(to, REGIONFS_REGION_FROZEN), "at once");
+	tap_ok(until(on_c.done && on_c.error), "as C hears");
+	host_release(a);
+	slow_release();
+}
+
 static void test_diverged(void)
 {
 	struct user finalizing;
@@ -218,6 +234,51 @@ static void test_removed(void)
 	region_put(region);
 	snprintf(path, sizeof(path), "%s/bytes", c->run);
 	tap_ok(!access(path, F_OK) && at_c(151) == 9, "it is C's alone");
+}
+
+/* ---- C does not need the rest ---- */
+
+static void test_given_up(bool boot)
+{
+	begin_chain(boot ? "bforce" : "force");
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	tap_number(host_do(b, "abort", db()), -EBUSY, "B does not give up the rest");
+	if (boot)
+		b->kernel.hold = REGIONFS_CMD_REGION_SET;
+	tap_number(host_do(b, "abort", json_pack("{s:s,s:b}", "region", "db", "force", 1)), 0, "unless with --force");
+	if (boot)
+		boot_middle();
+	tap_ok(until(host_is(a, "db", "complete")), "A hears that nothing more is needed%s", boot ? ", also after a reboot of B" : "");
+	tap_ok(until(!is_left_over("leech-")), "nothing is left to be told");
+	tap_ok(boot ? !to : is_on(to, REGIONFS_REGION_MOVED), "nobody is let in at B");
+	slow_release();
+}
+
+/* ---- A is away, and C asks for hashes ---- */
+
+static void test_hashes(void)
+{
+	const struct leech *leech;
+	uint64_t hashed;
+
+	begin_owned("hashes");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	tap_number(seed_on(), 0, "it is seeded on");
+	leech_c();
+	hide();
+	tap_number(host_do(c, "finalize", db()), 0, "C takes it while A is away");
+	tap_ok(until(host_is(b, "db", "moved")), "as B knows");
+	leech = leech_of(region_of(c)->backend);
+	tap_ok(until(leech->elsewhere->some_unknown && !leech->elsewhere->asking), "C asks for the hashes of what is missing, and is answered at once");
+	hashed = leech->stats.hashed;
+	break_middle();
+	tap_ok(until(leech->stats.hashed > hashed && !leech->elsewhere->asking), "when it is connected again it asks for those that B did not have");
+	tap_number(at_c(151), 9, "what B has C gets");
+	unhide();
+	slow_release();
+	all_complete();
+	tap_ok(at_c(0) == 7 && at_c(151) == 9, "when A is back, all of it");
 }
 
 /* ---- B also exports what it seeds ---- */
@@ -479,8 +540,12 @@ int main(void)
 	test_aborted();
 	test_when();
 	test_unheard();
+	test_unheard_aborted();
 	test_diverged();
 	test_removed();
+	test_given_up(false);
+	test_given_up(true);
+	test_hashes();
 	test_exported();
 	test_lost();
 	test_lost_pulling();
