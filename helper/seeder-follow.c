@@ -84,6 +84,9 @@ int seeder_follow_open(struct seeder *seeder, struct export_session *session)
 		return -ENOMEM;
 	follow->session = session;
 	follow->heard = false;
+	/* it is not to be promoted any more */
+	if (!memcmp(seeder->promoting, session->client, sizeof(session->client)))
+		seeder->promoting_at = 0;
 	return 0;
 }
 
@@ -386,14 +389,19 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 	}
 }
 
+bool seeder_follow_promises(const struct seeder *seeder, const struct export_session *session)
+{
+	return seeder->promoting_at && loop_now_ns() - seeder->promoting_at < PROMOTING_NS &&
+	       memcmp(seeder->promoting, session->client, sizeof(session->client));
+}
+
 /* Who wants to be promoted asks first: programs there wait from then on. Then it has a while to come as a leecher. */
 static void take_finalize(struct seeder *seeder, struct serve_req *req)
 {
 	const struct export_session *session = req->service->session;
 	bool other = seeder->session && memcmp(seeder->session->client, session->client, sizeof(session->client));
-	uint64_t now = loop_now_ns();
 
-	if (seeder->promoting_at && now - seeder->promoting_at < PROMOTING_NS && memcmp(seeder->promoting, session->client, sizeof(session->client))) {
+	if (seeder_follow_promises(seeder, session)) {
 		serve_fail(req, -EBUSY, "another follower of %s is being promoted", seeder_name(seeder));
 		return;
 	}
@@ -402,7 +410,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 		return;
 	}
 	memcpy(seeder->promoting, session->client, sizeof(seeder->promoting));
-	seeder->promoting_at = now;
+	seeder->promoting_at = loop_now_ns();
 	serve_reply(req, 0, NULL, 0);
 }
 

@@ -661,6 +661,96 @@ static void test_handed_over_fetching(void)
 	tap_ok(shows(b, 0, 9), "and what was written last is shown");
 }
 
+/* B's promotion is as far as that its owner has agreed, and no further. */
+static struct kernel_region *agreed(const char *name, struct user *user)
+{
+	struct kernel_region *at_b = two_chunks(name);
+
+	b->kernel.hold = REGIONFS_CMD_LOCK;
+	host_begin(b, user, "promote", db());
+	tap_ok(until(!list_empty(&b->kernel.held)), "an owner agrees to a promotion");
+	return at_b;
+}
+
+static bool is_shown(struct kernel_region *at_b)
+{
+	return until(host_is(b, "db", "following")) && until(!is_on(at_b, REGIONFS_REGION_LOCKED)) && is_on(at_b, REGIONFS_REGION_READ_ONLY) &&
+	       byte_at(b, at_b, 0) == 1 && byte_at(b, at_b, CHUNK) == 1;
+}
+
+static void test_owner_goes(void)
+{
+	struct kernel_region *at_b;
+	struct user user;
+
+	at_b = agreed("goes", &user);
+	hide();
+	host_release(b);
+	for (int i = 0; i < 20 && !user.done; i++)
+		until(user.done);
+	tap_ok(user.done && user.error == -ENOTCONN, "and has gone then: %s", user.said);
+	tap_ok(is_shown(at_b), "what was shown is shown again");
+	tap_number(host_do(b, "promote", source_lost()), 0, "and can be this host's without it");
+	tap_ok(!is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED), "it is");
+	unhide();
+}
+
+static void test_owner_comes(void)
+{
+	struct kernel_region *at_b;
+	struct user user;
+
+	at_b = agreed("comes", &user);
+	hide();
+	host_release(b);
+	tap_ok(until(is_on(at_b, REGIONFS_REGION_LOCKED)) && until(host_is(b, "db", "connecting")), "and has gone then");
+	host_kill(b);
+	pass(50);
+	host_start(b);
+	leecher_restart(b->regiond);
+	follower_restart(b->regiond);
+	tap_ok(until(host_is(b, "db", "connecting")), "the next helper goes on");
+	tap_number(host_do(b, "abort", db()), 0, "that is aborted");
+	tap_ok(is_shown(at_b), "what was shown is shown again");
+	unhide();
+	write_at(a, from, 0, 5);
+	tap_ok(shows(b, 0, 5) && byte_at(b, at_b, CHUNK) == 1, "it is followed when its owner is back");
+	tap_number(host_do(b, "promote", db()), 0, "and promoted then");
+	tap_ok(byte_at(b, at_b, 0) == 5 && !is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED), "with what was written last");
+}
+
+static void leech_on_c(const char *name, struct user *user)
+{
+	char source[256], local[160];
+
+	c = third(name);
+	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
+	snprintf(local, sizeof(local), "file:%s/bytes", c->run);
+	host_begin(c, user, "leech", json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local));
+}
+
+static void test_taken(void)
+{
+	struct user user, other;
+	struct kernel_region *at_b;
+
+	at_b = agreed("taken", &user);
+	leech_on_c("c-taken", &other);
+	tap_ok(until(other.done) && other.error == -EBUSY, "who leeches it then is refused: %s", other.said);
+	host_release(b);
+	tap_ok(until(user.done) && !user.error && !is_on(at_b, REGIONFS_REGION_LOCKED), "it is promoted: %s", user.said);
+
+	at_b = agreed("taken2", &user);
+	seeder()->promoting_at = 1;
+	leech_on_c("c-taken2", &other);
+	tap_ok(until(host_is(c, "db", "pulling")), "if it takes too long, another one leeches it");
+	host_release(b);
+	tap_ok(until(user.done) && user.error == -EBUSY, "and it is not promoted: %s", user.said);
+	tap_ok(is_shown(at_b), "what was shown is shown again");
+	write_at(a, from, 0, 5);
+	tap_ok(shows(b, 0, 5), "and what comes later");
+}
+
 /* The owner is gone; then it comes back. */
 static void test_lost(void)
 {
@@ -751,7 +841,7 @@ int main(int argc, char **argv)
 	} tests[] = {
 		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed }, { "stale", test_stale },
 		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
-		{ "lost", test_lost }, { "cut", test_cut_off }, { "frozen", test_handed_over_fetching }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
+		{ "lost", test_lost }, { "goes", test_owner_goes }, { "comes", test_owner_comes }, { "taken", test_taken }, { "cut", test_cut_off }, { "frozen", test_handed_over_fetching }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
 	};
 
 	if (!hosts_open())
