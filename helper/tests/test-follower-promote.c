@@ -204,6 +204,8 @@ static void test_owner_comes(void)
 	hide();
 	host_release(b);
 	tap_ok(until(is_on(at_b, REGIONFS_REGION_LOCKED)) && until(host_is(b, "db", "connecting")), "and has gone then");
+	/* what is being opened cannot be killed here */
+	until(atomic_load(&region_of(b)->state) == REGION_FAILED);
 	host_kill(b);
 	pass(50);
 	host_start(b);

@@ -95,6 +95,27 @@ static void test_copies_slow(void)
 	tap_ok(shows(b, 0, 3) && byte_at(b, at_b, CHUNK) == 2 && number(b, "lost_rounds") > 0, "that round is lost, and the next one shown");
 }
 
+/* Of two copies that it waits for, one comes late, and the other not at all. */
+static void test_copies_both(void)
+{
+	struct kernel_region *at_b = two_chunks("both");
+	struct program *program;
+	unsigned int fetches;
+
+	changes();
+	fetches = nr_held();
+	program = writes(a, from, CHUNK - 2048, 3);
+	tap_ok(until(nr_held() == fetches + 2), "who changes two chunks waits for two copies");
+	pass(1500);
+	release_last(1);
+	pass(200);
+	tap_ok(!program->done, "one comes");
+	pass(800);
+	tap_ok(program->done && !program->error, "he does not wait for longer because of that");
+	slow_release();
+	tap_ok(shows(b, CHUNK, 3) && byte_at(b, at_b, CHUNK - 1) == 3 && byte_at(b, at_b, 0) == 2, "what he has written is shown");
+}
+
 /* ---- helpers that are killed ---- */
 
 static void overwrite(struct host *host, uint64_t offset, int value)
@@ -355,6 +376,7 @@ int main(int argc, char **argv)
 		{ "snapshot", test_snapshot },
 		{ "full", test_copies_full },
 		{ "slow", test_copies_slow },
+		{ "both", test_copies_both },
 		{ "killed", test_killed },
 		{ "stale", test_stale },
 		{ "owner", test_owner_killed },
