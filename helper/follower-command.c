@@ -133,6 +133,7 @@ void follower_free(struct follower *follower)
 	free(follower->from);
 	free(follower->again);
 	free(follower->source);
+	free(follower->text);
 	free(follower->body);
 	free(follower->reply);
 	free(follower->need);

@@ -41,7 +41,8 @@ struct follower {
 	struct control_call *call;	/* "leech", until something is shown */
 	struct control_call *leaving;	/* "abort", "promote" or "leech" again, for which it leaves */
 	struct control_call *resolving;
-	char *path, *local, *from, *again, *source;
+	char *path, *local, *from, *again;
+	char *source, *text;		/* of the leecher that it is about to become */
 	char token[33];
 	bool detach, reuse;
 	bool shown;			/* programs read it */

@@ -70,7 +70,8 @@ static __attribute__((unused)) bool shows(struct host *host, uint64_t offset, in
 {
 	struct kernel_region *region = host_region(host, "db");
 
-	return region && !is_on(region, REGIONFS_REGION_LOCKED) && until(byte_at(host, region, offset) == value);
+	/* it is locked while another state is brought in */
+	return region && until(!is_on(region, REGIONFS_REGION_LOCKED) && byte_at(host, region, offset) == value);
 }
 
 static __attribute__((unused)) struct host *third(const char *name)
