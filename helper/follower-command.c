@@ -133,6 +133,7 @@ void follower_free(struct follower *follower)
 	free(follower->from);
 	free(follower->again);
 	free(follower->source);
+	free(follower->text);
 	free(follower->body);
 	free(follower->reply);
 	free(follower->need);
@@ -264,9 +265,10 @@ void follower_end(struct follower *follower, bool keep_map)
 	if (region)
 		handover_end(&follower->handover);
 	leech_map_path(path, sizeof(path), follower->regiond->config->run_dir, follower->token);
-	if (!keep_map)
+	if (!keep_map) {
 		chunkmap_unlink(path);
-	follower_record_unlink(follower->regiond->config, follower->token);
+		follower_record_unlink(follower->regiond->config, follower->token);
+	}
 	follower_free(follower);
 }
 
@@ -368,6 +370,8 @@ static void opened(struct region *region, int error, void *arg)
 		return;
 	if (error && !follower->ever)
 		follower_give_up(follower, error, *region->why ? region->why : strerror(-error));
+	else if (follower->shown && region->info.flags & REGIONFS_REGION_LOCKED)
+		follower_apply_again(follower);
 	else
 		follower_dial(follower);
 }

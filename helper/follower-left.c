@@ -88,7 +88,7 @@ static void go_on(struct follower *follower, const json_t *args)
 		chunkmap_set_round(follower->map, UINT32_MAX);
 	}
 	follower->round = chunkmap_round(follower->map) == UINT32_MAX ? 0 : chunkmap_round(follower->map);
-	if (phase == FOLLOWER_APPLYING || follower->handover.region->info.flags & REGIONFS_REGION_LOCKED)
+	if (phase == FOLLOWER_APPLYING)
 		follower_apply_again(follower);
 	else
 		follower_open(follower);

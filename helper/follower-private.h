@@ -41,7 +41,8 @@ struct follower {
 	struct control_call *call;	/* "leech", until something is shown */
 	struct control_call *leaving;	/* "abort", "promote" or "leech" again, for which it leaves */
 	struct control_call *resolving;
-	char *path, *local, *from, *again, *source;
+	char *path, *local, *from, *again;
+	char *source, *text;		/* of the leecher that it is about to become */
 	char token[33];
 	bool detach, reuse;
 	bool shown;			/* programs read it */
@@ -169,7 +170,7 @@ json_t *follower_show(const struct handover *handover);
 /* What the next helper is to know; with the key replaced first, if there is one; value is taken, NULL: without it. */
 void follower_set_again(struct follower *follower, const char *key, json_t *value);
 void follower_note_again(struct follower *follower);
-/* Nothing is left of it but the region; how it looks now is kept for stat. keep_map: the chunkmap is somebody else's now. */
+/* Nothing is left of it but the region; how it looks now is kept for stat. keep_map: the files are a leecher's now, which may come to nothing. */
 void follower_end(struct follower *follower, bool keep_map);
 /* With the region; leave() of follower_leave(). */
 void follower_remove(struct follower *follower);

@@ -122,14 +122,14 @@ static void sourced(void *arg, int error, const char *why, const struct netlink_
 	struct follower *follower = arg;
 	struct region *region = follower->handover.region;
 	struct control_call *call = follower->leaving;
-	char *source, *text;
+	char *source = follower->source, *text = follower->text;
 
 	follower->stepping = false;
-	source = error ? NULL : leech_source(follower);
-	text = source ? leecher_text(follower) : NULL;
-	if (!text) {
+	follower->source = follower->text = NULL;
+	if (error) {
 		free(source);
-		stay(follower, error ? error : -ENOMEM, error ? why : "out of memory");
+		free(text);
+		stay(follower, error, why);
 		return;
 	}
 	region_get(region);
@@ -150,7 +150,6 @@ static void locked(void *arg, int error, const char *why, const struct netlink_a
 	struct follower *follower = arg;
 	struct region *region = follower->handover.region;
 	struct handover_ask *ask = NULL;
-	char *source = NULL;
 
 	follower->stepping = false;
 	if (error) {
@@ -159,16 +158,16 @@ static void locked(void *arg, int error, const char *why, const struct netlink_a
 	}
 	region->info.flags |= REGIONFS_REGION_LOCKED;
 	settle_map(follower);
-	source = leech_source(follower);
-	if (source)
+	/* once the kernel has it there is no way back */
+	follower->source = leech_source(follower);
+	follower->text = leecher_text(follower);
+	if (follower->source && follower->text)
 		ask = handover_ask_new(region, REGIONFS_CMD_REGION_SET, sourced, follower);
 	follower->stepping = true;
 	if (!ask) {
-		free(source);
 		sourced(follower, -ENOMEM, "out of memory", NULL);
 		return;
 	}
-	follower->source = source;
 	netlink_set(&ask->call.attrs, SOURCE, source, follower->source);
 	netlink_set(&ask->call.attrs, FLAGS, flags, 0);
 	netlink_set(&ask->call.attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY);

@@ -140,6 +140,14 @@ void follower_record_close(struct follower_record *record)
 	mapped_close(&record->file);
 }
 
+bool follower_record_exists(const struct config *config, const char *token)
+{
+	char path[4096], staged_path[4096];
+
+	paths(config, token, path, staged_path, sizeof(path));
+	return !access(path, F_OK);
+}
+
 void follower_record_unlink(const struct config *config, const char *token)
 {
 	char path[4096], staged_path[4096];

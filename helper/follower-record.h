@@ -49,6 +49,8 @@ int follower_record_open(struct follower_record *record, const struct config *co
 /* The files stay. */
 void follower_record_close(struct follower_record *record);
 void follower_record_unlink(const struct config *config, const char *token);
+/* Is there one? Nobody may have it open. */
+bool follower_record_exists(const struct config *config, const char *token);
 
 struct follower_head *follower_head(const struct follower_record *record);
 /* What it depends on was written before. */

@@ -292,7 +292,8 @@ static void close_round(struct follower *follower)
 	follower->lost = false;
 	follower->status.dirty = 0;	/* it is in the round */
 	ask_dirty(follower, follower->round + 1, 0);
-	follower_head(&follower->record)->next_moment = follower->sent_at;
+	/* what programs have written since, and the kernel there has not, is not in it */
+	follower_head(&follower->record)->next_moment = follower->status_at;
 }
 
 static int take_list(struct follower *follower, const struct wire_dirty_reply *list, size_t used)

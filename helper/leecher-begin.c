@@ -156,6 +156,8 @@ static void met(struct link_req *req, int error)
 		leecher_group_stuck(leecher);
 		return;
 	}
+	if (status.state <= WIRE_SEED_HANDED_OFF)
+		leecher_spoil(leecher);
 	switch (status.state) {
 	case WIRE_SEED_SERVING:
 	case WIRE_SEED_TRACKING:

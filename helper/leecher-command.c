@@ -89,6 +89,7 @@ static void leecher_tick(struct loop_timer *timer)
 	uint64_t missing;
 
 	loop_timer_set(leecher->regiond->loop, timer, PROGRESS_MS);
+	leecher_look_followed(leecher);
 	if (!leecher->leech)
 		return;
 	map = leech_map(leecher->leech);
@@ -160,8 +161,11 @@ static void unlink_files(const struct leecher *leecher)
 	const struct config *config = leecher->regiond->config;
 	char path[4096];
 
-	leech_map_path(path, sizeof(path), config->run_dir, leecher->token);
-	chunkmap_unlink(path);
+	if (!leecher->follows || !leecher_is_unspoilt(leecher)) {
+		leech_map_path(path, sizeof(path), config->run_dir, leecher->token);
+		chunkmap_unlink(path);
+		leecher_spoil(leecher);
+	}
 	hash_file_path(path, sizeof(path), config->state_dir ? config->state_dir : config->run_dir, leecher->token);
 	leech_record_unlink(leecher->regiond->loop, path);
 }
@@ -333,6 +337,7 @@ static void kept(void *arg, int error, const char *why)
 	}
 	region_get(region);
 	was = leecher_was(ending->leecher);
+	ending->leecher->follows = true;
 	finish(ending->leecher, ending->error);
 	leecher_follow(region, &was);
 	region_put(region);
@@ -741,6 +746,7 @@ static bool take_source(struct leecher *leecher, struct region *region, const st
 {
 	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
 
+	leecher->was_follower = leecher_was_follower(leecher);
 	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
 	leecher->path = strdup(region->info.path ? region->info.path : "?");
 	leecher->local = local ? strdup(local) : NULL;

@@ -43,14 +43,17 @@ void leecher_abort(struct control_call *call, struct region *region)
 	struct leecher *leecher = leecher_of(handover_of(region));
 	struct group *group = leecher->handover.group;
 	struct control_call **aborting = group ? &group->aborting : &leecher->aborting;
-	bool decided = group && group->decided;
+	bool decided = group && group->decided, force = false;
 
+	if (control_bool(call, "force", &force))
+		return;
 	if (*aborting || leecher->state == LEECHER_FAILED || (leecher->giving_up && leecher->state < LEECHER_OWNED))
 		control_fail(call, -EALREADY, "leeching %s is being aborted", leecher->path);
 	else if (decided || !group_each(&leecher->handover, is_not_owned, NULL))
 		control_fail(call, -EBUSY, "%s is owned here: to give it back, seed it", leecher->path);
 	else {
 		*aborting = call;
+		leecher->ending = force;
 		leecher_fail(leecher, -ECANCELED, "aborted by the user");
 	}
 }

@@ -102,6 +102,11 @@ static void opened_again(struct region *region, int error, void *arg)
 		return;
 	}
 	snprintf(leecher->why, sizeof(leecher->why), "%s", *region->why ? region->why : "its source was changed");
+	/* somebody else is being given it */
+	if (error == -EBUSY && leecher->was_follower && leecher->state == LEECHER_CONNECTING) {
+		leecher_fail(leecher, error, *region->why ? region->why : strerror(-error));
+		return;
+	}
 	leecher->limit.fire = again_later;
 	loop_timer_set(leecher->regiond->loop, &leecher->limit, AGAIN_MS);
 }
@@ -194,8 +199,11 @@ struct leecher *leecher_adopt(struct region *region)
 		return NULL;
 	leecher = leecher_again(region, &uri, &head);
 	uri_free(&uri);
-	if (leecher)
+	if (leecher) {
+		/* nobody has asked for it: what has come of the follower's question is for the seeder alone */
+		leecher->asked_ever = false;
 		leecher_open_again(leecher);
+	}
 	return leecher;
 }
 

@@ -102,7 +102,11 @@ struct leecher {
 	bool dropped;			/* nor will be, by its operator's word */
 	void (*waited)(struct handover *handover);	/* for what it goes on waiting once it is noted that the other side is lost */
 	bool deciding;			/* the decision is being written */
+	bool was_follower;
+	uint64_t heard_at;		/* of that: loop_now_ns() when its owner was there last, before FINALIZE */
 	bool giving_up;
+	bool ending;			/* "abort --force": what was a follower is none again */
+	bool follows;			/* it was one, and is one again */
 	bool begun;			/* it pulls, and the next helper would go on with it */
 	bool held;			/* it has been given up, which waits for the first of its group to have refused */
 	bool parted;			/* the other side was let go of, since it did not hear that we give up */
@@ -304,8 +308,16 @@ void leecher_replace(struct leecher *leecher, struct region *region, void (*then
 /* Of the group, once all are owned here: the kernel is told if it was not, and the program resumed. */
 void leecher_go_on(struct leecher *leecher);
 /* leecher-follow.c */
-/* Was it a follower, and may be one again? */
+/* Was it a follower? By its arguments. */
+bool leecher_was_follower(const struct leecher *leecher);
+/* And may it be one again? */
 bool leecher_may_follow(const struct leecher *leecher);
+/* From here on its local store is no state that was shown: the other side is there, and what is newer there comes. */
+void leecher_spoil(const struct leecher *leecher);
+/* Every now and then: an owner that has gone before it was asked for the hand-over is followed again, when it comes back. */
+void leecher_look_followed(struct leecher *leecher);
+/* It has not come to that: its files are the follower's again. */
+bool leecher_is_unspoilt(const struct leecher *leecher);
 /* The kernel has the region as a follower's again, locked as it is. */
 void leecher_return(struct leecher *leecher, void (*done)(void *arg, int error, const char *why), void *arg);
 /* What is to be known of it when the leecher is gone; then, whose region follows. Takes was. */

@@ -140,10 +140,27 @@ static void retry_later(struct region *region)
 	loop_timer_set(region->regiond->loop, &region->retry, ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS);
 }
 
+/* Who wants it open wants the source that it has by now. */
+static void open_other(struct region_job *job)
+{
+	struct region *region = region_get(job->region);
+
+	job_free(job);
+	region->stale_source = false;
+	atomic_store(&region->state, REGION_NEW);
+	region_advance(region);
+	region_put(region);
+}
+
 static void job_failed(struct region_job *job, int error, const char *why)
 {
 	struct region *region = region_get(job->region);
 
+	if (region->stale_source && !region->destroy) {
+		region_put(region);
+		open_other(job);
+		return;
+	}
 	note_failure(region, error, why);
 	job_free(job);
 	if (!region->give_up_at && region->info.timeout)

@@ -84,6 +84,9 @@ int seeder_follow_open(struct seeder *seeder, struct export_session *session)
 		return -ENOMEM;
 	follow->session = session;
 	follow->heard = false;
+	/* it is not to be promoted any more */
+	if (!memcmp(seeder->promoting, session->client, sizeof(session->client)))
+		seeder->promoting_at = 0;
 	return 0;
 }
 
@@ -194,7 +197,7 @@ static void take_dirty(struct seeder *seeder, struct follow *follow, struct serv
 static void take_want(struct seeder *seeder, struct follow *follow, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	uint64_t chunk = tracker_chunk(follow->tracker), size = atomic_load(&seeder->handover.region->size);
-	uint64_t chunks = (size + chunk - 1) / chunk, end = tracker_end(follow->tracker);
+	uint64_t chunks = (size + chunk - 1) / chunk, end = tracker_end(follow->tracker), total = 0;
 	struct wire_want want;
 	int used = wire_decode(WIRE_S_WANT, body, len, &want);
 
@@ -210,6 +213,12 @@ static void take_want(struct seeder *seeder, struct follow *follow, struct serve
 			continue;
 		if (extent.count > chunks - extent.chunk)
 			extent.count = (uint32_t)(chunks - extent.chunk);
+		/* each once is all that can be wanted */
+		total += extent.count;
+		if (total > chunks) {
+			used = -EPROTO;
+			break;
+		}
 		tracker_note_range(follow->tracker, extent.chunk * chunk, extent.count * chunk);
 	}
 	if (used < 0)
@@ -300,6 +309,8 @@ static void too_long(struct loop_timer *timer)
 
 	answer_waiting(flush, &flush->now);
 	answer_waiting(flush, &flush->next);
+	/* who comes while the kernel is still at it */
+	loop_timer_set(flush->region->regiond->loop, timer, FLUSH_MS + FLUSH_MS / 2);
 }
 
 static void flush_start(struct seeder_flush *flush)
@@ -386,14 +397,19 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 	}
 }
 
+bool seeder_follow_promises(const struct seeder *seeder, const struct export_session *session)
+{
+	return seeder->promoting_at && loop_now_ns() - seeder->promoting_at < PROMOTING_NS &&
+	       memcmp(seeder->promoting, session->client, sizeof(session->client));
+}
+
 /* Who wants to be promoted asks first: programs there wait from then on. Then it has a while to come as a leecher. */
 static void take_finalize(struct seeder *seeder, struct serve_req *req)
 {
 	const struct export_session *session = req->service->session;
 	bool other = seeder->session && memcmp(seeder->session->client, session->client, sizeof(session->client));
-	uint64_t now = loop_now_ns();
 
-	if (seeder->promoting_at && now - seeder->promoting_at < PROMOTING_NS && memcmp(seeder->promoting, session->client, sizeof(session->client))) {
+	if (seeder_follow_promises(seeder, session)) {
 		serve_fail(req, -EBUSY, "another follower of %s is being promoted", seeder_name(seeder));
 		return;
 	}
@@ -402,7 +418,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 		return;
 	}
 	memcpy(seeder->promoting, session->client, sizeof(seeder->promoting));
-	seeder->promoting_at = now;
+	seeder->promoting_at = loop_now_ns();
 	serve_reply(req, 0, NULL, 0);
 }
 
@@ -471,7 +487,8 @@ bool seeder_follow_read(void *arg, struct export_session *session, struct backen
 		snapshot_read(follow->snapshot, req);
 		return true;
 	}
-	if (!tracker_active(follow->tracker) || !tracker_round(follow->tracker))
+	/* nor is one answered whose tracking has gone: what it asked for was of a moment that nobody knows any more */
+	if (tracker_active(follow->tracker) && !tracker_round(follow->tracker))
 		return false;
 	req->done(req, -ESTALE);
 	return true;

@@ -364,6 +364,10 @@ static int seeder_open(void *arg, struct export_session *session, char *why, siz
 		snprintf(why, why_len, "%s is being leeched by %s", seeder->export->name, seeder->peer);
 		return -EBUSY;
 	}
+	if (seeder_follow_promises(seeder, session)) {
+		snprintf(why, why_len, "a follower of %s is being promoted", seeder->export->name);
+		return -EBUSY;
+	}
 	/* a next helper has asked for nothing yet */
 	seeder_unthrottle(seeder);
 	seeder_fail_lasts(seeder);

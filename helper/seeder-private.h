@@ -165,6 +165,8 @@ void seeder_follow_freeze(struct seeder *seeder);
 void seeder_follow_gone(struct seeder *seeder, struct export_session *session);
 /* A leecher has come: if it was a follower, what was tracked for it goes on. */
 void seeder_follow_promote(struct seeder *seeder, const struct export_session *session);
+/* Was another one told just now that it may be promoted? */
+bool seeder_follow_promises(const struct seeder *seeder, const struct export_session *session);
 /* Has any that is connected not heard yet that the region has moved? */
 bool seeder_follow_owes(const struct seeder *seeder);
 void seeder_follow_show(const struct seeder *seeder, json_t *show);

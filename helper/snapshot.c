@@ -19,8 +19,9 @@
 
 #define COPIES_MOST	16u		/* chunks that are copied at a time */
 #define LIST_MOST	512u
-/* For a chunk: its source may be far, and away. */
-#define COPY_MS		2000u
+/* Nobody waits longer: the source may be far, and away. */
+#define WAIT_MS		2000u
+#define MS		1000000ULL
 
 struct snapshot {
 	struct region *region;		/* a reference */
@@ -37,7 +38,12 @@ struct snapshot {
 	struct list held;		/* under the lock, as this: */
 	bool posted;
 	struct loop_task run;
-	struct loop_timer late;		/* of the copies that are under way */
+	struct loop_timer late;		/* of who has waited longest */
+};
+
+/* Of a request that waits; no backend has it. */
+struct held {
+	uint64_t at;			/* loop_now_ns() */
 };
 
 /* A chunk on its way to the file. */
@@ -142,6 +148,7 @@ bool snapshot_hold(struct snapshot *snapshot, struct backend_req *req)
 	pthread_mutex_lock(&snapshot->lock);
 	hold = snapshot->active && (req->op == BACKEND_PUBLISH || (!(req->flags & BACKEND_STAGED) && touches(snapshot, req)));
 	if (hold) {
+		backend_private(req, struct held)->at = loop_now_ns();
 		list_add(&snapshot->held, &req->list);
 		if (!snapshot->posted) {
 			atomic_fetch_add(&snapshot->users, 1);
@@ -157,15 +164,26 @@ bool snapshot_hold(struct snapshot *snapshot, struct backend_req *req)
 
 static void copy_more(struct snapshot *snapshot);
 
+/* They wait in the order in which they came. */
+static void set_late(struct snapshot *snapshot)
+{
+	uint64_t now = loop_now_ns(), at = 0;
+
+	pthread_mutex_lock(&snapshot->lock);
+	if (!list_empty(&snapshot->held))
+		at = backend_private(list_entry(snapshot->held.next, struct backend_req, list), struct held)->at + WAIT_MS * MS;
+	pthread_mutex_unlock(&snapshot->lock);
+	if (at)
+		loop_timer_set(loop_of(snapshot), &snapshot->late, at > now ? (at - now) / MS + 1 : 1);
+	else
+		loop_timer_cancel(loop_of(snapshot), &snapshot->late);
+}
+
 static void copy_end(struct copy *copy, int error)
 {
 	struct snapshot *snapshot = copy->snapshot;
 
 	snapshot->nr_copies--;
-	if (snapshot->nr_copies)
-		loop_timer_set(loop_of(snapshot), &snapshot->late, COPY_MS);
-	else
-		loop_timer_cancel(loop_of(snapshot), &snapshot->late);
 	pthread_mutex_lock(&snapshot->lock);
 	bitmap_clear(snapshot->copying, copy->chunk);
 	if (!error)
@@ -178,6 +196,7 @@ static void copy_end(struct copy *copy, int error)
 	free(copy->buffer);
 	free(copy);
 	copy_more(snapshot);
+	set_late(snapshot);
 	put(snapshot);
 }
 
@@ -216,7 +235,7 @@ static void copy_read(struct backend_req *req, int error)
 	loop_work(loop_of(copy->snapshot), &copy->write);
 }
 
-/* None has come for so long: who waits is not to wait for that. */
+/* Who waits is not to wait for that. */
 static void late(struct loop_timer *timer)
 {
 	lose(container_of(timer, struct snapshot, late), "what was changed takes too long to be copied", 0);
@@ -245,8 +264,7 @@ static bool copy_start(struct snapshot *snapshot, uint64_t chunk)
 	copy->read.attach_gen = snapshot->region->regiond->attach_gen;
 	copy->read.epoch = snapshot->region->info.epoch;
 	atomic_fetch_add(&snapshot->users, 1);
-	if (!snapshot->nr_copies++)
-		loop_timer_set(loop_of(snapshot), &snapshot->late, COPY_MS);
+	snapshot->nr_copies++;
 	snapshot->bytes += copy->read.length;
 	pthread_mutex_lock(&snapshot->lock);
 	bitmap_put(snapshot->copying, chunk);
@@ -306,6 +324,7 @@ static void run(struct loop_task *task)
 	snapshot->posted = false;
 	pthread_mutex_unlock(&snapshot->lock);
 	copy_more(snapshot);
+	set_late(snapshot);
 	put(snapshot);
 }
 

@@ -1,84 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Hosts that follow a region of A: what they show is at each moment one state of it, whatever happens. */
-#include "follower.h"
-#include "follower-private.h"
-#include "seeder-private.h"
-#include "two-hosts.h"
-
-static struct host *c;
-
-/* ---- a host that follows ---- */
-
-static void follow_on(struct host *host, struct user *user, json_t *more)
-{
-	char source[256], local[160];
-	json_t *args;
-
-	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
-	snprintf(local, sizeof(local), "file:%s/bytes", host->run);
-	args = json_pack("{s:s,s:s,s:s,s:b,s:i}", "region", "db", "source", source, "local_source", local, "follow", 1, "max_age", 60);
-	json_object_update(args, more);
-	json_decref(more);
-	host_begin(host, user, "leech", args);
-}
-
-static struct kernel_region *follows(struct host *host)
-{
-	struct user user;
-
-	follow_on(host, &user, NULL);
-	if (!until(user.done) || user.error)
-		printf("# %s does not follow: %s %s %s\n", host->name, user.said, host_says(host, "db", "state"), host_says(host, "db", "error"));
-	return host_region(host, "db");
-}
-
-static json_int_t number(struct host *host, const char *key)
-{
-	json_t *show = region_of(host) ? handover_show(region_of(host)) : NULL, *value = json_object_get(show, key);
-	json_int_t n = json_is_true(value) ? 1 : json_integer_value(value);
-
-	json_decref(show);
-	return n;
-}
-
-/* The first byte of a chunk, as a program there reads it. */
-static int byte_at(struct host *host, const struct kernel_region *region, uint64_t offset)
-{
-	/* one that is given up may come yet */
-	uint8_t *byte = calloc(1, 1);
-	int value;
-
-	if (host_request(host, region->id, BACKEND_READ, offset, 1, byte))
-		return -1;
-	value = *byte;
-	free(byte);
-	return value;
-}
-
-static int write_at(struct host *host, const struct kernel_region *region, uint64_t offset, int value)
-{
-	uint8_t bytes[4096];
-
-	memset(bytes, value, sizeof(bytes));
-	return host_request(host, region->id, BACKEND_WRITE, offset, sizeof(bytes), bytes);
-}
-
-static bool shows(struct host *host, uint64_t offset, int value)
-{
-	struct kernel_region *region = host_region(host, "db");
-
-	return region && !is_on(region, REGIONFS_REGION_LOCKED) && until(byte_at(host, region, offset) == value);
-}
-
-static struct host *third(const char *name)
-{
-	struct host *host = host_new(name);
-
-	host_start(host);
-	return host;
-}
-
-/* ---- tests ---- */
+#include "follow-hosts.h"
 
 static void test_follow(void)
 {
@@ -116,79 +38,6 @@ static void test_follow(void)
 	tap_ok(!is_left_over("follow-") && !is_left_over("leech-"), "nor in its files");
 	tap_number(write_at(a, from, 0, 3), 0, "the other one goes on");
 	tap_ok(shows(c, 0, 3), "as before");
-}
-
-
-/* ---- a program that does not wait, and READs of A that come late ---- */
-
-static struct program *writes(struct host *host, const struct kernel_region *region, uint64_t offset, int value)
-{
-	struct program *program = calloc(1, sizeof(*program));
-	uint8_t *bytes = malloc(4096);
-
-	memset(bytes, value, 4096);
-	program->req = (struct backend_req){
-		.op = BACKEND_WRITE, .offset = offset, .length = 4096, .data = bytes, .attach_gen = 1, .epoch = 1, .loop = loop, .done = program_done,
-	};
-	region_submit(host->regiond->regions, region->id, &program->req);
-	return program;
-}
-
-static unsigned int nr_held(void)
-{
-	unsigned int n = 0;
-	struct list *at;
-
-	list_for_each(at, &slow.held)
-		n++;
-	return n;
-}
-
-/* Those that came last. */
-static void release_last(unsigned int n)
-{
-	struct list *entry;
-
-	while (n-- && (entry = slow.held.prev) != &slow.held) {
-		struct backend_req *req = list_entry(entry, struct backend_req, list);
-
-		list_del(entry);
-		slow.real->submit(req->backend, req);
-	}
-}
-
-static struct seeder *seeder(void)
-{
-	return container_of(handover_of(region_of(a)), struct seeder, handover);
-}
-
-static struct follower *follower_on(struct host *host)
-{
-	return container_of(handover_of(region_of(host)), struct follower, handover);
-}
-
-/* B follows; the two chunks have 1s. */
-static struct kernel_region *two_chunks(const char *name)
-{
-	struct kernel_region *at_b;
-	struct user user;
-
-	begin(name);
-	write_at(a, from, 0, 1);
-	write_at(a, from, CHUNK, 1);
-	follow_on(b, &user, json_pack("{s:i}", "max_age", 600));
-	until(user.done);
-	at_b = host_region(b, "db");
-	tap_ok(at_b && byte_at(b, at_b, 0) == 1 && byte_at(b, at_b, CHUNK) == 1, "a host follows a region");
-	return at_b;
-}
-
-/* Two chunks are changed, and B fetches them, which takes long. */
-static void changes(void)
-{
-	tap_ok(!write_at(a, from, CHUNK, 2) && !write_at(a, from, 0, 2), "two of its chunks are changed");
-	slow.hold = true;
-	tap_ok(until(nr_held()), "that is fetched");
 }
 
 /* What is changed between the moment of a round and its fetching is not seen, and what was changed before is. */
@@ -246,23 +95,28 @@ static void test_copies_slow(void)
 	tap_ok(shows(b, 0, 3) && byte_at(b, at_b, CHUNK) == 2 && number(b, "lost_rounds") > 0, "that round is lost, and the next one shown");
 }
 
+/* Of two copies that it waits for, one comes late, and the other not at all. */
+static void test_copies_both(void)
+{
+	struct kernel_region *at_b = two_chunks("both");
+	struct program *program;
+	unsigned int fetches;
+
+	changes();
+	fetches = nr_held();
+	program = writes(a, from, CHUNK - 2048, 3);
+	tap_ok(until(nr_held() == fetches + 2), "who changes two chunks waits for two copies");
+	pass(1500);
+	release_last(1);
+	pass(200);
+	tap_ok(!program->done, "one comes");
+	pass(800);
+	tap_ok(program->done && !program->error, "he does not wait for longer because of that");
+	slow_release();
+	tap_ok(shows(b, CHUNK, 3) && byte_at(b, at_b, CHUNK - 1) == 3 && byte_at(b, at_b, 0) == 2, "what he has written is shown");
+}
+
 /* ---- helpers that are killed ---- */
-
-static void kill_follower(struct host *host)
-{
-	struct follower *follower = follower_on(host);
-
-	host_kill(host);
-	loop_timer_cancel(loop, &follower->timer);
-	follower_hang_up(follower, 0, "");
-	pass(50);
-}
-
-static void next_helper(struct host *host)
-{
-	host_start(host);
-	follower_restart(host->regiond);
-}
 
 static void overwrite(struct host *host, uint64_t offset, int value)
 {
@@ -500,234 +354,6 @@ static void test_reboot(void)
 	tap_ok(number(b, "bytes") <= 2 * CHUNK + bytes, "of which only what differs was sent");
 }
 
-/* ---- promotion ---- */
-
-static char second_path[128];
-
-static void test_promote(void)
-{
-	struct kernel_region *at_b, *at_c;
-	char source[256], listen[160];
-	struct user user;
-	json_int_t bytes;
-
-	begin("promote");
-	c = third("c-promote");
-	at_b = follows(b);
-	at_c = follows(c);
-	tap_ok(at_b && at_c, "two hosts follow a region");
-	tap_number(host_do(c, "finalize", db()), -EINVAL, "who follows can't finalize");
-	write_at(a, from, 0, 8);
-	bytes = number(a, "bytes");
-	tap_number(host_do(c, "promote", db()), 0, "one is promoted");
-	tap_ok(number(a, "bytes") - bytes <= 2 * CHUNK, "for which hardly anything was sent");
-	tap_ok(is_on(from, REGIONFS_REGION_MOVED) && !is_on(at_c, REGIONFS_REGION_LOCKED | REGIONFS_REGION_READ_ONLY), "it is its own now, to be written");
-	tap_number((long long)at_c->epoch, 2, "in the next epoch");
-	tap_number(byte_at(c, at_c, 0), 8, "with what was written last");
-	tap_number(byte_at(c, at_c, CHUNK), 7, "and all else");
-	tap_ok(until(number(b, "moved")), "the other one says that its source has moved: %s", host_says(b, "db", "error"));
-	tap_ok(shows(b, 0, 8) && !is_on(at_b, REGIONFS_REGION_LOCKED), "and shows the last state");
-	tap_ok(until(host_is(a, "db", "complete")) && until(!strncmp(at_c->source, "file:", 5)), "the hand-over ends");
-	tap_number(host_do(b, "promote", db()), -ESTALE, "the other one is not promoted");
-
-	snprintf(second_path, sizeof(second_path), "%s/s", c->run);
-	snprintf(listen, sizeof(listen), "unix:%s", second_path);
-	tap_number(host_do(c, "seed", json_pack("{s:s,s:s,s:b}", "region", "db", "listen", listen, "detach", 1)), 0, "the new owner seeds it");
-	write_at(c, at_c, CHUNK, 4);
-	snprintf(source, sizeof(source), "peer+unix:%s?region=db", second_path);
-	bytes = number(b, "bytes");
-	host_begin(b, &user, "leech", json_pack("{s:s,s:s,s:b}", "region", "db", "source", source, "follow", 1));
-	tap_ok(until(user.done) && !user.error, "the other one is told to follow it: %s", user.said);
-	tap_ok(!is_on(at_b, REGIONFS_REGION_LOCKED) && shows(b, CHUNK, 4), "and does");
-	tap_ok(number(b, "bytes") - bytes <= CHUNK && !number(b, "moved"), "for which only what differs was sent");
-}
-
-/* The program on A can't be stopped. */
-static void test_refused(void)
-{
-	struct kernel_region *at_b;
-	char listen[160];
-
-	begin("refused");
-	tap_number(host_do(a, "abort", db()), 0, "a region is seeded anew");
-	snprintf(listen, sizeof(listen), "unix:%s", socket_path);
-	tap_number(host_do(a, "seed", json_pack("{s:s,s:s,s:s,s:b}", "region", "db", "listen", listen, "on_suspend", "exit 3", "detach", 1)), 0,
-		   "with a program that does not stop");
-	at_b = follows(b);
-	write_at(a, from, CHUNK, 2);
-	tap_number(host_do(b, "promote", db()), -ECANCELED, "who follows it can't be promoted");
-	tap_ok(until(host_is(b, "db", "following")) && is_on(at_b, REGIONFS_REGION_READ_ONLY) && !is_on(at_b, REGIONFS_REGION_LOCKED), "it follows again");
-	tap_ok(byte_at(b, at_b, CHUNK) == 2 && byte_at(b, at_b, 0) == 7, "with all that is there");
-	write_at(a, from, 0, 3);
-	tap_ok(shows(b, 0, 3) && !is_on(from, REGIONFS_REGION_FROZEN), "and what comes later");
-	tap_number(host_do(a, "abort", db()), 0, "the seeder ends");
-	pass(100);
-	tap_ok(byte_at(b, at_b, 0) == 3 && !is_on(at_b, REGIONFS_REGION_LOCKED), "the last state stays");
-	tap_number(host_do(b, "promote", db()), -ENOTCONN, "nobody can be asked for it then");
-	tap_ok(until(host_is(b, "db", "following")), "it is still there");
-}
-
-/* What was cut off there comes back as zeroes, by a WRITE far beyond the end, of which no list tells where what was cut off was not kept. */
-static void test_cut_off(void)
-{
-	struct kernel_region *at_b = two_chunks("cut");
-
-	changes();
-	slow_release();
-	tap_ok(shows(b, 0, 2), "a state is shown");
-	slow.hold = true;
-	tap_ok(!write_at(a, from, 0, 3) && !host_request(a, from->id, BACKEND_RESIZE, 0, CHUNK, NULL), "the region is made short");
-	from->size = CHUNK;
-	tap_ok(until(nr_held()) && at_b->size == SIZE, "which is fetched, and not shown");
-	tap_number(write_at(a, from, 3 * CHUNK, 4), 0, "then it is written to, far beyond its end");
-	from->size = 3 * CHUNK + 4096;
-	{
-		struct user user;
-
-		host_begin(b, &user, "promote", db());
-		until(host_is(b, "db", "pulling") || user.done);
-		slow_release();
-		tap_ok(until(user.done) && !user.error, "who follows is promoted: %s", user.said);
-	}
-	tap_ok(byte_at(b, at_b, 0) == 3 && byte_at(b, at_b, 3 * CHUNK) == 4, "it has what was written");
-	tap_ok(byte_at(b, at_b, CHUNK) == 0 && byte_at(b, at_b, 2 * CHUNK) == 0, "and zeroes for what was cut off");
-}
-
-static void test_leech_beside(void)
-{
-	struct kernel_region *at_b;
-	struct user user;
-
-	begin("beside");
-	c = third("c-beside");
-	at_b = follows(b);
-	follow_on(c, &user, json_pack("{s:b}", "follow", 0));
-	until(user.done);
-	{
-		char source[256], local[160];
-
-		snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
-		snprintf(local, sizeof(local), "file:%s/bytes", c->run);
-		host_begin(c, &user, "leech", json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local));
-	}
-	tap_ok(until(host_is(c, "db", "pulling")) && until(number(c, "rounds") > 0), "one host leeches what another one follows");
-	write_at(a, from, 0, 3);
-	tap_ok(shows(b, 0, 3), "which goes on");
-	tap_number(host_do(b, "promote", db()), -EBUSY, "who follows is not promoted then");
-	tap_ok(!is_on(at_b, REGIONFS_REGION_LOCKED) && host_is(b, "db", "following"), "and goes on following");
-	write_at(a, from, 0, 4);
-	tap_ok(shows(b, 0, 4), "as before");
-	tap_number(host_do(c, "finalize", db()), 0, "it is handed over to who leeches");
-	tap_ok(until(number(b, "moved")), "who follows is told");
-	tap_ok(shows(b, 0, 4) && !is_on(at_b, REGIONFS_REGION_LOCKED), "and shows the last state");
-}
-
-static json_t *source_lost(void)
-{
-	return json_pack("{s:s,s:b}", "region", "db", "source_lost", 1);
-}
-
-static struct program *frozen_by;
-
-static void write_frozen(struct kernel_region *region)
-{
-	frozen_by = writes(a, region, 0, 9);
-}
-
-/* Its program is stopped for that: what is dirty is written, and waits for no copy. */
-static void test_handed_over_fetching(void)
-{
-	char source[256], local[160];
-	struct user user;
-	json_int_t round;
-
-	two_chunks("frozen");
-	c = third("c-frozen");
-	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
-	snprintf(local, sizeof(local), "file:%s/bytes", c->run);
-	host_begin(c, &user, "leech", json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local));
-	tap_ok(until(host_is(c, "db", "pulling")) && until(number(c, "rounds") > 0), "and another one leeches it");
-	round = number(b, "rounds");
-	changes();
-	tap_ok(until(number(b, "rounds") > round), "by who follows, too");
-	a->kernel.freezing = write_frozen;
-	host_begin(c, &user, "finalize", db());
-	tap_ok(until(frozen_by), "it is handed over while the first one fetches");
-	pass(300);
-	tap_ok(frozen_by->done && !frozen_by->error, "what is written then waits for no copy");
-	a->kernel.freezing = NULL;
-	slow_release();
-	tap_ok(until(user.done) && !user.error && until(number(b, "moved")), "it moves: %s", user.said);
-	tap_ok(shows(b, 0, 9), "and what was written last is shown");
-}
-
-/* The owner is gone; then it comes back. */
-static void test_lost(void)
-{
-	struct kernel_region *at_b = two_chunks("lost");
-	struct user user;
-
-	tap_number(host_do(b, "promote", source_lost()), -EBUSY, "while its owner is there it is not lost");
-	slow.hold = true;
-	write_at(a, from, 0, 2);
-	hide();
-	slow_release();
-	host_begin(b, &user, "promote", db());
-	tap_ok(until(user.done) && user.error == -ENOTCONN, "nor promoted without a word: %s", user.said);
-	tap_number(host_do(b, "promote", source_lost()), 0, "by its operator's word it is");
-	tap_ok(!is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED) && at_b->epoch == 3 && at_b->lineage, "it can be written, in an epoch and lineage of its own");
-	tap_ok(byte_at(b, at_b, 0) == 1 && byte_at(b, at_b, CHUNK) == 1, "with what was shown");
-	tap_number(write_at(b, at_b, 0, 9), 0, "it is written");
-	kill_follower(b);
-	next_helper(b);
-	tap_ok(until(host_is(b, "db", "promoted")), "the next helper knows");
-	unhide();
-	tap_ok(until(host_is(a, "db", "diverged")) && until(host_is(b, "db", "diverged")), "when its owner of before is back, both know: %s", host_says(b, "db", "error"));
-	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN) && is_on(at_b, REGIONFS_REGION_FROZEN)), "and are frozen");
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "keep", 1)), 0, "one is kept");
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "discard", 1)), 0, "the other given up");
-	tap_ok(!is_on(at_b, REGIONFS_REGION_FROZEN) && is_on(from, REGIONFS_REGION_MOVED), "it has one owner");
-	tap_number(byte_at(b, at_b, 0), 9, "with what was written there");
-}
-
-/* The word of a program's operator here is about an owner that can't be heard, and of which no other one is known. */
-static void test_moved(void)
-{
-	struct kernel_region *at_b;
-
-	begin("moved");
-	c = third("c-moved");
-	at_b = follows(b);
-	tap_ok(at_b && follows(c) && !host_do(c, "promote", db()), "of two that follow, one is promoted");
-	tap_ok(until(number(b, "moved")) && shows(b, 0, 7), "the other one hears that");
-	tap_number(host_do(b, "promote", source_lost()), -ESTALE, "it is not lost then");
-	pass(100);
-	kill_follower(b);
-	hide();
-	next_helper(b);
-	tap_ok(until(host_is(b, "db", "following")) && !number(b, "connected"), "its next helper hears nothing");
-	tap_number(host_do(b, "promote", source_lost()), -ESTALE, "but knows that there is an owner");
-	tap_ok(is_on(at_b, REGIONFS_REGION_READ_ONLY), "it is not this host's");
-	tap_number(host_do(b, "promote", json_pack("{s:s,s:b}", "region", "db", "force", 1)), -EINVAL, "the second word alone means nothing");
-	tap_number(host_do(b, "promote", json_pack("{s:s,s:b,s:b}", "region", "db", "source_lost", 1, "force", 1)), 0, "if that one is lost, too, both say so");
-	tap_ok(!is_on(at_b, REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_LOCKED), "then it is");
-	unhide();
-}
-
-/* It takes its time to answer, which is not to be taken for its end. */
-static void test_slow_owner(void)
-{
-	struct kernel_region *at_b = two_chunks("slowo");
-
-	a->kernel.hold = REGIONFS_CMD_WRITEBACK;
-	tap_ok(until(!list_empty(&a->kernel.held)), "an owner takes long to write what is dirty");
-	tap_number(host_do(b, "promote", source_lost()), -EBUSY, "it is not lost");
-	tap_ok(is_on(at_b, REGIONFS_REGION_READ_ONLY) && until(host_is(b, "db", "following")), "it is followed");
-	host_release(a);
-	write_at(a, from, 0, 4);
-	tap_ok(shows(b, 0, 4), "as before");
-}
-
 static void test_refusals(void)
 {
 	struct user user;
@@ -745,19 +371,21 @@ static void test_refusals(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*test)(void);
-	} tests[] = {
-		{ "follow", test_follow }, { "snapshot", test_snapshot }, { "full", test_copies_full }, { "slow", test_copies_slow }, { "killed", test_killed }, { "stale", test_stale },
-		{ "owner", test_owner_killed }, { "owner2", test_owner_killed_fetching }, { "flap", test_flapping }, { "random", test_random }, { "reboot", test_reboot }, { "promote", test_promote }, { "refused", test_refused }, { "beside", test_leech_beside },
-		{ "lost", test_lost }, { "cut", test_cut_off }, { "frozen", test_handed_over_fetching }, { "moved", test_moved }, { "slowo", test_slow_owner }, { "refusals", test_refusals },
+	static const struct follow_test tests[] = {
+		{ "follow", test_follow },
+		{ "snapshot", test_snapshot },
+		{ "full", test_copies_full },
+		{ "slow", test_copies_slow },
+		{ "both", test_copies_both },
+		{ "killed", test_killed },
+		{ "stale", test_stale },
+		{ "owner", test_owner_killed },
+		{ "owner2", test_owner_killed_fetching },
+		{ "flap", test_flapping },
+		{ "random", test_random },
+		{ "reboot", test_reboot },
+		{ "refusals", test_refusals },
 	};
 
-	if (!hosts_open())
-		return 99;
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		if (argc < 2 || !strcmp(argv[1], tests[i].name))
-			tests[i].test();
-	return hosts_end();
+	return follow_tests(tests, sizeof(tests) / sizeof(tests[0]), argv[1]);
 }
