@@ -701,61 +701,6 @@ void leecher_run(struct control_call *call)
 
 /* ---- in the next helper ---- */
 
-static const char *noted_text(const struct region_info *info)
-{
-	if (control_again_is(info->behind, "leecher"))
-		return info->behind;
-	/* an old one says no role */
-	return info->handover && !control_again_is(info->handover, "seeder") ? info->handover : "{}";
-}
-
-/* What the user wanted; an earlier version's helper did not write it down. */
-static void take_again(struct leecher *leecher, struct region *region)
-{
-	const char *text = noted_text(&region->info);
-	struct control_call *call = control_again(region->regiond, text, NULL);
-
-	leecher->again = strdup(text);
-	leecher->manual = leecher->resumed = true;
-	leecher->suspend.begun = SUSPEND_ALL;
-	if (!call)
-		return;
-	/* first: whatever else of it cannot be used, the resume hook runs, once */
-	if (control_bool(call, "resumed", &leecher->resumed))
-		return;
-	leecher->resumed &= control_has(call, "resumed");
-	if (!suspend_take(&leecher->suspend, call) && !leecher_take_when(call, leecher))
-		control_ok(call, NULL);
-}
-
-/* Where else its bytes may be. What is wrong with these arguments, which the log says, is no reason to do without the others. */
-static void take_places(struct leecher *leecher)
-{
-	struct control_call *call = control_again(leecher->regiond, leecher->again, NULL);
-	bool reuse = leecher->reuse;
-
-	if (call && !leecher_take_also(call, leecher))
-		control_ok(call, NULL);
-	call = control_again(leecher->regiond, leecher->again, NULL);
-	if (call && !leecher_take_reuse(call, leecher))
-		control_ok(call, NULL);
-	leecher->reuse = reuse;		/* which its source says */
-}
-
-static bool take_source(struct leecher *leecher, struct region *region, const struct uri *uri)
-{
-	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
-
-	leecher->was_follower = leecher_was_follower(leecher);
-	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
-	leecher->path = strdup(region->info.path ? region->info.path : "?");
-	leecher->local = local ? strdup(local) : NULL;
-	leecher->from = from ? strdup(from) : NULL;
-	leecher->reply = malloc(LEECHER_REPLY);
-	leecher->reuse = uri_option(uri, "reuse");
-	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again;
-}
-
 static void join_again(struct leecher *leecher)
 {
 	json_t *args = json_loads(leecher->again, 0, NULL);
@@ -780,12 +725,10 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 	if (!leecher)
 		return NULL;
 	leecher_init(leecher, region->regiond, NULL);
-	take_again(leecher, region);
-	if (!take_source(leecher, region, uri)) {
+	if (!leecher_recall(leecher, region, uri)) {
 		leecher_free(leecher);
 		return NULL;
 	}
-	take_places(leecher);
 	leecher->asked_ever = true;
 	leecher->state = head->state == LEECH_RECORD_PULLING ? LEECHER_CONNECTING :
 			 head->state == LEECH_RECORD_DIVERGED ? LEECHER_DIVERGED : LEECHER_OWNED;

@@ -357,6 +357,10 @@ void leecher_use_also(struct leecher *leecher);
 void leecher_nowhere(struct leech_watch *watch);
 void leecher_show_also(const struct leecher *leecher, json_t *show);
 
+/* leecher-again.c */
+/* What was asked for by the command, in an earlier helper. false: no memory. */
+bool leecher_recall(struct leecher *leecher, struct region *region, const struct uri *uri);
+
 /* leecher-command.c */
 /* Of its arguments; as a member of the group, which may be NULL. NULL: the call has been failed. It is answered for a member. */
 struct leecher *leecher_start(struct control_call *call, struct group *group, unsigned int nth);

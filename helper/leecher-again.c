@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leecher: what an earlier helper's user had asked for, from the arguments that it noted, and from the region's source. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "leecher-private.h"
+#include "regiond.h"
+
+static const char *noted_text(const struct region_info *info)
+{
+	if (control_again_is(info->behind, "leecher"))
+		return info->behind;
+	/* an old one says no role */
+	return info->handover && !control_again_is(info->handover, "seeder") ? info->handover : "{}";
+}
+
+/* What the user wanted; an earlier version's helper did not write it down. */
+static void take_again(struct leecher *leecher, struct region *region)
+{
+	const char *text = noted_text(&region->info);
+	struct control_call *call = control_again(region->regiond, text, NULL);
+
+	leecher->again = strdup(text);
+	leecher->manual = leecher->resumed = true;
+	leecher->suspend.begun = SUSPEND_ALL;
+	if (!call)
+		return;
+	/* first: whatever else of it cannot be used, the resume hook runs, once */
+	if (control_bool(call, "resumed", &leecher->resumed))
+		return;
+	leecher->resumed &= control_has(call, "resumed");
+	if (!suspend_take(&leecher->suspend, call) && !leecher_take_when(call, leecher))
+		control_ok(call, NULL);
+}
+
+/* Where else its bytes may be. What is wrong with these arguments, which the log says, is no reason to do without the others. */
+static void take_places(struct leecher *leecher)
+{
+	struct control_call *call = control_again(leecher->regiond, leecher->again, NULL);
+	bool reuse = leecher->reuse;
+
+	if (call && !leecher_take_also(call, leecher))
+		control_ok(call, NULL);
+	call = control_again(leecher->regiond, leecher->again, NULL);
+	if (call && !leecher_take_reuse(call, leecher))
+		control_ok(call, NULL);
+	leecher->reuse = reuse;		/* which its source says */
+}
+
+static bool take_source(struct leecher *leecher, struct region *region, const struct uri *uri)
+{
+	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
+
+	leecher->was_follower = leecher_was_follower(leecher);
+	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
+	leecher->path = strdup(region->info.path ? region->info.path : "?");
+	leecher->local = local ? strdup(local) : NULL;
+	leecher->from = from ? strdup(from) : NULL;
+	leecher->reply = malloc(LEECHER_REPLY);
+	leecher->reuse = uri_option(uri, "reuse");
+	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again;
+}
+
+bool leecher_recall(struct leecher *leecher, struct region *region, const struct uri *uri)
+{
+	take_again(leecher, region);
+	if (!take_source(leecher, region, uri))
+		return false;
+	take_places(leecher);
+	return true;
+}
