@@ -729,7 +729,8 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 		leecher_free(leecher);
 		return NULL;
 	}
-	leecher->asked_ever = true;
+	/* who was a follower does not ask before he has met its owner */
+	leecher->asked_ever = !leecher_is_unspoilt(leecher);
 	leecher->state = head->state == LEECH_RECORD_PULLING ? LEECHER_CONNECTING :
 			 head->state == LEECH_RECORD_DIVERGED ? LEECHER_DIVERGED : LEECHER_OWNED;
 	leecher->diverged = leecher->state == LEECHER_DIVERGED;

@@ -199,11 +199,8 @@ struct leecher *leecher_adopt(struct region *region)
 		return NULL;
 	leecher = leecher_again(region, &uri, &head);
 	uri_free(&uri);
-	if (leecher) {
-		/* nobody has asked for it: what has come of the follower's question is for the seeder alone */
-		leecher->asked_ever = false;
+	if (leecher)
 		leecher_open_again(leecher);
-	}
 	return leecher;
 }
 
