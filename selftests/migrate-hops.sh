@@ -8,7 +8,7 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters
 count=${COUNT:-2}
-two_hosts 1ms 10mbit
+two_hosts 1ms 20mbit
 start_host "$ns_a" a source=memory:
 start_host "$ns_b" b source=memory:
 start_host "$ns_b" c source=memory:
@@ -77,6 +77,8 @@ leech_b=$leech
 ok 'B owns it' wait_for 20 state_is b db owned
 at_least "$(stat_of b db .handover.at_risk)" $((size / 4)) 'most of it is at risk'
 goes_on b
+# what it needs is there; the rest takes longer than what follows
+must tc -n "$ns_a" qdisc change dev wire root netem delay 1ms limit 100000 rate 1mbit
 seed b
 ok 'and still fetches it' behind_is owned
 leech b c --handover early
