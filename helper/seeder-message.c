@@ -416,7 +416,8 @@ static bool is_dropped(const struct backend_req *req, const void *arg)
 void seeder_drop_reads(struct region *region, const struct export_session *session, unsigned int slot)
 {
 	const struct drop drop = { session, slot };
-	struct leech *leech = leech_of(region->backend);
+	bool gone = atomic_load(&region->state) == REGION_GONE;
+	struct leech *leech = gone ? NULL : leech_of(region->backend);
 
 	if (leech)
 		leech_drop(leech, is_dropped, &drop);
