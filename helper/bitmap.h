@@ -3,8 +3,11 @@
 #ifndef REGIONFS_BITMAP_H
 #define REGIONFS_BITMAP_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define BITMAP_WORDS(bits) (((bits) + 63) / 64)
 
@@ -47,6 +50,22 @@ static inline uint64_t bitmap_count(const uint64_t *map, uint64_t bits)
 	if (bits % 64)
 		n += (uint64_t)__builtin_popcountll(map[bits / 64] & ((1ULL << (bits % 64)) - 1));
 	return n;
+}
+
+/* Makes a map that is malloc'ed, and has *bits, at least as long as want, a multiple of 64; what is new is clear. -ENOMEM: it is as it was. */
+static inline int bitmap_fit(uint64_t **map, uint64_t *bits, uint64_t want)
+{
+	uint64_t *bigger;
+
+	if (want <= *bits)
+		return 0;
+	bigger = realloc(*map, want / 8);
+	if (!bigger)
+		return -ENOMEM;
+	memset((char *)bigger + *bits / 8, 0, (want - *bits) / 8);
+	*map = bigger;
+	*bits = want;
+	return 0;
 }
 
 #endif

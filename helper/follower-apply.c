@@ -15,6 +15,7 @@
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
+#include "whole-io.h"
 
 #define MS		1000000ULL
 #define PIECES_MOST	16u
@@ -194,18 +195,11 @@ static void write_piece(struct piece *piece)
 static int read_staged(struct loop_work *work)
 {
 	struct piece *piece = container_of(work, struct piece, work);
-	uint64_t done = 0;
+	ssize_t n = whole_read(piece->follower->record.fd, piece->buffer, piece->length, piece->offset);
 
-	while (done < piece->length) {
-		ssize_t n = pread(piece->follower->record.fd, piece->buffer + done, piece->length - done, (off_t)(piece->offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		done += (uint64_t)n;
-	}
-	return 0;
+	if (n < 0)
+		return (int)n;
+	return (uint64_t)n == piece->length ? 0 : -EIO;
 }
 
 static void staged_read(struct loop_work *work, int res)

@@ -21,11 +21,6 @@
 #define MAX_AGE_LEAST	50u
 #define PROGRESS_MS	250u
 
-static struct follower *follower_of(const struct region *region)
-{
-	return container_of(handover_of(region), struct follower, handover);
-}
-
 /* ---- what it looks like ---- */
 
 static const char *state_text(const struct follower *follower)

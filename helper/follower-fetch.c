@@ -9,6 +9,7 @@
 #include "bitmap.h"
 #include "follower-private.h"
 #include "regiond.h"
+#include "whole-io.h"
 
 #define FETCHES_MOST 32u
 
@@ -25,7 +26,6 @@ struct follower_fetch {
 int follower_fit(struct follower *follower, uint64_t chunks)
 {
 	uint64_t bits = BITMAP_WORDS(chunks + chunks / 8 + 64) * 64;
-	uint64_t *bigger;
 	int ret;
 
 	if (chunks <= follower->need_bits)
@@ -33,13 +33,7 @@ int follower_fit(struct follower *follower, uint64_t chunks)
 	ret = follower_record_fit(&follower->record, bits);
 	if (ret)
 		return ret;
-	bigger = realloc(follower->need, bits / 8);
-	if (!bigger)
-		return -ENOMEM;
-	memset((char *)bigger + follower->need_bits / 8, 0, (bits - follower->need_bits) / 8);
-	follower->need = bigger;
-	follower->need_bits = bits;
-	return 0;
+	return bitmap_fit(&follower->need, &follower->need_bits, bits);
 }
 
 /* What was staged of them is older. */
@@ -133,19 +127,8 @@ static void stored(struct backend_req *req, int error)
 static int stage(struct loop_work *work)
 {
 	struct follower_fetch *fetch = container_of(work, struct follower_fetch, work);
-	uint64_t done = 0;
 
-	while (done < fetch->peer.length) {
-		ssize_t n = pwrite(fetch->follower->record.fd, fetch->buffer + done, fetch->peer.length - done,
-				   (off_t)(fetch->peer.offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		done += (uint64_t)n;
-	}
-	return 0;
+	return whole_write(fetch->follower->record.fd, fetch->buffer, fetch->peer.length, fetch->peer.offset);
 }
 
 static void staged(struct loop_work *work, int res)

@@ -97,6 +97,11 @@ struct follower {
 	char why[WIRE_TEXT_MAX + 128], word_why[WIRE_TEXT_MAX + 1];
 };
 
+static inline struct follower *follower_of(const struct region *region)
+{
+	return container_of(handover_of(region), struct follower, handover);
+}
+
 static inline uint64_t follower_chunks(uint64_t size)
 {
 	return (size + FOLLOWER_CHUNK - 1) / FOLLOWER_CHUNK;

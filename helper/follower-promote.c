@@ -27,11 +27,6 @@
 #define PAUSE_MOST_MS	30000u
 #define FREEZE_MS	30000u
 
-static struct follower *follower_of(const struct region *region)
-{
-	return container_of(handover_of(region), struct follower, handover);
-}
-
 static unsigned long long age_ms(const struct follower *follower)
 {
 	return (loop_now_ns() - follower_head(&follower->record)->moment) / MS;

@@ -17,6 +17,7 @@
 #include "crc32c.h"
 #include "dirs.h"
 #include "journal-private.h"
+#include "whole-io.h"
 
 #define LEFT_MOST (1ULL << 30)
 
@@ -48,37 +49,6 @@ int journal_range_check(uint32_t op, uint64_t offset, uint64_t length, uint64_t 
 	if (!resize && op != BACKEND_DISCARD && (op != BACKEND_WRITE || !length))
 		return -EINVAL;
 	return length > INT64_MAX || (!resize && offset > INT64_MAX - length) || (resize && arg > length) ? -EFBIG : 0;
-}
-
-static int write_at(int fd, const void *data, size_t len, uint64_t at)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, data, len, (off_t)at);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		data = (const char *)data + (n > 0 ? n : 0);
-		at += n > 0 ? (uint64_t)n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
-/* How much there was; less than len only at the end of the file. */
-static ssize_t read_at(int fd, void *data, size_t len, uint64_t at)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(fd, (char *)data + done, len - done, (off_t)(at + done));
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 0)
-			break;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return (ssize_t)done;
 }
 
 static int sync_file(const struct journal *journal)
@@ -143,7 +113,7 @@ static int read_heads(struct journal *journal)
 				     journal->path);
 	memset(slot, 0, sizeof(slot));
 	for (unsigned int i = 0; i < 2; i++) {
-		ssize_t n = read_at(journal->fd, &slot[i], sizeof(slot[i]), (uint64_t)i * JOURNAL_SLOT);
+		ssize_t n = whole_read(journal->fd, &slot[i], sizeof(slot[i]), (uint64_t)i * JOURNAL_SLOT);
 
 		if (n < 0)
 			return (int)n;
@@ -161,7 +131,7 @@ int journal_file_look(struct journal *journal, bool read_only)
 
 static int read_record(const struct journal *journal, uint64_t at, struct journal_record *record, void *data)
 {
-	ssize_t n = read_at(journal->fd, record, sizeof(*record), at);
+	ssize_t n = whole_read(journal->fd, record, sizeof(*record), at);
 
 	if (n < 0)
 		return (int)n;
@@ -175,7 +145,7 @@ static int read_record(const struct journal *journal, uint64_t at, struct journa
 		return -EUCLEAN;
 	if (!journal_record_data(record))
 		return 0;
-	n = record->length <= JOURNAL_PIECE ? read_at(journal->fd, data, record->length, at + sizeof(*record)) : -EUCLEAN;
+	n = record->length <= JOURNAL_PIECE ? whole_read(journal->fd, data, record->length, at + sizeof(*record)) : -EUCLEAN;
 	if (n < 0)
 		return (int)n;
 	return (uint64_t)n == record->length && record->data_crc == crc32c(0, data, (size_t)n) ? 0 : -EUCLEAN;
@@ -213,7 +183,7 @@ static int write_head(struct journal *journal, struct journal_head *head, bool s
 	head->seq = journal->head.seq + 1;
 	memcpy(head->identity, journal->identity, sizeof(head->identity));
 	head->crc = head_crc(head);
-	err = write_at(journal->fd, head, sizeof(*head), head->seq % 2 * JOURNAL_SLOT);
+	err = whole_write(journal->fd, head, sizeof(*head), head->seq % 2 * JOURNAL_SLOT);
 	if (!err && sync)
 		err = sync_file(journal);
 	if (!err)
@@ -297,7 +267,7 @@ static int find_written(const struct journal *journal, uint64_t end, struct exte
 	int err = 0;
 
 	while (!err && at < end) {
-		if (read_at(journal->fd, &record, sizeof(record), at) != sizeof(record))
+		if (whole_read(journal->fd, &record, sizeof(record), at) != sizeof(record))
 			return -EIO;
 		at += sizeof(record) + journal_record_data(&record);
 		if (record.op == BACKEND_RESIZE)

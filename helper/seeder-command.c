@@ -245,7 +245,7 @@ static void gone_on(void *arg, int error)
  */
 static bool let_go(struct handover *handover, void *why)
 {
-	struct seeder *seeder = container_of(handover, struct seeder, handover);
+	struct seeder *seeder = seeder_of(handover);
 
 	if (handover->over)
 		return true;
@@ -257,7 +257,7 @@ static bool let_go(struct handover *handover, void *why)
 
 void seeder_abort(struct control_call *call, struct region *region)
 {
-	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
+	struct seeder *seeder = seeder_of(handover_of(region));
 	bool force = false;
 
 	if (control_bool(call, "force", &force) || may_abort(call, seeder, force))
@@ -279,7 +279,7 @@ void seeder_abort(struct control_call *call, struct region *region)
 /* The leecher may need them; without one there is nothing to be seeded any more. */
 static bool seeder_keeps(struct handover *handover)
 {
-	struct seeder *seeder = container_of(handover, struct seeder, handover);
+	struct seeder *seeder = seeder_of(handover);
 
 	if (seeder->state <= WIRE_SEED_TRACKING && !handover->over) {
 		seeder_give_up(seeder, "it was removed");

@@ -58,7 +58,7 @@ static void opened_again(struct region *region, int error, void *arg)
 
 static bool resolve_too(struct handover *handover, void *arg)
 {
-	struct seeder *seeder = container_of(handover, struct seeder, handover);
+	struct seeder *seeder = seeder_of(handover);
 	struct control_failure failure;
 	struct control_call *call = control_part(handover->group->regiond, json_object(), handover->region, &failure);
 

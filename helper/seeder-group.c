@@ -20,11 +20,6 @@
 /* Who leeches all of a group asks for all of it at once. */
 #define GATE_MS 5000u
 
-static struct seeder *seeder_of(struct handover *handover)
-{
-	return container_of(handover, struct seeder, handover);
-}
-
 /* ---- any, each ---- */
 
 struct any {

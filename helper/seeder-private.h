@@ -76,6 +76,11 @@ struct seeder {
 	struct loop_timer timer;
 };
 
+static inline struct seeder *seeder_of(struct handover *handover)
+{
+	return container_of(handover, struct seeder, handover);
+}
+
 /* The region's own may be gone by now. */
 static inline const char *seeder_name(const struct seeder *seeder)
 {

@@ -326,7 +326,7 @@ static bool is_done(const struct seeder *seeder, enum resolution resolution)
 
 static bool may_resolve(struct handover *handover, void *arg)
 {
-	struct seeder *seeder = container_of(handover, struct seeder, handover);
+	struct seeder *seeder = seeder_of(handover);
 	const struct asked *asked = arg;
 	bool may = asked->resolution == RESOLVE_OWN ? is_in_doubt(seeder) :
 		   is_resolved(seeder) && (asked->resolution == RESOLVE_KEEP || asked->resolution == RESOLVE_DISCARD);
@@ -338,7 +338,7 @@ static bool may_resolve(struct handover *handover, void *arg)
 
 static bool resolve_each(struct handover *handover, void *arg)
 {
-	struct seeder *seeder = container_of(handover, struct seeder, handover);
+	struct seeder *seeder = seeder_of(handover);
 	const struct asked *asked = arg;
 	struct control_failure failure;
 	struct control_call *call = NULL;
@@ -372,7 +372,7 @@ static bool may_resolve_all(struct seeder *seeder, struct asked *asked)
 
 void seeder_resolve(struct control_call *call, struct region *region, enum resolution resolution)
 {
-	struct seeder *seeder = container_of(handover_of(region), struct seeder, handover);
+	struct seeder *seeder = seeder_of(handover_of(region));
 	struct asked asked = { .call = call, .named = seeder, .resolution = resolution };
 	bool whole = seeder->handover.group && !call->failure, rest = whole && is_resolved(seeder) && resolution == RESOLVE_OWN &&
 		     seeder_group_any(seeder, is_in_doubt);

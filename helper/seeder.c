@@ -21,11 +21,6 @@ static struct region *region_of(struct seeder *seeder)
 	return seeder->handover.region;
 }
 
-static struct seeder *seeder_of(struct handover *handover)
-{
-	return container_of(handover, struct seeder, handover);
-}
-
 static void note_why(struct seeder *seeder, const char *why)
 {
 	snprintf(seeder->why, sizeof(seeder->why), "%s", why);

@@ -16,6 +16,7 @@
 #include "regiond.h"
 #include "snapshot.h"
 #include "tracker.h"
+#include "whole-io.h"
 
 #define COPIES_MOST	16u		/* chunks that are copied at a time */
 #define LIST_MOST	512u
@@ -203,18 +204,8 @@ static void copy_end(struct copy *copy, int error)
 static int write_copy(struct loop_work *work)
 {
 	struct copy *copy = container_of(work, struct copy, write);
-	uint64_t offset = copy->chunk * copy->snapshot->chunk, done = 0;
 
-	while (done < copy->read.length) {
-		ssize_t n = pwrite(copy->snapshot->fd, copy->buffer + done, copy->read.length - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		done += (uint64_t)n;
-	}
-	return 0;
+	return whole_write(copy->snapshot->fd, copy->buffer, copy->read.length, copy->chunk * copy->snapshot->chunk);
 }
 
 static void copy_written(struct loop_work *work, int res)
@@ -371,24 +362,18 @@ static int take_copy(const struct look *look, uint64_t chunk)
 	const struct snapshot *snapshot = look->snapshot;
 	uint64_t from = chunk * snapshot->chunk, end = from + snapshot->chunk;
 	uint64_t want_end = look->outer->offset + look->outer->length;
+	uint8_t *to;
+	ssize_t n;
 
 	from = from > look->outer->offset ? from : look->outer->offset;
 	end = end < want_end ? end : want_end;
-	while (from < end) {
-		uint8_t *to = (uint8_t *)look->outer->data + (from - look->outer->offset);
-		ssize_t n = pread(snapshot->fd, to, end - from, (off_t)from);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n) {
-			/* beyond the region's end */
-			memset(to, 0, end - from);
-			break;
-		}
-		from += (uint64_t)n;
-	}
+	to = (uint8_t *)look->outer->data + (from - look->outer->offset);
+	n = from < end ? whole_read(snapshot->fd, to, end - from, from) : 0;
+	if (n < 0)
+		return (int)n;
+	/* beyond the region's end */
+	if (from < end)
+		memset(to + n, 0, end - from - (uint64_t)n);
 	return 0;
 }
 

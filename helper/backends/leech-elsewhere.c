@@ -158,17 +158,8 @@ void leech_set_places(struct leech *leech, struct places *places)
 static int fit_nowhere(struct leech_elsewhere *elsewhere)
 {
 	uint64_t bits = BITMAP_WORDS(chunkmap_chunks(elsewhere->leech->map) + 1) * 64;
-	uint64_t *bigger;
 
-	if (bits <= elsewhere->nowhere_bits)
-		return 0;
-	bigger = realloc(elsewhere->nowhere, bits / 8);
-	if (!bigger)
-		return -ENOMEM;
-	memset((char *)bigger + elsewhere->nowhere_bits / 8, 0, (bits - elsewhere->nowhere_bits) / 8);
-	elsewhere->nowhere = bigger;
-	elsewhere->nowhere_bits = bits;
-	return 0;
+	return bitmap_fit(&elsewhere->nowhere, &elsewhere->nowhere_bits, bits);
 }
 
 static bool is_nowhere(const struct leech_elsewhere *elsewhere, uint64_t chunk)

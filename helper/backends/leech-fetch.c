@@ -19,17 +19,8 @@ static uint64_t bulk_chunks(const struct leech *leech)
 int leech_fit_busy(struct leech *leech)
 {
 	uint64_t bits = BITMAP_WORDS(chunkmap_chunks(leech->map) + 1) * 64;
-	uint64_t *bigger;
 
-	if (bits <= leech->busy_bits)
-		return 0;
-	bigger = realloc(leech->busy, bits / 8);
-	if (!bigger)
-		return -ENOMEM;
-	memset((char *)bigger + leech->busy_bits / 8, 0, (bits - leech->busy_bits) / 8);
-	leech->busy = bigger;
-	leech->busy_bits = bits;
-	return 0;
+	return bitmap_fit(&leech->busy, &leech->busy_bits, bits);
 }
 
 bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end)
