@@ -7,6 +7,7 @@
 #include "config.h"
 #include "control.h"
 #include "control-peer.h"
+#include "control-policy.h"
 #include "export.h"
 #include "leecher.h"
 #include "listener.h"
@@ -285,7 +286,8 @@ static void run_finalize(struct control_call *call)
 
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
 #define SEED_ARGS "region listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout detach " TLS_ARGS
-#define LEECH_ARGS "region source local_source reuse finalize max_downtime on_stall on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
+#define LEECH_ARGS "region source local_source reuse finalize max_downtime on_stall on_resume on_abort resume_unit hook_timeout detach managed unfenced " \
+	CONTROL_POLICY_ARGS " " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
 	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },

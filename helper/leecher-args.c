@@ -121,7 +121,7 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 		return -EINVAL;
 	/* nothing was stopped here, but all of it is to be started */
 	leecher->suspend.begun = SUSPEND_ALL;
-	if (control_bool(call, "reuse", &leecher->reuse))
+	if (control_bool(call, "reuse", &leecher->reuse) || leecher_take_policy(call, leecher))
 		return -EINVAL;
 	leecher->path = path ? strdup(path) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);

@@ -62,6 +62,8 @@ static json_t *leecher_show(const struct handover *handover)
 				 "state", state_text(leecher));
 
 	json_object_set_new(show, "source", control_text(leecher->from));
+	if (leecher->state < LEECHER_COMPLETE)
+		leecher_show_adoption(leecher, show);
 	if (leecher->leech && leecher->state < LEECHER_FAILED) {
 		if (leech_session(leecher->leech))
 			json_object_set_new(show, "peer", control_text(leech_session(leecher->leech)->server));
@@ -104,6 +106,7 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher->local);
 	free(leecher->from);
 	free(leecher->source);
+	free(leecher->policy);
 	suspend_free(&leecher->suspend);
 	free(leecher->again);
 	free(leecher->reply);
@@ -231,6 +234,9 @@ static void finish(struct leecher *leecher, int error)
 	/* The leech backend goes with this, so it comes after everything that looks at it. */
 	if (region && leecher->moved_in && region_set_source(region, leecher->local))
 		log_warning("%s keeps its way here as its source until the next start", leecher->path);
+	/* what it has to push waits for no program */
+	if (region && leecher->moved_in)
+		region_open_managed(region);
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
@@ -312,12 +318,16 @@ static void source_set(void *arg, int error, const char *why, const struct netli
 	finish(leecher, 0);
 }
 
-static void move_in(struct leecher *leecher)
+/* Whoever finds the source in the kernel finds the policy in the state directory: by itself the source has not all of it. */
+static void policy_noted(struct state_waiter *waiter, int error)
 {
+	struct leecher *leecher = container_of(waiter, struct leecher, noted);
 	struct handover_ask *ask;
 
-	leecher->state = LEECHER_COMPLETE;
-	leecher->stepping = true;
+	if (error) {
+		source_set(leecher, error, "the state directory could not be written", NULL);
+		return;
+	}
 	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, source_set, leecher);
 	if (!ask) {
 		source_set(leecher, -ENOMEM, "out of memory", NULL);
@@ -325,6 +335,13 @@ static void move_in(struct leecher *leecher)
 	}
 	netlink_set(&ask->call.attrs, SOURCE, source, leecher->local);
 	handover_ask(ask, leecher->handover.region);
+}
+
+static void move_in(struct leecher *leecher)
+{
+	leecher->state = LEECHER_COMPLETE;
+	leecher->stepping = true;
+	leecher_note_policy(leecher, policy_noted);
 }
 
 static void complete(struct leech_watch *watch)
@@ -449,13 +466,16 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 static int make_source(struct leecher *leecher)
 {
 	char *local = uri_encode(leecher->local), *from = uri_encode(leecher->from);
+	char *policy = uri_encode(leecher->policy ? leecher->policy : "");
 	int n = -1;
 
-	if (local && from)
-		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s%s", leecher->token, local, from,
-			     backend_owned(leecher->local) ? "&owned" : "", leecher->reuse ? "&reuse" : "");
+	if (local && from && policy)
+		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s%s%s%s", leecher->token, local, from,
+			     backend_owned(leecher->local) ? "&owned" : "", leecher->reuse ? "&reuse" : "",
+			     leecher->policy ? "&policy=" : "", policy);
 	free(local);
 	free(from);
+	free(policy);
 	if (n < 0)
 		leecher->source = NULL;
 	return n < 0 ? -ENOMEM : n > REGIONFS_SOURCE_MAX ? -ENAMETOOLONG : 0;
@@ -506,6 +526,21 @@ static void leecher_init(struct leecher *leecher, struct regiond *regiond, struc
 	leecher->began = loop_now_ns();
 }
 
+static void looked(struct leecher *leecher, int error, const char *why)
+{
+	int ret = error || !leecher->again ? error : add_region(leecher);
+
+	if (!error && !leecher->again)
+		ret = -ENOMEM;
+	if (!ret)
+		return;
+	if (error)
+		control_fail(leecher->call, error, "%s", why);
+	else
+		control_fail(leecher->call, ret, "%s: %s", leecher->path, strerror(-ret));
+	leecher_free(leecher);
+}
+
 void leecher_run(struct control_call *call)
 {
 	struct leecher *leecher;
@@ -533,14 +568,9 @@ void leecher_run(struct control_call *call)
 		return;
 	}
 	leecher->again = control_again_text(call, "leecher");
-	ret = leecher->again ? add_region(leecher) : -ENOMEM;
-	if (ret) {
-		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
-		leecher_free(leecher);
-	} else {
-		leecher->call = call;
-		leecher->detach = detach;
-	}
+	leecher->call = call;
+	leecher->detach = detach;
+	leecher_look_at_source(leecher, looked);
 }
 
 /* ---- in the next helper ---- */
@@ -565,15 +595,16 @@ static void take_again(struct leecher *leecher, struct region *region)
 
 static bool take_source(struct leecher *leecher, struct region *region, const struct uri *uri)
 {
-	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
+	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from"), *policy = uri_option(uri, "policy");
 
 	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
 	leecher->path = strdup(region->info.path ? region->info.path : "?");
 	leecher->local = local ? strdup(local) : NULL;
 	leecher->from = from ? strdup(from) : NULL;
+	leecher->policy = policy ? strdup(policy) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);
 	leecher->reuse = uri_option(uri, "reuse");
-	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again;
+	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again && (!policy || leecher->policy);
 }
 
 struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct leech_record_head *head)

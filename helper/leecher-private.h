@@ -68,6 +68,8 @@ struct leecher {
 	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
 	char *path, *local, *from, *source;
+	char *policy;			/* how it will be managed, with local as its source; NULL: it will be a direct one */
+	bool unfenced;			/* also with a source that lets the other side's last writes come late */
 	char *again;			/* the command's arguments, as control_again() takes them */
 	char token[33];
 	bool detach;			/* "leech" is answered once pulling has begun */
@@ -183,6 +185,16 @@ void leecher_tell_kernel(struct leecher *leecher);
 
 /* The backend, as soon as that can be. */
 void leecher_open_again(struct leecher *leecher);
+
+/* leecher-adopt.c */
+/* Of the command's arguments: how it will be managed. Negative: the call has been failed. */
+int leecher_take_policy(struct control_call *call, struct leecher *leecher);
+/* Looks whether this host may take the source over; then then(leecher, 0, ""), or an error and why. Maybe from within. */
+void leecher_look_at_source(struct leecher *leecher, void (*then)(struct leecher *leecher, int error, const char *why));
+/* What it is to be managed by is on the disk, before the kernel hears where its bytes are: then(waiter, error). */
+void leecher_note_policy(struct leecher *leecher, void (*then)(struct state_waiter *waiter, int error));
+/* For stat: how far the source is that moves with it. */
+void leecher_show_adoption(const struct leecher *leecher, json_t *show);
 
 /* leecher-args.c */
 /* Negative: the call has been failed. */

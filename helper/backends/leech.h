@@ -51,6 +51,12 @@ struct leech *leech_of(struct backend *backend);
 struct session *leech_session(struct leech *leech);
 struct chunkmap *leech_map(struct leech *leech);
 const struct leech_stats *leech_stats(const struct leech *leech);
+/* Its local part; NULL: it is not open. */
+struct backend *leech_local(struct leech *leech);
+/* Has the other side it, too? */
+bool leech_is_diverged(struct leech *leech);
+/* Of managed_let_go(): as there. */
+void leech_let_go(struct leech *leech);
 /* NULL: nobody. */
 void leech_set_watch(struct leech *leech, struct leech_watch *watch);
 
