@@ -15,6 +15,7 @@
 static struct host *c;
 static char c_socket[128], c_file[128], b_source[256];
 static char bytes[SIZE];
+static bool is_direct;			/* A's region */
 
 /* ---- the three hosts ---- */
 
@@ -87,7 +88,7 @@ static void begin_adopt(const char *name)
 	export_c();
 	prepare(b, NULL);
 	start_with_barriers(b);
-	prepare(a, store);
+	prepare(a, is_direct ? NULL : store);
 	from = add_region(a, "db", b_source);
 	start_with_barriers(a);
 	/* it would push when its program pauses */
@@ -257,6 +258,23 @@ static void test_away(void)
 		exit(88);
 	tap_number(flush(b), 0, "when C is there it is pushed");
 	tap_is(c_says(), "1777", "all of it");
+}
+
+/* A's is not managed: it writes to C itself. */
+static void test_direct(void)
+{
+	struct user user;
+
+	is_direct = true;
+	begin_adopt("direct");
+	is_direct = false;
+	tap_ok(writer() == 'a' && !strcmp(c_says(), "1777"), "a direct region of A's writes to C");
+	leech_adopting(&user, NULL, NULL);
+	tap_ok(until(rounds() > 0), "all of it has come once");
+	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
+	tap_ok(until(writer() == 'b'), "A lets go of C, and B takes it");
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "it is complete");
+	tap_ok(!write_chunk(b, to->id, 2, 5) && !flush(b) && !strcmp(c_says(), "1757"), "B pushes to it");
 }
 
 /* ---- B's helper dies ---- */
@@ -450,6 +468,7 @@ int main(void)
 		return 1;
 	test_adopted();
 	test_away();
+	test_direct();
 	test_killed_before();
 	test_killed_owned();
 	test_stale();
