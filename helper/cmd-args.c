@@ -14,7 +14,7 @@
 #include "cmd.h"
 #include "units.h"
 
-#define OPTIONS_MAX	32
+#define OPTIONS_MAX	64
 #define FIRST_OPTION	256	/* getopt values of a command's own options start here */
 
 static json_t *absolute_path(const char *prefix, const char *path)

@@ -53,6 +53,7 @@ struct netlink {
 	struct list waiting, held;
 	uint8_t hold;			/* calls of this command are not answered until host_release() */
 	struct loop_task task;
+	bool posted;			/* task */
 	unsigned int asked[REGIONFS_CMD_WRITE_RATE + 1];
 	uint64_t refuse_freeze;		/* FREEZE of this region fails */
 	/* from within FREEZE, before it has succeeded */
@@ -166,6 +167,8 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 		if (kernel->freezing)
 			kernel->freezing(region);
 		return 0;
+	case REGIONFS_CMD_INVALIDATE:
+		return 0;
 	case REGIONFS_CMD_WRITE_RATE:
 		region->write_rate = call->attrs.write_rate;
 		return 0;
@@ -218,6 +221,7 @@ static void kernel_turn(struct loop_task *task)
 	struct netlink *kernel = container_of(task, struct netlink, task);
 	struct list now, *entry;
 
+	kernel->posted = false;
 	list_init(&now);
 	list_splice(&now, &kernel->waiting);
 	while ((entry = list_pop(&now))) {
@@ -236,14 +240,14 @@ static void kernel_turn(struct loop_task *task)
 
 void netlink_call(struct netlink *kernel, struct netlink_call *call)
 {
-	bool first = list_empty(&kernel->waiting);
-
 	if (kernel == &no_kernel)
 		return;
 	list_add(&kernel->waiting, &call->list);
 	kernel->task.run = kernel_turn;
-	if (first)
+	/* also when what waited went with a helper */
+	if (!kernel->posted)
 		loop_post(loop, &kernel->task);
+	kernel->posted = true;
 }
 
 int netlink_open(struct netlink **nl, struct loop *of, const char *instance,
