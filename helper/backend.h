@@ -206,6 +206,8 @@ struct backend_open {
 	const char *credentials;	/* directory of named credentials */
 	uint64_t instance_id;
 	uint64_t region;	/* 0: none, as for a leecher's source */
+	struct region *owner;	/* whose it is, and what opens a part of it that is managed; NULL: nobody's. adopter.h */
+	const struct adopter *adopter;
 	uint32_t attach_gen;
 	uint64_t epoch;
 	uint64_t size;		/* of the region as the kernel knows it; for a source that does not exist yet */

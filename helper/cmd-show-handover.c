@@ -15,6 +15,9 @@ static const struct show_field handover_fields[] = {
 	{ SHOW_TEXT, "listen", "listening on" },
 	{ SHOW_TEXT, "source", "source" },
 	{ SHOW_TEXT, "peer", "peer" },
+	{ SHOW_TEXT, "adopts", "source that moves with it" },
+	{ SHOW_TEXT, "adoption", "it is pushed to" },
+	{ SHOW_TEXT, "adoption_error", "it is not yet, since" },
 	{ SHOW_NUMBER, "epoch", "epoch" },
 	/* of one that follows */
 	{ SHOW_MS, "age_ms", "age" },

@@ -7,6 +7,7 @@
 #include "config.h"
 #include "control.h"
 #include "control-peer.h"
+#include "control-policy.h"
 #include "export.h"
 #include "follower.h"
 #include "leecher.h"
@@ -317,7 +318,8 @@ static void run_promote(struct control_call *call)
 
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
 #define SEED_ARGS "region more group listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout follow_copies detach " TLS_ARGS
-#define LEECH_ARGS "region group source local_source reuse reuse_from follow max_age compress also finalize max_downtime on_stall handover on_resume on_abort resume_unit hook_timeout detach " TLS_ARGS
+#define LEECH_ARGS "region group source local_source reuse reuse_from follow max_age compress also finalize max_downtime on_stall handover on_resume on_abort resume_unit hook_timeout detach managed unfenced " \
+	CONTROL_POLICY_ARGS " " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
 	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },

@@ -131,6 +131,15 @@ int control_policy_add(struct control_call *call, char **text)
 	return err;
 }
 
+int control_policy_leech(struct control_call *call, char **text)
+{
+	bool asked = false;
+	int err = control_bool(call, "managed", &asked);
+
+	*text = NULL;
+	return err || (!asked && !is_given(call)) ? err : control_policy_add(call, text);
+}
+
 /* ---- set ---- */
 
 /* A store's place, and what an fsync has promised, are for as long as the region is there. */

@@ -16,6 +16,8 @@
  * has been failed.
  */
 int control_policy_add(struct control_call *call, char **text);
+/* The same for "leech", where what is usual in the instance does not count: *text is NULL where nothing of it is asked for. */
+int control_policy_leech(struct control_call *call, char **text);
 /*
  * What "set" asks for, over the region's; *text as above, NULL: nothing is to be changed. *again: it needs another backend. Refused where a
  * key can't be changed.

@@ -163,7 +163,8 @@ static void slot_push(struct slot *slot)
 		loop_timer_set(flush->options.regiond->loop, &flush->timer, 0);
 	}
 	slot->region = region_find(slot->flush->options.regiond->regions, slot->call.attrs.region);
-	if (!slot->region || !slot->region->info.policy) {
+	/* what has moved is for the other host to push */
+	if (!slot->region || !slot->region->info.policy || region_is_handed(slot->region)) {
 		slot_end(slot);
 		return;
 	}

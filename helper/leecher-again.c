@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* leecher: what an earlier helper's user had asked for, from the arguments that it noted, and from the region's source. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend.h"
 #include "leecher-private.h"
 #include "regiond.h"
 
@@ -48,18 +50,37 @@ static void take_places(struct leecher *leecher)
 	leecher->reuse = reuse;		/* which its source says */
 }
 
+int leecher_make_source(struct leecher *leecher)
+{
+	char *local = uri_encode(leecher->local), *from = uri_encode(leecher->from);
+	char *policy = uri_encode(leecher->policy ? leecher->policy : "");
+	int n = -1;
+
+	if (local && from && policy)
+		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s%s%s%s", leecher->token, local, from,
+			     backend_owned(leecher->local) ? "&owned" : "", leecher->reuse ? "&reuse" : "",
+			     leecher->policy ? "&policy=" : "", policy);
+	free(local);
+	free(from);
+	free(policy);
+	if (n < 0)
+		leecher->source = NULL;
+	return n < 0 ? -ENOMEM : n > REGIONFS_SOURCE_MAX ? -ENAMETOOLONG : 0;
+}
+
 static bool take_source(struct leecher *leecher, struct region *region, const struct uri *uri)
 {
-	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
+	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from"), *policy = uri_option(uri, "policy");
 
 	leecher->was_follower = leecher_was_follower(leecher);
 	snprintf(leecher->token, sizeof(leecher->token), "%s", uri->path);
 	leecher->path = strdup(region->info.path ? region->info.path : "?");
 	leecher->local = local ? strdup(local) : NULL;
 	leecher->from = from ? strdup(from) : NULL;
+	leecher->policy = policy ? strdup(policy) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);
 	leecher->reuse = uri_option(uri, "reuse");
-	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again;
+	return leecher->path && leecher->local && leecher->from && leecher->reply && leecher->again && (!policy || leecher->policy);
 }
 
 bool leecher_recall(struct leecher *leecher, struct region *region, const struct uri *uri)

@@ -195,7 +195,7 @@ int leecher_take_args(struct control_call *call, struct leecher *leecher)
 		return -EINVAL;
 	/* nothing was stopped here, but all of it is to be started */
 	leecher->suspend.begun = SUSPEND_ALL;
-	if (leecher_take_reuse(call, leecher))
+	if (leecher_take_reuse(call, leecher) || leecher_take_policy(call, leecher))
 		return -EINVAL;
 	leecher->path = path ? strdup(path) : NULL;
 	leecher->reply = malloc(LEECHER_REPLY);

@@ -66,6 +66,8 @@ static json_t *leecher_show(const struct handover *handover)
 				 "state", state_text(leecher));
 
 	json_object_set_new(show, "source", control_text(leecher->from));
+	if (leecher->state < LEECHER_COMPLETE)
+		leecher_show_adoption(leecher, show);
 	if (leecher->leech && leecher->state < LEECHER_FAILED) {
 		if (leech_session(leecher->leech))
 			json_object_set_new(show, "peer", control_text(leech_session(leecher->leech)->server));
@@ -112,6 +114,7 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher->local);
 	free(leecher->from);
 	free(leecher->source);
+	free(leecher->policy);
 	suspend_free(&leecher->suspend);
 	json_decref(leecher->reuse_from);
 	places_put(leecher->places);
@@ -284,6 +287,9 @@ static void finish(struct leecher *leecher, int error)
 	/* who comes from the next host is told what there is */
 	if (region && region->handover)
 		region_open(region, opened_local, NULL);
+	/* what it has to push waits for no program */
+	if (region && leecher->moved_in)
+		region_open_managed(region);
 	if (region)
 		region_put(region);
 	if (error || leecher->moved_in)
@@ -410,12 +416,16 @@ static void source_set(void *arg, int error, const char *why, const struct netli
 	finish(leecher, 0);
 }
 
-static void move_in(struct leecher *leecher)
+/* Whoever finds the source in the kernel finds the policy in the state directory: by itself the source has not all of it. */
+static void policy_noted(struct state_waiter *waiter, int error)
 {
+	struct leecher *leecher = container_of(waiter, struct leecher, noted);
 	struct handover_ask *ask;
 
-	leecher->state = LEECHER_COMPLETE;
-	leecher->stepping = true;
+	if (error) {
+		source_set(leecher, error, "the state directory could not be written", NULL);
+		return;
+	}
 	ask = handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, source_set, leecher);
 	if (!ask) {
 		source_set(leecher, -ENOMEM, "out of memory", NULL);
@@ -423,6 +433,13 @@ static void move_in(struct leecher *leecher)
 	}
 	netlink_set(&ask->call.attrs, SOURCE, source, leecher->local);
 	handover_ask(ask, leecher->handover.region);
+}
+
+static void move_in(struct leecher *leecher)
+{
+	leecher->state = LEECHER_COMPLETE;
+	leecher->stepping = true;
+	leecher_note_policy(leecher, policy_noted);
 }
 
 static void complete(struct leech_watch *watch)
@@ -551,27 +568,12 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 	region_open(region, opened, leecher);
 }
 
-static int make_source(struct leecher *leecher)
-{
-	char *local = uri_encode(leecher->local), *from = uri_encode(leecher->from);
-	int n = -1;
-
-	if (local && from)
-		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s%s", leecher->token, local, from,
-			     backend_owned(leecher->local) ? "&owned" : "", leecher->reuse ? "&reuse" : "");
-	free(local);
-	free(from);
-	if (n < 0)
-		leecher->source = NULL;
-	return n < 0 ? -ENOMEM : n > REGIONFS_SOURCE_MAX ? -ENAMETOOLONG : 0;
-}
-
 /* Made locked and empty: its size and mode come with TRACK. */
 static int add_region(struct leecher *leecher)
 {
 	struct region nobody = { .regiond = leecher->regiond };
 	struct handover_ask *ask;
-	int ret = make_source(leecher);
+	int ret = leecher_make_source(leecher);
 
 	if (ret)
 		return ret;
@@ -655,6 +657,12 @@ struct leecher *leecher_start(struct control_call *call, struct group *group, un
 	if (!leecher)
 		return NULL;
 	leecher->again = control_again_text(call, "leecher");
+	if (leecher->policy) {
+		control_fail(call, -EINVAL, "a source moves with a region that moves alone: leave out --managed, or leech %s without its group",
+			     leecher->path);
+		leecher_free(leecher);
+		return NULL;
+	}
 	ret = leecher->again ? add_region(leecher) : -ENOMEM;
 	if (ret) {
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
@@ -666,6 +674,26 @@ struct leecher *leecher_start(struct control_call *call, struct group *group, un
 	return leecher;
 }
 
+static void looked(struct leecher *leecher, int error, const char *why)
+{
+	struct control_call *call = leecher->call;
+
+	if (!error && !leecher->again) {
+		error = -ENOMEM;
+		why = "out of memory";
+	}
+	if (error) {
+		control_fail(call, error, "%s", why);
+		leecher_free(leecher);
+	} else if (!call->region) {
+		has_room(leecher, 0, "");
+	} else if (leecher_may_replace(call, call->region)) {
+		leecher_replace(leecher, call->region, has_room);
+	} else {
+		leecher_free(leecher);
+	}
+}
+
 /* As leecher_start(), of one that is in no group, and may have to make room first. */
 static void start_alone(struct control_call *call)
 {
@@ -675,12 +703,7 @@ static void start_alone(struct control_call *call)
 		return;
 	leecher->again = control_again_text(call, "leecher");
 	leecher->call = call;
-	if (!leecher->again)
-		has_room(leecher, -ENOMEM, "out of memory");
-	else if (call->region)
-		leecher_replace(leecher, call->region, has_room);
-	else
-		has_room(leecher, 0, "");
+	leecher_look_at_source(leecher, looked);
 }
 
 void leecher_run(struct control_call *call)
@@ -689,7 +712,9 @@ void leecher_run(struct control_call *call)
 
 	if (control_bool(call, "follow", &follow))
 		return;
-	if (follow)
+	if (follow && (control_has(call, "managed") || control_has(call, "local")))
+		control_fail(call, -EINVAL, "what follows is a plain copy: leave out --managed and its options, or --follow");
+	else if (follow)
 		follower_run(call);
 	else if (control_has(call, "max_age"))
 		control_fail(call, -EINVAL, "--max-age is of what follows: say --follow as well");

@@ -78,12 +78,24 @@ static void unlock(struct handover *handover)
 	handover_ask(ask, leecher->handover.region);
 }
 
+/* The kernel's event comes later, maybe after the region's last backend has been opened with the size. Nobody has been let in yet. */
+static void take_size(struct leecher *leecher)
+{
+	struct netlink_attrs told = { 0 };
+
+	netlink_set(&told, REGION, region, leecher->handover.region->info.id);
+	netlink_set(&told, SIZE, size, leecher->final.dirty.size);
+	region_update(leecher->regiond->regions, &told);
+}
+
 static void epoch_set(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct leecher *leecher = arg;
 
 	if (error)
 		note(leecher, "the kernel did not take the new epoch", why);
+	else
+		take_size(leecher);
 	group_meet(&leecher->handover, unlock);
 }
 

@@ -81,6 +81,8 @@ struct leecher {
 	json_t *reuse_from;		/* paths of regions here that may have some of it; NULL: none */
 	struct chunk_index *index;	/* of these, while it is built */
 	struct places *places;		/* where else its bytes may be; NULL: nowhere */
+	char *policy;			/* how it will be managed, with local as its source; NULL: it will be a direct one */
+	bool unfenced;			/* also with a source that lets the other side's last writes come late */
 	char *again;			/* the command's arguments, as control_again() takes them */
 	char token[33];
 	bool detach;			/* "leech" is answered once pulling has begun */
@@ -326,6 +328,15 @@ struct leecher_was {
 };
 struct leecher_was leecher_was(const struct leecher *leecher);
 void leecher_follow(struct region *region, struct leecher_was *was);
+/* leecher-adopt.c */
+/* Of the command's arguments: how it will be managed. Negative: the call has been failed. */
+int leecher_take_policy(struct control_call *call, struct leecher *leecher);
+/* Looks whether this host may take the source over; then then(leecher, 0, ""), or an error and why. Maybe from within. */
+void leecher_look_at_source(struct leecher *leecher, void (*then)(struct leecher *leecher, int error, const char *why));
+/* What it is to be managed by is on the disk, before the kernel hears where its bytes are: then(waiter, error). */
+void leecher_note_policy(struct leecher *leecher, void (*then)(struct state_waiter *waiter, int error));
+/* For stat: how far the source is that moves with it. */
+void leecher_show_adoption(const struct leecher *leecher, json_t *show);
 
 /* leecher-args.c */
 /* The other side's URI, with the keys of the call, NULL without memory. Negative: the call has been failed. */
@@ -360,6 +371,8 @@ void leecher_show_also(const struct leecher *leecher, json_t *show);
 /* leecher-again.c */
 /* What was asked for by the command, in an earlier helper. false: no memory. */
 bool leecher_recall(struct leecher *leecher, struct region *region, const struct uri *uri);
+/* Its region's source, of what is wanted: leecher->source. -ENOMEM, -ENAMETOOLONG. */
+int leecher_make_source(struct leecher *leecher);
 
 /* leecher-command.c */
 /* Of its arguments; as a member of the group, which may be NULL. NULL: the call has been failed. It is answered for a member. */

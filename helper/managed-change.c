@@ -94,9 +94,10 @@ static void plan_resize(struct change *change, uint64_t size)
 {
 	const struct backend_req *req = change->outer;
 	uint64_t low = req->arg < size ? req->arg : size, end = page_up(low) < size ? page_up(low) : size;
+	bool keeps = change->managed->adopting.on && !change->managed->adopting.owned;
 
 	add_step(change, BACKEND_WRITE, low, end - low, NULL);
-	change->step[change->nr++] = (struct step){ .op = BACKEND_RESIZE, .length = req->length, .arg = req->arg };
+	change->step[change->nr++] = (struct step){ .op = BACKEND_RESIZE, .length = req->length, .arg = keeps ? STORE_KEEPS : req->arg };
 }
 
 static void plan(struct change *change)

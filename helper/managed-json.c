@@ -91,6 +91,8 @@ static json_t *json_store(const struct store_stats *store)
 
 static const char *pusher_state(const struct pusher_stats *pusher)
 {
+	if (pusher->held)
+		return "moved";
 	if (pusher->away)
 		return "away";
 	if (pusher->pushing)

@@ -34,6 +34,21 @@ struct managed {
 	bool gone;			/* the region is */
 	bool forgotten;			/* the store's files go when it is closed */
 	bool deleted;			/* and so may what the source has not got yet */
+	bool handed;			/* managed_hand_over() */
+	bool forgone;			/* managed_forgo() */
+	/* managed-adopt.c's */
+	struct {
+		bool on;		/* opened by managed_adopt_open() */
+		bool fresh;		/* nothing in the store counts */
+		bool owned;		/* managed_adopt() */
+		bool ready;		/* the source was there since */
+		bool clear;		/* what is in the store goes, and it is opened anew */
+		bool marked;		/* the mark may be there after a power cut, though this is owned */
+		bool unmarking;
+		struct list syncs;	/* struct sync: wait until it is not */
+		struct loop_work work;
+		char mark[4096];
+	} adopting;
 	bool kept;			/* what the source has not got stays in the store of a region that is gone */
 	bool pusher_closing, draining;
 	struct pusher_wait last;
@@ -184,6 +199,28 @@ void managed_idle(struct managed *managed);
 void managed_close_remote(struct managed *managed);
 /* Tells the kernel of the store's file once all is in it, and takes that back when it isn't any more. */
 void managed_tell_local(struct managed *managed);
+
+/* The store's directory; whoever has it knows that no other helper has. */
+void managed_store_dir(const struct managed *managed, char *dir, size_t len);
+/* In memory: what a region that is gone has left for the next one with this source. */
+void managed_left_dir(const struct managed *managed, char *dir, size_t len);
+void managed_open_store(struct managed *managed);
+void managed_open_failed(struct managed *managed, int error, const char *why);
+/* The store is managed->store, and holds what it should. */
+void managed_store_ready(struct managed *managed);
+
+/* ---- managed-adopt.c ---- */
+
+/* The store was opened: managed_store_ready() follows, or a failure, once it holds nothing that it should not. */
+void managed_adopt_look(struct managed *managed);
+/* Is the source not to be opened yet? */
+bool managed_adopt_waits(const struct managed *managed);
+/* Does a SYNC end with the store, whatever the policy says? */
+bool managed_adopt_syncs_here(const struct managed *managed, const struct backend_req *req);
+/* Until the mark is durably gone a SYNC waits for that: false: it need not. Else managed_sync_again() follows. */
+bool managed_adopt_waits_for_mark(struct managed *managed, struct list *entry);
+/* error: of that. managed-sync.c */
+void managed_sync_again(struct list *entry, int error);
 
 /* ---- managed-show.c ---- */
 

@@ -14,6 +14,7 @@
 #include "regiond.h"
 
 struct sync {
+	struct list list;		/* managed->adopting.syncs */
 	struct managed *managed;
 	struct backend_req *outer;
 	struct policy_command hook;
@@ -132,6 +133,11 @@ static void sync_go(struct sync *sync)
 		sync->inner.done = sync_through;
 		sync->nr = managed->unsynced.nr;
 		remote_submit(managed->remote, &sync->inner);
+	} else if (managed_adopt_syncs_here(managed, sync->outer)) {
+		if (managed_adopt_waits_for_mark(managed, &sync->list))
+			return;
+		sync->io.done = sync_stored;
+		store_sync(managed->store, &sync->io);
 	} else if (managed->policy.durability == DURABILITY_REMOTE && managed_waits_no_more(managed)) {
 		sync_end(sync, -ESHUTDOWN);
 	} else if (managed->policy.durability == DURABILITY_REMOTE) {
@@ -143,6 +149,16 @@ static void sync_go(struct sync *sync)
 		sync->io.done = sync_stored;
 		store_sync(managed->store, &sync->io);
 	}
+}
+
+void managed_sync_again(struct list *entry, int error)
+{
+	struct sync *sync = list_entry(entry, struct sync, list);
+
+	if (error)
+		sync_end(sync, error);
+	else
+		sync_go(sync);
 }
 
 static void before_hook_done(struct policy_command *hook, int error, const char *why)

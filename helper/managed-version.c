@@ -93,6 +93,12 @@ void managed_verify(void *arg, const char *version)
 	struct managed *managed = arg;
 	bool other = version && is_changed(managed, version);
 
+	/* who has it now changes it, but for what is not there yet: that is the same here and at the source */
+	if (managed->handed) {
+		managed->version.known = false;
+		remote_verified(managed->remote);
+		return;
+	}
 	managed->version.known = version;
 	managed->version.changes = remote_changes(managed->remote);
 	if (other && !store_pushing(managed->store) && !managed->closing) {

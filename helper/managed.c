@@ -22,6 +22,7 @@
 #include "managed-private.h"
 #include "region-private.h"
 #include "regiond.h"
+#include "seeder.h"
 
 #define MAX_REQUEST	(16u << 20)
 #define DRAIN_MS	60000u
@@ -84,7 +85,8 @@ static void start_puller(struct managed *managed)
 {
 	char why[256];
 
-	if (managed->closing || managed->pusher_closing || managed->puller || managed->policy.pull == PULL_NONE || is_near(managed))
+	if (managed->closing || managed->pusher_closing || managed->puller || managed->policy.pull == PULL_NONE || is_near(managed) ||
+	    managed->adopting.on)
 		return;
 	if (!managed->store && !managed->region->regiond->device)
 		return;
@@ -107,10 +109,13 @@ static void take_caps(struct managed *managed)
 
 	if (!from)
 		return;
+	caps->fence = from->fence;
+	/* what comes from the other host is not to fail because of the source */
+	if (managed->adopting.on)
+		return;
 	caps->chunk = from->chunk;
 	caps->fixed_size = from->fixed_size;
-	caps->read_only = from->read_only;
-	caps->fence = from->fence;
+	caps->read_only = from->read_only && !managed->handed;
 	if (!managed->store) {
 		caps->max_request = from->max_request;
 		caps->local_fd = from->local_fd;
@@ -135,7 +140,7 @@ static bool uses_barriers(const struct managed *managed)
 {
 	const struct policy *policy = &managed->policy;
 
-	return policy->local != LOCAL_CACHE && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
+	return !managed->adopting.on && policy->local != LOCAL_CACHE && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
 }
 
 /* ---- failing ---- */
@@ -169,7 +174,7 @@ static void pusher_gone(void *arg)
 		open_failed_closed(managed);
 }
 
-static void open_failed(struct managed *managed, int error, const char *why)
+void managed_open_failed(struct managed *managed, int error, const char *why)
 {
 	managed->error = backend_error(&managed->backend, error, "%s", why);
 	managed->closing = true;
@@ -187,6 +192,8 @@ static void open_failed(struct managed *managed, int error, const char *why)
 
 static void tell_away(struct managed *managed, enum remote_state state, const char *why)
 {
+	if (managed_adopt_waits(managed))
+		return;
 	if (state == REMOTE_AWAY && !managed->away_told) {
 		managed->away_told = true;
 		managed_event(managed->region, "source-away", why);
@@ -205,7 +212,7 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 	if (managed->closing)
 		return;
 	if (state == REMOTE_AWAY && !managed->is_open && !(managed->store && store_was_there(managed->store))) {
-		open_failed(managed, error, why);
+		managed_open_failed(managed, error, why);
 		return;
 	}
 	tell_away(managed, state, why);
@@ -221,6 +228,7 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 	}
 	if (state != REMOTE_UP)
 		return;
+	managed->adopting.ready = managed->adopting.owned;
 	take_caps(managed);
 	start_puller(managed);
 	if (managed->puller)
@@ -233,11 +241,13 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 static void open_source(struct managed *managed)
 {
 	struct remote_options options = { .open = &managed->opening, .arg = managed, .changed = source_changed,
-					  .verify = managed->store ? managed_verify : NULL };
+					  .verify = managed->store ? managed_verify : NULL, .held = managed_adopt_waits(managed) };
 	int err = remote_open(&managed->remote, &options);
 
 	if (err)
-		open_failed(managed, err, strerror(-err));
+		managed_open_failed(managed, err, strerror(-err));
+	else if (managed->handed)
+		remote_read_only(managed->remote, true);
 }
 
 /* ---- the store and the pusher ---- */
@@ -246,6 +256,9 @@ static void limit_writers(void *arg, uint64_t bytes_per_second)
 {
 	struct managed *managed = arg;
 
+	/* what is pushed then is the region, and not what programs have written */
+	if (managed->adopting.on)
+		return;
 	managed->limited = bytes_per_second != 0;
 	managed_limit_writers(managed, bytes_per_second);
 }
@@ -274,7 +287,11 @@ static int open_pusher(struct managed *managed)
 		.arg = managed, .limit = limit_writers, .pushed = pushed,
 	};
 
-	return pusher_open(&managed->pusher, &options);
+	int err = pusher_open(&managed->pusher, &options);
+
+	if (!err && (managed->handed || managed_adopt_waits(managed)))
+		pusher_hold(managed->pusher, true);
+	return err;
 }
 
 /* ---- the size ---- */
@@ -304,6 +321,9 @@ static void take_size(struct managed *managed)
 	if (fd < 0)
 		return;
 	close(fd);
+	/* the leech knows */
+	if (managed->adopting.on)
+		return;
 	if (store_gen_oldest(managed->store) && store_size(managed->store) > managed_size(managed) && !fixed)
 		backend_set_size(&managed->backend, store_size(managed->store));
 }
@@ -318,10 +338,18 @@ static void store_is_open(void *arg, struct store *store, int error, const char 
 	struct managed *managed = arg;
 
 	if (error) {
-		open_failed(managed, error, why);
+		managed_open_failed(managed, error, why);
 		return;
 	}
 	managed->store = store;
+	managed_adopt_look(managed);
+}
+
+void managed_store_ready(struct managed *managed)
+{
+	struct store *store = managed->store;
+	int error;
+
 	managed_version_found(managed);
 	managed->budget = managed_store_budget(managed);
 	take_size(managed);
@@ -334,12 +362,12 @@ static void store_is_open(void *arg, struct store *store, int error, const char 
 		return;
 	error = open_pusher(managed);
 	if (error) {
-		open_failed(managed, error, strerror(-error));
+		managed_open_failed(managed, error, strerror(-error));
 		return;
 	}
 	region_store_known(managed->region);
 	/* whoever only wants to remove the region doesn't wait for the source */
-	if (managed->region->destroy || (store_was_there(store) && !store_version(store))) {
+	if (managed->region->destroy || managed->adopting.on || (store_was_there(store) && !store_version(store))) {
 		managed_opened(managed);
 	} else if (store_was_there(store)) {
 		managed->opening_timer.fire = source_late;
@@ -357,7 +385,7 @@ static uint64_t hash_of(const char *text)
 	return hash;
 }
 
-static void store_dir(const struct managed *managed, char *dir, size_t len)
+void managed_store_dir(const struct managed *managed, char *dir, size_t len)
 {
 	if (managed->policy.local == LOCAL_FILE)
 		snprintf(dir, len, "%s/%016" PRIx64, managed->policy.local_path, hash_of(managed->backend.uri.text));
@@ -365,8 +393,7 @@ static void store_dir(const struct managed *managed, char *dir, size_t len)
 		snprintf(dir, len, "%s/memory/store-%016" PRIx64, managed->opening.run_dir, managed->region->info.id);
 }
 
-/* In memory: what a region that is gone has left for the next one with this source. */
-static void left_dir(const struct managed *managed, char *dir, size_t len)
+void managed_left_dir(const struct managed *managed, char *dir, size_t len)
 {
 	snprintf(dir, len, "%s/memory/left-%016" PRIx64, managed->opening.run_dir, hash_of(managed->backend.uri.text));
 }
@@ -375,8 +402,8 @@ static void take_left(const struct managed *managed, const char *dir)
 {
 	char left[4096];
 
-	left_dir(managed, left, sizeof(left));
-	if (managed->policy.local == LOCAL_MEMORY && access(dir, F_OK) && !rename(left, dir))
+	managed_left_dir(managed, left, sizeof(left));
+	if (managed->policy.local == LOCAL_MEMORY && !managed->adopting.on && access(dir, F_OK) && !rename(left, dir))
 		log_info("%s: what was not pushed when its region was removed is taken up again", managed->backend.uri.text);
 }
 
@@ -388,7 +415,7 @@ static void store_has_room(void *arg)
 		managed_room_came(managed);
 }
 
-static void open_store(struct managed *managed)
+void managed_open_store(struct managed *managed)
 {
 	const struct backend_open *open = &managed->opening;
 	char dir[4096];
@@ -400,11 +427,11 @@ static void open_store(struct managed *managed)
 	};
 	int err;
 
-	store_dir(managed, dir, sizeof(dir));
+	managed_store_dir(managed, dir, sizeof(dir));
 	take_left(managed, dir);
 	err = store_open(&options);
 	if (err)
-		open_failed(managed, err, strerror(-err));
+		managed_open_failed(managed, err, strerror(-err));
 }
 
 /* ---- opening ---- */
@@ -416,11 +443,11 @@ static void may_open(struct policy_command *hook, int error, const char *why)
 
 	if (error) {
 		snprintf(text, sizeof(text), "the command of before-open: %s", why);
-		open_failed(managed, error, text);
+		managed_open_failed(managed, error, text);
 	} else if (managed->policy.local == LOCAL_CACHE) {
 		open_source(managed);
 	} else {
-		open_store(managed);
+		managed_open_store(managed);
 	}
 }
 
@@ -436,6 +463,7 @@ static struct managed *managed_new(struct backend_open *open, const struct polic
 	list_init(&managed->blocked);
 	list_init(&managed->no_room);
 	list_init(&managed->reads);
+	list_init(&managed->adopting.syncs);
 	managed->backend.ops = &managed_backend;
 	managed->backend.loop = open->loop;
 	managed->backend.caps = (struct backend_caps){
@@ -452,7 +480,7 @@ static struct managed *managed_new(struct backend_open *open, const struct polic
 	return managed;
 }
 
-void managed_open(struct backend_open *open, const struct policy *policy, struct region *region)
+static void begin(struct backend_open *open, const struct policy *policy, struct region *region, const struct managed_adoption *adoption)
 {
 	struct managed *managed = managed_new(open, policy, region);
 
@@ -464,7 +492,26 @@ void managed_open(struct backend_open *open, const struct policy *policy, struct
 	managed->opening = *open;
 	memset(&open->uri, 0, sizeof(open->uri));
 	managed->backend.open = open;
+	managed->handed = region_is_handed(region);
+	if (adoption) {
+		managed->adopting.on = true;
+		managed->adopting.fresh = adoption->fresh;
+		managed->adopting.owned = adoption->owned;
+		managed->opening.create = backend_owned(managed->backend.uri.text);
+		if (policy->local == LOCAL_MEMORY)
+			managed->backend.caps.durability = DURABLE_NEVER;
+	}
 	managed_hook(managed, &managed->hook, HOOK_BEFORE_OPEN, "opening", may_open);
+}
+
+void managed_open(struct backend_open *open, const struct policy *policy, struct region *region)
+{
+	begin(open, policy, region, NULL);
+}
+
+void managed_adopt_open(struct backend_open *open, const struct policy *policy, struct region *region, const struct managed_adoption *adoption)
+{
+	begin(open, policy, region, adoption);
 }
 
 /* ---- closing ---- */
@@ -480,11 +527,13 @@ static void store_is_closed(void *arg)
 		unlink(dir);
 	}
 	if (managed->kept && managed->policy.local == LOCAL_MEMORY) {
-		store_dir(managed, dir, sizeof(dir));
-		left_dir(managed, left, sizeof(left));
+		managed_store_dir(managed, dir, sizeof(dir));
+		managed_left_dir(managed, left, sizeof(left));
 		if (rename(dir, left))
 			log_error("%s: can't be kept as %s: %s", dir, left, strerror(errno));
 	}
+	if (managed->forgotten && *managed->adopting.mark)
+		unlink(managed->adopting.mark);
 	managed_free(managed);
 	backend_closed(&managed->backend);
 }
@@ -607,9 +656,9 @@ static void tell_kept(const struct managed *managed, int error)
 
 	store_stats(managed->store, &stats);
 	if (memory)
-		left_dir(managed, dir, sizeof(dir));
+		managed_left_dir(managed, dir, sizeof(dir));
 	else
-		store_dir(managed, dir, sizeof(dir));
+		managed_store_dir(managed, dir, sizeof(dir));
 	log_error("region %s (#%" PRIu64 ") is gone, but its source %s has not got %" PRIu64 " bytes (%s): they stay in %s, and can be pushed by "
 		  "adding it again with the same source and store%s", managed->region->info.path ? managed->region->info.path : "?",
 		  managed->region->info.id, managed->backend.uri.text, stats.unpushed, strerror(-error), dir,
@@ -647,7 +696,7 @@ static void drain(struct managed *managed)
 	int error = remote_error(managed->remote, why, sizeof(why));
 
 	managed->last.done = drained;
-	if (remote_state(managed->remote) == REMOTE_AWAY || !managed->pusher) {
+	if (managed->handed || remote_state(managed->remote) == REMOTE_AWAY || !managed->pusher) {
 		drained(&managed->last, error ? error : -ETIMEDOUT);
 		return;
 	}
@@ -666,6 +715,9 @@ static void managed_close(struct backend *backend)
 {
 	struct managed *managed = to_managed(backend);
 
+	/* where it is another host's, that one has what was not pushed, or gets it from here */
+	if (managed->handed && managed->forgotten && !seeder_is_left(&managed->region->info))
+		managed->deleted = true;
 	if (managed->forgotten && !managed->deleted && managed->store && store_gen_oldest(managed->store))
 		drain(managed);
 	else

@@ -41,6 +41,29 @@ struct managed_stats {
 
 /* As backend_open(), for a region with a policy (copied): open->uri is the source's. */
 void managed_open(struct backend_open *open, const struct policy *policy, struct region *region);
+/* How far a region is that comes from another host, together with its source. */
+struct managed_adoption {
+	bool fresh;		/* nothing in the store counts: what an earlier leech has left goes. -EEXIST where it has what the source has not got */
+	bool owned;		/* managed_adopt() was called by an earlier helper */
+};
+
+/*
+ * For a region on its way here (backends/leech.c), whose source is another host's as yet: open->uri. It is open without the source. All that it is asked
+ * to read was written into it before; nothing is pulled, pushed or asked of the source before managed_adopt(). A RESIZE before that tells what the region
+ * is, and cuts nothing off. Its changes are in no order with those of other regions. In memory nothing is pushed until it is opened by managed_open().
+ */
+void managed_adopt_open(struct backend_open *open, const struct policy *policy, struct region *region, const struct managed_adoption *adoption);
+/* The region is this host's, durably: the source is opened for writing as soon as its last writer lets go of it, and pushed to. */
+void managed_adopt(struct managed *managed);
+/* For stat: a word, and what keeps it from going on, "" where nothing does. The text is good until the next call. */
+const char *managed_adopt_state(const struct managed *managed, const char **why);
+/*
+ * handed: the region may be another host's, who pushes to the source: nothing is pushed from here any more, and the source is opened for reading alone.
+ * Until that is taken back.
+ */
+void managed_hand_over(struct managed *managed, bool handed);
+/* It has been handed over for good, and all of it is there: what the source has not got is that host's to push. */
+void managed_forgo(struct managed *managed);
 /* NULL: the backend is another one. */
 struct managed *managed_of(struct backend *backend);
 const struct policy *managed_policy(const struct managed *managed);

@@ -41,6 +41,7 @@ static void probe_opened(struct backend_open *open, struct backend *backend, int
 	probe->size = backend->caps.size;
 	probe->read_only = backend->caps.read_only;
 	probe->fixed_size = backend->caps.fixed_size;
+	probe->fence = backend->caps.fence;
 	backend_close(backend, probe_closed, probe);
 }
 

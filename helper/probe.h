@@ -14,6 +14,7 @@ struct probe {
 	uint64_t size;
 	bool read_only;
 	bool fixed_size;
+	enum backend_fence fence;
 	/* probe.c's */
 	void *arg;
 	struct backend_open open;

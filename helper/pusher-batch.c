@@ -413,6 +413,8 @@ static bool sending_step(struct pusher *pusher, uint64_t now)
 	struct batch *batch = &pusher->batch;
 
 	pusher_rate_sample(pusher, now, false);
+	if (pusher->held && !batch->error)
+		batch->error = -ESHUTDOWN;
 	if (batch->error) {
 		if (!pusher->nr_sends)
 			batch_failed(pusher, now);
@@ -456,7 +458,7 @@ static bool batch_step(struct pusher *pusher, uint64_t now)
 		return false;
 	switch (pusher->batch.state) {
 	case BATCH_NONE:
-		return batch_try(pusher, now);
+		return !pusher->held && batch_try(pusher, now);
 	case BATCH_LOCAL:
 		return local_step(pusher, now);
 	case BATCH_SENDING:

@@ -72,6 +72,8 @@ struct pusher {
 	uint64_t rate_at, rate_bytes;	/* where the measurement of the rate begins */
 	uint64_t limit_at;		/* when limit() was last told */
 	bool resting, closing;
+	bool held;			/* pusher_hold() */
+	uint64_t debt;			/* bytes that there were beyond the bound when it was opened: no writer's fault */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	struct pusher_stats stats;

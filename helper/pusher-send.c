@@ -207,7 +207,7 @@ static bool send_resize(struct pusher *pusher)
 
 	if (!send)
 		return no_memory(pusher);
-	send->req.arg = gen->low;
+	send->req.arg = gen->low < gen->size ? gen->low : gen->size;
 	pusher->batch.resized = true;
 	remote_submit(pusher->options.remote, &send->req);
 	return true;

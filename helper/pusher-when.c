@@ -172,9 +172,19 @@ static bool is_news(uint64_t limit, uint64_t old)
 	return limit > old + old / 8 || limit < old - old / 8;
 }
 
+/* It goes first, so what was sent has made it less. */
+static uint64_t without_debt(struct pusher *pusher, uint64_t unpushed)
+{
+	uint64_t sent = pusher->stats.pushed, left = pusher->debt > sent ? pusher->debt - sent : 0;
+
+	if (!unpushed)
+		pusher->debt = 0;
+	return unpushed > left ? unpushed - left : 0;
+}
+
 void pusher_tell_limit(struct pusher *pusher, uint64_t unpushed, uint64_t now)
 {
-	uint64_t limit = limit_for(pusher, unpushed);
+	uint64_t limit = limit_for(pusher, without_debt(pusher, unpushed));
 
 	if (!is_news(limit, pusher->stats.limit))
 		return;

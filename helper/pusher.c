@@ -77,6 +77,8 @@ static void pusher_look(struct pusher *pusher)
 	pusher->wake = 0;
 	batch_advance(pusher, now);
 	pusher_wake_waits(pusher, batch_oldest(pusher), 0);
+	if (pusher->held)
+		pusher_wake_waits(pusher, UINT64_MAX, -ESHUTDOWN);
 	if (pusher->closing)
 		return;
 	if (remote_state(pusher->options.remote) != REMOTE_UP && batch_oldest(pusher) != UINT64_MAX)
@@ -185,6 +187,13 @@ void pusher_rest(struct pusher *pusher, bool rest)
 	pusher_kick(pusher);
 }
 
+void pusher_hold(struct pusher *pusher, bool hold)
+{
+	pusher->held = hold;
+	pusher->retry_at = 0;
+	pusher_kick(pusher);
+}
+
 /* ---- life ---- */
 
 static uint64_t member_oldest(struct barrier_member *member)
@@ -195,6 +204,16 @@ static uint64_t member_oldest(struct barrier_member *member)
 static void member_go(struct barrier_member *member)
 {
 	look_later(container_of(member, struct pusher, member));
+}
+
+/* A region that has moved here may have all of its bytes to push: its writers are slowed for what they write, and not for that. */
+static void take_debt(struct pusher *pusher)
+{
+	uint64_t most = pusher->options.policy->max_unpushed;
+	struct store_stats store;
+
+	store_stats(pusher->options.store, &store);
+	pusher->debt = store.unpushed > most ? store.unpushed : 0;
 }
 
 int pusher_open(struct pusher **result, const struct pusher_options *options)
@@ -218,6 +237,7 @@ int pusher_open(struct pusher **result, const struct pusher_options *options)
 	pusher->member.oldest = member_oldest;
 	pusher->member.go = member_go;
 	pusher->member.key = options->region;
+	take_debt(pusher);
 	/* OPENING: until it knows more its oldest is 0 */
 	if (barriers_join(barriers, &pusher->member)) {
 		free(pusher);
@@ -289,6 +309,7 @@ const struct pusher_stats *pusher_stats(struct pusher *pusher)
 
 	store_stats(pusher->options.store, &store);
 	stats->pushing = pusher->batch.state != BATCH_NONE;
+	stats->held = pusher->held;
 	stats->away = remote_state(pusher->options.remote) != REMOTE_UP;
 	stats->stopped = pusher->resting && batch_oldest(pusher) == UINT64_MAX;
 	stats->unpushed = store.unpushed;

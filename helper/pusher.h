@@ -43,6 +43,7 @@ struct pusher_options {
 
 struct pusher_stats {
 	bool pushing, away, stopped;	/* stopped: read-only, and drained */
+	bool held;			/* pusher_hold() */
 	uint64_t unpushed;		/* bytes */
 	uint64_t oldest_ns;		/* age of the oldest; 0: none */
 	uint64_t pushed;		/* bytes sent, in all */
@@ -81,6 +82,11 @@ void pusher_kick(struct pusher *pusher);
 void pusher_flush(struct pusher *pusher, struct pusher_wait *wait);
 /* No more changes are to come (read-only, nobody has it open for writing): push now what there is, then rest. */
 void pusher_rest(struct pusher *pusher, bool rest);
+/*
+ * Nothing goes to the source any more, until that is taken back: what is under way is left where it is, and counts as not sent. Whoever waits, or begins to,
+ * gets -ESHUTDOWN.
+ */
+void pusher_hold(struct pusher *pusher, bool hold);
 /* All who wait get -ESHUTDOWN. */
 void pusher_let_go(struct pusher *pusher);
 /* Gives up waiting. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/leech.h"
 #include "barrier.h"
 #include "handover.h"
 #include "log.h"
@@ -152,6 +153,8 @@ void region_advance_closing(struct region *region)
 		/* what waits for a source that is away would keep the region for as long */
 		if (managed_of(region->backend))
 			managed_let_go(managed_of(region->backend));
+		if (leech_of(region->backend))
+			leech_let_go_source(leech_of(region->backend));
 		return;
 	}
 	backend = take_backend(region);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adopter.h"
 #include "config.h"
 #include "instance.h"
 #include "log.h"
@@ -305,6 +306,12 @@ static void open_managed(struct region_job *job)
 	policy_free(&policy);
 }
 
+/* On its way here: what it will be managed by, the leech knows. */
+static bool is_leech(const struct region *region)
+{
+	return region->info.source && !strncmp(region->info.source, "leech:", 6);
+}
+
 static void job_open(struct region_job *job)
 {
 	struct region *region = job->region;
@@ -332,10 +339,14 @@ static void job_open(struct region_job *job)
 	open->create = job->source != NULL;
 	/* one that is on its way here is written by what comes */
 	open->read_only = !atomic_exchange(&region->write_wanted, false) && region->info.flags & REGIONFS_REGION_READ_ONLY &&
-			  !(region->info.source && !strncmp(region->info.source, "leech:", 6));
+			  !is_leech(region);
+	/* only one host may have it open for writing */
+	open->read_only |= !region->info.policy && region_is_handed(region) && region->info.source && !backend_local(region->info.source);
+	open->owner = region;
+	open->adopter = &managed_adopter;
 	open->done = backend_is_open;
 	region->stale_source = false;
-	if (region->info.policy)
+	if (region->info.policy && !is_leech(region))
 		open_managed(job);
 	else
 		backend_open(open);

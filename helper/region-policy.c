@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/leech.h"
 #include "barrier.h"
 #include "config.h"
 #include "log.h"
 #include "managed.h"
 #include "region-private.h"
 #include "regiond.h"
+#include "seeder.h"
 
 static bool is_same(const char *a, const char *b)
 {
@@ -124,6 +126,46 @@ void regions_open_managed(struct regions *regions)
 	free(gather.region);
 }
 
+/* ---- it moves away ---- */
+
+bool region_is_handed(const struct region *region)
+{
+	return seeder_is_left(&region->info) || region->info.flags & REGIONFS_REGION_MOVED;
+}
+
+/* Of one that is on its way here it is the local part. */
+static struct managed *managed_part(const struct region *region)
+{
+	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
+	struct leech *leech = region->backend ? leech_of(region->backend) : NULL;
+
+	return leech && leech_local(leech) ? managed_of(leech_local(leech)) : managed;
+}
+
+/* A direct one's source is opened anew, since only one host may have it open for writing. */
+static void tell_direct(struct region *region, bool handed)
+{
+	bool far = region->info.source && strncmp(region->info.source, "leech:", 6) && !backend_local(region->info.source);
+
+	if (handed && far && region->backend && !atomic_load(&region->opened_read_only))
+		region_open_another(region);
+}
+
+void region_tell_handed(struct region *region)
+{
+	struct leech *leech = region->backend ? leech_of(region->backend) : NULL;
+	struct managed *managed = managed_part(region);
+	bool handed = region_is_handed(region) || (leech && leech_is_diverged(leech));
+
+	if (managed)
+		managed_hand_over(managed, handed);
+	else
+		tell_direct(region, handed);
+	/* it has all of it, or nobody needs the rest; also where the helper that heard so died of it */
+	if (managed && region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
+		managed_forgo(managed);
+}
+
 void region_tell_writable(struct region *region)
 {
 	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
@@ -131,6 +173,7 @@ void region_tell_writable(struct region *region)
 
 	if (managed)
 		managed_writable(managed, may);
+	region_tell_handed(region);
 }
 
 /* ---- what the sources have not got ---- */
@@ -140,7 +183,8 @@ uint64_t region_unpushed(struct region *region)
 	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
 	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
 
-	return pusher ? pusher_stats(pusher)->unpushed : 0;
+	/* what has moved is for the other host to push */
+	return pusher && !region_is_handed(region) ? pusher_stats(pusher)->unpushed : 0;
 }
 
 struct unpushed {

@@ -160,6 +160,10 @@ int region_set_policy(struct region *region, const char *policy, bool again);
 void region_source_changed(struct region *region, uint64_t offset, uint64_t length);
 /* What a region is that nobody has said anything of: the instance's policy, or NULL. malloc'ed. */
 char *region_usual_policy(const struct regiond *regiond);
+/* It is another host's, or may be, for all that this one knows: since it was handed over, and until it is back in service. */
+bool region_is_handed(const struct region *region);
+/* That may have changed: what is managed neither pushes nor holds its source then, and does again. */
+void region_tell_handed(struct region *region);
 /* Managed regions are open for as long as they are there, since pulling and pushing need no program that asks. */
 void region_open_managed(struct region *region);
 /* All of them, at the start. */

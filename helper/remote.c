@@ -49,6 +49,9 @@ struct remote {
 	char version[BACKEND_VERSION_MAX];
 	bool verifying;			/* and until remote_verified() */
 	bool is_opening, is_closing_backend, was_up, let_go, closing;
+	bool held;			/* until remote_go() */
+	bool refusing;			/* remote_read_only() */
+	bool reopen;			/* the backend that is open, or being opened, is not what is wanted any more */
 	int error;
 	char why[256];
 	void (*closed)(void *arg);
@@ -132,6 +135,12 @@ static void kick(struct remote *remote)
 }
 
 /* ---- requests ---- */
+
+/* Is it one that the source is not to be asked any more? */
+static bool is_refused(const struct remote *remote, const struct backend_req *req)
+{
+	return remote->refusing && req->op != BACKEND_READ && req->op != BACKEND_VERSION;
+}
 
 /* Any thread. The last one out has the home loop look, when there is something to do. */
 static void leave(struct remote *remote)
@@ -227,7 +236,7 @@ static void attempt_again(struct loop_task *task)
 	struct attempt *attempt = container_of(task, struct attempt, task);
 	struct remote *remote = attempt->remote;
 
-	if (remote->closing) {
+	if (remote->closing || is_refused(remote, attempt->outer)) {
 		leave(remote);
 		attempt_end(attempt, -ESHUTDOWN);
 		return;
@@ -311,7 +320,7 @@ void remote_submit(struct remote *remote, struct backend_req *req)
 {
 	struct attempt *attempt;
 
-	if (remote->closing || (remote->let_go && req->op != BACKEND_DESTROY && !atomic_load(&remote->up))) {
+	if (remote->closing || is_refused(remote, req) || (remote->let_go && req->op != BACKEND_DESTROY && !atomic_load(&remote->up))) {
 		backend_done(req, -ESHUTDOWN);
 		return;
 	}
@@ -387,7 +396,7 @@ static void fail_destroys(struct remote *remote, int error)
 void remote_verified(struct remote *remote)
 {
 	remote->verifying = false;
-	atomic_store(&remote->up, !remote->closing);
+	atomic_store(&remote->up, !remote->closing && !remote->reopen);
 	set_state(remote, REMOTE_UP, 0, "");
 	remote_advance(remote);
 }
@@ -439,7 +448,7 @@ static void backend_is_open(struct backend_open *open, struct backend *backend, 
 		remote->was_up = true;
 		remote->opened++;
 		remote->tries = 0;
-		if (!remote->closing && remote->verify) {
+		if (!remote->closing && !remote->reopen && remote->verify) {
 			ask_version(remote);
 			return;
 		}
@@ -456,6 +465,8 @@ static void start_open(struct remote *remote)
 
 	*open = remote->open;
 	open->done = backend_is_open;
+	open->read_only |= remote->refusing;
+	remote->reopen = false;
 	remote->is_opening = true;
 	err = uri_parse(&open->uri, remote->text, open->why, sizeof(open->why));
 	if (err)
@@ -547,9 +558,16 @@ static void remote_advance(struct remote *remote)
 			start_close(remote);
 		return;
 	}
+	if (remote->backend && remote->reopen && !remote->verifying) {
+		atomic_store(&remote->up, false);
+		/* who verifies has a store, and asks from the home loop alone: nobody is on his way into the backend */
+		if (!atomic_load(&remote->users) || (remote->backend->caps.abortable && remote->verify))
+			start_close(remote);
+		return;
+	}
 	if (remote->backend && !remote->verifying)
 		start_waiting(remote);
-	else if (!remote->backend && !remote->is_opening && !remote->is_closing_backend && !remote->retry.slot)
+	else if (!remote->backend && !remote->is_opening && !remote->is_closing_backend && !remote->retry.slot && !remote->held)
 		start_open(remote);
 }
 
@@ -560,6 +578,8 @@ static void open_first(struct loop_task *task)
 	struct remote *remote = container_of(task, struct remote, first);
 
 	remote->is_opening = false;
+	if (remote->held && !remote->closing)
+		set_state(remote, REMOTE_AWAY, -EAGAIN, "it is another host's as yet");
 	remote_advance(remote);
 }
 
@@ -581,6 +601,7 @@ int remote_open(struct remote **result, const struct remote_options *options)
 	remote->arg = options->arg;
 	remote->changed = options->changed;
 	remote->verify = options->verify;
+	remote->held = options->held;
 	list_init(&remote->waiting);
 	list_init(&remote->resting);
 	remote->tell.run = tell;
@@ -601,6 +622,43 @@ void remote_close(struct remote *remote, void (*closed)(void *arg), void *arg)
 	loop_timer_cancel(remote->open.loop, &remote->retry);
 	loop_timer_cancel(remote->open.loop, &remote->tick);
 	kick(remote);
+}
+
+void remote_go(struct remote *remote)
+{
+	remote->held = false;
+	remote_advance(remote);
+}
+
+static void refuse_list(struct remote *remote, struct list *from, struct list *refused)
+{
+	struct list *at, *next;
+
+	list_for_each_safe(at, next, from) {
+		struct attempt *attempt = list_entry(at, struct attempt, list);
+
+		if (!is_refused(remote, attempt->outer))
+			continue;
+		loop_timer_cancel(remote->open.loop, &attempt->timer);
+		list_del(at);
+		list_add(refused, at);
+	}
+}
+
+void remote_read_only(struct remote *remote, bool on)
+{
+	struct list refused, *entry;
+
+	if (remote->refusing == on || remote->closing)
+		return;
+	remote->refusing = on;
+	remote->reopen = !remote->open.read_only && (remote->backend || remote->is_opening);
+	list_init(&refused);
+	refuse_list(remote, &remote->waiting, &refused);
+	refuse_list(remote, &remote->resting, &refused);
+	while ((entry = list_pop(&refused)))
+		attempt_end(list_entry(entry, struct attempt, list), -ESHUTDOWN);
+	remote_advance(remote);
 }
 
 void remote_let_go(struct remote *remote)

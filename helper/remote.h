@@ -31,6 +31,8 @@ struct remote_options {
 	 * remote_verified(), which may come from within, and must not come after remote_close().
 	 */
 	void (*verify)(void *arg, const char *version);
+	/* It is AWAY, and not tried, until remote_go(). */
+	bool held;
 };
 
 /* Begins to open the backend; changed() follows. -ENOMEM. */
@@ -42,6 +44,13 @@ void remote_close(struct remote *remote, void (*closed)(void *arg), void *arg);
  * what would. What a backend has ends as ever.
  */
 void remote_let_go(struct remote *remote);
+/* One that was opened held is opened now. */
+void remote_go(struct remote *remote);
+/*
+ * on: the source is not ours to write any more. It is opened anew for reading alone, so that another one may become its writer, and what would change
+ * it fails with -ESHUTDOWN, also what is under way. READs wait for the next backend meanwhile. !on: opened anew as it was asked for.
+ */
+void remote_read_only(struct remote *remote, bool on);
 /*
  * As backend_submit(), but it comes back only with 0, a final error, or -ESHUTDOWN. The request's op, range, data
  * and flags must stay as they are until done; BACKEND_DESTROY is tried once, and fails at once while it is away.

@@ -20,7 +20,6 @@
 #include "regiond.h"
 #include "seeder-private.h"
 
-#define FREEZING "freezing"
 #define PROMISE_MAX (16 + 4 * KEY16 + 2 + 2 * 21)
 
 /* ---- the record ---- */
@@ -42,12 +41,13 @@ static void note(struct seeder *seeder, const char *text, void (*done)(struct st
 	region->info.seed = seed;
 	region->info.resume = resume;
 	region_mirror(region);
+	region_tell_handed(region);
 	state_sync(region->regiond->state, &seeder->written);
 }
 
 void seeder_note_freezing(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error))
 {
-	note(seeder, FREEZING, done);
+	note(seeder, SEEDER_FREEZING, done);
 }
 
 void seeder_note_promise(struct seeder *seeder, const char *what, void (*done)(struct state_waiter *waiter, int error))
@@ -81,6 +81,7 @@ void seeder_note_service(struct region *region)
 	free(region->info.resume);
 	region->info.seed = region->info.resume = NULL;
 	region_mirror(region);
+	region_tell_handed(region);
 }
 
 void seeder_note_over(struct region *region)
@@ -92,7 +93,7 @@ void seeder_note_over(struct region *region)
 
 void seeder_note_undone(struct region *region)
 {
-	char *seed = strdup(FREEZING);
+	char *seed = strdup(SEEDER_FREEZING);
 
 	if (!seed)
 		return;
@@ -103,18 +104,12 @@ void seeder_note_undone(struct region *region)
 
 bool seeder_is_handed(const struct region_info *info)
 {
-	return info->seed && strcmp(info->seed, FREEZING);
+	return info->seed && strcmp(info->seed, SEEDER_FREEZING);
 }
 
 static bool says(const struct region_info *info, const char *what)
 {
 	return info->seed && !strncmp(info->seed, what, strlen(what));
-}
-
-/* One that was resolved is in service. */
-bool seeder_is_left(const struct region_info *info)
-{
-	return info->seed && strcmp(info->seed, FREEZING) && !says(info, SEEDER_RESOLVED);
 }
 
 /* ---- "seed" again ---- */
@@ -234,7 +229,7 @@ void seeder_take_up(struct seeder *seeder)
 	/* of a group one alone is not decided about */
 	if (!seeder->handover.group)
 		forget_thawed(seeder->handover.region);
-	if (!info->seed || !strcmp(info->seed, FREEZING)) {
+	if (!info->seed || !strcmp(info->seed, SEEDER_FREEZING)) {
 		take_tracking(seeder);
 		return;
 	}
@@ -456,7 +451,7 @@ static int restart(struct region *region, void *arg)
 	if (seeder_is_left(&region->info) && !control_again_is(region->info.handover, "seeder")) {
 		log_warning("%s was handed to another host when an earlier helper ended: seed it again, to go on with that",
 			    region->info.path ? region->info.path : "?");
-	} else if (!region->info.seed || strcmp(region->info.seed, FREEZING)) {
+	} else if (!region->info.seed || strcmp(region->info.seed, SEEDER_FREEZING)) {
 		begin_again(region);
 	} else {
 		log_info("%s was being frozen when an earlier helper ended: its program goes on", region->info.path);

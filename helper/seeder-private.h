@@ -16,6 +16,7 @@
 #define SEEDER_FREEZE_MS 30000u
 
 /* What a record says before its promise; seeder-left.c. */
+#define SEEDER_FREEZING	"freezing"
 #define SEEDER_MOVED	"moved:"
 #define SEEDER_RESOLVED	"resolved:"
 #define SEEDER_DIVERGED	"diverged:"

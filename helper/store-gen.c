@@ -204,6 +204,10 @@ static uint64_t cut_at(uint64_t size, uint64_t low)
 int store_gen_resize(struct store *store, struct gen *gen, uint64_t old, uint64_t size, uint64_t low, uint64_t *zero,
 		     uint64_t *zero_end)
 {
+	bool keeps = low == STORE_KEEPS;
+
+	if (keeps)
+		low = size;
 	/* what the kernel had grown it by need not have come here: the lowest that it had may be more than there is */
 	low = low < old ? low : old;
 	cut_from(store, gen, cut_at(size, low));
@@ -211,13 +215,14 @@ int store_gen_resize(struct store *store, struct gen *gen, uint64_t old, uint64_
 		gen->high = old;
 	if (store->high < old)
 		store->high = old;
-	if (!gen->gen.resized || low < gen->gen.low)
-		gen->gen.low = low;
-	if (low < store->cut)
+	if (!gen->gen.resized || (!keeps && low < gen->gen.low))
+		gen->gen.low = keeps ? STORE_KEEPS : low;
+	if (!keeps && low < store->cut)
 		store->cut = low;
 	gen->gen.resized = true;
 	gen->gen.size = size;
-	return put_zero(store, gen, low, size, zero, zero_end);
+	*zero = *zero_end = store_page_up(size);
+	return keeps ? 0 : put_zero(store, gen, low, size, zero, zero_end);
 }
 
 /* ---- for the pusher ---- */
@@ -240,7 +245,7 @@ static void merge_resize(struct store *store, struct gen *older, const struct ge
 {
 	if (!newer->gen.resized)
 		return;
-	cut_from(store, older, newer->gen.low);
+	cut_from(store, older, newer->gen.low < newer->gen.size ? newer->gen.low : newer->gen.size);
 	if (!older->gen.resized || newer->gen.low < older->gen.low)
 		older->gen.low = newer->gen.low;
 	if (older->high < newer->high)

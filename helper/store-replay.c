@@ -132,7 +132,7 @@ static void drop_record(struct store *store, const struct redo_record *record)
 	uint64_t end = store_page_up(record->offset + record->length);
 
 	if (record->kind == REDO_RESIZE)
-		base_drop(store->base, record->arg, UINT64_MAX - record->arg);
+		base_drop(store->base, record->arg < record->length ? record->arg : record->length, UINT64_MAX);
 	else if (record->kind < REDO_RESIZE)
 		base_drop(store->base, record->offset, end - record->offset);
 }

@@ -30,6 +30,9 @@
 
 struct store;
 
+/* RESIZE: arg where nothing is cut at the source but what lies beyond length: what it has below is as good as before, and so nothing is zero here. */
+#define STORE_KEEPS UINT64_MAX
+
 /* What changed in one generation. Owned by the store; the pusher looks at the oldest, and at no other. */
 struct store_gen {
 	struct list list;		/* of the store's, oldest first */
@@ -37,7 +40,7 @@ struct store_gen {
 	uint64_t oldest;		/* the oldest */
 	struct extents changed;		/* where in the log the bytes are; EXTENT_ZERO: a DISCARD, or cut off */
 	bool resized;
-	uint64_t size, low;		/* if resized: as BACKEND_RESIZE's length and arg. Comes before changed */
+	uint64_t size, low;		/* if resized: as BACKEND_RESIZE's length and arg, or STORE_KEEPS. Comes before changed */
 	uint64_t since;			/* loop_now_ns() of the first change (after a restart: of the start) */
 	uint64_t last;			/* and of the last one */
 	/* Changes under way that will be in it. While there are any it is not whole: it can't be merged, store_gen_pushed() does nothing. */

@@ -58,6 +58,8 @@ struct leech_flush *leech_flush_start(struct leech *leech, struct backend_req *o
 	flush->outer = outer;
 	flush->done = done;
 	flush->sync.op = BACKEND_SYNC;
+	/* of a managed one the store is meant, but where a program asks */
+	flush->sync.flags = outer && outer->op == BACKEND_SYNC ? outer->flags : BACKEND_BULK;
 	flush->sync.loop = leech->backend.loop;
 	flush->sync.done = flush_synced;
 	leech->nr_flushes++;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adopter.h"
 #include "backends/leech-private.h"
 #include "log.h"
 
@@ -144,6 +145,8 @@ static void record_written(struct leech_record_waiter *waiter, int error)
 	if (!error && head->state == LEECH_RECORD_OWNED && chunkmap_state(leech->map) == CHUNKMAP_PULLING) {
 		chunkmap_set_owner(leech->map, &head->owner);
 		chunkmap_set_state(leech->map, CHUNKMAP_OWNED);
+		if (leech->adopts)
+			leech->outer.adopter->adopt(leech->local);
 		leech_tell_owned(leech);
 	}
 	/* whatever the disk has got: nobody has been told, so the last word is not said yet */
@@ -171,8 +174,16 @@ void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*d
 	write_record(leech, LEECH_RECORD_OWNED, done, arg);
 }
 
+void leech_hold_diverged(struct leech *leech)
+{
+	if (leech->local && leech->adopts && leech_is_diverged(leech))
+		leech->outer.adopter->hand_over(leech->local, true);
+}
+
 void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg)
 {
+	leech_record_head(leech->record)->state = LEECH_RECORD_DIVERGED;
+	leech_hold_diverged(leech);
 	write_record(leech, LEECH_RECORD_DIVERGED, done, arg);
 }
 

@@ -32,6 +32,7 @@ struct leech {
 	struct backend_open outer;	/* what we were opened with */
 	bool dialling;			/* peer is being opened */
 	bool served;			/* we are open */
+	bool adopts;			/* local is a managed one: adopter.h */
 	int error;			/* of open */
 	struct list blocked;		/* requests that wait for chunks */
 	struct list fetches;
@@ -141,6 +142,8 @@ void leech_flush_for(struct leech *leech, struct backend_req *req);
 void leech_flush_behind(struct leech *leech);
 
 /* leech-own.c */
+/* Two hosts have it: nothing of it is pushed until it is known which one keeps it. */
+void leech_hold_diverged(struct leech *leech);
 void leech_tell_owned(struct leech *leech);
 /* All is here, and the other side knows whose it is. */
 void leech_complete(struct leech *leech);

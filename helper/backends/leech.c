@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include "backends/leech-private.h"
+#include "adopter.h"
+#include "policy.h"
+#include "region.h"
 
 static struct leech *to_leech(struct backend *backend)
 {
@@ -24,13 +27,19 @@ void leech_map_path(char *path, size_t len, const char *run_dir, const char *tok
 
 static int leech_check(const struct uri *uri, char *why, size_t why_len)
 {
-	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from");
+	const char *local = uri_option(uri, "local"), *from = uri_option(uri, "from"), *text = uri_option(uri, "policy");
+	struct policy policy;
 	int ret;
 
 	if (!local || !from || !*uri->path || strchr(uri->path, '/')) {
 		snprintf(why, why_len, "leech: sources are made by regionctl leech");
 		return -EINVAL;
 	}
+	ret = text ? policy_parse(&policy, text, why, why_len) : 0;
+	if (ret)
+		return ret;
+	if (text)
+		policy_free(&policy);
 	ret = backend_check(local, why, why_len);
 	return ret ? ret : backend_check(from, why, why_len);
 }
@@ -49,6 +58,22 @@ static void leech_free(struct leech *leech)
 	free(leech->map_path);
 }
 
+/* As long as the map has nothing, nothing counts in a store. */
+static bool is_empty(const struct leech *leech)
+{
+	return chunkmap_state(leech->map) == CHUNKMAP_PULLING && chunkmap_missing(leech->map) == chunkmap_chunks(leech->map);
+}
+
+/* The local part is about to be closed. */
+static void leave_local(struct leech *leech)
+{
+	uint32_t state = leech_record_head(leech->record)->state;
+	bool ours = state == LEECH_RECORD_OWNED || state == LEECH_RECORD_COMPLETE || state == LEECH_RECORD_LOST;
+
+	if (leech->local && leech->adopts)
+		leech->outer.adopter->leave(leech->local, ours, is_empty(leech));
+}
+
 static void open_failed_closed(void *arg)
 {
 	struct leech *leech = arg;
@@ -60,6 +85,7 @@ static void open_failed_closed(void *arg)
 static void open_failed(struct leech *leech, int error, const char *why)
 {
 	leech->error = backend_error(&leech->backend, error, "%s", why);
+	leave_local(leech);
 	if (leech->local)
 		backend_close(leech->local, open_failed_closed, leech);
 	else
@@ -80,6 +106,8 @@ static void leech_opened(struct leech *leech)
 	backend_opened(&leech->backend, 0);	/* may close it again, and free it */
 }
 
+static void local_is_open(struct backend_open *open, struct backend *backend, int error);
+
 /* The same circumstances, but for the URI. A store in memory went with the host: it is made anew. */
 static int open_part(struct leech *leech, const char *source, bool create, void (*done)(struct backend_open *open,
 		     struct backend *backend, int error))
@@ -96,9 +124,15 @@ static int open_part(struct leech *leech, const char *source, bool create, void 
 	open->read_only = false;
 	open->done = done;
 	ret = uri_parse(&open->uri, source, open->why, sizeof(open->why));
-	if (!ret)
+	if (ret)
+		return ret;
+	leech->adopts = done == local_is_open ? open->adopter && uri_option(&leech->backend.uri, "policy") : leech->adopts;
+	if (done == local_is_open && leech->adopts)
+		open->adopter->open(open, uri_option(&leech->backend.uri, "policy"), is_empty(leech),
+				    chunkmap_state(leech->map) != CHUNKMAP_PULLING);
+	else
 		backend_open(open);
-	return ret;
+	return 0;
 }
 
 /* ---- the other side; once the region is owned here, we are open without it ---- */
@@ -174,6 +208,7 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 	forget_lost(leech);
 	if (leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED ||
 	    leech_record_head(leech->record)->state == LEECH_RECORD_LOST) {
+		leech_hold_diverged(leech);
 		leech->parting = leech->peer_closed = true;	/* what is here is all there is */
 		leech_opened(leech);
 	} else if (chunkmap_state(leech->map) == CHUNKMAP_COMPLETE) {
@@ -325,6 +360,7 @@ void leech_close_more(struct leech *leech)
 		return;
 	if (leech->nr_flushes || leech->nr_notes || leech->nr_orphans || leech_record_busy(leech->record) || !leech_elsewhere_ends(leech))
 		return;
+	leave_local(leech);
 	leech->local = NULL;
 	backend_close(local, local_closed, leech);
 }
@@ -381,6 +417,24 @@ extern const struct backend_ops leech_backend;
 struct leech *leech_of(struct backend *backend)
 {
 	return backend && backend->ops == &leech_backend ? to_leech(backend) : NULL;
+}
+
+struct backend *leech_local(struct leech *leech)
+{
+	return leech->local;
+}
+
+bool leech_is_diverged(struct leech *leech)
+{
+	return leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED;
+}
+
+void leech_let_go_source(struct leech *leech)
+{
+	if (!leech->local || !leech->adopts)
+		return;
+	atomic_store(&leech->backend.dead, !leech->outer.owner->destroy);
+	leech->outer.adopter->let_go(leech->local);
 }
 
 struct session *leech_session(struct leech *leech)

@@ -58,6 +58,12 @@ struct chunkmap *leech_map(struct leech *leech);
 const struct leech_stats *leech_stats(const struct leech *leech);
 /* Bytes that answers to READs had on the wire. */
 uint64_t leech_wire_bytes(const struct leech *leech);
+/* Its local part; NULL: it is not open. */
+struct backend *leech_local(struct leech *leech);
+/* Has the other side it, too? */
+bool leech_is_diverged(struct leech *leech);
+/* Of managed_let_go(): as there. */
+void leech_let_go_source(struct leech *leech);
 /* NULL: nobody. */
 void leech_set_watch(struct leech *leech, struct leech_watch *watch);
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * adopter: what a leech (backends/leech.c) has of a managed region's store (managed.h), which is its local part where the region's source moves with it:
+ * it knows no more of one than this. All on the home loop.
+ */
+#ifndef REGIONFS_ADOPTER_H
+#define REGIONFS_ADOPTER_H
+
+#include <stdbool.h>
+
+struct backend;
+struct backend_open;
+struct region;
+
+struct adopter {
+	/* managed_adopt_open(), of a policy's text. */
+	void (*open)(struct backend_open *open, const char *policy, bool fresh, bool owned);
+	/* The backend is one that was opened so. managed_adopt(), managed_hand_over(), managed_let_go() */
+	void (*adopt)(struct backend *local);
+	void (*hand_over)(struct backend *local, bool handed);
+	void (*let_go)(struct backend *local);
+	/* It is about to be closed. kept: the region has been this host's. What was written into it goes where it was not, or the region is removed. */
+	void (*leave)(struct backend *local, bool kept, bool empty);
+};
+
+/* managed-adopt.c's */
+extern const struct adopter managed_adopter;
+
+#endif

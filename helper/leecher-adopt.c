@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/* leecher: a region whose source moves with it: it will be a managed one here, and this host the only one that pushes to its source. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control-policy.h"
+#include "leecher-private.h"
+#include "managed.h"
+#include "probe.h"
+#include "regiond.h"
+
+/* ---- the arguments ---- */
+
+static bool has_store(const char *text)
+{
+	struct policy policy;
+	bool has;
+
+	if (policy_parse(&policy, text, NULL, 0))
+		return false;
+	has = policy.local != LOCAL_CACHE;
+	policy_free(&policy);
+	return has;
+}
+
+int leecher_take_policy(struct control_call *call, struct leecher *leecher)
+{
+	int ret = control_policy_leech(call, &leecher->policy);
+
+	if (!ret)
+		ret = control_bool(call, "unfenced", &leecher->unfenced);
+	if (ret || !leecher->policy)
+		return ret;
+	if (!has_store(leecher->policy)) {
+		control_fail(call, -EINVAL, "a region that is managed while it comes needs a store here: --local memory or --local file:DIR");
+		return -EINVAL;
+	}
+	if (leecher->reuse) {
+		control_fail(call, -EINVAL, "--reuse compares what is in --local-source, and with a store in front of it that is the other host's "
+			     "until it has moved: leave out one of them");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- the source ---- */
+
+struct look {
+	struct leecher *leecher;
+	void (*then)(struct leecher *leecher, int error, const char *why);
+};
+
+static void looked(struct probe *probe, void *arg, int error, const char *why)
+{
+	struct look look = *(struct look *)arg;
+	bool loose = !error && probe->fence == FENCE_NONE && !look.leecher->unfenced;
+	char text[640];
+
+	free(arg);
+	if (error)
+		snprintf(text, sizeof(text), "%s, which is to move with it, can't be used from here: %s", look.leecher->local, why);
+	else if (loose)
+		snprintf(text, sizeof(text), "%s can't tell this host from the last one: what that has sent, and is still on its way, may land after what is "
+			 "written here. --unfenced takes it nevertheless", look.leecher->local);
+	probe_free(probe);
+	look.then(look.leecher, error ? error : loose ? -EPERM : 0, error || loose ? text : "");
+}
+
+void leecher_look_at_source(struct leecher *leecher, void (*then)(struct leecher *leecher, int error, const char *why))
+{
+	struct look *look;
+
+	/* one of its own is made when it is pushed to, and has no other writer */
+	if (!leecher->policy || backend_owned(leecher->local)) {
+		then(leecher, 0, "");
+		return;
+	}
+	look = malloc(sizeof(*look));
+	if (!look) {
+		then(leecher, -ENOMEM, "out of memory");
+		return;
+	}
+	*look = (struct look){ leecher, then };
+	probe_look(leecher->regiond, leecher->local, looked, look);
+}
+
+/* ---- moving in ---- */
+
+void leecher_note_policy(struct leecher *leecher, void (*then)(struct state_waiter *waiter, int error))
+{
+	struct region *region = leecher->handover.region;
+	int ret = leecher->policy ? region_set_policy(region, leecher->policy, false) : 0;
+
+	leecher->noted.done = then;
+	if (ret || !leecher->policy)
+		then(&leecher->noted, ret);
+	else
+		state_sync(leecher->regiond->state, &leecher->noted);
+}
+
+/* ---- stat ---- */
+
+void leecher_show_adoption(const struct leecher *leecher, json_t *show)
+{
+	const struct managed *managed = leecher->leech ? managed_of(leech_local(leecher->leech)) : NULL;
+	const char *why;
+
+	if (!leecher->policy)
+		return;
+	json_object_set_new(show, "adopts", control_text(leecher->local));
+	if (!managed)
+		return;
+	json_object_set_new(show, "adoption", json_string(managed_adopt_state(managed, &why)));
+	if (*why)
+		json_object_set_new(show, "adoption_error", control_text(why));
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * managed: a source that several hosts can reach changes hands together with its region. On the host that the region comes to, the store is filled by the leech
+ * (backends/leech.c) while the source is still the other one's; once the region is owned here, it is pushed to. On the host that gives the region away
+ * nothing is pushed from the moment on in which the other one may own it, and the source is open for reading alone: chunks that the other side
+ * has not got yet may be there only.
+ *
+ * Until the decision the store's content is no region's, nor is it when the region has moved away for good. A mark beside it says so, for whoever finds it
+ * when the leech, or the region, is gone without having removed it: it is never pushed, but cleared.
+ *
+ * In memory nothing is pushed until all is here (managed_open()): a reboot takes what was written here, and the region goes on from what was handed over.
+ * Some chunks of that are read from the source, by way of the other host, and must not be newer than the rest. A store on a disk keeps all that was ever pushed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adopter.h"
+#include "dirs.h"
+#include "log.h"
+#include "managed-private.h"
+#include "region-private.h"
+
+bool managed_adopt_waits(const struct managed *managed)
+{
+	return managed->adopting.on && !(managed->adopting.owned && managed->policy.local == LOCAL_FILE);
+}
+
+bool managed_adopt_syncs_here(const struct managed *managed, const struct backend_req *req)
+{
+	return managed->adopting.on && (!managed->adopting.ready || req->flags & BACKEND_BULK || managed->policy.durability == DURABILITY_LOCAL);
+}
+
+/* ---- the mark ---- */
+
+static int set_mark(struct loop_work *work)
+{
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+	int fd = open(managed->adopting.mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return dirs_sync_parent(managed->adopting.mark);
+}
+
+static void marked(struct loop_work *work, int res)
+{
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+
+	if (res)
+		managed_open_failed(managed, res, "the local store cannot be marked as one that is being filled");
+	else
+		managed_store_ready(managed);
+}
+
+static void mark(struct managed *managed)
+{
+	managed->adopting.work.work = set_mark;
+	managed->adopting.work.done = marked;
+	loop_work(managed_loop(managed), &managed->adopting.work);
+}
+
+/* It must not come back in a power cut: whoever finds it clears what is a region's by then. */
+static int remove_mark(struct loop_work *work)
+{
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+
+	if (unlink(managed->adopting.mark) && errno != ENOENT)
+		return -errno;
+	return dirs_sync_parent(managed->adopting.mark);
+}
+
+static void unmark(struct managed *managed, void (*done)(struct loop_work *work, int res))
+{
+	managed->adopting.work.work = remove_mark;
+	managed->adopting.work.done = done;
+	loop_work(managed_loop(managed), &managed->adopting.work);
+}
+
+static void unmarked(struct loop_work *work, int res)
+{
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+	struct list syncs, *entry;
+
+	managed->adopting.unmarking = false;
+	managed->adopting.marked = res != 0;
+	list_init(&syncs);
+	list_splice(&syncs, &managed->adopting.syncs);
+	while ((entry = list_pop(&syncs)))
+		managed_sync_again(entry, res);
+	managed->nr_busy--;
+	managed_idle(managed);
+}
+
+static void unmark_behind(struct managed *managed)
+{
+	managed->adopting.unmarking = true;
+	managed->nr_busy++;
+	unmark(managed, unmarked);
+}
+
+bool managed_adopt_waits_for_mark(struct managed *managed, struct list *entry)
+{
+	if (!managed->adopting.marked)
+		return false;
+	list_add(&managed->adopting.syncs, entry);
+	if (!managed->adopting.unmarking)
+		unmark_behind(managed);
+	return true;
+}
+
+/* ---- what is in the store ---- */
+
+static void cleared_unmarked(struct loop_work *work, int res)
+{
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+
+	if (res)
+		managed_open_failed(managed, res, "the mark of what an earlier move has left cannot be removed");
+	else
+		managed_open_store(managed);
+}
+
+static void cleared(void *arg)
+{
+	struct managed *managed = arg;
+
+	managed->adopting.clear = managed->adopting.fresh = false;
+	unmark(managed, cleared_unmarked);
+}
+
+static void owned_unmarked(struct loop_work *work, int res)
+{
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+
+	managed->adopting.marked = res != 0;
+	managed_store_ready(managed);
+}
+
+static void clear(struct managed *managed)
+{
+	struct store *store = managed->store;
+
+	log_info("region %s: what an earlier move has left in %s goes", managed->region->info.path, managed->adopting.mark);
+	managed->store = NULL;
+	store_remove(store, cleared, managed);
+}
+
+/* Bytes that a source has not got are not to be taken for those that are about to come, nor pushed behind them. */
+static bool is_in_the_way(struct managed *managed, char *why, size_t len)
+{
+	char dir[3900], left[4096];
+
+	managed_store_dir(managed, dir, sizeof(dir));
+	managed_left_dir(managed, left, sizeof(left));
+	if (!store_gen_oldest(managed->store) && (managed->policy.local != LOCAL_MEMORY || access(left, F_OK)))
+		return false;
+	snprintf(why, len, "%s has what this source has not got, from an earlier region: add that again with the same source and store and push it, or "
+		 "remove the directory", store_gen_oldest(managed->store) ? dir : left);
+	return true;
+}
+
+void managed_adopt_look(struct managed *managed)
+{
+	char dir[3900], why[4400];
+	bool is_marked;
+
+	managed_store_dir(managed, dir, sizeof(dir));
+	snprintf(managed->adopting.mark, sizeof(managed->adopting.mark), "%s.leech", dir);
+	is_marked = !access(managed->adopting.mark, F_OK);
+	if (managed->adopting.fresh && !is_marked && is_in_the_way(managed, why, sizeof(why))) {
+		managed_open_failed(managed, -EEXIST, why);
+		return;
+	}
+	managed->adopting.clear = managed->adopting.on ? managed->adopting.fresh && (is_marked || store_was_there(managed->store)) : is_marked;
+	if (managed->adopting.clear)
+		clear(managed);
+	else if (managed->adopting.on && !managed->adopting.owned)
+		mark(managed);
+	else if (managed->adopting.on)
+		unmark(managed, owned_unmarked);
+	else
+		managed_store_ready(managed);
+}
+
+/* ---- it is this host's ---- */
+
+void managed_adopt(struct managed *managed)
+{
+	if (!managed->adopting.on || managed->adopting.owned)
+		return;
+	managed->adopting.owned = managed->adopting.marked = true;
+	if (!managed->closing)
+		unmark_behind(managed);
+	if (managed_adopt_waits(managed) || managed->closing)
+		return;
+	pusher_hold(managed->pusher, managed->handed);
+	remote_go(managed->remote);
+}
+
+const char *managed_adopt_state(const struct managed *managed, const char **why)
+{
+	static char text[256];
+
+	*why = "";
+	if (!managed->adopting.owned)
+		return "after the hand-over";
+	if (managed_adopt_waits(managed))
+		return "when all is here";
+	if (remote_state(managed->remote) == REMOTE_UP)
+		return "ours";
+	if (remote_error(managed->remote, text, sizeof(text)))
+		*why = text;
+	return "waiting for it";
+}
+
+/* ---- it is another host's ---- */
+
+void managed_hand_over(struct managed *managed, bool handed)
+{
+	if (managed->handed == handed || managed->closing)
+		return;
+	managed->handed = handed;
+	/* what the source becomes from here on is not what is here: its version is not to be taken for this one's */
+	managed->version.known = managed->version.known && !handed;
+	log_info("region %s: %s", managed->region->info.path ? managed->region->info.path : "?",
+		 handed ? "nothing of it is pushed from here any more" : "it is pushed again");
+	if (managed->pusher)
+		pusher_hold(managed->pusher, handed || managed_adopt_waits(managed));
+	if (managed->remote)
+		remote_read_only(managed->remote, handed);
+}
+
+static void forgone(struct loop_work *work, int res)
+{
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+
+	if (res)
+		log_warning("region %s has moved; what is here of it, which nobody may use any more, could not be marked: %s",
+			    managed->region->info.path ? managed->region->info.path : "?", strerror(-res));
+	managed->nr_busy--;
+	managed_idle(managed);
+}
+
+/* Its region may never be opened here again, after a reboot: whoever finds the store then clears it. */
+void managed_forgo(struct managed *managed)
+{
+	if (!managed->handed || managed->closing || !managed->store || managed->adopting.on || managed->forgone)
+		return;
+	managed->forgone = true;
+	if (managed->pusher && !pusher_stats(managed->pusher)->pushing)
+		store_discard_changes(managed->store);
+	managed->nr_busy++;
+	managed->adopting.work.work = set_mark;
+	managed->adopting.work.done = forgone;
+	loop_work(managed_loop(managed), &managed->adopting.work);
+}
+
+/* ---- for the leech ---- */
+
+static void adopter_open(struct backend_open *open, const char *text, bool fresh, bool owned)
+{
+	struct managed_adoption adoption = { .fresh = fresh, .owned = owned };
+	struct policy policy;
+	int ret = policy_parse(&policy, text, open->why, sizeof(open->why));
+
+	if (ret) {
+		uri_free(&open->uri);
+		open->done(open, NULL, ret);
+		return;
+	}
+	managed_adopt_open(open, &policy, open->owner, &adoption);
+	policy_free(&policy);
+}
+
+static void adopter_adopt(struct backend *local)
+{
+	managed_adopt(to_managed(local));
+}
+
+static void adopter_hand_over(struct backend *local, bool handed)
+{
+	managed_hand_over(to_managed(local), handed);
+}
+
+static void adopter_let_go(struct backend *local)
+{
+	managed_let_go(to_managed(local));
+}
+
+static void adopter_leave(struct backend *local, bool kept, bool empty)
+{
+	struct managed *managed = to_managed(local);
+
+	if (managed->region->destroy || (empty && !kept))
+		managed_forget(managed, !kept || managed->region->info.discard);
+}
+
+const struct adopter managed_adopter = {
+	.open = adopter_open,
+	.adopt = adopter_adopt,
+	.hand_over = adopter_hand_over,
+	.let_go = adopter_let_go,
+	.leave = adopter_leave,
+};

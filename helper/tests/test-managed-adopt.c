@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A managed region whose source moves with it: filled while the source is another host's, then pushed to it; and on the host that it leaves, not pushed any more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "managed-private.h"
+#include "tests/managed-file.h"
+
+#define CHUNK	(64u << 10)
+#define SIZE	(4 * CHUNK)
+
+static char store[96], policy[256];
+static char data[SIZE];
+
+static void policy_is(const char *more)
+{
+	snprintf(policy, sizeof(policy), "local=file:%s %s", store, more);
+}
+
+/* A source of 7s, and a place for the store of which nobody has heard. */
+static void begin(const char *name, uint64_t size)
+{
+	static char sevens[2 * SIZE];
+	int fd;
+
+	snprintf(file, sizeof(file), "%s/%s", source_dir(), name);
+	snprintf(uri, sizeof(uri), "file:%s?direct=no", file);
+	snprintf(store, sizeof(store), "%s/store-%s", source_dir(), name);
+	policy_is("durability=local");
+	memset(sevens, 7, sizeof(sevens));
+	fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || write(fd, sevens, size) != (ssize_t)size)
+		exit(99);
+	close(fd);
+}
+
+static struct managed_file_wait wait;
+
+/* NULL: it could not be opened; wait.open.why. */
+static struct backend *open_adopting(bool fresh, bool owned, uint64_t size)
+{
+	struct managed_adoption adoption = { .fresh = fresh, .owned = owned };
+	struct policy parsed;
+	char why[256];
+
+	memset(&wait, 0, sizeof(wait));
+	if (policy_parse(&parsed, policy, why, sizeof(why)))
+		exit(99);
+	uri_parse(&wait.open.uri, uri, NULL, 0);
+	wait.open.loop = regiond.loop;
+	wait.open.instance = "test";
+	wait.open.run_dir = source_dir();
+	wait.open.instance_id = regiond.instance_id;
+	wait.open.region = region.info.id;
+	wait.open.attach_gen = 1;
+	wait.open.size = size;
+	wait.open.done = managed_file_waited;
+	managed_adopt_open(&wait.open, &parsed, &region, &adoption);
+	policy_free(&parsed);
+	source_turn(&wait.done);
+	return wait.backend;
+}
+
+static int put(struct backend *backend, uint64_t chunk, char value)
+{
+	static char bytes[CHUNK];
+
+	memset(bytes, value, CHUNK);
+	return ask(backend, BACKEND_WRITE, chunk * CHUNK, CHUNK, bytes);
+}
+
+static bool passed;
+
+static void pause_over(struct loop_timer *timer)
+{
+	passed = true;
+	loop_stop(regiond.loop);
+}
+
+static void pass(unsigned int ms)
+{
+	struct loop_timer timer = { .fire = pause_over };
+
+	passed = false;
+	loop_timer_set(regiond.loop, &timer, ms);
+	source_turn(&passed);
+}
+
+/* The chunks' first and last bytes, as in "7797"; '.' where they differ, '-' beyond the end. */
+static const char *source_says(void)
+{
+	static char says[16];
+	struct stat st;
+	int fd = open(file, O_RDONLY);
+	unsigned int n = 0;
+
+	fstat(fd, &st);
+	for (; n * CHUNK < (uint64_t)st.st_size && n < 8; n++) {
+		char first = 0, last = 0;
+		off_t end = (off_t)(n + 1) * CHUNK < st.st_size ? (off_t)(n + 1) * CHUNK : st.st_size;
+
+		if (pread(fd, &first, 1, (off_t)n * CHUNK) != 1 || pread(fd, &last, 1, end - 1) != 1)
+			exit(99);
+		says[n] = (char)(first == last ? '0' + first : '.');
+	}
+	says[n] = 0;
+	close(fd);
+	return says;
+}
+
+/* By another host. */
+static void change_source(uint64_t chunk, char value)
+{
+	static char other[CHUNK];
+	int fd = open(file, O_WRONLY);
+
+	memset(other, value, sizeof(other));
+	if (pwrite(fd, other, sizeof(other), (off_t)(chunk * CHUNK)) != (ssize_t)sizeof(other))
+		exit(99);
+	close(fd);
+}
+
+/* ---- where it comes to ---- */
+
+static void test_filled(void)
+{
+	struct backend *backend;
+
+	begin("filled", SIZE);
+	policy_is("durability=remote");
+	backend = open_adopting(true, false, 0);
+	tap_ok(backend, "a region is opened whose source is another host's as yet");
+	tap_number(ask(backend, BACKEND_RESIZE, 0, SIZE, NULL), 0, "it gets its size");
+	tap_number(put(backend, 1, 9), 0, "and a chunk");
+	tap_number(ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a SYNC ends with the store");
+	tap_number(managed_file_flush(backend), -ESHUTDOWN, "nobody waits for the source");
+	tap_is(source_says(), "7777", "which has got nothing");
+	managed_adopt(managed_of(backend));
+	tap_number(managed_file_flush(backend), 0, "once it is this host's, it is pushed");
+	tap_is(source_says(), "7977", "what has come, and nothing else is touched");
+	tap_number(put(backend, 3, 5) || ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a SYNC waits for the source");
+	tap_is(source_says(), "7975", "which has it then");
+	source_close(backend);
+}
+
+/* The log says the same after a restart. */
+static void test_again(void)
+{
+	struct backend *backend;
+
+	begin("again", SIZE);
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE / 2, NULL);
+	put(backend, 1, 9);
+	ask(backend, BACKEND_RESIZE, SIZE / 2, SIZE, NULL);
+	ask(backend, BACKEND_SYNC, 0, 0, NULL);
+	source_close(backend);
+	backend = open_adopting(false, false, SIZE);
+	tap_ok(backend && !ask(backend, BACKEND_READ, CHUNK, CHUNK, data) && data[0] == 9, "the next helper has what has come");
+	source_close(backend);
+	backend = open_adopting(false, true, SIZE);
+	tap_number(backend ? managed_file_flush(backend) : -1, 0, "the one after it knows that it is this host's");
+	tap_is(source_says(), "7977", "what a size that has grown had not, the source keeps");
+	source_close(backend);
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!ask(backend, BACKEND_READ, 0, SIZE, data) && data[0] == 7 && data[CHUNK] == 9, "later it is a region as any other");
+	source_close(backend);
+}
+
+static void test_shrunk(void)
+{
+	struct backend *backend;
+
+	begin("shrunk", 2 * SIZE);
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	put(backend, 3, 9);
+	ask(backend, BACKEND_RESIZE, SIZE - CHUNK, SIZE - CHUNK, NULL);
+	managed_adopt(managed_of(backend));
+	tap_number(managed_file_flush(backend), 0, "a region is shorter than its source");
+	tap_is(source_says(), "777", "which is cut");
+	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, 2 * CHUNK, NULL) || managed_file_flush(backend), 0, "a program cuts it and makes it longer");
+	tap_is(source_says(), "70", "the source has zeroes there");
+	source_close(backend);
+}
+
+/* A file that is longer than the region: what a program makes of it reads zero. */
+static void test_grown(void)
+{
+	struct backend *backend;
+
+	begin("grown", SIZE);
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, CHUNK, NULL);
+	put(backend, 0, 9);
+	managed_adopt(managed_of(backend));
+	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, 3 * CHUNK, NULL), 0, "a program makes it longer");
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "900"), "nothing that the source has had there comes back");
+	source_close(backend);
+}
+
+/* ---- what is in the store's place ---- */
+
+static void test_unpushed(void)
+{
+	struct backend *backend;
+
+	begin("unpushed", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = managed_file_start(policy, SIZE);
+	put(backend, 2, 9);
+	source_close(backend);
+	tap_ok(!open_adopting(true, false, 0), "what an earlier region has not pushed is in the way");
+	tap_ok(strstr(wait.open.why, "has not got"), "which is said");
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!ask(backend, BACKEND_READ, 2 * CHUNK, CHUNK, data) && data[0] == 9, "and stays");
+	tap_number(managed_file_flush(backend), 0, "once it is pushed");
+	source_close(backend);
+	backend = open_adopting(true, false, 0);
+	tap_ok(backend, "it goes");
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	tap_number((long long)managed_of(backend)->store ? (long long)({ struct store_stats s; store_stats(managed_of(backend)->store, &s);
+		   s.present; }) : -1, 0, "all of it");
+	source_close(backend);
+}
+
+/* A leech that was killed, and whose region was removed. */
+static void test_left(void)
+{
+	struct backend *backend;
+
+	begin("left", SIZE);
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	put(backend, 2, 9);
+	ask(backend, BACKEND_SYNC, 0, 0, NULL);
+	source_close(backend);
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!ask(backend, BACKEND_READ, 2 * CHUNK, CHUNK, data) && data[0] == 7, "what came for a region that never was this host's is no other's");
+	tap_number(managed_file_flush(backend), 0, "nor pushed");
+	tap_is(source_says(), "7777", "to anybody");
+	source_close(backend);
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	put(backend, 2, 9);
+	source_close(backend);
+	backend = open_adopting(true, false, 0);
+	tap_ok(backend, "the next leech begins anew with it");
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	managed_adopt(managed_of(backend));
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "7777"), "and nothing of it is pushed");
+	source_close(backend);
+}
+
+/* In memory nothing is pushed until it is a region as any other. */
+static void test_memory(void)
+{
+	struct backend *backend;
+
+	begin("memory", SIZE);
+	snprintf(policy, sizeof(policy), "local=memory durability=local");
+	backend = open_adopting(true, false, 0);
+	if (!backend) {
+		tap_skip("in memory", wait.open.why);
+		return;
+	}
+	tap_number(backend->caps.durability, DURABLE_NEVER, "a reboot loses it");
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	put(backend, 0, 9);
+	managed_adopt(managed_of(backend));
+	pass(300);
+	tap_number(managed_file_flush(backend), -ESHUTDOWN, "what is in memory is not pushed as long as something is missing");
+	tap_is(source_says(), "7777", "to the source");
+	source_close(backend);
+	backend = managed_file_start(policy, SIZE);
+	tap_number(managed_file_flush(backend), 0, "later it is");
+	tap_is(source_says(), "9777", "where it was written");
+	source_close(backend);
+}
+
+/* ---- where it leaves ---- */
+
+static void test_handed(void)
+{
+	struct backend *backend;
+
+	begin("handed", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = managed_file_start(policy, SIZE);
+	put(backend, 1, 9);
+	managed_hand_over(managed_of(backend), true);
+	tap_number(managed_file_flush(backend), -ESHUTDOWN, "what is handed over is not pushed");
+	tap_is(source_says(), "7777", "by the one who had it");
+	tap_ok(!ask(backend, BACKEND_READ, 0, SIZE, data) && data[0] == 7 && data[CHUNK] == 9, "it is read");
+	managed_hand_over(managed_of(backend), false);
+	tap_number(managed_file_flush(backend), 0, "back in service, it is pushed");
+	tap_is(source_says(), "7977", "as ever");
+	put(backend, 2, 9);
+	managed_hand_over(managed_of(backend), true);
+	managed_forgo(managed_of(backend));
+	managed_hand_over(managed_of(backend), false);
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "7977"), "what is the other one's to push is not, ever");
+	source_close(backend);
+	change_source(3, 5);
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!ask(backend, BACKEND_READ, 0, SIZE, data) && data[2 * CHUNK] == 7 && data[3 * CHUNK] == 5, "whoever finds the store later begins anew");
+	source_close(backend);
+}
+
+/* The next helper, by the record. */
+static void test_handed_again(void)
+{
+	struct backend *backend;
+
+	begin("hagain", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = managed_file_start(policy, SIZE);
+	put(backend, 1, 9);
+	source_close(backend);
+	region.info.seed = (char *)"moved:1";
+	backend = managed_file_start(policy, SIZE);
+	tap_number(managed_file_flush(backend), -ESHUTDOWN, "the next helper of one that has moved does not push it");
+	tap_ok(!ask(backend, BACKEND_READ, 0, SIZE, data) && data[0] == 7 && data[CHUNK] == 9, "but has it");
+	source_close(backend);
+	region.info.seed = (char *)"resolved:1";
+	backend = managed_file_start(policy, SIZE);
+	tap_number(managed_file_flush(backend), 0, "one that was resolved is this host's");
+	tap_is(source_says(), "7977", "and pushed");
+	source_close(backend);
+	region.info.seed = NULL;
+}
+
+int main(void)
+{
+	regiond.loop = source_begin();
+	barriers_init(&barriers);
+	region_get(&region);	/* it stays */
+	test_filled();
+	test_again();
+	test_shrunk();
+	test_grown();
+	test_unpushed();
+	test_left();
+	test_memory();
+	test_handed();
+	test_handed_again();
+	source_end();
+	return tap_end();
+}
