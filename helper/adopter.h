@@ -19,6 +19,13 @@ struct adopter {
 	void (*adopt)(struct backend *local);
 	void (*hand_over)(struct backend *local, bool handed);
 	void (*let_go)(struct backend *local);
+	/* Its store goes with the host. */
+	bool (*is_memory)(struct backend *local);
+	/*
+	 * Of such a store, that has all of the region: it is pushed from here on. done(arg, error) when the source has, durably, what is here now; maybe from
+	 * within. -ESHUTDOWN: the backend is being closed, or it is another host's as well.
+	 */
+	void (*drain)(struct backend *local, void (*done)(void *arg, int error), void *arg);
 	/* It is about to be closed. kept: the region has been this host's. What was written into it goes where it was not, or the region is removed. */
 	void (*leave)(struct backend *local, bool kept, bool empty);
 };

@@ -239,7 +239,11 @@ void barriers_missing(struct barriers *barriers, uint64_t key)
 	list_for_each(pos, &barriers->left)
 		if (list_entry(pos, struct barrier_left, list)->key == key)
 			return;
-	leave_behind(barriers, key, 0);
+	/* it had no place */
+	if (barriers_reserve(barriers))
+		barriers_hold(barriers);
+	else
+		leave_behind(barriers, key, 0);
 }
 
 void barriers_leave(struct barrier_member *member)

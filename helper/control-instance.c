@@ -117,7 +117,7 @@ static void stop_flushed(void *arg, int error, const char *why)
 static int is_managed(struct region *region, void *arg)
 {
 	(void)arg;
-	return region->info.policy != NULL;
+	return region->info.policy || region_managed(region);
 }
 
 /* The kernel knows of what is dirty, not of what is unpushed. */

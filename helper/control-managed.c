@@ -113,7 +113,7 @@ static bool has_store(const struct region *region)
 	bool has = true;
 
 	if (!region->info.policy)
-		return false;
+		return region_managed(region) != NULL;
 	if (!policy_parse(&policy, region->info.policy, why, sizeof(why))) {
 		has = policy.local != LOCAL_CACHE;
 		policy_free(&policy);

@@ -124,7 +124,7 @@ static void push_look(struct loop_timer *timer)
 static void slot_pushed(struct pusher_wait *wait, int error)
 {
 	struct slot *slot = container_of(wait, struct slot, wait);
-	struct managed *managed = slot->region->backend ? managed_of(slot->region->backend) : NULL;
+	struct managed *managed = region_managed(slot->region);
 	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
 
 	slot->waits = false;
@@ -137,15 +137,19 @@ static void slot_open(struct region *region, int error, void *arg)
 {
 	struct slot *slot = arg;
 	struct flush *flush = slot->flush;
-	struct managed *managed = !error && region->backend ? managed_of(region->backend) : NULL;
+	struct managed *managed = error ? NULL : region_managed(region);
 	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
+	char why[256];
+	int may = managed ? region_may_push(region, why, sizeof(why)) : 0;
 
 	slot->opens = false;
+	if (may < 0)
+		flush_fail(flush, may, why);
 	/* one that is gone by now has nothing to push */
 	if (error && atomic_load(&region->state) != REGION_GONE)
 		flush_fail(flush, error, region->why);
 	/* another one has failed meanwhile, or there is nothing that could be pushed */
-	if (error || flush->error || !pusher) {
+	if (error || flush->error || !pusher || may <= 0) {
 		slot_end(slot);
 		return;
 	}
@@ -157,14 +161,18 @@ static void slot_open(struct region *region, int error, void *arg)
 static void slot_push(struct slot *slot)
 {
 	struct flush *flush = slot->flush;
+	char why[256];
+	int may;
 
 	if (!flush->timer.slot) {
 		flush->timer.fire = push_look;
 		loop_timer_set(flush->options.regiond->loop, &flush->timer, 0);
 	}
 	slot->region = region_find(slot->flush->options.regiond->regions, slot->call.attrs.region);
-	/* what has moved is for the other host to push */
-	if (!slot->region || !slot->region->info.policy || region_is_handed(slot->region)) {
+	may = slot->region ? region_may_push(slot->region, why, sizeof(why)) : 0;
+	if (may < 0)
+		flush_fail(flush, may, why);
+	if (may <= 0) {
 		slot_end(slot);
 		return;
 	}

@@ -18,7 +18,7 @@
 #include "chunkmap.h"
 #include "loop.h"
 
-#define LEECH_RECORD_FROM 2048u
+#define LEECH_RECORD_FROM 2047u
 
 struct leech_record;
 
@@ -37,6 +37,7 @@ struct leech_record_head {
 	uint64_t size;
 	struct chunkmap_owner owner;
 	char from[LEECH_RECORD_FROM];	/* the other side's URI, for the time after a refusal, when there is no region any more */
+	uint8_t pushing;		/* OWNED, in memory: the source is ahead of what the other side has. Once the last byte of from: 0 in an older record */
 };
 
 struct leech_record_waiter {

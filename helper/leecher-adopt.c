@@ -13,36 +13,45 @@
 
 /* ---- the arguments ---- */
 
-static bool has_store(const char *text)
+bool leecher_adopts(const struct leecher *leecher)
 {
-	struct policy policy;
-	bool has;
+	return leecher->policy && !backend_owned(leecher->local);
+}
 
-	if (policy_parse(&policy, text, NULL, 0))
-		return false;
-	has = policy.local != LOCAL_CACHE;
-	policy_free(&policy);
-	return has;
+/* NULL: it will do. */
+static const char *refusal(const struct leecher *leecher, const struct policy *policy)
+{
+	if (policy->local == LOCAL_CACHE)
+		return "a region that is managed while it comes needs a store here: --local memory or --local file:DIR";
+	if (policy->local == LOCAL_MEMORY && policy->durability == DURABILITY_REMOTE)
+		return "in memory nothing of it is pushed before all of it is here, so no fsync could end at its source until then, as --durability remote "
+		       "has it: --local file:DIR, or --durability local";
+	if (leecher->reuse)
+		return "--reuse compares what is in --local-source, and with a store in front of it that is the other host's until it has moved: leave out "
+		       "one of them";
+	return NULL;
 }
 
 int leecher_take_policy(struct control_call *call, struct leecher *leecher)
 {
+	struct policy policy;
+	const char *why;
 	int ret = control_policy_leech(call, &leecher->policy);
 
 	if (!ret)
 		ret = control_bool(call, "unfenced", &leecher->unfenced);
 	if (ret || !leecher->policy)
 		return ret;
-	if (!has_store(leecher->policy)) {
-		control_fail(call, -EINVAL, "a region that is managed while it comes needs a store here: --local memory or --local file:DIR");
-		return -EINVAL;
+	ret = policy_parse(&policy, leecher->policy, NULL, 0);
+	if (ret) {
+		control_fail(call, ret, "%s", strerror(-ret));
+		return ret;
 	}
-	if (leecher->reuse) {
-		control_fail(call, -EINVAL, "--reuse compares what is in --local-source, and with a store in front of it that is the other host's "
-			     "until it has moved: leave out one of them");
-		return -EINVAL;
-	}
-	return 0;
+	why = refusal(leecher, &policy);
+	policy_free(&policy);
+	if (why)
+		control_fail(call, -EINVAL, "%s", why);
+	return why ? -EINVAL : 0;
 }
 
 /* ---- the source ---- */

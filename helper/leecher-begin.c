@@ -192,6 +192,14 @@ static bool is_grouped(const struct leecher *leecher)
 	return !leecher->handover.group && session && session->info.flags & WIRE_INFO_GROUP;
 }
 
+/* Whose next helper is another version's is met again. */
+static bool knows_adoption(const struct leecher *leecher)
+{
+	const struct session *session = leech_session(leecher->leech);
+
+	return !session || session->features & WIRE_FEAT_ADOPT;
+}
+
 void leecher_meet(struct leecher *leecher)
 {
 	leech_set_watch(leecher->leech, &leecher->watch);
@@ -200,6 +208,11 @@ void leecher_meet(struct leecher *leecher)
 	if (is_grouped(leecher)) {
 		leecher_fail(leecher, -EINVAL, "it is seeded in a group, whose regions move together: leech them with --group NAME (the other side's "
 			     "'regionctl stat' has the name)");
+		return;
+	}
+	if (leecher_adopts(leecher) && !knows_adoption(leecher)) {
+		leecher_fail(leecher, -EOPNOTSUPP, "the other side's regiond does not know that a source may move with a region, and would go on pushing to it: "
+			     "it has to be a newer one");
 		return;
 	}
 	leecher_send(leecher, WIRE_STATUS, 0, met);

@@ -331,6 +331,8 @@ void leecher_follow(struct region *region, struct leecher_was *was);
 /* leecher-adopt.c */
 /* Of the command's arguments: how it will be managed. Negative: the call has been failed. */
 int leecher_take_policy(struct control_call *call, struct leecher *leecher);
+/* Does the region's source move with it? Not one that is made here for it: the other side's stays that one's. */
+bool leecher_adopts(const struct leecher *leecher);
 /* Looks whether this host may take the source over; then then(leecher, 0, ""), or an error and why. Maybe from within. */
 void leecher_look_at_source(struct leecher *leecher, void (*then)(struct leecher *leecher, int error, const char *why));
 /* What it is to be managed by is on the disk, before the kernel hears where its bytes are: then(waiter, error). */

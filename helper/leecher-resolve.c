@@ -263,7 +263,10 @@ static bool may_keep(const struct leecher *leecher, struct control_call *call)
 
 	if (control_bool(call, "force", &force))
 		return false;
-	if (missing && !force)
+	if (missing && !force && leecher->policy)
+		control_fail(call, -ENODATA, "%llu bytes of %s were not fetched before: with --force they read as %s has them, which the other host may have "
+			     "pushed to since", (unsigned long long)missing, leecher->path, leecher->local);
+	else if (missing && !force)
 		control_fail(call, -ENODATA, "%llu bytes of %s were not fetched before: with --force they read as zeroes",
 			     (unsigned long long)missing, leecher->path);
 	return !missing || force;

@@ -71,11 +71,17 @@ static void finalized(struct link_req *req, int error)
 
 static uint32_t finalize_body(struct leecher *leecher)
 {
-	struct wire_finalize ask;
+	struct wire_finalize_flags more = { .flags = WIRE_FINALIZE_ADOPT };
+	struct wire_finalize ask = { .group = { 0 } };
+	bool grouped = leecher->handover.group && key16_take(leecher->handover.group->id, ask.group);
+	int n;
 
-	if (!leecher->handover.group || !key16_take(leecher->handover.group->id, ask.group))
+	if (!grouped && !leecher_adopts(leecher))
 		return 0;
-	return (uint32_t)wire_encode(WIRE_S_FINALIZE, &ask, leecher->body, sizeof(leecher->body));
+	n = wire_encode(WIRE_S_FINALIZE, &ask, leecher->body, sizeof(leecher->body));
+	if (leecher_adopts(leecher))
+		n += wire_encode(WIRE_S_FINALIZE_FLAGS, &more, leecher->body + n, sizeof(leecher->body) - (size_t)n);
+	return (uint32_t)n;
 }
 
 void leecher_finalize_now(struct leecher *leecher)

@@ -8,8 +8,12 @@
  * Until the decision the store's content is no region's, nor is it when the region has moved away for good. A mark beside it says so, for whoever finds it
  * when the leech, or the region, is gone without having removed it: it is never pushed, but cleared.
  *
- * In memory nothing is pushed until all is here (managed_open()): a reboot takes what was written here, and the region goes on from what was handed over.
- * Some chunks of that are read from the source, by way of the other host, and must not be newer than the rest. A store on a disk keeps all that was ever pushed.
+ * In memory nothing is pushed until all is here (managed_adopt_drain()): a reboot takes what was written here, and the region goes on from what was handed
+ * over. Some chunks of that are read from the source, by way of the other host, and must not be newer than the rest. A store on a disk keeps all that was
+ * ever pushed.
+ *
+ * The store has all of the region to push, once, and until that is done the source alone is no state that the region ever had. Another mark beside it says so
+ * ("owes"): meanwhile an fsync ends with the store, other regions do not wait for this one's changes, and its writers are not slowed for what they have not written.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,15 +26,32 @@
 #include "log.h"
 #include "managed-private.h"
 #include "region-private.h"
+#include "seeder.h"
 
 bool managed_adopt_waits(const struct managed *managed)
 {
-	return managed->adopting.on && !(managed->adopting.owned && managed->policy.local == LOCAL_FILE);
+	return managed->adopting.on && !(managed->adopting.owned && (managed->policy.local == LOCAL_FILE || managed->adopting.pushing));
 }
 
-bool managed_adopt_syncs_here(const struct managed *managed, const struct backend_req *req)
+bool managed_is_handed(const struct managed *managed)
 {
-	return managed->adopting.on && (!managed->adopting.ready || req->flags & BACKEND_BULK || managed->policy.durability == DURABILITY_LOCAL);
+	return managed->handed;
+}
+
+bool managed_is_coming(const struct managed *managed)
+{
+	return managed->adopting.on && !managed->adopting.owned;
+}
+
+bool managed_is_held(const struct managed *managed)
+{
+	return managed->handed || managed_adopt_waits(managed);
+}
+
+/* Where two hosts have it, what is dirty must be somewhere so that it can be frozen, and the source may be the other one's. */
+bool managed_adopt_syncs_here(const struct managed *managed)
+{
+	return managed->adopting.on || managed->adopting.undrained || managed->handed || seeder_is_diverged(&managed->region->info);
 }
 
 /* ---- the mark ---- */
@@ -63,21 +84,39 @@ static void mark(struct managed *managed)
 	loop_work(managed_loop(managed), &managed->adopting.work);
 }
 
-/* It must not come back in a power cut: whoever finds it clears what is a region's by then. */
-static int remove_mark(struct loop_work *work)
+/* Neither comes back in a power cut: whoever finds the first clears what is a region's by then. */
+static int remove_marks(struct loop_work *work)
 {
 	struct managed *managed = container_of(work, struct managed, adopting.work);
 
-	if (unlink(managed->adopting.mark) && errno != ENOENT)
+	if ((unlink(managed->adopting.mark) && errno != ENOENT) || (unlink(managed->adopting.owes) && errno != ENOENT))
 		return -errno;
 	return dirs_sync_parent(managed->adopting.mark);
 }
 
-static void unmark(struct managed *managed, void (*done)(struct loop_work *work, int res))
+/* It is a region's, which has all of it to push. */
+static int turn_mark(struct loop_work *work)
 {
-	managed->adopting.work.work = remove_mark;
+	struct managed *managed = container_of(work, struct managed, adopting.work);
+
+	if (rename(managed->adopting.mark, managed->adopting.owes) && errno != ENOENT)
+		return -errno;
+	return dirs_sync_parent(managed->adopting.mark);
+}
+
+static void unmark(struct managed *managed, int (*how)(struct loop_work *work), void (*done)(struct loop_work *work, int res))
+{
+	managed->adopting.work.work = how;
 	managed->adopting.work.done = done;
 	loop_work(managed_loop(managed), &managed->adopting.work);
+}
+
+void managed_adopt_forget(struct managed *managed)
+{
+	if (*managed->adopting.mark)
+		unlink(managed->adopting.mark);
+	if (*managed->adopting.owes)
+		unlink(managed->adopting.owes);
 }
 
 static void unmarked(struct loop_work *work, int res)
@@ -99,7 +138,7 @@ static void unmark_behind(struct managed *managed)
 {
 	managed->adopting.unmarking = true;
 	managed->nr_busy++;
-	unmark(managed, unmarked);
+	unmark(managed, turn_mark, unmarked);
 }
 
 bool managed_adopt_waits_for_mark(struct managed *managed, struct list *entry)
@@ -129,7 +168,7 @@ static void cleared(void *arg)
 	struct managed *managed = arg;
 
 	managed->adopting.clear = managed->adopting.fresh = false;
-	unmark(managed, cleared_unmarked);
+	unmark(managed, remove_marks, cleared_unmarked);
 }
 
 static void owned_unmarked(struct loop_work *work, int res)
@@ -163,6 +202,15 @@ static bool is_in_the_way(struct managed *managed, char *why, size_t len)
 	return true;
 }
 
+static uint64_t newest_gen(const struct managed *managed)
+{
+	struct store_gen *gen = store_gen_oldest(managed->store), *after;
+
+	while (gen && (after = store_gen_after(managed->store, gen)))
+		gen = after;
+	return gen ? gen->gen : 0;
+}
+
 void managed_adopt_look(struct managed *managed)
 {
 	char dir[3900], why[4400];
@@ -170,6 +218,9 @@ void managed_adopt_look(struct managed *managed)
 
 	managed_store_dir(managed, dir, sizeof(dir));
 	snprintf(managed->adopting.mark, sizeof(managed->adopting.mark), "%s.leech", dir);
+	snprintf(managed->adopting.owes, sizeof(managed->adopting.owes), "%s.owes", dir);
+	managed->adopting.undrained = !access(managed->adopting.owes, F_OK) && store_was_there(managed->store);
+	managed->adopting.upto = newest_gen(managed);
 	is_marked = !access(managed->adopting.mark, F_OK);
 	if (managed->adopting.fresh && !is_marked && is_in_the_way(managed, why, sizeof(why))) {
 		managed_open_failed(managed, -EEXIST, why);
@@ -181,7 +232,7 @@ void managed_adopt_look(struct managed *managed)
 	else if (managed->adopting.on && !managed->adopting.owned)
 		mark(managed);
 	else if (managed->adopting.on)
-		unmark(managed, owned_unmarked);
+		unmark(managed, turn_mark, owned_unmarked);
 	else
 		managed_store_ready(managed);
 }
@@ -199,6 +250,65 @@ void managed_adopt(struct managed *managed)
 		return;
 	pusher_hold(managed->pusher, managed->handed);
 	remote_go(managed->remote);
+}
+
+/* ---- the source has all of it ---- */
+
+static void settled(struct managed *managed)
+{
+	managed->adopting.undrained = false;
+	if (managed->pusher)
+		pusher_settle(managed->pusher);
+	/* should it come back in a power cut, it is only found to be settled once more */
+	unlink(managed->adopting.owes);
+	log_info("region %s: its source has all of it now", managed->region->info.path ? managed->region->info.path : "?");
+}
+
+void managed_adopt_pushed(struct managed *managed)
+{
+	const struct store_gen *oldest = managed->store ? store_gen_oldest(managed->store) : NULL;
+
+	if (!managed->store || managed->closing)
+		return;
+	/* one that is lost has nothing either */
+	if (!oldest && !atomic_load(&managed->missing_bytes))
+		region_drained(managed->region);
+	if (managed->adopting.on)
+		return;
+	if (managed->adopting.undrained && !managed->handed && (!oldest || oldest->oldest > managed->adopting.upto))
+		settled(managed);
+	/* which is not to be had while there is something; again by and by */
+	if (!managed->adopting.undrained && !oldest)
+		managed_join_barriers(managed);
+}
+
+static void adopt_drained(struct pusher_wait *wait, int error)
+{
+	struct managed *managed = container_of(wait, struct managed, adopting.wait);
+	void (*then)(void *arg, int error) = managed->adopting.drained;
+
+	managed->adopting.drained = NULL;
+	if (!error)
+		settled(managed);
+	then(managed->adopting.drained_arg, error);
+}
+
+/* What was written here is not had from the other host again, should this one be booted from here on: whoever asks for it knows. */
+static void adopt_drain(struct managed *managed, void (*done)(void *arg, int error), void *arg)
+{
+	if (managed->closing || managed->adopting.drained || !managed->pusher) {
+		done(arg, -ESHUTDOWN);
+		return;
+	}
+	managed->adopting.drained = done;
+	managed->adopting.drained_arg = arg;
+	managed->adopting.wait.done = adopt_drained;
+	if (!managed->adopting.pushing) {
+		managed->adopting.pushing = true;
+		pusher_hold(managed->pusher, managed->handed);
+		remote_go(managed->remote);
+	}
+	pusher_flush(managed->pusher, &managed->adopting.wait);
 }
 
 const char *managed_adopt_state(const struct managed *managed, const char **why)
@@ -219,6 +329,22 @@ const char *managed_adopt_state(const struct managed *managed, const char **why)
 
 /* ---- it is another host's ---- */
 
+void managed_adopt_missing(struct managed *managed)
+{
+	const struct region_info *info = &managed->region->info;
+
+	if (!(info->given & REGION_GIVEN_MEMORY) || !seeder_is_left(info) || managed->policy.local != LOCAL_MEMORY || store_was_there(managed->store))
+		return;
+	log_error("region %s was handed over, and what its source had not got of it was in memory, and is lost: who asks for its bytes gets EIO",
+		  info->path ? info->path : "?");
+	atomic_store(&managed->missing_bytes, true);
+}
+
+void managed_found(struct managed *managed)
+{
+	atomic_store(&managed->missing_bytes, false);
+}
+
 void managed_hand_over(struct managed *managed, bool handed)
 {
 	if (managed->handed == handed || managed->closing)
@@ -229,7 +355,7 @@ void managed_hand_over(struct managed *managed, bool handed)
 	log_info("region %s: %s", managed->region->info.path ? managed->region->info.path : "?",
 		 handed ? "nothing of it is pushed from here any more" : "it is pushed again");
 	if (managed->pusher)
-		pusher_hold(managed->pusher, handed || managed_adopt_waits(managed));
+		pusher_hold(managed->pusher, managed_is_held(managed));
 	if (managed->remote)
 		remote_read_only(managed->remote, handed);
 }
@@ -291,6 +417,16 @@ static void adopter_let_go(struct backend *local)
 	managed_let_go(to_managed(local));
 }
 
+static bool adopter_is_memory(struct backend *local)
+{
+	return to_managed(local)->policy.local == LOCAL_MEMORY;
+}
+
+static void adopter_drain(struct backend *local, void (*done)(void *arg, int error), void *arg)
+{
+	adopt_drain(to_managed(local), done, arg);
+}
+
 static void adopter_leave(struct backend *local, bool kept, bool empty)
 {
 	struct managed *managed = to_managed(local);
@@ -304,5 +440,7 @@ const struct adopter managed_adopter = {
 	.adopt = adopter_adopt,
 	.hand_over = adopter_hand_over,
 	.let_go = adopter_let_go,
+	.is_memory = adopter_is_memory,
+	.drain = adopter_drain,
 	.leave = adopter_leave,
 };

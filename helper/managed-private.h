@@ -39,16 +39,23 @@ struct managed {
 	/* managed-adopt.c's */
 	struct {
 		bool on;		/* opened by managed_adopt_open() */
+		bool undrained;		/* the source has never had all of it: it has all of the region to push */
+		uint64_t upto;		/* and that is up to this generation */
+		bool pushing;		/* managed_adopt_drain(): all is here */
 		bool fresh;		/* nothing in the store counts */
 		bool owned;		/* managed_adopt() */
-		bool ready;		/* the source was there since */
 		bool clear;		/* what is in the store goes, and it is opened anew */
 		bool marked;		/* the mark may be there after a power cut, though this is owned */
 		bool unmarking;
 		struct list syncs;	/* struct sync: wait until it is not */
 		struct loop_work work;
-		char mark[4096];
+		struct pusher_wait wait;
+		void (*drained)(void *arg, int error);	/* NULL: nobody waits */
+		void *drained_arg;
+		char mark[4096], owes[4096];
 	} adopting;
+	/* what a store in memory had is lost, and the other host may ask for it: managed_found() */
+	atomic_bool missing_bytes;
 	bool kept;			/* what the source has not got stays in the store of a region that is gone */
 	bool pusher_closing, draining;
 	struct pusher_wait last;
@@ -216,13 +223,22 @@ void managed_adopt_look(struct managed *managed);
 /* Is the source not to be opened yet? */
 bool managed_adopt_waits(const struct managed *managed);
 /* Does a SYNC end with the store, whatever the policy says? */
-bool managed_adopt_syncs_here(const struct managed *managed, const struct backend_req *req);
+bool managed_adopt_syncs_here(const struct managed *managed);
+/* Something was pushed: is that all, for the first time? */
+void managed_adopt_pushed(struct managed *managed);
+/* The store is there: does it lack what the other host may ask for? READs fail then. */
+void managed_adopt_missing(struct managed *managed);
+/* It is about to be closed for good: no mark stays. */
+void managed_adopt_forget(struct managed *managed);
 /* Until the mark is durably gone a SYNC waits for that: false: it need not. Else managed_sync_again() follows. */
 bool managed_adopt_waits_for_mark(struct managed *managed, struct list *entry);
 /* error: of that. managed-sync.c */
 void managed_sync_again(struct list *entry, int error);
 
 /* ---- managed-show.c ---- */
+
+/* It pushes in the order of its instance's regions from now on, if its policy says so. All has been pushed, or it stays as it is; so without memory. */
+void managed_join_barriers(struct managed *managed);
 
 /* The kernel does not read the store's file from done on, which may come from within. -ENOMEM: it still does. */
 int managed_untell_local(struct managed *managed, void (*done)(void *arg), void *arg);

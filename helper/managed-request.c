@@ -591,6 +591,10 @@ void managed_submit(struct backend *backend, struct backend_req *req)
 {
 	struct managed *managed = to_managed(backend);
 
+	if (req->op == BACKEND_READ && atomic_load(&managed->missing_bytes)) {
+		backend_done(req, -EIO);
+		return;
+	}
 	if (req->op == BACKEND_READ) {
 		/* the kernel's alone: what programs do, not what peers or seeders read */
 		if (req->id)

@@ -203,9 +203,15 @@ static void replace_hooks(struct policy *to, struct policy *from)
 /* The domain in which policy would have its changes pushed; NULL: none. */
 static struct barriers *domain(struct managed *managed, const struct policy *policy)
 {
-	bool in = policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
+	bool in = !managed->adopting.on && !managed->adopting.undrained && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
 
 	return in ? managed->region->regiond->barriers : NULL;
+}
+
+void managed_join_barriers(struct managed *managed)
+{
+	if (managed->pusher)
+		(void)pusher_set_barriers(managed->pusher, domain(managed, &managed->policy));
 }
 
 int managed_set_policy(struct managed *managed, const struct policy *policy)

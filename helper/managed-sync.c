@@ -133,7 +133,7 @@ static void sync_go(struct sync *sync)
 		sync->inner.done = sync_through;
 		sync->nr = managed->unsynced.nr;
 		remote_submit(managed->remote, &sync->inner);
-	} else if (managed_adopt_syncs_here(managed, sync->outer)) {
+	} else if (managed_adopt_syncs_here(managed)) {
 		if (managed_adopt_waits_for_mark(managed, &sync->list))
 			return;
 		sync->io.done = sync_stored;

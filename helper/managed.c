@@ -140,7 +140,7 @@ static bool uses_barriers(const struct managed *managed)
 {
 	const struct policy *policy = &managed->policy;
 
-	return !managed->adopting.on && policy->local != LOCAL_CACHE && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
+	return !managed->adopting.on && !managed->adopting.undrained && policy->local != LOCAL_CACHE && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
 }
 
 /* ---- failing ---- */
@@ -228,7 +228,6 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 	}
 	if (state != REMOTE_UP)
 		return;
-	managed->adopting.ready = managed->adopting.owned;
 	take_caps(managed);
 	start_puller(managed);
 	if (managed->puller)
@@ -274,6 +273,7 @@ static void pushed(void *arg, int error, const char *why)
 	if (!error) {
 		managed_note_version(managed);
 		managed_room_came(managed);
+		managed_adopt_pushed(managed);
 	}
 }
 
@@ -284,12 +284,12 @@ static int open_pusher(struct managed *managed)
 		.loop = managed_loop(managed), .store = managed->store, .remote = managed->remote,
 		.policy = &managed->policy, .barriers = uses_barriers(managed) ? regiond->barriers : NULL,
 		.region = managed->region->info.id, .attach_gen = regiond->attach_gen, .epoch = managed->region->info.epoch,
-		.arg = managed, .limit = limit_writers, .pushed = pushed,
+		.arg = managed, .limit = limit_writers, .pushed = pushed, .owes = managed->adopting.on || managed->adopting.undrained,
 	};
 
 	int err = pusher_open(&managed->pusher, &options);
 
-	if (!err && (managed->handed || managed_adopt_waits(managed)))
+	if (!err && managed_is_held(managed))
 		pusher_hold(managed->pusher, true);
 	return err;
 }
@@ -350,6 +350,7 @@ void managed_store_ready(struct managed *managed)
 	struct store *store = managed->store;
 	int error;
 
+	managed_adopt_missing(managed);
 	managed_version_found(managed);
 	managed->budget = managed_store_budget(managed);
 	take_size(managed);
@@ -365,6 +366,7 @@ void managed_store_ready(struct managed *managed)
 		managed_open_failed(managed, error, strerror(-error));
 		return;
 	}
+	managed_adopt_pushed(managed);
 	region_store_known(managed->region);
 	/* whoever only wants to remove the region doesn't wait for the source */
 	if (managed->region->destroy || managed->adopting.on || (store_was_there(store) && !store_version(store))) {
@@ -532,8 +534,8 @@ static void store_is_closed(void *arg)
 		if (rename(dir, left))
 			log_error("%s: can't be kept as %s: %s", dir, left, strerror(errno));
 	}
-	if (managed->forgotten && *managed->adopting.mark)
-		unlink(managed->adopting.mark);
+	if (managed->forgotten)
+		managed_adopt_forget(managed);
 	managed_free(managed);
 	backend_closed(&managed->backend);
 }

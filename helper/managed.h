@@ -62,6 +62,13 @@ const char *managed_adopt_state(const struct managed *managed, const char **why)
  * Until that is taken back.
  */
 void managed_hand_over(struct managed *managed, bool handed);
+bool managed_is_handed(const struct managed *managed);
+/* Is it another host's as yet? What is in its store counts for nothing then. */
+bool managed_is_coming(const struct managed *managed);
+/* Is nothing to be pushed, as things are? */
+bool managed_is_held(const struct managed *managed);
+/* What a store in memory had, and nobody else needs any more, is not looked for: REGION_GIVEN_MEMORY. */
+void managed_found(struct managed *managed);
 /* It has been handed over for good, and all of it is there: what the source has not got is that host's to push. */
 void managed_forgo(struct managed *managed);
 /* NULL: the backend is another one. */

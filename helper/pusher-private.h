@@ -73,7 +73,8 @@ struct pusher {
 	uint64_t limit_at;		/* when limit() was last told */
 	bool resting, closing;
 	bool held;			/* pusher_hold() */
-	uint64_t debt;			/* bytes that there were beyond the bound when it was opened: no writer's fault */
+	uint64_t debt;			/* options.owes: bytes that there were when it was opened, where that is beyond the bound */
+	uint64_t seen;			/* what was unpushed when that was looked at last */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	struct pusher_stats stats;

@@ -172,14 +172,14 @@ static bool is_news(uint64_t limit, uint64_t old)
 	return limit > old + old / 8 || limit < old - old / 8;
 }
 
-/* It goes first, so what was sent has made it less. */
+/* It goes first, so what is less than it was is that. What was sent counts until all of its generation was, in either. */
 static uint64_t without_debt(struct pusher *pusher, uint64_t unpushed)
 {
-	uint64_t sent = pusher->stats.pushed, left = pusher->debt > sent ? pusher->debt - sent : 0;
+	uint64_t less = pusher->seen > unpushed ? pusher->seen - unpushed : 0;
 
-	if (!unpushed)
-		pusher->debt = 0;
-	return unpushed > left ? unpushed - left : 0;
+	pusher->seen = unpushed;
+	pusher->debt -= less < pusher->debt ? less : pusher->debt;
+	return unpushed > pusher->debt ? unpushed - pusher->debt : 0;
 }
 
 void pusher_tell_limit(struct pusher *pusher, uint64_t unpushed, uint64_t now)

@@ -194,6 +194,11 @@ void pusher_hold(struct pusher *pusher, bool hold)
 	pusher_kick(pusher);
 }
 
+void pusher_settle(struct pusher *pusher)
+{
+	pusher->debt = 0;
+}
+
 /* ---- life ---- */
 
 static uint64_t member_oldest(struct barrier_member *member)
@@ -213,7 +218,7 @@ static void take_debt(struct pusher *pusher)
 	struct store_stats store;
 
 	store_stats(pusher->options.store, &store);
-	pusher->debt = store.unpushed > most ? store.unpushed : 0;
+	pusher->debt = pusher->options.owes && store.unpushed > most ? store.unpushed : 0;
 }
 
 int pusher_open(struct pusher **result, const struct pusher_options *options)

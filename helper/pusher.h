@@ -31,6 +31,7 @@ struct pusher_options {
 	struct remote *remote;
 	const struct policy *policy;	/* outlives it */
 	struct barriers *barriers;	/* the instance's; NULL where policy doesn't ask for barriers */
+	bool owes;			/* what there is to push no program has written here: nobody is slowed for that */
 	uint64_t region;		/* its id: barriers know it by that, should it be closed and opened again */
 	uint32_t attach_gen;
 	uint64_t epoch;
@@ -87,6 +88,8 @@ void pusher_rest(struct pusher *pusher, bool rest);
  * gets -ESHUTDOWN.
  */
 void pusher_hold(struct pusher *pusher, bool hold);
+/* options.owes: it was all pushed. */
+void pusher_settle(struct pusher *pusher);
 /* All who wait get -ESHUTDOWN. */
 void pusher_let_go(struct pusher *pusher);
 /* Gives up waiting. */

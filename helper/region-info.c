@@ -85,6 +85,7 @@ static void recall(struct region *region)
 		return;
 	region->info.chunk = info->chunk;
 	region->info.claimed = info->claimed;
+	region->info.given = info->given;
 	if (info->seed)
 		set_string(&region->info.seed, info->seed);
 	if (info->resume)

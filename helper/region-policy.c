@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* region-policy: which regions are managed, and how (policy.h). Main loop only. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,14 +131,14 @@ void regions_open_managed(struct regions *regions)
 
 bool region_is_handed(const struct region *region)
 {
-	return seeder_is_left(&region->info) || region->info.flags & REGIONFS_REGION_MOVED;
+	return seeder_gave_source(&region->info);
 }
 
-/* Of one that is on its way here it is the local part. */
-static struct managed *managed_part(const struct region *region)
+struct managed *region_managed(const struct region *region)
 {
-	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
-	struct leech *leech = region->backend ? leech_of(region->backend) : NULL;
+	bool ready = region->backend && atomic_load(&region->state) != REGION_GONE;
+	struct managed *managed = ready ? managed_of(region->backend) : NULL;
+	struct leech *leech = ready ? leech_of(region->backend) : NULL;
 
 	return leech && leech_local(leech) ? managed_of(leech_local(leech)) : managed;
 }
@@ -154,15 +155,17 @@ static void tell_direct(struct region *region, bool handed)
 void region_tell_handed(struct region *region)
 {
 	struct leech *leech = region->backend ? leech_of(region->backend) : NULL;
-	struct managed *managed = managed_part(region);
+	struct managed *managed = region_managed(region);
 	bool handed = region_is_handed(region) || (leech && leech_is_diverged(leech));
 
 	if (managed)
 		managed_hand_over(managed, handed);
 	else
 		tell_direct(region, handed);
+	if (managed && !seeder_is_left(&region->info))
+		managed_found(managed);
 	/* it has all of it, or nobody needs the rest; also where the helper that heard so died of it */
-	if (managed && region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
+	if (managed && handed && region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
 		managed_forgo(managed);
 }
 
@@ -178,13 +181,55 @@ void region_tell_writable(struct region *region)
 
 /* ---- what the sources have not got ---- */
 
+/* What is another host's is that one's to push, but as long as it may have to ask for it, that is here alone. */
+static bool is_anothers(const struct region *region, const struct managed *managed)
+{
+	return managed_is_coming(managed) || (region_is_handed(region) && !seeder_is_left(&region->info));
+}
+
 uint64_t region_unpushed(struct region *region)
 {
-	struct managed *managed = region->backend ? managed_of(region->backend) : NULL;
+	struct managed *managed = region_managed(region);
 	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
 
-	/* what has moved is for the other host to push */
-	return pusher && !region_is_handed(region) ? pusher_stats(pusher)->unpushed : 0;
+	return pusher && !is_anothers(region, managed) ? pusher_stats(pusher)->unpushed : 0;
+}
+
+bool region_is_behind_in_memory(struct region *region)
+{
+	struct managed *managed = region_managed(region);
+
+	return managed && managed_policy(managed)->local == LOCAL_MEMORY && region_unpushed(region);
+}
+
+void region_drained(struct region *region)
+{
+	if (!(region->info.given & REGION_GIVEN_MEMORY))
+		return;
+	region->info.given &= ~REGION_GIVEN_MEMORY;
+	region_mirror(region);
+}
+
+int region_may_push(struct region *region, char *why, size_t len)
+{
+	struct managed *managed = region_managed(region);
+	const char *name = region->info.path ? region->info.path : "a region";
+	unsigned long long bytes;
+
+	if (!managed)
+		return region->info.policy != NULL;
+	if (!managed_is_held(managed))
+		return true;
+	if (!region_is_behind_in_memory(region))
+		return false;
+	bytes = region_unpushed(region);
+	if (managed_is_handed(managed))
+		snprintf(why, len, "%s was handed to another host, which may still need %llu bytes that are in this host's memory alone, and is to push "
+			 "them: wait until it is complete there", name, bytes);
+	else
+		snprintf(why, len, "%s is on its way here, and %llu bytes of it are in this host's memory alone until all has come and was pushed: wait "
+			 "until it is complete", name, bytes);
+	return -EBUSY;
 }
 
 struct unpushed {

@@ -35,9 +35,15 @@ struct region_info {
 	bool claimed;		/* it is, or is about to be, read-only because a peer writes it: target-claim.c */
 	/* seeder-left.c: how far a hand-over has come, and what lets the program here go on; NULL: none */
 	char *seed, *resume;
+	uint32_t given;		/* REGION_GIVEN_*: what went with it, since it was handed over */
 	char *handover;		/* the arguments of the command that began it, as JSON, for the next helper; NULL: none. handover.h */
 	char *behind;		/* likewise, of the leech of a region that is seeded on */
 };
+
+/* The other host takes its source over: it is that host's to push to. */
+#define REGION_GIVEN_SOURCE	(1u << 0)
+/* Its store is in memory, and had what the source has not got: should the host be booted, nobody knows which of the source's bytes are too old. */
+#define REGION_GIVEN_MEMORY	(1u << 1)
 
 enum region_state {
 	REGION_NEW,		/* nothing but the id */
@@ -162,6 +168,17 @@ void region_source_changed(struct region *region, uint64_t offset, uint64_t leng
 char *region_usual_policy(const struct regiond *regiond);
 /* It is another host's, or may be, for all that this one knows: since it was handed over, and until it is back in service. */
 bool region_is_handed(const struct region *region);
+/* Its managed part: all of it, or the local one of one that is on its way here; NULL: there is none, or it is not open. */
+struct managed *region_managed(const struct region *region);
+/* Does it have, in a store in memory, what its source has not got? */
+bool region_is_behind_in_memory(struct region *region);
+/* Its source has all that is here. */
+void region_drained(struct region *region);
+/*
+ * May, and can, what its source has not got be pushed from here? 1: yes. 0: there is nothing of that kind, or it stays on a disk. -EBUSY: it would
+ * be lost with the instance; why.
+ */
+int region_may_push(struct region *region, char *why, size_t len);
 /* That may have changed: what is managed neither pushes nor holds its source then, and does again. */
 void region_tell_handed(struct region *region);
 /* Managed regions are open for as long as they are there, since pulling and pushing need no program that asks. */

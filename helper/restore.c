@@ -113,6 +113,25 @@ static bool is_lost_local(const struct restore *restore, const struct region_inf
 	return lost;
 }
 
+/* Its source moves with it, and its store was in the memory of an instance that is gone. */
+static bool is_lost_store(const struct region_info *info)
+{
+	struct policy policy;
+	const char *text;
+	bool lost = false;
+	struct uri uri;
+
+	if (uri_parse(&uri, info->source, NULL, 0))
+		return false;
+	text = uri_option(&uri, "policy");
+	if (text && !policy_parse(&policy, text, NULL, 0)) {
+		lost = policy.local == LOCAL_MEMORY;
+		policy_free(&policy);
+	}
+	uri_free(&uri);
+	return lost;
+}
+
 /*
  * It was handed on, and what was written here is gone. What the host before has is older than what was handed on, and is not to pass for that. The next host
  * is told that it is lost, instead of being left waiting.
@@ -128,6 +147,23 @@ static bool is_lost_on_way(const struct restore *restore, const struct region_in
 	return ret;
 }
 
+/*
+ * What was handed over is had again from the other side. But not for whom it was handed on to, nor when a part of what was here is at the source by now: that
+ * and what was handed over are two states. What was complete is at the source.
+ */
+static bool is_lost_adopted(const struct restore *restore, const struct region_info *info, const struct leech_record_head *head)
+{
+	if (head->state == LEECH_RECORD_COMPLETE)
+		return false;
+	if (seeder_is_left(info) && (head->state == LEECH_RECORD_OWNED || head->state == LEECH_RECORD_LOST))
+		return is_lost_on_way(restore, info);
+	if (head->state != LEECH_RECORD_OWNED || !head->pushing)
+		return head->state != LEECH_RECORD_OWNED;
+	log_error("region %s was in memory, which a reboot loses, when it was being pushed to its source: that has a part of it, and what was here is lost",
+		  info->path);
+	return leecher_lose_left(restore->regiond, info->source) != 0;
+}
+
 static bool is_lost(const struct restore *restore, const struct region_info *info)
 {
 	struct leech_record_head head;
@@ -137,7 +173,11 @@ static bool is_lost(const struct restore *restore, const struct region_info *inf
 		return false;
 	if (leecher_left(restore->regiond, info->source, &head))
 		return is_lost_memory(restore, info->source);
-	if (head.state == LEECH_RECORD_PULLING || !is_lost_local(restore, info))
+	if (head.state == LEECH_RECORD_PULLING)
+		return false;
+	if (is_lost_store(info))
+		return is_lost_adopted(restore, info, &head);
+	if (!is_lost_local(restore, info))
 		return false;
 	if (seeder_is_left(info) && (head.state == LEECH_RECORD_OWNED || head.state == LEECH_RECORD_LOST))
 		return is_lost_on_way(restore, info);
@@ -220,6 +260,7 @@ static void keep_handover(struct region *region, struct region_info *info)
 	free(region->info.resume);
 	region->info.seed = info->seed;
 	region->info.resume = info->resume;
+	region->info.given = info->given;
 	free(region->info.behind);
 	region->info.behind = info->behind;
 	info->seed = info->resume = info->behind = NULL;

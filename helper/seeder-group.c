@@ -146,6 +146,7 @@ static void refuse_single(struct seeder *seeder)
 
 void seeder_asked(struct seeder *seeder, const uint8_t *body, size_t len)
 {
+	static const uint8_t nobody[KEY16];
 	struct group *group = seeder->handover.group;
 	struct wire_finalize ask;
 
@@ -153,7 +154,7 @@ void seeder_asked(struct seeder *seeder, const uint8_t *body, size_t len)
 		seeder_finalize(seeder);
 		return;
 	}
-	if (wire_decode(WIRE_S_FINALIZE, body, len, &ask) < 0) {
+	if (wire_decode(WIRE_S_FINALIZE, body, len, &ask) < 0 || !memcmp(ask.group, nobody, sizeof(nobody))) {
 		refuse_single(seeder);
 		return;
 	}

@@ -24,6 +24,12 @@
 
 /* ---- the record ---- */
 
+/* What of this region is given with it. */
+static uint32_t given_by(const struct seeder *seeder)
+{
+	return (seeder->adopted ? REGION_GIVEN_SOURCE : 0) | (region_is_behind_in_memory(seeder->handover.region) ? REGION_GIVEN_MEMORY : 0);
+}
+
 static void note(struct seeder *seeder, const char *text, void (*done)(struct state_waiter *waiter, int error))
 {
 	struct region *region = seeder->handover.region;
@@ -65,6 +71,7 @@ void seeder_note_promise(struct seeder *seeder, const char *what, void (*done)(s
 
 void seeder_note_handed(struct seeder *seeder, void (*done)(struct state_waiter *waiter, int error))
 {
+	seeder->handover.region->info.given = given_by(seeder);
 	seeder_note_promise(seeder, "", done);
 }
 
@@ -80,6 +87,9 @@ void seeder_note_service(struct region *region)
 	free(region->info.seed);
 	free(region->info.resume);
 	region->info.seed = region->info.resume = NULL;
+	/* who has it keeps what was given */
+	if (!(region->info.flags & REGIONFS_REGION_MOVED))
+		region->info.given = 0;
 	region_mirror(region);
 	region_tell_handed(region);
 }
@@ -100,6 +110,7 @@ void seeder_note_undone(struct region *region)
 	free(region->info.seed);
 	region->info.seed = seed;
 	region_mirror(region);
+	region_tell_handed(region);
 }
 
 bool seeder_is_handed(const struct region_info *info)
@@ -358,9 +369,19 @@ static void begin_again(struct region *region)
 
 struct left {
 	struct suspend suspend;
+	struct state_waiter noted;
 	struct region *region;
 	struct control_call *call;	/* "abort", or NULL */
+	char *seed;			/* as it was noted before */
 };
+
+static void left_free(struct left *left)
+{
+	region_put(left->region);
+	suspend_free(&left->suspend);
+	free(left->seed);
+	free(left);
+}
 
 static void left_told(void *arg)
 {
@@ -377,9 +398,7 @@ static void left_told(void *arg)
 	} else {
 		begin_again(region);
 	}
-	region_put(region);
-	suspend_free(&left->suspend);
-	free(left);
+	left_free(left);
 }
 
 static void left_resumed(struct suspend *suspend, int error, const char *why)
@@ -405,6 +424,34 @@ static void left_thawed(void *arg, int error, const char *why, const struct netl
 	suspend_start(&left->suspend, region, left_resumed);
 }
 
+/* Nobody was let in: it is as it was, for whoever asks next; the disk may have either. */
+static void left_unnoted(struct left *left)
+{
+	struct region *region = left->region;
+
+	free(region->info.seed);
+	region->info.seed = left->seed;
+	left->seed = NULL;
+	region_mirror(region);
+	region_tell_handed(region);
+	control_fail(left->call, -EIO, "the state directory could not be written: %s stays as it was", region->info.path);
+	left_free(left);
+}
+
+static void left_noted(struct state_waiter *waiter, int error)
+{
+	struct left *left = container_of(waiter, struct left, noted);
+
+	if (error && left->call)
+		left_unnoted(left);
+	else
+		seeder_let_in(left->region, left_thawed, left);
+}
+
+/*
+ * Whoever comes after us goes on with this, and never answers FINALIZE for a region that is in service; and what is managed takes changes again
+ * before a program can make any.
+ */
 static int left_back(struct region *region, struct control_call *call)
 {
 	struct left *left = calloc(1, sizeof(*left));
@@ -413,7 +460,15 @@ static int left_back(struct region *region, struct control_call *call)
 		return -ENOMEM;
 	left->region = region_get(region);
 	left->call = call;
-	seeder_let_in(region, left_thawed, left);
+	left->seed = region->info.seed ? strdup(region->info.seed) : NULL;
+	if (left->seed)
+		seeder_note_undone(region);
+	if (!left->seed || strcmp(region->info.seed, SEEDER_FREEZING)) {
+		left_free(left);
+		return -ENOMEM;
+	}
+	left->noted.done = left_noted;
+	state_sync(region->regiond->state, &left->noted);
 	return 0;
 }
 
@@ -424,6 +479,17 @@ static bool seeder_is_grouped(const struct region *region)
 
 	json_decref(args);
 	return grouped;
+}
+
+/* Nobody needs the rest of its bytes; it is not let in. */
+static void left_moved(struct control_call *call, struct region *region)
+{
+	region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_unfreeze_region(region, region->info.epoch + 1);
+	if (atomic_load(&region->tracker))
+		tracker_stop(atomic_load(&region->tracker));
+	seeder_note_over(region);
+	control_ok(call, NULL);
 }
 
 void seeder_abort_left(struct control_call *call, struct region *region)
@@ -440,6 +506,8 @@ void seeder_abort_left(struct control_call *call, struct region *region)
 		control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
 			     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
 			     region->info.path);
+	else if (region->info.flags & REGIONFS_REGION_MOVED || says(&region->info, SEEDER_MOVED))
+		left_moved(call, region);
 	else if (left_back(region, call))
 		control_fail(call, -ENOMEM, "out of memory");
 }

@@ -122,6 +122,15 @@ static void take_dirty(struct seeder *seeder, struct serve_req *req, const uint8
 	seeder_reply_list(seeder->tracker, req, WIRE_S_DIRTY_REPLY, &reply, &reply, dirty.from);
 }
 
+static bool is_adopted(const uint8_t *body, size_t len)
+{
+	struct wire_finalize_flags more;
+	struct wire_finalize ask;
+	int n = wire_decode(WIRE_S_FINALIZE, body, len, &ask);
+
+	return n >= 0 && wire_decode(WIRE_S_FINALIZE_FLAGS, body + n, len - (size_t)n, &more) >= 0 && more.flags & WIRE_FINALIZE_ADOPT;
+}
+
 static void take_finalize(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	switch (seeder->state) {
@@ -131,6 +140,7 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req, const ui
 		if (seeder->finalizing)
 			serve_fail(seeder->finalizing, -EAGAIN, "asked again");
 		seeder->finalizing = req;
+		seeder->adopted = is_adopted(body, len);
 		memcpy(seeder->client, seeder->session->client, sizeof(seeder->client));
 		seeder_asked(seeder, body, len);
 		return;

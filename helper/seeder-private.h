@@ -57,6 +57,7 @@ struct seeder {
 	bool forget;			/* and stop tracking: the leecher has given up */
 	bool frozen;
 	bool complete;
+	bool adopted;			/* FINALIZE said that the region's source moves with it */
 	bool leaving;			/* its group is aborted: it ends once it is in service */
 	int unwritten;			/* that it is in service again */
 	uint8_t asked_by[16];		/* FINALIZE said of which leecher's group it is */

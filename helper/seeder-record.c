@@ -4,8 +4,30 @@
 
 #include "seeder-private.h"
 
+static bool says(const struct region_info *info, const char *what)
+{
+	return info->seed && !strncmp(info->seed, what, strlen(what));
+}
+
 /* One that was resolved is in service. */
 bool seeder_is_left(const struct region_info *info)
 {
-	return info->seed && strcmp(info->seed, SEEDER_FREEZING) && strncmp(info->seed, SEEDER_RESOLVED, strlen(SEEDER_RESOLVED));
+	return info->seed && strcmp(info->seed, SEEDER_FREEZING) && !says(info, SEEDER_RESOLVED);
+}
+
+bool seeder_is_diverged(const struct region_info *info)
+{
+	return says(info, SEEDER_DIVERGED);
+}
+
+/* The freeze of one that has two owners has to write what is dirty first, so it lets go of its source when it has been frozen. */
+bool seeder_gave_source(const struct region_info *info)
+{
+	const uint32_t kept_out = REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED;
+
+	if (!(info->given & REGION_GIVEN_SOURCE))
+		return false;
+	if (info->flags & REGIONFS_REGION_MOVED)
+		return true;
+	return seeder_is_left(info) && (!seeder_is_diverged(info) || info->flags & kept_out);
 }

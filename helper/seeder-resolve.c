@@ -149,6 +149,9 @@ static void froze(void *arg, int error, const char *why, const struct netlink_at
 {
 	struct seeder *seeder = arg;
 
+	if (!error)
+		region_of(seeder)->info.flags |= REGIONFS_REGION_FROZEN;
+	region_tell_handed(region_of(seeder));
 	seeder->frozen = !error || region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED);
 	if (!seeder->frozen)
 		log_error("%s has two owners, and could not be frozen: %s", seeder_name(seeder), why);

@@ -23,6 +23,10 @@ void seeder_resolve(struct control_call *call, struct region *region, enum resol
 
 /* Has it been handed over, for all that is known? */
 bool seeder_is_left(const struct region_info *info);
+/* Has the other side it as well, by its own word, while it is in service here, or frozen since? */
+bool seeder_is_diverged(const struct region_info *info);
+/* Is its source another host's, or may be, for all that this one knows? */
+bool seeder_gave_source(const struct region_info *info);
 /* "abort" on a region that an earlier helper has handed over, and nobody has taken up. */
 void seeder_abort_left(struct control_call *call, struct region *region);
 /* At start: what an earlier helper was freezing goes on. */

@@ -87,6 +87,8 @@ void record_region(struct text *text, const struct region_info *info, bool unlin
 		add_string(text, "seed", info->seed);
 	if (info->resume)
 		add_string(text, "resume", info->resume);
+	if (info->given)
+		add_number(text, "given", info->given);
 	if (info->handover)
 		add_string(text, "handover", info->handover);
 	if (info->behind)
@@ -192,7 +194,7 @@ static bool take_pair(struct record *record, const char *key, const char *value)
 	};
 	const struct { const char *key; uint32_t *to; } small[] = {
 		{ "mode", &info->mode }, { "uid", &info->uid }, { "gid", &info->gid }, { "flags", &info->flags },
-		{ "timeout", &info->timeout }, { "chunk", &info->chunk },
+		{ "timeout", &info->timeout }, { "chunk", &info->chunk }, { "given", &info->given },
 	};
 	const struct { const char *key; char **to; } strings[] = {
 		{ "path", &info->path }, { "source", &info->source }, { "key", &record->key }, { "value", &record->value },

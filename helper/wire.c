@@ -65,6 +65,7 @@ static const struct shape {
 	[WIRE_S_DIRTY_REPLY] = SHAPE(wire_dirty_reply, DIRTY_REPLY(wire_dirty_reply,)),
 	[WIRE_S_EXTENT] = SHAPE(wire_extent, INT(wire_extent, chunk), INT(wire_extent, count)),
 	[WIRE_S_FINALIZE] = SHAPE(wire_finalize, BYTES(wire_finalize, group)),
+	[WIRE_S_FINALIZE_FLAGS] = SHAPE(wire_finalize_flags, INT(wire_finalize_flags, flags)),
 	[WIRE_S_GROUP_REPLY] = SHAPE(wire_group_reply, INT(wire_group_reply, count), STRING(wire_group_reply, name)),
 	[WIRE_S_FINALIZE_REPLY] = SHAPE(wire_finalize_reply, INT(wire_finalize_reply, epoch),
 					INT(wire_finalize_reply, lineage),

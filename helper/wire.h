@@ -86,7 +86,8 @@ enum wire_type {
 #define WIRE_FEAT_HASHES	(1ULL << 7)	/* HASHES */
 #define WIRE_FEAT_GROUP		(1ULL << 8)	/* GROUP, and the group in FINALIZE */
 #define WIRE_FEAT_LAST		(1ULL << 9)	/* LAST */
-#define WIRE_FEAT_ALL		0x3ffULL
+#define WIRE_FEAT_ADOPT		(1ULL << 10)	/* FINALIZE's flags */
+#define WIRE_FEAT_ALL		0x7ffULL
 
 /* OPEN flags. */
 #define WIRE_OPEN_WRITE		(1u << 0)	/* read-write: there is one such session of a region */
@@ -104,6 +105,8 @@ enum wire_type {
 #define WIRE_INFO_GROUP		(1u << 6)	/* it is seeded with others, and moves with them or not at all */
 
 /* Flags of STATUS. */
+#define WIRE_FINALIZE_ADOPT	(1u << 0)	/* the region's source moves with it */
+
 #define WIRE_STATUS_FLUSH	(1u << 0)	/* write what is dirty in the page cache first, for a while */
 #define WIRE_STATUS_HERE	(1u << 1)	/* a follower's: the round is there whole */
 
@@ -241,7 +244,12 @@ struct wire_extent {
 
 /* May be left out: it is leeched alone. */
 struct wire_finalize {
-	uint8_t group[16];	/* of the leecher: the same for all that it takes over together */
+	uint8_t group[16];	/* of the leecher: the same for all that it takes over together; zeroes: none */
+};
+
+/* Behind it; may be left out. */
+struct wire_finalize_flags {
+	uint32_t flags;		/* WIRE_FINALIZE_* */
 };
 
 /* The head of the reply to GROUP, which is asked as LIST is; count names follow, as in that. */
@@ -321,6 +329,7 @@ enum wire_shape {
 	WIRE_S_DIRTY_REPLY,
 	WIRE_S_EXTENT,
 	WIRE_S_FINALIZE,
+	WIRE_S_FINALIZE_FLAGS,
 	WIRE_S_GROUP_REPLY,
 	WIRE_S_FINALIZE_REPLY,
 	WIRE_S_OWNED,

@@ -284,7 +284,7 @@ void leech_complete(struct leech *leech)
 {
 	bool lost = leech_record_head(leech->record)->state == LEECH_RECORD_LOST;
 
-	if (leech->completing || !(lost || (leech->owned_heard && !leech->parting)))
+	if (leech->completing || !(lost || (leech->owned_heard && !leech->parting)) || leech_drains(leech))
 		return;
 	leech->completing = leech_flush_start(leech, NULL, all_durable) != NULL;
 	if (!leech->completing)

@@ -64,6 +64,11 @@ struct leech {
 	bool owned_heard;		/* the other side knows that it is owned here */
 	struct loop_timer redial;
 	struct leech_elsewhere *elsewhere;
+	struct {
+		bool under_way, done;
+		struct leech_record_waiter noted;
+		struct loop_timer timer;
+	} drain;			/* leech-drain.c's */
 	unsigned int nr_orphans;	/* fetches that nothing is made of any more */
 	struct leech_record_waiter decided;
 	void (*own_done)(void *arg, int error);
@@ -140,6 +145,10 @@ struct leech_flush *leech_flush_start(struct leech *leech, struct backend_req *o
 void leech_flush_for(struct leech *leech, struct backend_req *req);
 /* Now and then, from now on. */
 void leech_flush_behind(struct leech *leech);
+
+/* leech-drain.c */
+/* Is COMPLETE not to be said yet, since nobody but this host's memory and the other side has it? Then leech_complete() comes again. */
+bool leech_drains(struct leech *leech);
 
 /* leech-own.c */
 /* Two hosts have it: nothing of it is pushed until it is known which one keeps it. */

@@ -49,6 +49,7 @@ static void leech_free(struct leech *leech)
 	loop_timer_cancel(leech->backend.loop, &leech->retry);
 	loop_timer_cancel(leech->backend.loop, &leech->flush_timer);
 	loop_timer_cancel(leech->backend.loop, &leech->redial);
+	loop_timer_cancel(leech->backend.loop, &leech->drain.timer);
 	leech_drop_lasts(leech);
 	leech_elsewhere_free(leech->elsewhere);
 	chunkmap_close(leech->map);
@@ -272,6 +273,14 @@ static bool is_in_memory(const struct leech *leech)
 	return !strncmp(uri_option(&leech->backend.uri, "local"), "memory:", 7);
 }
 
+static void open_local(struct leech *leech)
+{
+	int ret = open_part(leech, uri_option(&leech->backend.uri, "local"),
+			chunkmap_state(leech->map) == CHUNKMAP_PULLING || (leech->rebuilt && is_in_memory(leech)), local_is_open);
+	if (ret)
+		open_failed(leech, ret, leech->opening.why);
+}
+
 static void record_loaded(struct loop_work *work, int res)
 {
 	struct leech *leech = container_of(work, struct leech, loading);
@@ -292,14 +301,10 @@ static void record_loaded(struct loop_work *work, int res)
 		ret = leech_record_resize(leech->record, chunkmap_size(leech->map));
 	if (!ret)
 		ret = leech_fit_busy(leech);
-	if (ret) {
-		open_failed(leech, ret, ret == -ECANCELED ? "it was given up" : "the record of what has come cannot be used");
-		return;
-	}
-	ret = open_part(leech, uri_option(&leech->backend.uri, "local"),
-			chunkmap_state(leech->map) == CHUNKMAP_PULLING || (leech->rebuilt && is_in_memory(leech)), local_is_open);
 	if (ret)
-		open_failed(leech, ret, leech->opening.why);
+		open_failed(leech, ret, ret == -ECANCELED ? "it was given up" : "the record of what has come cannot be used");
+	else
+		open_local(leech);
 }
 
 static int load_record(struct loop_work *work)

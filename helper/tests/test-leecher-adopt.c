@@ -452,10 +452,11 @@ static void test_refused(void)
 	begin_adopt("refused");
 	snprintf(local, sizeof(local), "file:%s/store", b->run);
 	refused("without a store", json_pack("{s:s}", "local_source", b_source), "needs a store");
-	refused("with --reuse", json_pack("{s:s,s:s,s:b}", "local_source", b_source, "local", "memory", "reuse", 1), "--reuse");
-	refused("what is not there", json_pack("{s:s,s:s}", "local_source", "peer+unix:/nowhere?region=r", "local", "memory"), "can't be used from here");
+	refused("in memory, where an fsync is to end at the source", json_pack("{s:s,s:s}", "local_source", b_source, "local", "memory"), "--durability");
+	refused("with --reuse", json_pack("{s:s,s:s,s:b}", "local_source", b_source, "local", local, "reuse", 1), "--reuse");
+	refused("what is not there", json_pack("{s:s,s:s}", "local_source", "peer+unix:/nowhere?region=r", "local", local), "can't be used from here");
 	is_loose = true;
-	refused("one without a fence", json_pack("{s:s,s:s}", "local_source", b_source, "local", "memory"), "--unfenced");
+	refused("one without a fence", json_pack("{s:s,s:s}", "local_source", b_source, "local", local), "--unfenced");
 	tap_ok(!host_region(b, "db"), "nothing is left of it");
 	leech_with(&user, json_pack("{s:s,s:s,s:b,s:b}", "local_source", b_source, "local", local, "managed", 1, "unfenced", 1));
 	tap_ok(host_is(b, "db", "pulling"), "with the word it is taken");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "managed-private.h"
+#include "pusher-private.h"
 #include "tests/managed-file.h"
 
 #define CHUNK	(64u << 10)
@@ -143,8 +144,9 @@ static void test_filled(void)
 	managed_adopt(managed_of(backend));
 	tap_number(managed_file_flush(backend), 0, "once it is this host's, it is pushed");
 	tap_is(source_says(), "7977", "what has come, and nothing else is touched");
-	tap_number(put(backend, 3, 5) || ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a SYNC waits for the source");
-	tap_is(source_says(), "7975", "which has it then");
+	tap_number(put(backend, 3, 5) || ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a SYNC ends with the store still");
+	tap_is(source_says(), "7977", "as long as it is on its way");
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "7975"), "it is pushed");
 	source_close(backend);
 }
 
@@ -262,7 +264,7 @@ static void test_memory(void)
 {
 	struct backend *backend;
 
-	begin("memory", SIZE);
+	begin("inmem", SIZE);
 	snprintf(policy, sizeof(policy), "local=memory durability=local");
 	backend = open_adopting(true, false, 0);
 	if (!backend) {
@@ -323,6 +325,7 @@ static void test_handed_again(void)
 	put(backend, 1, 9);
 	source_close(backend);
 	region.info.seed = (char *)"moved:1";
+	region.info.given = REGION_GIVEN_SOURCE;
 	backend = managed_file_start(policy, SIZE);
 	tap_number(managed_file_flush(backend), -ESHUTDOWN, "the next helper of one that has moved does not push it");
 	tap_ok(!ask(backend, BACKEND_READ, 0, SIZE, data) && data[0] == 7 && data[CHUNK] == 9, "but has it");
@@ -333,6 +336,145 @@ static void test_handed_again(void)
 	tap_is(source_says(), "7977", "and pushed");
 	source_close(backend);
 	region.info.seed = NULL;
+	region.info.given = 0;
+}
+
+/* A source that the other host does not take over stays this one's to push to. */
+static void test_handed_alone(void)
+{
+	struct backend *backend;
+
+	begin("halone", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = managed_file_start(policy, SIZE);
+	put(backend, 1, 9);
+	source_close(backend);
+	region.info.seed = (char *)"moved:1";
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "7977"), "what moves without its source is pushed to that, as ever");
+	source_close(backend);
+	region.info.seed = NULL;
+}
+
+/* Two hosts have it: what is dirty has to be written before it is frozen, and then it lets go. */
+static void test_diverged(void)
+{
+	struct backend *backend;
+
+	begin("diverged", SIZE);
+	policy_is("push-interval=1h durability=remote");
+	backend = managed_file_start(policy, SIZE);
+	region.info.seed = (char *)"diverged:1";
+	region.info.given = REGION_GIVEN_SOURCE;
+	tap_ok(!region_is_handed(&region), "one with two owners, not frozen yet, has its source");
+	tap_ok(!put(backend, 1, 9) && !ask(backend, BACKEND_SYNC, 0, 0, NULL), "what is dirty can be written");
+	tap_is(source_says(), "7777", "which does not wait for a source that the other one may have");
+	region.info.flags |= REGIONFS_REGION_FROZEN;
+	tap_ok(region_is_handed(&region), "once it is frozen it lets go of it");
+	region.info.flags = region.info.given = 0;
+	region.info.seed = NULL;
+	source_close(backend);
+}
+
+/* What a store in memory had is lost with a reboot; who may need it is not given what the source has of it. */
+static void test_lost(void)
+{
+	struct backend *backend;
+
+	begin("lost", SIZE);
+	snprintf(policy, sizeof(policy), "local=memory durability=local");
+	region.info.seed = (char *)"moved:1";
+	region.info.given = REGION_GIVEN_SOURCE | REGION_GIVEN_MEMORY;
+	backend = managed_file_start(policy, SIZE);
+	tap_number(ask(backend, BACKEND_READ, 0, SIZE, data), -EIO, "nothing old is read in place of bytes that were in memory");
+	region.info.seed = NULL;
+	managed_found(managed_of(backend));
+	tap_number(ask(backend, BACKEND_READ, 0, SIZE, data), 0, "but when it is back in service, as after any reboot");
+	region.info.given = 0;
+	source_close(backend);
+}
+
+static bool is_apart(struct backend *backend)
+{
+	struct pusher *pusher = managed_pusher(managed_of(backend));
+
+	return pusher->member.barriers == &pusher->own;
+}
+
+/* A pusher of one that has been handed over stands still: what it tells writers, of what its store has to push. */
+static unsigned long long limit_of(void)
+{
+	unsigned long long limit;
+	struct backend *backend;
+
+	region.info.seed = (char *)"moved:1";
+	region.info.given = REGION_GIVEN_SOURCE;
+	backend = managed_file_start(policy, SIZE);
+	pass(150);
+	limit = pusher_stats(managed_pusher(managed_of(backend)))->limit;
+	region.info.seed = NULL;
+	region.info.given = 0;
+	source_close(backend);
+	return limit;
+}
+
+/* It has moved in, with all of it to push, once. */
+static void test_owes(void)
+{
+	struct backend *backend;
+
+	begin("owes", SIZE);
+	policy_is("push-interval=1h durability=local max-unpushed=128K");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	for (unsigned int i = 0; i < 4; i++)
+		put(backend, i, 9);
+	managed_hand_over(managed_of(backend), true);
+	managed_adopt(managed_of(backend));
+	tap_number(ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a region has moved");
+	source_close(backend);
+	tap_ok(!limit_of(), "its writers are not slowed for what it owes its source");
+	barriers_hold(&barriers);
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(is_apart(backend), "nor do other regions' changes wait for that");
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "9999"), "it is pushed");
+	tap_ok(!is_apart(backend), "then it is one of its instance's");
+	for (unsigned int i = 0; i < 4; i++)
+		put(backend, i, 5);
+	source_close(backend);
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!is_apart(backend), "and so it is in the next helper");
+	source_close(backend);
+	tap_ok(limit_of() > 0, "what has been written since is bounded, whoever opens it");
+	barriers_release(&barriers);
+}
+
+/* The same, where an fsync is to end at the source. */
+static void test_owes_remote(void)
+{
+	struct backend *backend;
+
+	begin("owesr", SIZE);
+	policy_is("push-interval=1h durability=remote");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	for (unsigned int i = 0; i < 4; i++)
+		put(backend, i, 9);
+	barriers_hold(&barriers);
+	managed_adopt(managed_of(backend));
+	managed_hand_over(managed_of(backend), true);
+	source_close(backend);
+	backend = managed_file_start(policy, SIZE);
+	managed_hand_over(managed_of(backend), true);
+	tap_ok(!put(backend, 1, 5) && !ask(backend, BACKEND_SYNC, 0, 0, NULL), "an fsync does not wait for all of it to be pushed");
+	managed_hand_over(managed_of(backend), false);
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "9599"), "which it is");
+	tap_ok(!put(backend, 2, 3) && !ask(backend, BACKEND_SYNC, 0, 0, NULL) && !strcmp(source_says(), "9539"), "from then on it ends at the source");
+	source_close(backend);
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!put(backend, 3, 3) && !ask(backend, BACKEND_SYNC, 0, 0, NULL) && !strcmp(source_says(), "9533"), "in the next helper, too");
+	barriers_release(&barriers);
+	source_close(backend);
 }
 
 int main(void)
@@ -349,6 +491,11 @@ int main(void)
 	test_memory();
 	test_handed();
 	test_handed_again();
+	test_handed_alone();
+	test_diverged();
+	test_lost();
+	test_owes();
+	test_owes_remote();
 	source_end();
 	return tap_end();
 }
