@@ -275,9 +275,14 @@ static void let_in_end(struct let_in *let_in, int error, const char *why)
 	free(let_in);
 }
 
+/* Its event comes later, and until then whoever looks at the flags would take it for frozen. */
 static void unlocked(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
-	let_in_end(arg, error, why);
+	struct let_in *let_in = arg;
+
+	if (!error)
+		let_in->region->info.flags &= ~REGIONFS_REGION_LOCKED;
+	let_in_end(let_in, error, why);
 }
 
 static void unlock(struct let_in *let_in, int error, const char *why)
@@ -294,7 +299,11 @@ static void unlock(struct let_in *let_in, int error, const char *why)
 
 static void thawed(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
-	unlock(arg, error, why);
+	struct let_in *let_in = arg;
+
+	if (!error)
+		let_in->region->info.flags &= ~REGIONFS_REGION_FROZEN;
+	unlock(let_in, error, why);
 }
 
 void seeder_let_in(struct region *region, void (*then)(void *arg, int error, const char *why, const struct netlink_attrs *got),
