@@ -210,6 +210,14 @@ void region_drained(struct region *region)
 	region_mirror(region);
 }
 
+/* On its way into memory: until the record says that it is complete, who comes after a boot has to take what was here for lost. */
+static bool is_volatile(const struct region *region, struct managed *managed)
+{
+	struct leech *leech = leech_of(region->backend);
+
+	return leech && managed_policy(managed)->local == LOCAL_MEMORY && chunkmap_state(leech_map(leech)) == CHUNKMAP_OWNED;
+}
+
 int region_may_push(struct region *region, char *why, size_t len)
 {
 	struct managed *managed = region_managed(region);
@@ -218,17 +226,18 @@ int region_may_push(struct region *region, char *why, size_t len)
 
 	if (!managed)
 		return region->info.policy != NULL;
+	bytes = region_unpushed(region);
+	if (is_volatile(region, managed)) {
+		snprintf(why, len, "%s is on its way here, and in this host's memory alone, with %llu bytes that its source has not got, until it is complete: wait "
+			 "for that", name, bytes);
+		return -EBUSY;
+	}
 	if (!managed_is_held(managed))
 		return true;
 	if (!region_is_behind_in_memory(region))
 		return false;
-	bytes = region_unpushed(region);
-	if (managed_is_handed(managed))
-		snprintf(why, len, "%s was handed to another host, which may still need %llu bytes that are in this host's memory alone, and is to push "
-			 "them: wait until it is complete there", name, bytes);
-	else
-		snprintf(why, len, "%s is on its way here, and %llu bytes of it are in this host's memory alone until all has come and was pushed: wait "
-			 "until it is complete", name, bytes);
+	snprintf(why, len, "%s was handed to another host, which may still need %llu bytes that are in this host's memory alone, and is to push them: wait "
+		 "until it is complete there", name, bytes);
 	return -EBUSY;
 }
 

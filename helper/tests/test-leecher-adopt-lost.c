@@ -222,6 +222,7 @@ static void adopt_in_memory(const char *name)
 	pass(1500);
 	tap_ok(host_is(a, "db", "moved") && host_is(b, "db", "owned"), "A keeps what it has as long as C has not got all of it");
 	tap_ok(region_unpushed(region_of(b)) >= SIZE, "which B knows");
+	tap_number(refused(b, "sync", "until it is complete"), -EBUSY, "and keeps B's instance from being stopped");
 }
 
 static void test_b_in_memory(void)
