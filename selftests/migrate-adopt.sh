@@ -44,6 +44,8 @@ must on a seed db --listen 10.11.0.1:7001 --insecure --detach
 fails 'without a store here B does not take it over' on b leech db peer://10.11.0.1:7001/db --insecure --managed --local-source "$source" --detach
 fails 'nor a source that it does not reach' on b leech db peer://10.11.0.1:7001/db --insecure "${managed[@]}" --local "file:$work/store-b" \
 	--local-source peer+plain://10.11.0.1:7009/r --detach
+fails 'nor in memory, where an fsync is to end at the source' on b leech db peer://10.11.0.1:7001/db --insecure --managed --local memory \
+	--local-source "$source" --detach
 must on b leech db peer://10.11.0.1:7001/db --insecure "${managed[@]}" --local "file:$work/store-b" \
 	--local-source "$source" --on-resume "while ! test -e $work/go; do sleep 0.1; done" --hook-timeout 60s --detach
 must wait_for 60 settled_on b db

@@ -239,6 +239,21 @@ static void test_b_in_memory(void)
 	tap_ok(!write_chunk(b, to->id, 3, 6) && !flush(b) && !strcmp(c_says(), "1756"), "which is pushed");
 }
 
+/* The record says COMPLETE: C has all of it, and that is what the next helper finds. */
+static void test_b_booted_after(void)
+{
+	adopt_in_memory("bboot3");
+	b->kernel.hold = REGIONFS_CMD_REGION_SET;
+	unhide_c();
+	tap_ok(until(!list_empty(&b->kernel.held)) && !strcmp(c_says(), "1777"), "it is complete, and about to get its new source");
+	boot(b);
+	to = host_region(b, "db");
+	leecher_restart(b->regiond);
+	tap_ok(to && until(is_managed_at_b()), "B is booted: it gets it then");
+	tap_is(to ? reads(b, to->id) : "", "1777", "and has all of it");
+	tap_ok(until(host_is(a, "db", "complete")), "which A hears");
+}
+
 /* From the first push on C is ahead of A: what both have is no state of it. */
 static void test_b_booted(void)
 {
@@ -320,6 +335,7 @@ int main(void)
 	test_taken_back();
 	test_diverged();
 	test_b_in_memory();
+	test_b_booted_after();
 	test_b_booted();
 	test_b_booted_before();
 	test_b_unpushed();
