@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Looks at the style, runs the unit tests and, in one VM for each kernel, the selftests; prove's closing lines tell of them all.
-# What they need has been built: make check does that first.
+# What they need has been built: make check does that first. With several kernels, each has a share of the selftests that are about the helpers
+# (run.sh --share); with one kernel it runs them all.
 #
 #   check.sh [--unit] [KERNEL]...    KERNEL as for vm.sh; TESTS="NAME..." runs only these selftests
 #
@@ -36,13 +37,12 @@ unit() {
 }
 
 unit_tests() {
-	local t
 	mkdir -p "$out/unit"
 	unit style style
 	unit uapi "$here/check-uapi.py"
-	for t in "$top"/build/tests/test-*; do
-		[ -x "$t" ] && unit "$(basename "$t")" timeout -k 5 300 "$t"
-	done
+	# they wait more than they work: side by side
+	find "$top/build/tests" -name 'test-*' -type f -executable -print0 | sort -z |
+		xargs -0 -r -n 1 -P "$(nproc)" "$here/check.sh" --one
 	unit model timeout -k 5 1200 "$top/selftests/model/run.sh"
 }
 
@@ -57,9 +57,9 @@ vm_ended() {
 }
 
 selftests() {
-	local kernel=$1 limit=2400 options=() tests=()
+	local kernel=$1 limit=2400 options=() tests=(--share "$2")
 	[ "$kernel" = debug ] && limit=7200 options=(--kmemleak)
-	read -ra tests <<< "${TESTS:-}"
+	[ -z "${TESTS:-}" ] || read -ra tests <<< "$TESTS"
 	rm -rf "${out:?}/$kernel"
 	echo "# kernel $kernel: $("$here/vm.sh" release "$kernel")"
 	"$here/vm.sh" run --kernel "$kernel" --timeout "$limit" "${options[@]}" --out "$out/$kernel" -- \
@@ -77,6 +77,12 @@ if [ "${1:-}" = --replay ]; then
 	exit "${rc:-1}"
 fi
 
+# For xargs: one unit test program
+if [ "${1:-}" = --one ]; then
+	unit "$(basename "$2")" timeout -k 5 300 "$2"
+	exit 0
+fi
+
 for a in "$@"; do
 	case $a in --unit) units=1 ;; *) kernels+=("$a") ;; esac
 done
@@ -88,8 +94,8 @@ if [ -n "$units" ]; then
 	unit_tests
 	logs+=("$out"/unit/*.tap)
 fi
-for k in "${kernels[@]}"; do
-	selftests "$k"
-	logs+=("$out/$k"/*.tap)
+for i in "${!kernels[@]}"; do
+	selftests "${kernels[i]}" "$((i + 1))/${#kernels[@]}"
+	logs+=("$out/${kernels[i]}"/*.tap)
 done
 cd "$out" && prove --exec "$here/check.sh --replay" "${logs[@]#"$out"/}"

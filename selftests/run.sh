@@ -8,6 +8,8 @@
 #   TEST      names without .sh or .c; all of them when none is given
 #   --tap DIR each test's own TAP goes to DIR/TEST.tap too, for scripts/check.sh
 #   -x        ends at the first failure
+#   --share K/N  of all tests that move or manage regions, which is work of the helpers whatever the kernel is, only each N-th, from the K-th on:
+#             check.sh runs the others on its other kernels
 #
 # A test fails when it says so, when its time is up (see common.sh), when the kernel's log shows a splat, or
 # when it leaves a mount, an instance's helper or a process in our directories behind.
@@ -17,7 +19,7 @@ top=$(dirname "$self")
 build=${BUILD:-$top/build}
 export BUILD=$build PATH=${REGIONFS_BIN:-$build/bin}:$build/selftests:$PATH
 module=${REGIONFS_KO:-$build/$(uname -r)/regionfs.ko}
-tap='' stop='' failed=0 number=0
+tap='' stop='' share=1/1 failed=0 number=0
 tests=()
 
 # shellcheck source=/dev/null
@@ -33,6 +35,11 @@ all_tests() {
 		f=$(basename "$f")
 		case $f in common.sh | run.sh | '*'*) ;; *) echo "${f%.*}" ;; esac
 	done | sort
+}
+
+# Those that are this kernel's share
+shared_tests() {
+	all_tests | awk -v k="${share%/*}" -v n="${share#*/}" '!/^(managed|migrate)-/ || ++seen % n == k % n'
 }
 
 # The file to run for a test, and its source, which has its settings
@@ -161,12 +168,13 @@ main() {
 		case $1 in
 		--tap) tap=$2; shift ;;
 		-x) stop=1 ;;
+		--share) share=$2; shift ;;
 		-*) sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 		*) t=$(basename "$1"); tests+=("${t%.*}") ;;
 		esac
 		shift
 	done
-	[ ${#tests[@]} -gt 0 ] || mapfile -t tests < <(all_tests)
+	[ ${#tests[@]} -gt 0 ] || mapfile -t tests < <(shared_tests)
 	scratch=$(mktemp -d)
 	trap 'rm -rf "$scratch"' EXIT
 	[ -z "$tap" ] || mkdir -p "$tap"
