@@ -16,6 +16,7 @@ static char c_socket[128], c_file[128], b_source[256];
 static char bytes[SIZE];
 static bool is_direct;			/* A's region */
 static bool is_in_memory;		/* its store, and B's */
+static bool is_shared;			/* the source is a directory, of zeroes at first, that all hosts have */
 
 /* ---- the three hosts ---- */
 
@@ -79,6 +80,35 @@ static void store_of(struct host *host, char *text, size_t len)
 	mkdir(memory, 0700);
 }
 
+static struct {
+	struct backend_open open;
+	bool done;
+} making;
+
+static void was_made(void *arg)
+{
+	making.done = true;
+}
+
+static void is_made(struct backend_open *open, struct backend *backend, int error)
+{
+	if (error)
+		printf("# %s\n", open->why), exit(87);
+	backend_close(backend, was_made, NULL);
+}
+
+static void make_shared(void)
+{
+	snprintf(b_source, sizeof(b_source), "dir:%s/shared", c->run);
+	memset(&making, 0, sizeof(making));
+	making.open = (struct backend_open){ .loop = loop, .instance = "test", .run_dir = c->run, .size = SIZE, .create = true, .done = is_made };
+	if (uri_parse(&making.open.uri, b_source, NULL, 0))
+		exit(86);
+	backend_open(&making.open);
+	if (!until(making.done))
+		exit(85);
+}
+
 /* C's region is of 7s; A's program has made its first chunk 1, of which C has not heard. */
 static void begin_adopt(const char *name)
 {
@@ -92,6 +122,8 @@ static void begin_adopt(const char *name)
 	snprintf(c_file, sizeof(c_file), "%s/bytes", c->run);
 	snprintf(c_socket, sizeof(c_socket), "%s/s", c->run);
 	snprintf(b_source, sizeof(b_source), "peer+unix:%s?region=r", c_socket);
+	if (is_shared)
+		make_shared();
 	snprintf(socket_path, sizeof(socket_path), "%s/s", a->run);
 	store_of(a, store, sizeof(store));
 	make_file(c_file);

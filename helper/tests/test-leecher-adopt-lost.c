@@ -163,6 +163,50 @@ static void test_taken_back(void)
 	tap_ok(until(!flush(a)) && !strcmp(c_says(), "1777"), "it is pushed");
 }
 
+/* ---- a directory that all have ---- */
+
+static const char *shared_says(void)
+{
+	struct netlink_attrs attrs = { 0 };
+	struct kernel_region *reader;
+
+	netlink_set(&attrs, PATH, path, "reader");
+	netlink_set(&attrs, SOURCE, source, b_source);
+	netlink_set(&attrs, SIZE, size, SIZE);
+	netlink_set(&attrs, EPOCH, epoch, 1);
+	netlink_set(&attrs, FLAGS, flags, REGIONFS_REGION_READ_ONLY);
+	netlink_set(&attrs, FLAGS_MASK, flags_mask, REGIONFS_REGION_READ_ONLY);
+	reader = kernel_add(&c->kernel, &attrs);
+	attrs.region = reader->id;
+	kernel_describe(reader, &attrs);
+	region_update(c->regiond->regions, &attrs);
+	return reads(c, reader->id);
+}
+
+static void test_shared(void)
+{
+	struct user finalizing;
+	char go[128];
+
+	is_shared = true;
+	begin_adopt("shared");
+	is_shared = false;
+	tap_is(shared_says(), "0000", "the source is a directory that all hosts have");
+	hand_over_slowly(&finalizing, go, sizeof(go));
+	tap_ok(until(!strcmp(host_says(b, "db", "adoption"), "ours")), "B gets it as soon as A has let go of it, before it is complete");
+	tap_number(flush(a), -ESHUTDOWN, "A does not push any more");
+	cut();
+	host_kill(a);
+	pass(100);
+	start_with_barriers(a);
+	seeder_restart(a->regiond);
+	tap_ok(until(host_is(a, "db", "moved")) && until(managed_at(a)) && flush(a) == -ESHUTDOWN, "nor does its next helper");
+	close(open(go, O_CREAT | O_WRONLY, 0600));
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "it is complete");
+	tap_ok(!write_chunk(b, to->id, 2, 5) && !flush(b), "and pushed");
+	tap_is(shared_says(), "1050", "with all that was written on either");
+}
+
 /* ---- two owners ---- */
 
 static void test_diverged(void)
@@ -333,6 +377,7 @@ int main(void)
 	test_a_on_disk();
 	test_plain();
 	test_taken_back();
+	test_shared();
 	test_diverged();
 	test_b_in_memory();
 	test_b_booted_after();
