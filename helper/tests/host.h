@@ -442,14 +442,10 @@ static struct host *host_new(const char *name)
 	return host;
 }
 
-/* The locks of what it has open go with it, once what is under way there has ended: nothing can end it, and it needs its backend's memory. */
+/* The locks of what it has open go with it. */
 static int kill_region(struct region *region, void *arg)
 {
-	bool open = atomic_exchange(&region->state, REGION_GONE) == REGION_READY;
-
-	if (open && !region->backend->caps.abortable && !until(!atomic_load(&region->in_flight)))
-		exit(90);
-	if (open)
+	if (atomic_exchange(&region->state, REGION_GONE) == REGION_READY)
 		backend_close(region->backend, NULL, NULL);
 	return 0;
 }
