@@ -6,14 +6,8 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
+memory_hosts 5ms
 size=$(((32 << 20) + 12288))
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 
 # program MOUNT: the one program of this test, on that host; the suspend hook ends it
 program() {

@@ -21,15 +21,9 @@ end_group() {
 }
 later end_group
 
-two_hosts 1ms
+memory_hosts 1ms
 start_host "$ns_a" c source=memory:
 c=$mnt
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 source_pid=$(helper_pid c)
 later kill -CONT "$source_pid"
 

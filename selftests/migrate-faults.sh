@@ -17,16 +17,10 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters ss python3
-two_hosts 1ms 20mbit
 mkdir -p "$work/b.state"
 must mount -t tmpfs -o size=40M tmpfs "$work/b.state"
 later umount -l "$work/b.state"
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 1ms 20mbit
 size=$((4 << 20))
 
 read -ra states <<< "${STATES:-pulling suspending handed unheard behind}"

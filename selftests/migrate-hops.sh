@@ -8,14 +8,10 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters
 count=${COUNT:-2}
-two_hosts 1ms 20mbit
-start_host "$ns_a" a source=memory:
-start_host "$ns_b" b source=memory:
+memory_hosts 1ms 20mbit
 start_host "$ns_b" c source=memory:
 declare -A address=([a]=10.11.0.1:7001 [b]=10.11.0.2:7002 [c]=10.11.0.2:7003)
 size=$(((24 << 20) + 12288))
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 
 # program HOST: the one program of this test, on that host; the suspend hook ends it
 program() {

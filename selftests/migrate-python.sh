@@ -7,13 +7,7 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl python3
 todo=$SELF/tools/todo.py
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 5ms
 
 ok 'a region is made on A' on a add todo --size 16M
 ok 'and a list in it' "$todo" "$a/todo" add 20000

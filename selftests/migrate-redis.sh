@@ -7,13 +7,7 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl redis-server redis-cli redis-check-aof
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 5ms
 aof=redis/appendonlydir/appendonly.aof
 regions=("$aof.manifest" "$aof.1.base.rdb" "$aof.1.incr.aof")
 # What it has acknowledged is in its file, and that is never rewritten

@@ -7,13 +7,7 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
-two_hosts 1ms 40mbit
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 1ms 40mbit
 
 has_flag() { [ "$(stat_of "$1" db ".flags | index(\"$2\") != null")" = true ]; }
 has_not() { ! has_flag "$@"; }

@@ -15,13 +15,7 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl python3 sqlite3
 commits=$SELF/tools/commits.py
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 5ms
 
 more_than() { [ "$(wc -l < "$1")" -gt "$2" ]; }
 
