@@ -28,14 +28,9 @@ read -ra faults <<< "${FAULTS:-kill_a kill_b kill_ab cut cut_ab cut_ba reset ful
 
 # ---- the program on A, and what stops and starts it ----
 
-program() {
-	counters "$a/$db" 2 100 >> "$work/steps" 2>> "$work/errors" &
-	echo $! > "$work/program"
-}
 cat > "$work/suspend" <<-END
 	#!/bin/bash
-	kill \$(cat $work/program)
-	while kill -0 \$(cat $work/program) 2>/dev/null; do sleep 0.02; done
+	$(hook_end_counters)
 	touch $work/suspended
 	while [ -e $work/hold ]; do sleep 0.02; done
 END
@@ -73,7 +68,7 @@ begin() {
 	: > "$work/steps"
 	must on a add "$db" --size $size
 	must dd if="$work/random" of="$a/$db" bs=1M conv=notrunc status=none
-	program
+	start_counters "$a/$db" 2 100
 	must on a seed "$db" --listen 10.11.0.1:7001 "${tls[@]}" --suspend "$work/suspend" --resume "$work/resume" --detach
 	must on b leech "$db" peer://10.11.0.1:7001/"$db" "${tls[@]}" --local-source "file:$work/b.state/$db" --detach
 }

@@ -57,7 +57,7 @@ must dd if="$work/bytes" of="$a/db" bs=1M conv=notrunc status=none
 must dd if=/dev/zero of="$a/db" bs=4k seek=1 count=1 conv=notrunc status=none
 must dd if=/dev/zero of="$a/db" bs=4k seek=1022 count=1 conv=notrunc status=none
 pairs write "$a/db" > "$work/written" 2> "$work/errors" & writer=$!
-suspend="kill $writer; while kill -0 $writer 2> /dev/null; do sleep 0.02; done"
+suspend=$(hook_end $writer)
 ok 'A seeds it' on a seed db --listen 0.0.0.0:7001 "${tls[@]}" --on-suspend "$suspend" --detach
 
 # ---- two follow ----
