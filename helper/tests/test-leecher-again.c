@@ -152,8 +152,7 @@ static void test_killed_finalizing(void)
 	kill_b();
 	host_release(a);
 	tap_ok(until(host_is(a, "db", "in doubt")), "and handed over to a helper that is dead");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(is_on(from, REGIONFS_REGION_MOVED)), "the next one takes it");
 	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(host_is(a, "db", "complete")), "with all of it");
 	tap_ok(all_is_there(), "all is there");
@@ -178,8 +177,7 @@ static void test_both_killed_finalizing(void)
 	tap_ok(until(host_is(a, "db", "in doubt")), "and handed over to a helper that is dead");
 	restart_a();
 	tap_ok(until(host_is(a, "db", "in doubt")), "A's next one is where that was");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(is_on(from, REGIONFS_REGION_MOVED)), "B's next one takes it");
 	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(host_is(a, "db", "complete")), "with all of it");
 	tap_ok(!host_request(b, to->id, BACKEND_READ, 0, SIZE, bytes) && bytes[CHUNK] == 9 && bytes[0] == 7, "also what was flushed last");
@@ -225,8 +223,7 @@ static void test_refused_killed(void)
 	tap_number(host_do(b, "abort", db()), 0, "there it is aborted");
 	host_kill(b);
 	unhide();
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(!is_on(from, REGIONFS_REGION_FROZEN)), "its helper is killed; the next one tells A, which goes on");
 	tap_ok(until(!is_left_over("leech-")), "and forgets it");
 }
@@ -273,8 +270,7 @@ static void diverge(const char *name)
 	restart_a();
 	tap_ok(until(host_is(a, "db", "in doubt")), "the next one does not know of it");
 	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(host_is(b, "db", "diverged") && host_is(a, "db", "diverged")), "when they meet both know");
 	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN) && is_on(to, REGIONFS_REGION_FROZEN)), "and neither goes on");
 	/* what was held went with A's first helper */
@@ -286,8 +282,7 @@ static void test_diverged_a(void)
 {
 	diverge("diverged");
 	kill_b();
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(host_is(b, "db", "diverged")), "B's next helper knows it, too");
 	tap_ok(until(region_of(b)->state == REGION_READY), "and has opened what there is of it");
 	tap_number(host_do(b, "resolve", db_with("keep")), -ENODATA, "what B has is not all");
@@ -344,8 +339,7 @@ static void reboot(void)
 	kill_b();
 	snprintf(command, sizeof(command), "rm -f %s/leech-*.map", b->run);
 	tap_ok(!system(command), "B's host is booted");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 }
 
 static void test_booted_behind(void)

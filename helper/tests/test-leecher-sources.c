@@ -236,8 +236,7 @@ static void test_again(void)
 	host_kill(b);
 	snprintf(command, sizeof(command), "rm -f %s/leech-*", b->run);
 	tap_ok(!system(command), "A is away, and B is booted");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_number(read_chunk(0), 0, "the next helper knows where to look, and what for");
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "and does so");
 	tap_number(host_do(b, "resolve", lost(NULL)), 0, "A is lost");
