@@ -88,7 +88,7 @@ static void test_back(bool reuse)
 	default_store(b);
 	leech(&user, NULL);
 	tap_number(host_do(b, "finalize", db()), 0, "a region goes to B");
-	tap_ok(until(user.done && !user.error), "whole");
+	tap_ok(until(user.done && !user.error) && until(host_is(a, "db", "complete")), "whole, as A has heard");
 	for (int hop = 0; hop < 4; hop++) {
 		struct host *one = hop % 2 ? a : b, *other = hop % 2 ? b : a;
 		uint64_t epoch = host_region(one, "db")->epoch;
