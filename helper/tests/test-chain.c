@@ -114,7 +114,7 @@ static void begin_unheard(const char *name)
 	a->kernel.hold = REGIONFS_CMD_MOVED;
 	host_begin(b, &finalizing, "finalize", db());
 	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)), "B owns a region, which A has not heard");
-	tell_size();
+	host_tell(b, to);
 	tap_number(seed_on(), 0, "it is seeded on");
 	leech_c();
 }

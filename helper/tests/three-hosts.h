@@ -13,15 +13,6 @@ static char middle_path[128];
 static struct user on_b, on_c;
 static json_t *for_b;			/* more arguments of B's leech; taken */
 
-/* As a kernel does of itself. */
-static void tell_size(void)
-{
-	struct netlink_attrs got = { 0 };
-
-	kernel_describe(to, &got);
-	region_update(b->regiond->regions, &got);
-}
-
 /* B is to have nothing of A's region: READs are held. */
 static void begin_three(const char *name)
 {
@@ -43,7 +34,7 @@ static void begin_owned(const char *name)
 	for_b = NULL;
 	tap_number(host_do(b, "finalize", db()), 0, "B owns a region before any of it has come");
 	tap_ok(until(host_is(a, "db", "moved")), "as A knows");
-	tell_size();
+	host_tell(b, to);
 }
 
 static int seed_on(void)
