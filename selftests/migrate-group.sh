@@ -7,13 +7,7 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl python3
-two_hosts 5ms 100mbit
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 5ms 100mbit
 
 cat > "$work/program" <<-'END'
 	#!/usr/bin/python3
