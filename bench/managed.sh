@@ -35,28 +35,9 @@ variants_write='direct managed memory memory-local file-local'
 # shellcheck disable=SC2034
 variants_backends='direct managed memory file'
 
-say() { echo "managed.sh: $*" >&2; }
-die() { say "$*"; exit 2; }
-usage() { sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0"; }
-
-while [ $# -gt 0 ]; do
-	case $1 in
-	--rtts) rtts=$2; shift ;;
-	--rates) rates=$2; shift ;;
-	--size) size=$2; shift ;;
-	--write) write=$2; shift ;;
-	--rounds) rounds=$2; shift ;;
-	--measures) measures=$2; shift ;;
-	--variants) only=$2; shift ;;
-	--pages) pages=$2; shift ;;
-	--seconds) seconds=$2; shift ;;
-	--segments) segments=$2; shift ;;
-	--bin) bin=$2; shift ;;
-	-h | --help) usage; exit 0 ;;
-	*) die "unknown option $1 (see --help)" ;;
-	esac
-	shift
-done
+# shellcheck source=bench/options.sh
+. "$here/options.sh"
+take_options 'rtts rates size write rounds measures variants=only pages seconds segments bin' "$@"
 
 # shellcheck source=bench/hosts.sh
 . "$here/hosts.sh"

@@ -35,28 +35,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rtts=10 rates=200mbit dirties='0 1 150' order=seq size=256 rounds=1 max_downtime='' patience=30 segments=1 bin=$here/../build/bench
 variants='stop rsync precopy postcopy ours ours-plain'
 
-say() { echo "migrate.sh: $*" >&2; }
-die() { say "$*"; exit 2; }
-usage() { sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0"; }
-
-while [ $# -gt 0 ]; do
-	case $1 in
-	--rtts) rtts=$2; shift ;;
-	--rates) rates=$2; shift ;;
-	--dirty) dirties=$2; shift ;;
-	--order) order=$2; shift ;;
-	--size) size=$2; shift ;;
-	--rounds) rounds=$2; shift ;;
-	--variants) variants=$2; shift ;;
-	--max-downtime) max_downtime=$2; shift ;;
-	--patience) patience=$2; shift ;;
-	--segments) segments=$2; shift ;;
-	--bin) bin=$2; shift ;;
-	-h | --help) usage; exit 0 ;;
-	*) die "unknown option $1 (see --help)" ;;
-	esac
-	shift
-done
+# shellcheck source=bench/options.sh
+. "$here/options.sh"
+take_options 'rtts rates dirty=dirties order size rounds variants max-downtime=max_downtime patience segments bin' "$@"
 [ "$variants" != all ] || variants='stop rsync precopy postcopy ours hook throttle precopy-plain postcopy-plain ours-plain'
 
 # shellcheck source=bench/hosts.sh

@@ -24,26 +24,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$here")
 rtts=30 rates=200mbit rounds=3 programs='sqlite compiler' lookups=200 bin=$here/../build/bench data='' prepare='' db_mib=500
 
-say() { echo "profile.sh: $*" >&2; }
-die() { say "$*"; exit 2; }
-usage() { sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0"; }
-
-while [ $# -gt 0 ]; do
-	case $1 in
-	--prepare) prepare=$2; shift ;;
-	--db) db_mib=$2; shift ;;
-	--data) data=$2; shift ;;
-	--rtts) rtts=$2; shift ;;
-	--rates) rates=$2; shift ;;
-	--rounds) rounds=$2; shift ;;
-	--programs) programs=$2; shift ;;
-	--lookups) lookups=$2; shift ;;
-	--bin) bin=$2; shift ;;
-	-h | --help) usage; exit 0 ;;
-	*) die "unknown option $1 (see --help)" ;;
-	esac
-	shift
-done
+# shellcheck source=bench/options.sh
+. "$here/options.sh"
+take_options 'prepare db=db_mib data rtts rates rounds programs lookups bin' "$@"
 
 # ---- what is started
 

@@ -23,26 +23,9 @@ rounds=5 size=256 pages=1000 seed=1 bin=$here/../build/bench clock=wall gate=0
 peers='tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
 measures='random scatter lone seq'
 
-say() { echo "run.sh: $*" >&2; }
-die() { say "$*"; exit 2; }
-usage() { sed -n '3,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' "$0"; }
-
-while [ $# -gt 0 ]; do
-	case $1 in
-	--rounds) rounds=$2; shift ;;
-	--size) size=$2; shift ;;
-	--pages) pages=$2; shift ;;
-	--seed) seed=$2; shift ;;
-	--peers) peers=$2; shift ;;
-	--measures) measures=$2; shift ;;
-	--bin) bin=$2; shift ;;
-	--icount) clock=icount ;;
-	--gate) gate=1 ;;
-	-h | --help) usage; exit 0 ;;
-	*) die "unknown option $1 (see --help)" ;;
-	esac
-	shift
-done
+# shellcheck source=bench/options.sh
+. "$here/options.sh"
+take_options 'rounds size pages seed peers measures bin icount=clock:icount gate=gate:1' "$@"
 
 bytes=$((size << 20))
 work=$(mktemp -d "${TMPDIR:-/tmp}/regionfs-bench.XXXXXX") || exit 2

@@ -21,27 +21,17 @@ end_group() {
 }
 later end_group
 
-two_hosts 1ms
+memory_hosts 1ms
 start_host "$ns_a" c source=memory:
 c=$mnt
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 source_pid=$(helper_pid c)
 later kill -CONT "$source_pid"
 
 is_frozen() { grep -q '^frozen 1' "$group/cgroup.events"; }
 is_thawed() { ! is_frozen; }
-has_flag() { [ "$(stat_of "$1" db ".flags | index(\"$2\") != null")" = true ]; }
-has_not() { ! has_flag "$@"; }
 is_gone() { ! on "$1" stat db; }
-is_settled() { [ "$(stat_of b db '.handover | .rounds >= 1')" = true ]; }
 steps() { wc -l < "$work/steps"; }
-more_steps_than() { [ "$(steps)" -gt "$1" ]; }
-goes_on() { ok "$1" wait_for 20 more_steps_than "$(steps)"; }
+goes_on() { ok "$1" wait_for 20 more_than "$work/steps" "$(steps)"; }
 
 stands_still() {
 	local now
@@ -59,7 +49,7 @@ seed() {
 begin() {
 	must seed --suspend-cgroup "$group" "$@"
 	must on b leech db peer://10.11.0.1:7001/db "${tls[@]}" --detach
-	must wait_for 60 is_settled
+	must wait_for 60 settled_on b db
 }
 
 must on c add db --size 16M
@@ -108,7 +98,7 @@ wait $finalizing
 must wait_for 20 is_gone b
 ok 'regiond is started' start_helper_of "$ns_a" a
 ok 'it thaws the program' wait_for 20 is_thawed
-ok 'and the region' wait_for 20 has_not a frozen
+ok 'and the region' wait_for 20 has_not a db frozen
 goes_on 'the program goes on'
 must wait_for 60 state_is a db serving
 must on a abort db
@@ -125,7 +115,7 @@ wait $finalizing
 is $? 0 'the region is handed over'
 ok 'the program on A is still frozen' is_frozen
 stands_still 'and stands still'
-ok 'A has moved' has_flag a moved
+ok 'A has moved' has_flag a db moved
 ok 'B is complete' wait_for 60 state_is b db complete
 ok 'B has what A had when it was frozen' cmp "$c/db" "$b/db"
 step=$(od -An -t u8 -N 8 "$b/db" | tr -d ' ')

@@ -11,13 +11,7 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl criu nsenter unshare setsid twice
 [ -e /proc/sys/kernel/ns_last_pid ] || skip_all 'the kernel has no CONFIG_CHECKPOINT_RESTORE'
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 5ms
 at=$work/at
 mkdir "$at" "$work/images"
 

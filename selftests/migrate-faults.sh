@@ -17,16 +17,10 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters ss python3
-two_hosts 1ms 20mbit
 mkdir -p "$work/b.state"
 must mount -t tmpfs -o size=40M tmpfs "$work/b.state"
 later umount -l "$work/b.state"
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 1ms 20mbit
 size=$((4 << 20))
 
 read -ra states <<< "${STATES:-pulling suspending handed unheard behind}"
@@ -34,14 +28,9 @@ read -ra faults <<< "${FAULTS:-kill_a kill_b kill_ab cut cut_ab cut_ba reset ful
 
 # ---- the program on A, and what stops and starts it ----
 
-program() {
-	counters "$a/$db" 2 100 >> "$work/steps" 2>> "$work/errors" &
-	echo $! > "$work/program"
-}
 cat > "$work/suspend" <<-END
 	#!/bin/bash
-	kill \$(cat $work/program)
-	while kill -0 \$(cat $work/program) 2>/dev/null; do sleep 0.02; done
+	$(hook_end_counters)
 	touch $work/suspended
 	while [ -e $work/hold ]; do sleep 0.02; done
 END
@@ -79,7 +68,7 @@ begin() {
 	: > "$work/steps"
 	must on a add "$db" --size $size
 	must dd if="$work/random" of="$a/$db" bs=1M conv=notrunc status=none
-	program
+	start_counters "$a/$db" 2 100
 	must on a seed "$db" --listen 10.11.0.1:7001 "${tls[@]}" --suspend "$work/suspend" --resume "$work/resume" --detach
 	must on b leech "$db" peer://10.11.0.1:7001/"$db" "${tls[@]}" --local-source "file:$work/b.state/$db" --detach
 }

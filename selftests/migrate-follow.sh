@@ -7,7 +7,7 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
-two_hosts 1ms 200mbit
+memory_hosts 1ms 200mbit
 
 # The third one has its wire to A, and its way to B through there
 ns_c=hc-$$
@@ -24,14 +24,8 @@ must ip -n "$ns_b" route add default via 10.11.0.1
 must ip netns exec "$ns_a" sysctl -q net.ipv4.ip_forward=1
 later end_processes_of "$ns_c"
 
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
 start_host "$ns_c" c source=memory:
 c=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 age=600ms
 old=2000		# ms: more than that is not up to date, on a slow machine
 
@@ -63,7 +57,7 @@ must dd if="$work/bytes" of="$a/db" bs=1M conv=notrunc status=none
 must dd if=/dev/zero of="$a/db" bs=4k seek=1 count=1 conv=notrunc status=none
 must dd if=/dev/zero of="$a/db" bs=4k seek=1022 count=1 conv=notrunc status=none
 pairs write "$a/db" > "$work/written" 2> "$work/errors" & writer=$!
-suspend="kill $writer; while kill -0 $writer 2> /dev/null; do sleep 0.02; done"
+suspend=$(hook_end $writer)
 ok 'A seeds it' on a seed db --listen 0.0.0.0:7001 "${tls[@]}" --on-suspend "$suspend" --detach
 
 # ---- two follow ----

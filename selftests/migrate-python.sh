@@ -7,18 +7,12 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl python3
 todo=$SELF/tools/todo.py
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 5ms
 
 ok 'a region is made on A' on a add todo --size 16M
 ok 'and a list in it' "$todo" "$a/todo" add 20000
 nsenter "--net=/run/netns/$ns_a" "$todo" "$a/todo" work A > "$work/done.a" 2> "$work/errors.a" & on_a=$!
-suspend="kill $on_a; while kill -0 $on_a 2>/dev/null; do sleep 0.02; done"
+suspend=$(hook_end $on_a)
 begin_group a 10.11.0.1:7001 b todo
 nsenter "--net=/run/netns/$ns_b" "$todo" "$b/todo" work B > "$work/done.b" 2> "$work/errors.b" & on_b=$!
 ok 'the program on B waits for the list' wait_for 20 waits_for_region $on_b
@@ -31,8 +25,7 @@ is $? 0 'by itself, as the hook has asked for'
 ok 'that on B goes on' wait_for 20 test -s "$work/done.b"
 whole_group b todo
 before=$(wc -l < "$work/done.b")
-more_done() { [ "$(wc -l < "$work/done.b")" -ge $((before + 20)) ]; }
-ok 'and on' wait_for 20 more_done
+ok 'and on' wait_for 20 more_than "$work/done.b" $((before + 20))
 kill $on_b
 ok 'until it is ended' ended $on_b 20
 

@@ -7,13 +7,7 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl redis-server redis-cli redis-check-aof
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
+memory_hosts 5ms
 aof=redis/appendonlydir/appendonly.aof
 regions=("$aof.manifest" "$aof.1.base.rdb" "$aof.1.incr.aof")
 # What it has acknowledged is in its file, and that is never rewritten
@@ -35,8 +29,6 @@ chmod +x "$work/setter"
 # answers ON ADDRESS
 answers() { "$1" redis-cli -h "$2" PING | grep -q PONG; }
 
-more_than() { [ "$(wc -l < "$1")" -gt "$2" ]; }
-
 # b_has_keys WHAT NUMBERS: each of these keys has its value
 b_has_keys() {
 	sed 's/.*/GET key:&/' "$2" | in_b redis-cli -h 10.11.0.2 > "$work/values"
@@ -50,7 +42,7 @@ nsenter "--net=/run/netns/$ns_a" "$work/setter" 10.11.0.1 0 > "$work/set.a" 2> /
 ok 'keys are set' wait_for 20 more_than "$work/set.a" 100
 is "$(cd "$a/redis/appendonlydir" && echo *)" "$(basename -a "${regions[@]}" | sort | xargs)" 'its file is these regions'
 
-suspend="kill $on_a; while kill -0 $on_a 2>/dev/null; do sleep 0.02; done"
+suspend=$(hook_end $on_a)
 begin_group a 10.11.0.1:7001 b "${regions[@]}"
 nsenter "--net=/run/netns/$ns_b" "${server[@]}" --bind 10.11.0.2 --dir "$b/redis" > "$work/log.b" & on_b=$!
 ok 'the Redis on B waits for the regions' wait_for 20 waits_for_region $on_b

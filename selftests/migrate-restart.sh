@@ -7,16 +7,7 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
-two_hosts 1ms 40mbit
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
-
-has_flag() { [ "$(stat_of "$1" db ".flags | index(\"$2\") != null")" = true ]; }
-has_not() { ! has_flag "$@"; }
+memory_hosts 1ms 40mbit
 
 ok 'a region is made on A' on a add db --size 24M
 random_file "$work/bytes" $((24 << 20))
@@ -32,15 +23,14 @@ ok 'the helper of A is killed' kill_helper a
 ok 'B gives up, which A cannot hear' on b abort db
 ok 'A is started' start_helper_of "$ns_a" a
 ok 'the program on A goes on' wait_for 20 test -e "$work/resumed"
-ok 'the region on A is not frozen' wait_for 20 has_not a frozen
+ok 'the region on A is not frozen' wait_for 20 has_not a db frozen
 ok 'and A hears that B has given up' wait_for 60 state_is a db serving
 must on a abort db
 
 # ---- while it is pulled ----
 must on a seed db --listen 10.11.0.1:7001 "${tls[@]}" --detach
 must on b leech db peer://10.11.0.1:7001/db "${tls[@]}" --detach
-is_settled() { [ "$(stat_of b db '.handover | .rounds >= 1')" = true ]; }
-ok 'B has pulled all of it once' wait_for 60 is_settled
+ok 'B has pulled all of it once' wait_for 60 settled_on b db
 ok 'the helper of B is killed' kill_helper b
 ok 'the helper of A is killed' kill_helper a
 must dd if=/dev/zero of="$a/db" bs=64k seek=7 count=1 conv=notrunc status=none
@@ -49,7 +39,7 @@ ok 'A is started' start_helper_of "$ns_a" a
 ok 'B is started' start_helper_of "$ns_b" b
 ok 'A tracks still' wait_for 20 state_is a db tracking
 ok 'B pulls still' wait_for 20 state_is b db pulling
-ok 'and catches up' wait_for 20 is_settled
+ok 'and catches up' wait_for 20 settled_on b db
 sent=$(bytes_from "$ns_a")
 ok 'B has it' on b finalize db
 ok 'B is complete' wait_for 60 state_is b db complete
@@ -70,7 +60,7 @@ ok 'and started' start_helper_of "$ns_b" b
 ok 'it goes on' wait_for 10 state_is b db owned
 ok 'the helper of A is killed' kill_helper a
 ok 'and started' start_helper_of "$ns_a" a
-ok 'A is moved still' has_flag a moved
+ok 'A is moved still' has_flag a db moved
 ok 'as what has moved it is there for B again' wait_for 20 state_is a db moved
 fails 'it cannot be removed there' on a rm db
 ok 'all bytes are there' within 60 cmp "$work/bytes" "$b/db"

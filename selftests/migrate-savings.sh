@@ -6,14 +6,8 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
-two_hosts 1ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
+memory_hosts 1ms
 size=$((8 << 20))
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 
 # move REGION OPTION...: from A to B; sets sent, the bytes that left A
 move() {

@@ -7,11 +7,7 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
-two_hosts 2ms 3mbit
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
+memory_hosts 2ms 3mbit
 start_host "$ns_b" c source=memory:
 c=$mnt
 # What B has still to send to A keeps its namespace for minutes, and the instances with it: they are ended while their helpers are there
@@ -24,8 +20,6 @@ later end_there b
 later end_there c
 chunk=65536
 chunks=256
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 random_file "$work/bytes" $((chunks * chunk))
 
 # spoil FILE FIRST LAST: these chunks of it are other ones

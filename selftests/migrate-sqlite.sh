@@ -15,19 +15,11 @@
 . "$(dirname "$0")/peer.inc"
 need jq openssl python3 sqlite3
 commits=$SELF/tools/commits.py
-two_hosts 5ms
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
-
-more_than() { [ "$(wc -l < "$1")" -gt "$2" ]; }
+memory_hosts 5ms
 
 nsenter "--net=/run/netns/$ns_a" "$commits" "$a/db" A > "$work/committed.a" 2> "$work/errors.a" & on_a=$!
 ok 'a database is written on A' wait_for 20 more_than "$work/committed.a" 100
-suspend="kill -KILL $on_a; while kill -0 $on_a 2>/dev/null; do sleep 0.02; done"
+suspend=$(hook_end $on_a -KILL)
 begin_group a 10.11.0.1:7001 b db db-wal
 nsenter "--net=/run/netns/$ns_b" "$commits" "$b/db" B > "$work/committed.b" 2> "$work/errors.b" & on_b=$!
 disown

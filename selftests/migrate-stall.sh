@@ -7,14 +7,8 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
-two_hosts 1ms 40mbit
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
+memory_hosts 1ms 40mbit
 size=$((16 << 20))
-make_key "$work/key"
-tls=(--tls-psk "$work/key")
 random_file "$work/bytes" "$size"
 
 # program REGION: writes all of it over and over, always the same bytes, until that fails

@@ -8,11 +8,9 @@
 #include <string.h>
 
 #include "backends/leech-private.h"
-#include "chunk-hash.h"
 #include "log.h"
 #include "places.h"
-
-#define SPAN	WIRE_HASHES_MAX	/* chunks that are compared at a time */
+#include "span-hashes.h"
 
 /* A chunk that is here, but not where it belongs. */
 struct copy {
@@ -27,17 +25,9 @@ struct reuse {
 	bool own;
 	struct places *others;		/* a reference, or NULL */
 	uint8_t zero[CHUNK_HASH];	/* of a chunk of zeroes */
-	struct copy copies[SPAN];
+	struct copy copies[SPAN_MAX];
 	unsigned int copying;
-	uint64_t first, count;		/* chunks */
-	uint32_t length;		/* bytes */
-	struct backend_req read;
-	struct loop_work work;
-	struct link_req message;
-	uint8_t body[16];
-	uint8_t *buffer;
-	uint8_t ours[SPAN * CHUNK_HASH], theirs[SPAN * CHUNK_HASH];
-	unsigned int waits;		/* for the hashes of both sides */
+	struct span_hashes span;
 	int error;
 	void (*done)(void *arg);
 	void *arg;
@@ -55,14 +45,14 @@ static void reuse_end(struct reuse *reuse)
 	leech->nr_flushes--;
 	reuse->done(reuse->arg);
 	places_put(reuse->others);
-	free(reuse->buffer);
+	free(reuse->span.buffer);
 	free(reuse);
 	leech_close_more(leech);	/* may free it */
 }
 
 static void window_end(struct reuse *reuse)
 {
-	reuse->first += reuse->count;
+	reuse->span.first += reuse->span.count;
 	if (reuse->error || reuse->leech->parting)
 		reuse_end(reuse);
 	else
@@ -128,8 +118,8 @@ static void found(void *arg, int error, uint8_t *data)
 static void copy_start(struct reuse *reuse, uint64_t i)
 {
 	struct copy *copy = &reuse->copies[i];
-	const uint8_t *hash = reuse->theirs + i * CHUNK_HASH;
-	uint64_t chunk = reuse->first + i;
+	const uint8_t *hash = reuse->span.theirs + i * CHUNK_HASH;
+	uint64_t chunk = reuse->span.first + i;
 
 	*copy = (struct copy){ .reuse = reuse, .chunk = chunk };
 	if (!memcmp(hash, reuse->zero, CHUNK_HASH)) {
@@ -147,113 +137,45 @@ static void copy_start(struct reuse *reuse, uint64_t i)
 /* Chunks that the other side has not told of, since its region is shorter by now, are not equal. */
 static void compare(struct reuse *reuse)
 {
+	const struct span_hashes *span = &reuse->span;
 	struct leech *leech = reuse->leech;
-	uint64_t told = reuse->message.got / CHUNK_HASH;
 
 	reuse->copying = 1;	/* this */
-	for (uint64_t i = 0; i < reuse->count && i < told; i++) {
-		if (!reuse->own || memcmp(reuse->ours + i * CHUNK_HASH, reuse->theirs + i * CHUNK_HASH, CHUNK_HASH)) {
+	for (uint64_t i = 0; i < span->count && i < span->told; i++) {
+		if (!reuse->own || !span_hashes_same(span, i)) {
 			copy_start(reuse, i);
 			continue;
 		}
-		chunkmap_set(leech->map, reuse->first + i, reuse->first + i + 1, true);
+		chunkmap_set(leech->map, span->first + i, span->first + i + 1, true);
 		leech->stats.reused += chunkmap_chunk(leech->map);
 	}
 	if (!--reuse->copying)
 		window_end(reuse);
 }
 
-/* ---- the hashes of both sides ---- */
-
-static void side_done(struct reuse *reuse, int error)
+static void span_done(struct span_hashes *span, int error)
 {
-	if (error && !reuse->error)
-		reuse->error = error;
-	if (--reuse->waits)
-		return;
-	if (!reuse->error && !reuse->leech->parting)
+	struct reuse *reuse = container_of(span, struct reuse, span);
+
+	reuse->error = error;
+	if (!error && !reuse->leech->parting)
 		compare(reuse);
 	else
 		window_end(reuse);
 }
 
-static void theirs_came(struct link_req *req, int error)
-{
-	side_done(container_of(req, struct reuse, message), error);
-}
-
-static int hash_ours(struct loop_work *work)
-{
-	struct reuse *reuse = container_of(work, struct reuse, work);
-
-	return chunk_hashes(reuse->buffer, reuse->length, chunkmap_chunk(reuse->leech->map), reuse->ours);
-}
-
-static void ours_hashed(struct loop_work *work, int res)
-{
-	side_done(container_of(work, struct reuse, work), res);
-}
-
-static void ours_read(struct backend_req *req, int error)
-{
-	struct reuse *reuse = container_of(req, struct reuse, read);
-
-	if (error) {
-		side_done(reuse, error);
-		return;
-	}
-	reuse->work.work = hash_ours;
-	reuse->work.done = ours_hashed;
-	loop_work(reuse->leech->backend.loop, &reuse->work);
-}
-
-static void ask(struct reuse *reuse)
-{
-	struct wire_extent extent = { .chunk = reuse->first, .count = (uint32_t)reuse->count };
-	struct link_req *req = &reuse->message;
-
-	memset(req, 0, sizeof(*req));
-	req->type = WIRE_HASHES;
-	req->data = reuse->body;
-	req->data_len = (uint32_t)wire_encode(WIRE_S_EXTENT, &extent, reuse->body, sizeof(reuse->body));
-	req->into = reuse->theirs;
-	req->into_len = sizeof(reuse->theirs);
-	req->done = theirs_came;
-	session_urgent(peer_session(reuse->leech->peer), req);
-}
-
-static void read_own(struct reuse *reuse, uint64_t offset)
-{
-	struct leech *leech = reuse->leech;
-
-	memset(&reuse->read, 0, sizeof(reuse->read));
-	reuse->read.op = BACKEND_READ;
-	reuse->read.flags = BACKEND_BULK;
-	reuse->read.offset = offset;
-	reuse->read.length = reuse->length;
-	reuse->read.data = reuse->buffer;
-	reuse->read.loop = leech->backend.loop;
-	reuse->read.done = ours_read;
-	backend_submit(leech->local, &reuse->read);
-}
-
 static void reuse_next(struct reuse *reuse)
 {
 	struct leech *leech = reuse->leech;
-	uint64_t chunks = chunkmap_chunks(leech->map), size = chunkmap_size(leech->map), offset;
-	uint32_t chunk = chunkmap_chunk(leech->map);
+	struct span_hashes *span = &reuse->span;
 
-	if (reuse->first >= chunks) {
+	if (span->first >= chunkmap_chunks(leech->map)) {
 		reuse_end(reuse);
 		return;
 	}
-	reuse->count = chunks - reuse->first < SPAN ? chunks - reuse->first : SPAN;
-	offset = reuse->first * chunk;
-	reuse->length = size - offset < reuse->count * chunk ? (uint32_t)(size - offset) : (uint32_t)(reuse->count * chunk);
-	reuse->waits = reuse->own ? 2 : 1;
-	ask(reuse);
+	span_hashes_ask(span, peer_session(leech->peer), span->first, chunkmap_size(leech->map), reuse->own);
 	if (reuse->own)
-		read_own(reuse, offset);
+		backend_submit(leech->local, &span->read);
 }
 
 static bool tells_hashes(const struct leech *leech)
@@ -267,14 +189,18 @@ void leech_reuse(struct leech *leech, bool own, struct places *others, void (*do
 	uint32_t chunk = chunkmap_chunk(leech->map);
 
 	if (reuse)
-		reuse->buffer = calloc(SPAN, chunk);
-	if (!reuse || !reuse->buffer || !tells_hashes(leech) || chunk_hash(reuse->buffer, chunk, reuse->zero)) {
+		reuse->span.buffer = calloc(SPAN_MAX, chunk);
+	if (!reuse || !reuse->span.buffer || !tells_hashes(leech) || chunk_hash(reuse->span.buffer, chunk, reuse->zero)) {
 		if (reuse)
-			free(reuse->buffer);
+			free(reuse->span.buffer);
 		free(reuse);
 		done(arg);
 		return;
 	}
+	reuse->span.loop = leech->backend.loop;
+	reuse->span.chunk = chunk;
+	reuse->span.most = SPAN_MAX;
+	reuse->span.done = span_done;
 	reuse->leech = leech;
 	reuse->own = own;
 	reuse->others = others ? places_get(others) : NULL;

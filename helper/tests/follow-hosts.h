@@ -14,15 +14,11 @@ static struct host *c;
 
 static __attribute__((unused)) void follow_on(struct host *host, struct user *user, json_t *more)
 {
-	char source[256], local[160];
-	json_t *args;
+	json_t *args = json_pack("{s:b,s:i}", "follow", 1, "max_age", 60);
 
-	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
-	snprintf(local, sizeof(local), "file:%s/bytes", host->run);
-	args = json_pack("{s:s,s:s,s:s,s:b,s:i}", "region", "db", "source", source, "local_source", local, "follow", 1, "max_age", 60);
 	json_object_update(args, more);
 	json_decref(more);
-	host_begin(host, user, "leech", args);
+	host_begin(host, user, "leech", db_from(socket_path, host, args));
 }
 
 static __attribute__((unused)) struct kernel_region *follows(struct host *host)

@@ -6,21 +6,13 @@
 #ifndef REGIONFS_TESTS_GROUP_HOSTS_H
 #define REGIONFS_TESTS_GROUP_HOSTS_H
 
-#include "backends/leech-private.h"
-#include "host.h"
+#include "host-pair.h"
 #include "leecher-private.h"
-#include "listener.h"
 #include "seeder-private.h"
-#include "service.h"
 #include "session.h"
 
-#define CHUNK	LEECH_CHUNK
-#define SIZE	(4 * CHUNK)
-
-static struct host *a, *b;
 static unsigned int nr;
 static const char *const names[] = { "db", "log", "idx" };
-static char socket_path[128];
 
 /* ---- what the code does when it is asked to write ---- */
 
@@ -135,31 +127,13 @@ void __wrap_seeder_note_promise(struct seeder *seeder, const char *what, void (*
 
 /* ---- the two hosts ---- */
 
-static __attribute__((unused)) void make_file(const char *path, uint8_t fill)
-{
-	static uint8_t bytes[SIZE];
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-
-	memset(bytes, fill, sizeof(bytes));
-	if (fd < 0 || write(fd, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
-		exit(96);
-	close(fd);
-}
-
 static __attribute__((unused)) void add(unsigned int i)
 {
-	char path[128], source[160];
-	struct netlink_attrs attrs = { 0 };
+	char path[128];
 
 	snprintf(path, sizeof(path), "%s/%s", a->run, names[i]);
-	make_file(path, (uint8_t)(7 + i));
-	snprintf(source, sizeof(source), "file:%s?direct=no", path);
-	netlink_set(&attrs, PATH, path, names[i]);
-	netlink_set(&attrs, SOURCE, source, source);
-	netlink_set(&attrs, SIZE, size, SIZE);
-	netlink_set(&attrs, MODE, mode, 0640);
-	netlink_set(&attrs, EPOCH, epoch, 1);
-	kernel_add(&a->kernel, &attrs);
+	make_file(path, 7 + (int)i);
+	add_file(names[i], path, SIZE);
 }
 
 /* Each time that it is run makes a file longer. */
@@ -183,7 +157,6 @@ static __attribute__((unused)) json_t *seed_args(unsigned int n)
 
 	for (unsigned int i = 1; i < n; i++)
 		json_array_append_new(more, json_string(names[i]));
-	snprintf(socket_path, sizeof(socket_path), "%s/s", a->run);
 	args = json_pack("{s:s,s:o,s:s,s:b}", "region", names[0], "more", more, "group", "app", "detach", 1);
 	json_object_set_new(args, "listen", json_sprintf("unix:%s", socket_path));
 	json_object_set_new(args, "on_suspend", hook(a, "suspended"));
@@ -194,14 +167,9 @@ static __attribute__((unused)) json_t *seed_args(unsigned int n)
 
 static __attribute__((unused)) void begin(const char *name, unsigned int n)
 {
-	char host[2][16];
-
 	memset(&fault, 0, sizeof(fault));
 	nr = n;
-	snprintf(host[0], sizeof(host[0]), "a-%.10s", name);
-	snprintf(host[1], sizeof(host[1]), "b-%.10s", name);
-	a = host_new(host[0]);
-	b = host_new(host[1]);
+	pair_new(name);
 	for (unsigned int i = 0; i < n; i++)
 		add(i);
 	host_start(a);
@@ -326,50 +294,10 @@ static __attribute__((unused)) void finish(struct user *user)
 	is_bs(user);
 }
 
-static __attribute__((unused)) void cut(void)
-{
-	struct server *server = a->regiond->server;
-	struct listener *listener = list_entry(server->listeners.next, struct listener, list);
-	struct list *at, *next;
-
-	list_for_each_safe(at, next, &listener->services)
-		service_close(list_entry(at, struct service, list), -ECONNRESET);
-	pass(50);
-}
-
-/* The network: what was listening there goes on listening. */
-static __attribute__((unused)) void hide(void)
-{
-	char away[160];
-
-	snprintf(away, sizeof(away), "%s.away", socket_path);
-	if (rename(socket_path, away))
-		exit(93);
-	cut();
-}
-
-static __attribute__((unused)) void unhide(void)
-{
-	char away[160];
-
-	snprintf(away, sizeof(away), "%s.away", socket_path);
-	if (rename(away, socket_path))
-		exit(92);
-}
-
-static __attribute__((unused)) void kill_b(void)
-{
-	hide();
-	host_kill(b);
-	pass(100);
-	unhide();
-}
-
 static __attribute__((unused)) void restart_b(void)
 {
 	memset(&fault, 0, sizeof(fault));
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 }
 
 static __attribute__((unused)) void reboot_b(void)
@@ -384,7 +312,6 @@ static __attribute__((unused)) void reboot_b(void)
 
 static __attribute__((unused)) void restart_a(void)
 {
-	unlink(socket_path);
 	cut();
 	host_kill(a);
 	memset(&fault, 0, sizeof(fault));

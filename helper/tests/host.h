@@ -405,6 +405,15 @@ static void __attribute__((unused)) host_boot(struct host *host)
 		exit(91);
 }
 
+/* Its helper hears what its kernel has of the region, as a kernel tells by itself. */
+static void host_tell(struct host *host, const struct kernel_region *region)
+{
+	struct netlink_attrs got = { 0 };
+
+	kernel_describe(region, &got);
+	region_update(host->regiond->regions, &got);
+}
+
 /* A helper comes to the host; with a kernel that has regions it is the next one. */
 static void host_start(struct host *host)
 {
@@ -414,16 +423,27 @@ static void host_start(struct host *host)
 	if (state_instance(regiond->state) != regiond->instance_id)
 		state_reset(regiond->state, regiond->instance_id, false);
 	for (unsigned int i = 0; i < host->kernel.nr; i++) {
-		struct netlink_attrs got = { 0 };
-
 		if (host->kernel.regions[i].gone)
 			continue;
 		/* it was the last helper's */
 		host->kernel.regions[i].write_rate = 0;
-		kernel_describe(&host->kernel.regions[i], &got);
-		region_update(regiond->regions, &got);
+		host_tell(host, &host->kernel.regions[i]);
 	}
 	state_complete(regiond->state);
+}
+
+/* A region that its kernel and its helper have from now on. */
+static struct kernel_region __attribute__((unused)) *host_add(struct host *host, const char *path, const char *source, uint64_t size)
+{
+	struct netlink_attrs attrs = { 0 };
+	struct kernel_region *region;
+
+	netlink_set(&attrs, PATH, path, path);
+	netlink_set(&attrs, SOURCE, source, source);
+	netlink_set(&attrs, SIZE, size, size);
+	region = kernel_add(&host->kernel, &attrs);
+	host_tell(host, region);
+	return region;
 }
 
 static struct host *host_new(const char *name)
@@ -442,14 +462,10 @@ static struct host *host_new(const char *name)
 	return host;
 }
 
-/* The locks of what it has open go with it, once what is under way there has ended: nothing can end it, and it needs its backend's memory. */
+/* The locks of what it has open go with it. */
 static int kill_region(struct region *region, void *arg)
 {
-	bool open = atomic_exchange(&region->state, REGION_GONE) == REGION_READY;
-
-	if (open && !region->backend->caps.abortable && !until(!atomic_load(&region->in_flight)))
-		exit(90);
-	if (open)
+	if (atomic_exchange(&region->state, REGION_GONE) == REGION_READY)
 		backend_close(region->backend, NULL, NULL);
 	return 0;
 }

@@ -28,7 +28,7 @@ static void test_behind(void)
 	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
 	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
 	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "B has given it away, and needs A still");
-	break_middle();
+	break_connections(b);
 	tap_number(at_c(151), 9, "C has from B what is there, also over another connection");
 	tap_ok(host_is(a, "db", "moved"), "A has to keep it");
 	slow_release();
@@ -108,19 +108,13 @@ static void test_when(void)
 static void begin_unheard(const char *name)
 {
 	struct user finalizing;
-	char path[32];
 
-	begin(name);
-	snprintf(path, sizeof(path), "c-%.10s", name);
-	c = host_new(path);
-	host_start(c);
-	snprintf(middle_path, sizeof(middle_path), "%s/s", b->run);
-	slow.hold = true;
+	begin_three(name);
 	leech(&on_b, NULL);
 	a->kernel.hold = REGIONFS_CMD_MOVED;
 	host_begin(b, &finalizing, "finalize", db());
 	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)), "B owns a region, which A has not heard");
-	tell_size();
+	host_tell(b, to);
 	tap_number(seed_on(), 0, "it is seeded on");
 	leech_c();
 }
@@ -207,7 +201,7 @@ static void hide_middle(bool hide)
 	if (hide ? rename(middle_path, away) : rename(away, middle_path))
 		exit(90);
 	if (hide)
-		break_middle();
+		break_connections(b);
 }
 
 static void test_removed(void)
@@ -272,7 +266,7 @@ static void test_hashes(void)
 	leech = leech_of(region_of(c)->backend);
 	tap_ok(until(leech->elsewhere->some_unknown && !leech->elsewhere->asking), "C asks for the hashes of what is missing, and is answered at once");
 	hashed = leech->stats.hashed;
-	break_middle();
+	break_connections(b);
 	tap_ok(until(leech->stats.hashed > hashed && !leech->elsewhere->asking), "when it is connected again it asks for those that B did not have");
 	tap_number(at_c(151), 9, "what B has C gets");
 	unhide();

@@ -208,8 +208,7 @@ static void test_owner_comes(void)
 	until(atomic_load(&region_of(b)->state) == REGION_FAILED);
 	host_kill(b);
 	pass(50);
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	follower_restart(b->regiond);
 	tap_ok(until(host_is(b, "db", "connecting")), "the next helper goes on");
 	tap_number(host_do(b, "abort", db()), 0, "that is aborted");

@@ -280,8 +280,8 @@ static void disturb(unsigned int *seed, const struct pairs *pairs)
 		slow_release();
 	switch (what) {
 	case 0:
-		/* what is being opened cannot be killed here */
-		until(atomic_load(&region_of(b)->state) == REGION_READY);
+		/* what is being opened cannot be killed here, nor what the backend has: it is closed at once */
+		until(atomic_load(&region_of(b)->state) == REGION_READY && !atomic_load(&region_of(b)->in_flight));
 		kill_follower(b);
 		next_helper(b);
 		break;

@@ -215,7 +215,6 @@ static void test_abort_left(void)
 	tap_ok(until(host_region(a, "db")->flags & REGIONFS_REGION_MOVED && host_region(a, "idx")->flags & REGIONFS_REGION_MOVED), "two have moved");
 	kill_b();
 	pass(100);
-	unlink(socket_path);
 	cut();
 	host_kill(a);
 	host_start(a);
@@ -244,8 +243,7 @@ static void test_destroyed(void)
 	region_submit(a->regiond->regions, log->id, &log->destroy);
 	fault.own_held = NULL;
 	fault.no_room = "log";
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	has_nothing();
 	tap_ok(until(host_is(a, "db", "aborted")), "one was removed on A meanwhile: none is seeded any more: %s", host_says(a, "db", "state"));
 	tap_number(runs(a, "resumed"), 1, "their program goes on");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Several regions move from host A to host B as one; what users do to them, and what fails in the middle of it. All of them are on one side in the end. */
+#include "asking-peer.h"
 #include "group-hosts.h"
 
 /* ---- tests ---- */
@@ -51,10 +52,6 @@ static void test_note_fails(void)
 	finish(&user);
 }
 
-/* Handed over, and the answers are lost; then the helper is. */
-/* The first one is all there; the record of another is not to be had for a while. */
-/* Nobody knows whether the first one is owned here, until that it was refused is written down. So the others wait with what they say. */
-/* What happened while nobody looked. */
 static void test_removed(void)
 {
 	struct user user;
@@ -150,58 +147,14 @@ static void test_resolve(void)
 
 /* ---- who leeches one of them ---- */
 
-struct peer {
-	struct session *session;
-	struct uri uri;
-	bool done;
-	int error;
-	struct link_req req;
-	uint8_t body[64], reply[8192];
-};
-
-static void peer_is_open(struct session *session, int error, const char *why)
-{
-	struct peer *peer = session->config.arg;
-
-	peer->done = true;
-	peer->error = error;
-}
-
-static void peer_answered(struct link_req *req, int error)
-{
-	struct peer *peer = container_of(req, struct peer, req);
-
-	peer->done = true;
-	peer->error = error;
-}
-
-static int peer_ask(struct peer *peer, uint8_t type, enum wire_shape shape, const void *msg)
-{
-	memset(&peer->req, 0, sizeof(peer->req));
-	peer->done = false;
-	peer->req.type = type;
-	peer->req.data = peer->body;
-	peer->req.data_len = msg ? (uint32_t)wire_encode(shape, msg, peer->body, sizeof(peer->body)) : 0;
-	peer->req.into = peer->reply;
-	peer->req.into_len = sizeof(peer->reply);
-	peer->req.done = peer_answered;
-	session_urgent(peer->session, &peer->req);
-	return until(peer->done) ? peer->error : -ETIMEDOUT;
-}
-
 static struct peer *peer_open(const char *region, uint8_t client)
 {
-	struct wire_track track = { .chunk = CHUNK };
-	struct peer *peer = calloc(1, sizeof(*peer));
-	struct session_config config = {
-		.loop = loop, .uri = &peer->uri, .region = region, .client = { client }, .open_flags = WIRE_OPEN_SEED,
-		.generation = 1, .epoch = 1, .nr_bulk = 1, .arg = peer, .opened = peer_is_open,
-	};
+	struct peer *peer;
 	char source[256];
 
 	snprintf(source, sizeof(source), "peer+unix:%s?region=%s", socket_path, region);
-	if (uri_parse(&peer->uri, source, NULL, 0) || session_open(&peer->session, &config) || !until(peer->done) || peer->error ||
-	    peer_ask(peer, WIRE_TRACK, WIRE_S_TRACK, &track))
+	peer = peer_dial(source, region, client);
+	if (peer->error || peer_track(peer))
 		exit(97);
 	return peer;
 }
@@ -231,13 +184,7 @@ static void test_single(void)
 	host_begin(b, &user, "leech", leech_args());
 	tap_ok(until(user.done), "a second leecher is refused: %s", user.said);
 	first->done = false;
-	memset(&second->req, 0, sizeof(second->req));
-	second->req.type = WIRE_FINALIZE;
-	second->req.data = second->body;
-	second->req.data_len = (uint32_t)wire_encode(WIRE_S_FINALIZE, &other, second->body, sizeof(second->body));
-	second->req.done = peer_answered;
-	second->done = false;
-	session_urgent(second->session, &second->req);
+	peer_send(second, WIRE_FINALIZE, WIRE_S_FINALIZE, &other);
 	pass(50);
 	tap_number(peer_ask(first, WIRE_FINALIZE, WIRE_S_FINALIZE, &ask), -ECANCELED, "two leechers of one each are refused");
 	tap_ok(until(second->done) && second->error == -ECANCELED, "both");

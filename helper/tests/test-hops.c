@@ -2,20 +2,11 @@
 /* A region goes back and forth between two hosts: what is left of it where it has been makes room by itself. */
 #include "two-hosts.h"
 
-/* As a kernel does of itself. */
-static void tell(struct host *host)
-{
-	struct netlink_attrs got = { 0 };
-
-	kernel_describe(host_region(host, "db"), &got);
-	region_update(host->regiond->regions, &got);
-}
-
 static int seed(struct host *host)
 {
 	char listen[160];
 
-	tell(host);
+	host_tell(host, host_region(host, "db"));
 	snprintf(listen, sizeof(listen), "unix:%s/s%u", host->run, host->kernel.nr);
 	return host_do(host, "seed", json_pack("{s:s,s:s,s:b}", "region", "db", "listen", listen, "detach", 1));
 }
@@ -88,7 +79,7 @@ static void test_back(bool reuse)
 	default_store(b);
 	leech(&user, NULL);
 	tap_number(host_do(b, "finalize", db()), 0, "a region goes to B");
-	tap_ok(until(user.done && !user.error), "whole");
+	tap_ok(until(user.done && !user.error) && until(host_is(a, "db", "complete")), "whole, as A has heard");
 	for (int hop = 0; hop < 4; hop++) {
 		struct host *one = hop % 2 ? a : b, *other = hop % 2 ? b : a;
 		uint64_t epoch = host_region(one, "db")->epoch;

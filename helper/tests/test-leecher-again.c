@@ -30,15 +30,21 @@ static void test_killed_owned(void)
 	tap_ok(all_is_there(), "all is there");
 }
 
+/* B has nothing of it. */
+static void begin_owned(const char *name, struct user *user)
+{
+	begin(name);
+	slow.hold = true;
+	leech(user, NULL);
+	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
+}
+
 /* While the rest comes; programs on B have used it since. */
 static void test_killed_behind(void)
 {
 	struct user user;
 
-	begin("kbehind");
-	slow.hold = true;
-	leech(&user, NULL);
-	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
+	begin_owned("kbehind", &user);
 	to->size = SIZE + 4096;
 	restart();
 	tap_ok(until(host_is(b, "db", "owned")), "the helper is killed, and the next one goes on");
@@ -53,10 +59,7 @@ static void test_killed_complete(void)
 {
 	struct user user;
 
-	begin("kcomplete");
-	slow.hold = true;
-	leech(&user, NULL);
-	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over");
+	begin_owned("kcomplete", &user);
 	b->kernel.hold = REGIONFS_CMD_REGION_SET;
 	slow_release();
 	tap_ok(until(!list_empty(&b->kernel.held)), "the helper is killed when all has come");
@@ -67,14 +70,27 @@ static void test_killed_complete(void)
 
 /* ---- either helper dies before the decision ---- */
 
+static void begin_pulled(const char *name, struct user *user)
+{
+	begin(name);
+	leech(user, NULL);
+	tap_ok(until(rounds() > 0), "all of a region has come once");
+}
+
+/* It is being handed over, until host_release(a). */
+static void freeze_held(struct user *finalizing)
+{
+	a->kernel.hold = REGIONFS_CMD_FREEZE;
+	host_begin(b, finalizing, "finalize", db());
+	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");
+}
+
 static void test_killed_pulling(void)
 {
 	static uint8_t bytes[SIZE];
 	struct user user;
 
-	begin("kpulling");
-	leech(&user, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	begin_pulled("kpulling", &user);
 	restart();
 	tap_ok(until(host_is(b, "db", "pulling")), "B's helper is killed, and the next one goes on");
 	memset(bytes, 9, CHUNK);
@@ -89,9 +105,7 @@ static void test_killed_pulling_fetched(void)
 {
 	struct user user;
 
-	begin("kfetched");
-	leech(&user, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	begin_pulled("kfetched", &user);
 	restart();
 	tap_ok(until(rounds() > 1), "the next helper goes on with the rounds");
 	tap_number((long long)fetched(), 0, "and fetches nothing again");
@@ -105,9 +119,7 @@ static void test_seeder_killed_tracking(void)
 	static uint8_t bytes[SIZE];
 	struct user user;
 
-	begin("stracking");
-	leech(&user, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	begin_pulled("stracking", &user);
 	memset(bytes, 9, CHUNK);
 	host_request(a, from->id, BACKEND_WRITE, CHUNK, CHUNK, bytes);
 	restart_a();
@@ -123,12 +135,8 @@ static void test_seeder_killed_freezing(void)
 {
 	struct user user, finalizing;
 
-	begin("sfreezing");
-	leech(&user, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
-	a->kernel.hold = REGIONFS_CMD_FREEZE;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");
+	begin_pulled("sfreezing", &user);
+	freeze_held(&finalizing);
 	restart_a();
 	tap_ok(until(host_is(a, "db", "tracking")), "A's helper is killed, and the next one tracks on: %s", host_says(a, "db", "state"));
 	tap_ok(until(host_is(b, "db", "pulling") || host_is(b, "db", "finalizing") || host_is(b, "db", "owned")), "B goes on: %s, %s",
@@ -143,17 +151,12 @@ static void test_killed_finalizing(void)
 {
 	struct user user, finalizing;
 
-	begin("kfinal");
-	leech(&user, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
-	a->kernel.hold = REGIONFS_CMD_FREEZE;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");
+	begin_pulled("kfinal", &user);
+	freeze_held(&finalizing);
 	kill_b();
 	host_release(a);
 	tap_ok(until(host_is(a, "db", "in doubt")), "and handed over to a helper that is dead");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(is_on(from, REGIONFS_REGION_MOVED)), "the next one takes it");
 	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(host_is(a, "db", "complete")), "with all of it");
 	tap_ok(all_is_there(), "all is there");
@@ -165,12 +168,8 @@ static void test_both_killed_finalizing(void)
 	static uint8_t bytes[SIZE];
 	struct user user, finalizing;
 
-	begin("kboth");
-	leech(&user, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
-	a->kernel.hold = REGIONFS_CMD_FREEZE;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");
+	begin_pulled("kboth", &user);
+	freeze_held(&finalizing);
 	kill_b();
 	memset(bytes, 9, CHUNK);
 	host_request(a, from->id, BACKEND_WRITE, CHUNK, CHUNK, bytes);
@@ -178,8 +177,7 @@ static void test_both_killed_finalizing(void)
 	tap_ok(until(host_is(a, "db", "in doubt")), "and handed over to a helper that is dead");
 	restart_a();
 	tap_ok(until(host_is(a, "db", "in doubt")), "A's next one is where that was");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(is_on(from, REGIONFS_REGION_MOVED)), "B's next one takes it");
 	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(host_is(a, "db", "complete")), "with all of it");
 	tap_ok(!host_request(b, to->id, BACKEND_READ, 0, SIZE, bytes) && bytes[CHUNK] == 9 && bytes[0] == 7, "also what was flushed last");
@@ -189,9 +187,7 @@ static void test_both_killed_finalizing(void)
 
 static void hand_over_unheard(struct user *finalizing)
 {
-	a->kernel.hold = REGIONFS_CMD_FREEZE;
-	host_begin(b, finalizing, "finalize", db());
-	tap_ok(until(!list_empty(&a->kernel.held)), "a region is being frozen");
+	freeze_held(finalizing);
 	hide();
 	host_release(a);
 	tap_ok(until(host_is(a, "db", "in doubt")), "it is handed over, which B does not hear");
@@ -225,8 +221,7 @@ static void test_refused_killed(void)
 	tap_number(host_do(b, "abort", db()), 0, "there it is aborted");
 	host_kill(b);
 	unhide();
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(!is_on(from, REGIONFS_REGION_FROZEN)), "its helper is killed; the next one tells A, which goes on");
 	tap_ok(until(!is_left_over("leech-")), "and forgets it");
 }
@@ -273,8 +268,7 @@ static void diverge(const char *name)
 	restart_a();
 	tap_ok(until(host_is(a, "db", "in doubt")), "the next one does not know of it");
 	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(host_is(b, "db", "diverged") && host_is(a, "db", "diverged")), "when they meet both know");
 	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN) && is_on(to, REGIONFS_REGION_FROZEN)), "and neither goes on");
 	/* what was held went with A's first helper */
@@ -286,8 +280,7 @@ static void test_diverged_a(void)
 {
 	diverge("diverged");
 	kill_b();
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_ok(until(host_is(b, "db", "diverged")), "B's next helper knows it, too");
 	tap_ok(until(region_of(b)->state == REGION_READY), "and has opened what there is of it");
 	tap_number(host_do(b, "resolve", db_with("keep")), -ENODATA, "what B has is not all");
@@ -344,8 +337,7 @@ static void reboot(void)
 	kill_b();
 	snprintf(command, sizeof(command), "rm -f %s/leech-*.map", b->run);
 	tap_ok(!system(command), "B's host is booted");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 }
 
 static void test_booted_behind(void)
@@ -354,10 +346,7 @@ static void test_booted_behind(void)
 	struct user user;
 
 	size = 200 * CHUNK;
-	begin("booted");
-	slow.hold = true;
-	leech(&user, NULL);
-	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
+	begin_owned("booted", &user);
 	memset(bytes, 9, CHUNK);
 	tap_number(host_request(b, to->id, BACKEND_WRITE, 150 * CHUNK, CHUNK, bytes), 0, "a program writes a chunk");
 	tap_number(host_request(b, to->id, BACKEND_SYNC, 0, 0, NULL), 0, "and syncs it");
@@ -378,9 +367,7 @@ static void test_booted_pulling(void)
 	static uint8_t bytes[SIZE];
 	struct user user;
 
-	begin("booted2");
-	leech(&user, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	begin_pulled("booted2", &user);
 	reboot();
 	memset(bytes, 9, CHUNK);
 	host_request(a, from->id, BACKEND_WRITE, CHUNK, CHUNK, bytes);

@@ -45,27 +45,12 @@ static void put_chunk(int fd, unsigned int kind, uint64_t offset)
 		exit(89);
 }
 
-static struct kernel_region *add_to_b(const char *path, const char *source, uint64_t bytes)
-{
-	struct netlink_attrs attrs = { 0 };
-	struct kernel_region *region;
-
-	netlink_set(&attrs, PATH, path, path);
-	netlink_set(&attrs, SOURCE, source, source);
-	netlink_set(&attrs, SIZE, size, bytes);
-	region = kernel_add(&b->kernel, &attrs);
-	memset(&attrs, 0, sizeof(attrs));
-	kernel_describe(region, &attrs);
-	region_update(b->regiond->regions, &attrs);
-	return region;
-}
-
 static void add_old(uint64_t bytes)
 {
 	char source[200];
 
 	snprintf(source, sizeof(source), "file:%s?direct=no", path_of_old);
-	add_to_b("old", source, bytes);
+	host_add(b, "old", source, bytes);
 }
 
 static bool is_whole(void)
@@ -180,7 +165,7 @@ static void test_refused(void)
 	host_begin(b, &user, "leech", json_pack("{s:s,s:s,s:s,s:[s]}", "region", "db", "source", "peer+unix:/x?region=db", "local_source", "memory:",
 						"reuse_from", "nothing"));
 	tap_ok(user.done && user.error == -ENOENT, "what is not there cannot be reused: %s", user.said);
-	add_to_b("away", "peer+unix:/nowhere?region=x", SIZE);
+	host_add(b, "away", "peer+unix:/nowhere?region=x", SIZE);
 	leech_with(&user, json_pack("{s:[s]}", "reuse_from", "away"));
 	pass(200);
 	host_begin(b, &aborting, "abort", db());

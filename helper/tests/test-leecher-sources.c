@@ -236,8 +236,7 @@ static void test_again(void)
 	host_kill(b);
 	snprintf(command, sizeof(command), "rm -f %s/leech-*", b->run);
 	tap_ok(!system(command), "A is away, and B is booted");
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	tap_number(read_chunk(0), 0, "the next helper knows where to look, and what for");
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "and does so");
 	tap_number(host_do(b, "resolve", lost(NULL)), 0, "A is lost");
@@ -283,24 +282,24 @@ static void test_named_later(void)
 	tap_ok(until(!strncmp(to->source, "file:", 5)), "so all is here");
 }
 
+/* A region of that host has what is in the first copy. */
+static void add_copy(struct host *host, const char *name)
+{
+	char source[200];
+
+	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
+	host_add(host, name, source, SIZE);
+}
+
 /* Another region of B. */
 static void test_region(void)
 {
-	struct netlink_attrs attrs = { 0 };
 	struct user user;
-	char source[200];
 
 	name_copies("region");
 	own_nothing("region", &user, json_pack("{s:[s]}", "also", "region:/old"));
 	make_copy(0, 1 << 1);
-	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
-	netlink_set(&attrs, PATH, path, "old");
-	netlink_set(&attrs, SOURCE, source, source);
-	netlink_set(&attrs, SIZE, size, SIZE);
-	kernel_add(&b->kernel, &attrs);
-	memset(&attrs, 0, sizeof(attrs));
-	kernel_describe(host_region(b, "old"), &attrs);
-	region_update(b->regiond->regions, &attrs);
+	add_copy(b, "old");
 	cut();
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "A is gone, and another region of B has most of it");
 	restart();
@@ -316,8 +315,7 @@ static void test_region(void)
 /* A region of a third host. */
 static void test_peer(void)
 {
-	char source[200], listen[160], uri[220];
-	struct netlink_attrs attrs = { 0 };
+	char listen[160], uri[220];
 	struct host *c = host_new("c-peer");
 	struct user user;
 
@@ -326,12 +324,8 @@ static void test_peer(void)
 	snprintf(uri, sizeof(uri), "peer+%s?region=copy", listen);
 	own_nothing("peer", &user, json_pack("{s:[s]}", "also", uri));
 	make_copy(0, 0);
-	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
-	netlink_set(&attrs, PATH, path, "copy");
-	netlink_set(&attrs, SOURCE, source, source);
-	netlink_set(&attrs, SIZE, size, SIZE);
-	kernel_add(&c->kernel, &attrs);
 	host_start(c);
+	add_copy(c, "copy");
 	tap_number(host_do(c, "export", json_pack("{s:s,s:s,s:b}", "region", "copy", "listen", listen, "read_only", 1)), 0, "a third host has a copy");
 	cut();
 	tap_ok(until(!strncmp(to->source, "file:", 5)), "A is gone, and that one has it all");
@@ -490,23 +484,12 @@ static void old_release(void)
 	}
 }
 
-static void add_old(bool held)
+static void add_old(void)
 {
-	struct netlink_attrs attrs = { 0 };
 	struct region *region;
-	char source[200];
 	uint8_t byte;
 
-	snprintf(source, sizeof(source), "file:%s?direct=no", copy[0]);
-	netlink_set(&attrs, PATH, path, "old");
-	netlink_set(&attrs, SOURCE, source, source);
-	netlink_set(&attrs, SIZE, size, SIZE);
-	kernel_add(&b->kernel, &attrs);
-	memset(&attrs, 0, sizeof(attrs));
-	kernel_describe(host_region(b, "old"), &attrs);
-	region_update(b->regiond->regions, &attrs);
-	if (!held)
-		return;
+	add_copy(b, "old");
 	region = region_find_path(b->regiond->regions, "old");
 	tap_number(host_request(b, region->info.id, BACKEND_READ, 0, 1, &byte), 0, "another region is there");
 	memset(&old, 0, sizeof(old));
@@ -543,7 +526,7 @@ static void test_cut_off(void)
 	name_copies("cutoff");
 	own_nothing("cutoff", &user, json_pack("{s:[s]}", "also", "region:old"));
 	make_copy(0, 0);
-	add_old(true);
+	add_old();
 	cut();
 	tap_ok(until(old.nr == CHUNKS), "A is gone, and another region is asked for all");
 	tap_number(host_do(b, "resolve", lost(NULL)), 0, "for good");

@@ -63,7 +63,7 @@ static void test_reuse(void)
 
 	begin("reuse");
 	snprintf(path, sizeof(path), "%s/bytes", b->run);
-	make_file(path);
+	make_file(path, fill);
 	fd = open(path, O_RDWR);
 	memset(bytes, 5, sizeof(bytes));
 	if (pwrite(fd, bytes, 10, CHUNK + 100) != 10 || pwrite(fd, bytes, CHUNK, SIZE) != CHUNK)

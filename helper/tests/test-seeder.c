@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The seeder, asked by leechers that do as they please: whose the region is after each of their moves. */
+#include "asking-peer.h"
 #include "export.h"
-#include "host.h"
 #include "listener.h"
 #include "seeder-private.h"
-#include "session.h"
 
 #define CHUNK	65536u
 #define SIZE	(4 * CHUNK)
@@ -12,41 +11,15 @@
 static struct host *host;
 static struct kernel_region *region;
 
-/* ---- a leecher: one session, one message at a time ---- */
-
-struct peer {
-	struct session *session;
-	struct uri uri;
-	bool opened, done;
-	int error;
-	struct link_req req;
-	uint8_t body[64], reply[4096];
-};
-
-static void peer_is_open(struct session *session, int error, const char *why)
-{
-	struct peer *peer = session->config.arg;
-
-	peer->opened = true;
-	peer->error = error;
-}
+/* ---- a leecher ---- */
 
 static struct peer *peer_open(uint8_t client)
 {
-	struct peer *peer = calloc(1, sizeof(*peer));
-	struct session_config config = {
-		.loop = loop, .uri = &peer->uri, .region = "db", .client = { client }, .open_flags = WIRE_OPEN_SEED,
-		.generation = 1, .epoch = 1, .nr_bulk = 1, .arg = peer, .opened = peer_is_open,
-	};
 	struct server *server = host->regiond->server;
 	char source[256];
 
-	snprintf(source, sizeof(source), "peer+plain://%s/db",
-		 list_entry(server->listeners.next, struct listener, list)->address);
-	if (uri_parse(&peer->uri, source, NULL, 0) || session_open(&peer->session, &config))
-		exit(97);
-	until(peer->opened);
-	return peer;
+	snprintf(source, sizeof(source), "peer+plain://%s/db", list_entry(server->listeners.next, struct listener, list)->address);
+	return peer_dial(source, "db", client);
 }
 
 static void peer_closed(struct session *session)
@@ -62,40 +35,6 @@ static void peer_close(struct peer *peer)
 	pass(50);
 	uri_free(&peer->uri);
 	free(peer);
-}
-
-static void peer_answered(struct link_req *req, int error)
-{
-	struct peer *peer = container_of(req, struct peer, req);
-
-	peer->done = true;
-	peer->error = error;
-}
-
-static void peer_send(struct peer *peer, uint8_t type, enum wire_shape shape, const void *msg)
-{
-	memset(&peer->req, 0, sizeof(peer->req));
-	peer->done = false;
-	peer->req.type = type;
-	peer->req.data = peer->body;
-	peer->req.data_len = msg ? (uint32_t)wire_encode(shape, msg, peer->body, sizeof(peer->body)) : 0;
-	peer->req.into = peer->reply;
-	peer->req.into_len = sizeof(peer->reply);
-	peer->req.done = peer_answered;
-	session_urgent(peer->session, &peer->req);
-}
-
-static int peer_ask(struct peer *peer, uint8_t type, enum wire_shape shape, const void *msg)
-{
-	peer_send(peer, type, shape, msg);
-	return until(peer->done) ? peer->error : -ETIMEDOUT;
-}
-
-static int peer_track(struct peer *peer)
-{
-	struct wire_track track = { .chunk = CHUNK };
-
-	return peer_ask(peer, WIRE_TRACK, WIRE_S_TRACK, &track);
 }
 
 static struct wire_finalize_reply final;

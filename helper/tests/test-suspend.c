@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What stops a program for a hand-over and lets it go on: in which order, when it fails or hangs, and when its helper dies. */
-#include "host.h"
-#include "leecher.h"
-#include "listener.h"
+#include "host-pair.h"
 #include "seeder.h"
 #include "suspend.h"
-
-#define SIZE 65536u
 
 static char bin[] = "/tmp/test-suspend.XXXXXX";
 static char log_path[128];
@@ -69,38 +65,19 @@ static const char *was_run(void)
 
 /* ---- two hosts ---- */
 
-static struct host *a, *b;
 static struct kernel_region *from, *to;
-static char socket_path[128];
-
-static json_t *db(void)
-{
-	return json_pack("{s:s}", "region", "db");
-}
 
 /* A has a region. */
 static void begin(const char *name)
 {
-	char path[128], source[160], names[2][16];
-	struct netlink_attrs attrs = { 0 };
+	char path[128];
 
-	snprintf(names[0], sizeof(names[0]), "a-%.10s", name);
-	snprintf(names[1], sizeof(names[1]), "b-%.10s", name);
-	a = host_new(names[0]);
-	b = host_new(names[1]);
+	pair_new(name);
 	snprintf(path, sizeof(path), "%s/bytes", a->run);
-	close(open(path, O_RDWR | O_CREAT | O_TRUNC, 0600));
-	if (truncate(path, SIZE))
-		exit(96);
-	snprintf(source, sizeof(source), "file:%s?direct=no", path);
-	netlink_set(&attrs, PATH, path, "db");
-	netlink_set(&attrs, SOURCE, source, source);
-	netlink_set(&attrs, SIZE, size, SIZE);
-	netlink_set(&attrs, EPOCH, epoch, 1);
-	from = kernel_add(&a->kernel, &attrs);
+	make_file(path, 7);
+	from = add_file("db", path, SIZE);
 	host_start(a);
 	host_start(b);
-	snprintf(socket_path, sizeof(socket_path), "%s/s", a->run);
 	was_run();
 }
 
@@ -116,29 +93,13 @@ static int seed(json_t *more)
 
 static void leech(struct user *user, json_t *more)
 {
-	char source[256], local[160];
-	json_t *args;
-
-	snprintf(source, sizeof(source), "peer+unix:%s?region=db", socket_path);
-	snprintf(local, sizeof(local), "file:%s/bytes", b->run);
-	args = json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local);
-	json_object_update(args, more);
-	json_decref(more);
-	host_begin(b, user, "leech", args);
-	if (!until(host_is(b, "db", "pulling")))
-		printf("# it is %s: %s\n", host_says(b, "db", "state"), user->said);
-	to = host_region(b, "db");
+	to = leech_from(socket_path, b, user, more);
 }
 
 static json_t *hooks(const char *suspend)
 {
 	return json_pack("{s:s,s:s,s:s,s:s}", "on_suspend", suspend, "on_resume", says("true"), "on_abort", says("true"),
 			 "suspend_unit", "app");
-}
-
-static bool is_on(const struct kernel_region *region, uint32_t flag)
-{
-	return region->flags & flag;
 }
 
 /* ---- hand-overs ---- */

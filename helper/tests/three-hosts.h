@@ -13,17 +13,8 @@ static char middle_path[128];
 static struct user on_b, on_c;
 static json_t *for_b;			/* more arguments of B's leech; taken */
 
-/* As a kernel does of itself. */
-static void tell_size(void)
-{
-	struct netlink_attrs got = { 0 };
-
-	kernel_describe(to, &got);
-	region_update(b->regiond->regions, &got);
-}
-
-/* B owns a region of which nothing has come: A's READs are held. */
-static void begin_owned(const char *name)
+/* B is to have nothing of A's region: READs are held. */
+static void begin_three(const char *name)
 {
 	char path[32];
 
@@ -33,11 +24,17 @@ static void begin_owned(const char *name)
 	host_start(c);
 	snprintf(middle_path, sizeof(middle_path), "%s/s", b->run);
 	slow.hold = true;
+}
+
+/* B owns a region of which nothing has come. */
+static void begin_owned(const char *name)
+{
+	begin_three(name);
 	leech_with(&on_b, for_b);
 	for_b = NULL;
 	tap_number(host_do(b, "finalize", db()), 0, "B owns a region before any of it has come");
 	tap_ok(until(host_is(a, "db", "moved")), "as A knows");
-	tell_size();
+	host_tell(b, to);
 }
 
 static int seed_on(void)
@@ -50,14 +47,7 @@ static int seed_on(void)
 
 static void leech_c(void)
 {
-	char source[256], local[160];
-
-	snprintf(source, sizeof(source), "peer+unix:%s?region=db", middle_path);
-	snprintf(local, sizeof(local), "file:%s/bytes", c->run);
-	host_begin(c, &on_c, "leech", json_pack("{s:s,s:s,s:s}", "region", "db", "source", source, "local_source", local));
-	if (!until(host_is(c, "db", "pulling")))
-		printf("# C is %s: %s\n", host_says(c, "db", "state"), on_c.said);
-	third = host_region(c, "db");
+	third = leech_from(middle_path, c, &on_c, NULL);
 }
 
 /* A -> B -> C, where B has nothing yet. */
@@ -84,25 +74,10 @@ static __attribute__((unused)) bool behind_is(const char *state)
 	return !strcmp(behind("state"), state);
 }
 
-/* C's connections with B break. */
-static void break_middle(void)
-{
-	struct server *server = b->regiond->server;
-	struct list *at, *next, *service, *more;
-
-	list_for_each_safe(at, next, &server->listeners) {
-		struct listener *listener = list_entry(at, struct listener, list);
-
-		list_for_each_safe(service, more, &listener->services)
-			service_close(list_entry(service, struct service, list), -ECONNRESET);
-	}
-	pass(50);
-}
-
 static void cut_middle(void)
 {
 	unlink(middle_path);
-	break_middle();
+	break_connections(b);
 }
 
 /* B's helper is killed: nobody hears anything of it any more. */
@@ -117,8 +92,7 @@ static __attribute__((unused)) void kill_middle(void)
 
 static __attribute__((unused)) void start_middle(void)
 {
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	seeder_restart(b->regiond);
 }
 

@@ -8,24 +8,7 @@
  *   counters FILE PAGES-A-STEP PAUSE-MS	goes on from where the file says; SIGTERM ends it after a step
  *   counters FILE check			prints the number of steps, and fails if a counter does not agree with it
  */
-#include <fcntl.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define PAGE 4096u
-
-static volatile sig_atomic_t ended;
-
-static void on_term(int number)
-{
-	ended = 1;
-}
+#include "counting.h"
 
 /* Which page a step's k-th touch is; the same sequence on every host. */
 static uint64_t page_of(uint64_t step, unsigned int k, uint64_t pages)
@@ -36,11 +19,6 @@ static uint64_t page_of(uint64_t step, unsigned int k, uint64_t pages)
 	x *= 0xff51afd7ed558ccdULL;
 	x ^= x >> 33;
 	return 1 + x % (pages - 1);
-}
-
-static uint64_t *counter(char *map, uint64_t page)
-{
-	return (uint64_t *)(void *)(map + page * PAGE);
 }
 
 /* The sum of all counters is what the steps have added; per says how many each. */
@@ -85,28 +63,18 @@ static int run(char *map, uint64_t pages, unsigned int per, unsigned int pause_m
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_term };
-	struct stat st;
+	uint64_t pages;
 	char *map;
-	int fd;
 
 	if (argc < 3)
 		return 2;
-	sigaction(SIGTERM, &action, NULL);
-	fd = open(argv[1], O_RDWR);
-	if (fd < 0 || fstat(fd, &st)) {
-		perror(argv[1]);
+	map = map_counters(argv[1], &pages);
+	if (!map)
 		return 1;
-	}
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		perror("mmap");
-		return 1;
-	}
 	if (!strcmp(argv[2], "check"))
 		return check(map, counter(map, 0)[2]);
 	if (!counter(map, 0)[2])
-		counter(map, 0)[2] = (uint64_t)st.st_size / PAGE;
+		counter(map, 0)[2] = pages;
 	return run(map, counter(map, 0)[2], (unsigned int)atoi(argv[2]),
 		   argc > 3 ? (unsigned int)atoi(argv[3]) : 0);
 }

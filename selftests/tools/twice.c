@@ -7,30 +7,9 @@
  *				first page
  *   twice FILE check		prints the number of steps; fails when a program has found a difference, or the counters do not add up
  */
-#include <fcntl.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "counting.h"
 
-#define PAGE 4096u
 #define ONCE 16u
-
-static volatile sig_atomic_t ended;
-
-static void on_term(int number)
-{
-	ended = 1;
-}
-
-static uint64_t *counter(char *map, uint64_t page)
-{
-	return (uint64_t *)(void *)(map + page * PAGE);
-}
 
 static uint64_t page_of(uint64_t n, uint64_t pages)
 {
@@ -84,25 +63,15 @@ static int check(char *map, uint64_t pages)
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_term };
-	struct stat st;
+	uint64_t pages;
 	char *map;
-	int fd;
 
 	if (argc != 3)
 		return 2;
-	sigaction(SIGTERM, &action, NULL);
-	fd = open(argv[1], O_RDWR);
-	if (fd < 0 || fstat(fd, &st)) {
-		perror(argv[1]);
+	map = map_counters(argv[1], &pages);
+	if (!map)
 		return 1;
-	}
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED) {
-		perror("mmap");
-		return 1;
-	}
 	if (!strcmp(argv[2], "check"))
-		return check(map, (uint64_t)st.st_size / PAGE);
-	return run(map, (uint64_t)st.st_size / PAGE, (unsigned int)atoi(argv[2]));
+		return check(map, pages);
+	return run(map, pages, (unsigned int)atoi(argv[2]));
 }
