@@ -126,7 +126,7 @@ static void begin_adopt(const char *name)
 		make_shared();
 	snprintf(socket_path, sizeof(socket_path), "%s/s", a->run);
 	store_of(a, store, sizeof(store));
-	make_file(c_file);
+	make_file(c_file, 7);
 	snprintf(source, sizeof(source), "file:%s?direct=no", c_file);
 	prepare(c, NULL);
 	add_region(c, "r", source);

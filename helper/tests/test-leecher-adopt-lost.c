@@ -27,16 +27,10 @@ static char c_away[160];
 
 static void hide_c(void)
 {
-	struct server *server = c->regiond->server;
-	struct listener *listener = list_entry(server->listeners.next, struct listener, list);
-	struct list *at, *next;
-
 	snprintf(c_away, sizeof(c_away), "%s.away", c_socket);
 	if (rename(c_socket, c_away))
 		exit(89);
-	list_for_each_safe(at, next, &listener->services)
-		service_close(list_entry(at, struct service, list), -ECONNRESET);
-	pass(50);
+	break_connections(c);
 }
 
 static void unhide_c(void)
