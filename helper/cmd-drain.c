@@ -21,7 +21,7 @@ static int run(struct cmd_context *ctx)
 		printf("%s were dirtied meanwhile\n", regionfs_size_format((uint64_t)left, text));
 	left = json_integer_value(json_object_get(result, "unpushed_bytes"));
 	if (!ctx->json && left > 0)
-		printf("%s that were written meanwhile are not at their sources\n", regionfs_size_format((uint64_t)left, text));
+		printf("%s that were written meanwhile, or handed to another host, are not at their sources\n", regionfs_size_format((uint64_t)left, text));
 	json_decref(result);
 	return CMD_OK;
 }

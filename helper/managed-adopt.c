@@ -333,7 +333,10 @@ void managed_adopt_missing(struct managed *managed)
 {
 	const struct region_info *info = &managed->region->info;
 
-	if (!(info->given & REGION_GIVEN_MEMORY) || !seeder_is_left(info) || managed->policy.local != LOCAL_MEMORY || store_was_there(managed->store))
+	/* of one with two owners nobody asks for anything here */
+	if (!(info->given & REGION_GIVEN_MEMORY) || !seeder_is_left(info) || seeder_is_diverged(info))
+		return;
+	if (managed->policy.local != LOCAL_MEMORY || store_was_there(managed->store))
 		return;
 	log_error("region %s was handed over, and what its source had not got of it was in memory, and is lost: who asks for its bytes gets EIO",
 		  info->path ? info->path : "?");

@@ -162,7 +162,7 @@ void region_tell_handed(struct region *region)
 		managed_hand_over(managed, handed);
 	else
 		tell_direct(region, handed);
-	if (managed && !seeder_is_left(&region->info))
+	if (managed && (!seeder_is_left(&region->info) || seeder_is_diverged(&region->info)))
 		managed_found(managed);
 	/* it has all of it, or nobody needs the rest; also where the helper that heard so died of it */
 	if (managed && handed && region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info))
