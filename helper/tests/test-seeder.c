@@ -394,6 +394,8 @@ static void test_forced(void)
 	tap_ok(is_moved() && !is_frozen(), "it can be removed then, no more");
 	pass(50);
 	tap_number(host_do(host, "rm", json_pack("{s:s}", "region", "db")), 0, "as it is");
+	/* the next test's are at the same place */
+	tap_ok(until(!is_there()), "then its bytes are gone");
 }
 
 /* ---- its helper dies ---- */
