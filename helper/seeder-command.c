@@ -449,6 +449,8 @@ static void seeder_ready(struct region *region, int error, void *arg)
 	error = seeder_check(region, error, why, sizeof(why));
 	if (error)
 		control_fail(call, error, "%s", why);
+	else if (call->again && !control_again_is(region->info.handover, "seeder"))
+		control_fail(call, -ECANCELED, "seeding %s was aborted", region->info.path ? region->info.path : "it");
 	else if (!leecher_takes_seed(call, region))
 		seeder_start(call, region, NULL, 0);
 	region_put(region);

@@ -37,8 +37,7 @@ static void end_all(struct beginning *beginning)
 {
 	for (size_t i = 0; i < beginning->nr; i++)
 		if (is_there(beginning->regions[i])) {
-			if (atomic_load(&beginning->regions[i]->tracker))
-				tracker_stop(atomic_load(&beginning->regions[i]->tracker));
+			seeder_drop_tracking(beginning->regions[i]);
 			seeder_note_over(beginning->regions[i]);
 		}
 	beginning_free(beginning);
@@ -372,8 +371,48 @@ static void let_go(struct beginning *beginning)
 	end_all(beginning);
 }
 
+/* Those that are in service all are, and none was ever handed over. */
+static void abort_tracked(struct beginning *beginning)
+{
+	for (size_t i = 0; i < beginning->nr; i++)
+		if (beginning->regions[i]) {
+			seeder_tell_aborted(beginning->regions[i]);
+			break;
+		}
+	end_all(beginning);
+}
+
+static struct region *find_handed(const struct beginning *beginning)
+{
+	for (size_t i = 0; i < beginning->nr; i++)
+		if (beginning->regions[i] && beginning->regions[i]->info.seed)
+			return beginning->regions[i];
+	return NULL;
+}
+
+static void abort_gathered(struct control_call *call, struct beginning *beginning, bool force)
+{
+	struct region *handed = find_handed(beginning);
+
+	if (!list_empty(&beginning->group->members)) {
+		control_fail(call, -EBUSY, "others of the group %s are being seeded just now: say it again", beginning->group->name);
+		beginning_free(beginning);
+	} else if (!handed) {
+		abort_tracked(beginning);
+		control_ok(call, NULL);
+	} else if (!force) {
+		seeder_fail_handed(call, handed);
+		beginning_free(beginning);
+	} else if (has_moved(beginning)) {
+		let_go(beginning);
+		control_ok(call, NULL);
+	} else {
+		back_to_service(beginning, call);
+	}
+}
+
 /* One that is seeded after all has come back by itself meanwhile. */
-void seeder_group_abort_left(struct control_call *call, struct region *region)
+void seeder_group_abort_left(struct control_call *call, struct region *region, bool force)
 {
 	json_t *args = json_loads(region->info.handover, 0, NULL);
 	struct gathered gathered = { .only = group_of_args(args) };
@@ -385,15 +424,7 @@ void seeder_group_abort_left(struct control_call *call, struct region *region)
 		control_fail(call, -ENOMEM, "out of memory");
 	} else {
 		found = list_entry(list_pop(&gathered.groups), struct gathered_group, list);
-		if (!list_empty(&found->beginning->group->members)) {
-			control_fail(call, -EBUSY, "others of the group %s are being seeded just now: say it again", found->beginning->group->name);
-			beginning_free(found->beginning);
-		} else if (has_moved(found->beginning)) {
-			let_go(found->beginning);
-			control_ok(call, NULL);
-		} else {
-			back_to_service(found->beginning, call);
-		}
+		abort_gathered(call, found->beginning, force);
 		free(found);
 	}
 	json_decref(args);

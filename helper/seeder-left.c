@@ -117,6 +117,14 @@ bool seeder_is_left(const struct region_info *info)
 	return info->seed && strcmp(info->seed, FREEZING) && !says(info, SEEDER_RESOLVED);
 }
 
+/* One that is being let in, or was resolved, is seeded again before anything else is done. */
+bool seeder_is_pending(const struct region *region)
+{
+	if (handover_in(region, HANDOVER_SEEDER))
+		return false;
+	return seeder_is_left(&region->info) || (!region->info.seed && control_again_is(region->info.handover, "seeder"));
+}
+
 /* ---- "seed" again ---- */
 
 static bool take_promise(struct seeder *seeder, const char *text)
@@ -359,6 +367,13 @@ static void begin_again(struct region *region)
 	try_again(&again->timer);
 }
 
+void seeder_drop_tracking(struct region *region)
+{
+	if (atomic_load(&region->tracker))
+		tracker_stop(atomic_load(&region->tracker));
+	followed_drop_all(region);
+}
+
 /* ---- back to service, without a seeder ---- */
 
 struct left {
@@ -375,8 +390,8 @@ static void left_told(void *arg)
 	seeder_note_service(region);
 	if (left->call) {
 		/* unless a seeder has come meanwhile, whose it is */
-		if (atomic_load(&region->tracker) && !handover_in(region, HANDOVER_SEEDER))
-			tracker_stop(atomic_load(&region->tracker));
+		if (!handover_in(region, HANDOVER_SEEDER))
+			seeder_drop_tracking(region);
 		seeder_note_over(region);
 		control_ok(left->call, NULL);
 	} else {
@@ -431,20 +446,43 @@ static bool seeder_is_grouped(const struct region *region)
 	return grouped;
 }
 
+void seeder_tell_aborted(struct region *region)
+{
+	struct suspend suspend = { 0 };
+
+	suspend_recall(&suspend, region->info.handover);
+	suspend_abort(&suspend, region, "aborted by the user", NULL, NULL);
+	suspend_free(&suspend);
+}
+
+/* In service: its program was not stopped. */
+static void abort_tracked(struct control_call *call, struct region *region)
+{
+	seeder_tell_aborted(region);
+	seeder_drop_tracking(region);
+	seeder_note_over(region);
+	control_ok(call, NULL);
+}
+
+void seeder_fail_handed(struct control_call *call, const struct region *region)
+{
+	control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
+		     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
+		     region->info.path);
+}
+
 void seeder_abort_left(struct control_call *call, struct region *region)
 {
 	bool force = false;
 
 	if (control_bool(call, "force", &force))
 		return;
-	if (force && seeder_is_grouped(region)) {
-		seeder_group_abort_left(call, region);
-		return;
-	}
-	if (!force)
-		control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
-			     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
-			     region->info.path);
+	if (seeder_is_grouped(region))
+		seeder_group_abort_left(call, region, force);
+	else if (!seeder_is_left(&region->info))
+		abort_tracked(call, region);
+	else if (!force)
+		seeder_fail_handed(call, region);
 	else if (left_back(region, call))
 		control_fail(call, -ENOMEM, "out of memory");
 }

@@ -23,7 +23,9 @@ void seeder_resolve(struct control_call *call, struct region *region, enum resol
 
 /* Has it been handed over, for all that is known? */
 bool seeder_is_left(const struct region_info *info);
-/* "abort" on a region that an earlier helper has handed over, and nobody has taken up. */
+/* Was it being seeded by an earlier helper, and nobody has taken that up? */
+bool seeder_is_pending(const struct region *region);
+/* "abort" on such a region. */
 void seeder_abort_left(struct control_call *call, struct region *region);
 /* At start: what an earlier helper was freezing goes on. */
 void seeder_restart(struct regiond *regiond);

@@ -215,6 +215,35 @@ static void test_owner_killed_fetching(void)
 	tap_ok(shows(b, CHUNK, 3) && !number(b, "reused_bytes"), "and since, for which nothing was compared");
 }
 
+static bool notes_changes(const char *whose)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "ls %s | grep -q '^track-.*%s'", a->run, whose);
+	return !system(command);
+}
+
+/* Its address is somebody else's by now, so that its next helper cannot seed. */
+static void test_owner_left(void)
+{
+	two_chunks("left");
+	write_at(a, from, 0, 2);
+	cut();
+	host_kill(a);
+	if (mkdir(socket_path, 0700))
+		exit(88);
+	host_start(a);
+	seeder_restart(a->regiond);
+	pass(1500);
+	tap_ok(!region_of(a)->handover && notes_changes("-f-"), "the owner's next helper cannot seed, and notes for its followers what is changed");
+	tap_number(host_do(a, "abort", db()), 0, "it is told not to");
+	tap_ok(!notes_changes("") && !followed_count(region_of(a)), "then nothing is noted any more");
+	rmdir(socket_path);
+	pass(1500);
+	tap_ok(!region_of(a)->handover && !region_of(a)->info.handover, "and it is not seeded when it could be");
+	tap_number(host_do(a, "abort", db()), -EINVAL, "so that is over");
+}
+
 /* The link breaks, and comes back, over and over. */
 static void test_flapping(void)
 {
@@ -381,6 +410,7 @@ int main(int argc, char **argv)
 		{ "stale", test_stale },
 		{ "owner", test_owner_killed },
 		{ "owner2", test_owner_killed_fetching },
+		{ "left", test_owner_left },
 		{ "flap", test_flapping },
 		{ "random", test_random },
 		{ "reboot", test_reboot },
