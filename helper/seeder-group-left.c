@@ -297,12 +297,6 @@ static int gather(struct region *region, void *arg)
 	return 0;
 }
 
-static bool says_moved(const struct region *region)
-{
-	return region->info.flags & REGIONFS_REGION_MOVED ||
-	       (region->info.seed && !strncmp(region->info.seed, SEEDER_MOVED, strlen(SEEDER_MOVED)));
-}
-
 /* Does the other side own one of them? One that is not known any more has moved and is over, if the others were handed over. */
 static bool has_moved(const struct beginning *beginning)
 {
@@ -314,7 +308,7 @@ static bool has_moved(const struct beginning *beginning)
 		missing |= !region;
 		any |= region != NULL;
 		handed &= !region || seeder_is_handed(&region->info);
-		moved |= region && says_moved(region);
+		moved |= region && seeder_says_moved(&region->info);
 	}
 	return moved || (missing && any && handed);
 }

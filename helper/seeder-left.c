@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "key16.h"
+#include "leecher.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -109,6 +110,11 @@ bool seeder_is_handed(const struct region_info *info)
 static bool says(const struct region_info *info, const char *what)
 {
 	return info->seed && !strncmp(info->seed, what, strlen(what));
+}
+
+bool seeder_says_moved(const struct region_info *info)
+{
+	return info->flags & REGIONFS_REGION_MOVED || says(info, SEEDER_MOVED);
 }
 
 /* One that was resolved is in service. */
@@ -206,7 +212,7 @@ static void take_state(struct seeder *seeder, const struct region_info *info)
 		seeder->state = WIRE_SEED_RESOLVED;
 	else if (says(info, SEEDER_DIVERGED))
 		seeder->state = WIRE_SEED_DIVERGED;
-	else if (says(info, SEEDER_MOVED) || info->flags & REGIONFS_REGION_MOVED)
+	else if (seeder_says_moved(info))
 		seeder->state = WIRE_SEED_MOVED;
 	else
 		seeder->state = WIRE_SEED_HANDED_OFF;
@@ -466,9 +472,30 @@ static void abort_tracked(struct control_call *call, struct region *region)
 
 void seeder_fail_handed(struct control_call *call, const struct region *region)
 {
-	control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
-		     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
-		     region->info.path);
+	if (seeder_says_moved(&region->info))
+		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's; if it is sure that the other host does not need the rest of its "
+			     "bytes, --force gives them up: nobody is let in here", region->info.path);
+	else
+		control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
+			     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
+			     region->info.path);
+}
+
+/* The host before it has been told that nothing more is needed. It may know of the move from the record alone, and be locked for that. */
+static void moved_rest(void *arg, int error)
+{
+	struct control_call *call = arg;
+	struct region *region = call->region;
+
+	if (error || handover_in(region, HANDOVER_SEEDER)) {
+		control_fail(call, -EBUSY, "%s is changing its state just now", region->info.path);
+		return;
+	}
+	region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_unfreeze_region(region, region->info.epoch + 1);
+	seeder_drop_tracking(region);
+	seeder_note_over(region);
+	control_ok(call, NULL);
 }
 
 void seeder_abort_left(struct control_call *call, struct region *region)
@@ -483,6 +510,8 @@ void seeder_abort_left(struct control_call *call, struct region *region)
 		abort_tracked(call, region);
 	else if (!force)
 		seeder_fail_handed(call, region);
+	else if (seeder_says_moved(&region->info))
+		leecher_let_go(region, moved_rest, call);
 	else if (left_back(region, call))
 		control_fail(call, -ENOMEM, "out of memory");
 }

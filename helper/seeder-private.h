@@ -220,6 +220,8 @@ void seeder_tell_aborted(struct region *region);
 void seeder_fail_handed(struct control_call *call, const struct region *region);
 /* Is it noted that it was handed over, whatever has become of it since? */
 bool seeder_is_handed(const struct region_info *info);
+/* Is it the other side's, as the kernel or the record has it? */
+bool seeder_says_moved(const struct region_info *info);
 /* Goes on with what an earlier helper has left, if it has. */
 void seeder_take_up(struct seeder *seeder);
 /* The final list, which may have gone with the host: then it is everything. -ENOMEM. */

@@ -512,6 +512,28 @@ static void test_killed_forced(void)
 	tap_ok(host_is(host, "db", "serving"), "anew");
 }
 
+/* The record alone knows it after a reboot: the region comes back locked, and its address is somebody else's. */
+static void test_booted_forced(void)
+{
+	struct peer *peer;
+
+	seed_new("bforced");
+	peer = peer_open(1);
+	tap_ok(!peer_track(peer) && !peer_finalize(peer) && !peer_own(peer) && is_moved(), "a leecher owns it");
+	host_kill(host);
+	host_boot(host);
+	region = host_region(host, "db");
+	seeder_restart(host->regiond);
+	peer_close(peer);
+	tap_ok(region->flags & REGIONFS_REGION_LOCKED && !is_moved(), "the host is booted, and cannot seed it again");
+	tap_number(unseed(false), -EBUSY, "it is not given up without force");
+	tap_number(unseed(true), 0, "but with it");
+	tap_ok(until(!(region->flags & REGIONFS_REGION_LOCKED)) && is_moved() && !was_run("resumed"), "as what has moved: nobody is let in");
+	tap_number(seed(), -ESTALE, "nor is it seeded");
+	tap_number(host_do(host, "rm", json_pack("{s:s}", "region", "db")), 0, "it can be removed");
+	tap_ok(until(!is_there()), "with its bytes");
+}
+
 static void test_stopped(void)
 {
 	struct peer *peer;
@@ -710,6 +732,7 @@ int main(void)
 	test_killed_going_back();
 	test_killed_unheard();
 	test_killed_forced();
+	test_booted_forced();
 	test_stopped();
 	test_status();
 	test_status_ended();
