@@ -516,6 +516,15 @@ static void opened(struct region *region, int error, void *arg)
 		leecher_fail(leecher, -EINVAL, "its source was changed");
 }
 
+/* The kernel has no region for it. */
+static void never_there(struct leecher *leecher, int error, const char *why)
+{
+	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
+	leecher->giving_up = true;
+	leecher_group_fail(leecher, error, leecher->why);
+	leecher_ended(leecher, error);
+}
+
 static void added(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct leecher *leecher = arg;
@@ -531,10 +540,7 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 		region = region_find(leecher->regiond->regions, attrs.region);
 	}
 	if (!region) {
-		snprintf(leecher->why, sizeof(leecher->why), "%s", error ? why : "out of memory");
-		leecher->giving_up = true;
-		leecher_group_fail(leecher, error ? error : -ENOMEM, leecher->why);
-		leecher_ended(leecher, error ? error : -ENOMEM);
+		never_there(leecher, error ? error : -ENOMEM, error ? why : "out of memory");
 		return;
 	}
 	/* until it is whole here, the leech brings its bytes, whatever is usual in this instance */
@@ -647,23 +653,45 @@ static struct leecher *leecher_new(struct control_call *call)
 	return NULL;
 }
 
-struct leecher *leecher_start(struct control_call *call, struct group *group, unsigned int nth)
+/* Of a group, where another one may have failed meanwhile. */
+static void has_room_too(struct leecher *leecher, int error, const char *why)
+{
+	char first[sizeof(leecher->why)];
+
+	leecher->stepping = false;
+	if (leecher->giving_up) {
+		memcpy(first, leecher->why, sizeof(first));
+		never_there(leecher, leecher->error, first);
+		return;
+	}
+	if (!error) {
+		error = add_region(leecher);
+		why = "";
+	}
+	if (error)
+		never_there(leecher, error, *why ? why : strerror(-error));
+}
+
+void leecher_start(struct control_call *call, struct group *group, unsigned int nth)
 {
 	struct leecher *leecher = leecher_new(call);
+	struct region *left = call->region;
 	int ret;
 
 	if (!leecher)
-		return NULL;
+		return;
 	leecher->again = control_again_text(call, "leecher");
-	ret = leecher->again ? add_region(leecher) : -ENOMEM;
+	ret = !leecher->again ? -ENOMEM : left ? 0 : add_region(leecher);
 	if (ret) {
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
 		leecher_free(leecher);
-		return NULL;
+		return;
 	}
 	group_join(group, &leecher->handover, nth);
+	leecher->stepping = true;
+	if (left)
+		leecher_replace(leecher, left, has_room_too);
 	control_ok(call, NULL);
-	return leecher;
 }
 
 /* As leecher_start(), of one that is in no group, and may have to make room first. */
@@ -686,6 +714,8 @@ static void start_alone(struct control_call *call)
 void leecher_run(struct control_call *call)
 {
 	bool follow = false;
+	char why[1024];
+	int ret;
 
 	if (control_bool(call, "follow", &follow))
 		return;
@@ -695,7 +725,9 @@ void leecher_run(struct control_call *call)
 		control_fail(call, -EINVAL, "--max-age is of what follows: say --follow as well");
 	else if (control_has(call, "group"))
 		leecher_group_run(call);
-	else if (!call->region || leecher_may_replace(call, call->region))
+	else if (call->region && (ret = leecher_may_replace(call->region, why, sizeof(why))))
+		control_fail(call, ret, "%s", why);
+	else
 		start_alone(call);
 }
 

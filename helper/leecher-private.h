@@ -298,8 +298,8 @@ void leecher_heard(struct leecher *leecher, int error, const char *why);
 void leecher_leave_chain(struct leecher *leecher, int error);
 
 /* leecher-replace.c */
-/* false: the call has been failed. */
-bool leecher_may_replace(struct control_call *call, const struct region *region);
+/* Does what is here make room? Else why not, as a negative errno. */
+int leecher_may_replace(const struct region *region, char *why, size_t len);
 /* The bytes that a moved region has left here, or NULL. */
 const char *leecher_store_left(const struct region *region);
 /* then(leecher, error, why), maybe from within: there is no region any more, where it is to be. */
@@ -362,8 +362,8 @@ void leecher_show_also(const struct leecher *leecher, json_t *show);
 bool leecher_recall(struct leecher *leecher, struct region *region, const struct uri *uri);
 
 /* leecher-command.c */
-/* Of its arguments; as a member of the group, which may be NULL. NULL: the call has been failed. It is answered for a member. */
-struct leecher *leecher_start(struct control_call *call, struct group *group, unsigned int nth);
+/* Of its arguments; as a member of the group. The call is answered; its region is what is left here of the last stay, and makes room. */
+void leecher_start(struct control_call *call, struct group *group, unsigned int nth);
 void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
 /* A step after the decision has ended: goes on with what came meanwhile. */

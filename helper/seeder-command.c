@@ -134,6 +134,9 @@ void seeder_end(struct seeder *seeder)
 		seeder->state = WIRE_SEED_ABORTED;
 	seeder->handover.over = true;
 	seeder->ended = loop_now_ns();
+	/* the name is for the next one, be it of the same regions, that have come back */
+	if (seeder->complete)
+		seeder->export->group = NULL;
 	seeder_unthrottle(seeder);
 	seeder_fail_lasts(seeder);
 	seeder_note_over(seeder->handover.region);
