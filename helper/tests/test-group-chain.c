@@ -141,15 +141,9 @@ static void all_complete(void)
 
 static void kill_middle(void)
 {
-	struct server *server = b->regiond->server;
-	struct listener *listener = list_entry(server->listeners.next, struct listener, list);
-	struct list *at, *next;
-
 	hide();
 	unlink(middle_path);
-	list_for_each_safe(at, next, &listener->services)
-		service_close(list_entry(at, struct service, list), -ECONNRESET);
-	pass(50);
+	break_connections(b);
 	host_kill(b);
 	pass(100);
 	unhide();
@@ -157,8 +151,7 @@ static void kill_middle(void)
 
 static void start_middle(void)
 {
-	host_start(b);
-	leecher_restart(b->regiond);
+	start_b();
 	seeder_restart(b->regiond);
 }
 
