@@ -86,7 +86,7 @@ is "$(lines "$work/suspended") $(lines "$work/resumed") $(lines "$work/started")
 hop() {
 	local one=$1 other=$2 port=$3 from=${!1} to=${!2} r sums
 	shift 3
-	for r in back.1 back.2; do must dd if=/dev/urandom of="$from/$r" bs=64k count=1 seek=$port conv=notrunc status=none; done
+	for r in back.1 back.2; do must dd if=/dev/urandom of="$from/$r" bs=64k count=1 seek="$port" conv=notrunc status=none; done
 	sums=$(cat "$from/back.1" "$from/back.2" | sha256sum)
 	ok "back: $one seeds it" on "$one" seed back.1 back.2 --group back --listen "${address[$one]}:$((7010 + port))" "${tls[@]}" --detach
 	ok "back: $other leeches it" within 60 regionctl leech --instance "$other" --group back "peer://${address[$one]}:$((7010 + port))" "${tls[@]}" --max-downtime 2s "$@"
