@@ -225,7 +225,7 @@ static void run_abort(struct control_call *call)
 
 	if (!region)
 		return;
-	if (!handover_in(region, HANDOVER_SEEDER) && seeder_is_left(&region->info))
+	if (seeder_is_pending(region))
 		seeder_abort_left(call, region);
 	else if (!region->handover)
 		leecher_clean(call, region);

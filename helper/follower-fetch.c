@@ -9,6 +9,7 @@
 #include "bitmap.h"
 #include "follower-private.h"
 #include "regiond.h"
+#include "reserve.h"
 #include "whole-io.h"
 
 #define FETCHES_MOST 32u
@@ -124,16 +125,23 @@ static void stored(struct backend_req *req, int error)
 	fetch_end(container_of(req, struct follower_fetch, local), error, "the local store took it not");
 }
 
+bool follower_has_room(const struct follower *follower)
+{
+	return !follower->shown || reserve_is_left(follower->record.fd, FOLLOWER_FETCH);
+}
+
 static int stage(struct loop_work *work)
 {
 	struct follower_fetch *fetch = container_of(work, struct follower_fetch, work);
 
+	if (!reserve_is_left(fetch->follower->record.fd, fetch->peer.length))
+		return -ENOSPC;
 	return whole_write(fetch->follower->record.fd, fetch->buffer, fetch->peer.length, fetch->peer.offset);
 }
 
 static void staged(struct loop_work *work, int res)
 {
-	fetch_end(container_of(work, struct follower_fetch, work), res, "the next state has no room in the state directory");
+	fetch_end(container_of(work, struct follower_fetch, work), res, res == -ENOSPC ? FOLLOWER_NO_ROOM : "the next state could not be put beside what is shown");
 }
 
 static void to_store(struct follower_fetch *fetch)

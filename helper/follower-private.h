@@ -20,6 +20,7 @@
 #define FOLLOWER_REPLY	(256u + WIRE_RANGES_MAX * 12u)
 #define FOLLOWER_FETCH	(256u << 10)	/* bytes of one */
 #define FOLLOWER_AGAIN_MS 1000u
+#define FOLLOWER_NO_ROOM "the next state has no room in the state directory, of which some is left to others: what is shown gets older until there is"
 
 enum follower_state {
 	FOLLOWER_CONNECTING,
@@ -152,6 +153,8 @@ void follower_note_size(struct follower *follower, uint64_t size);
 uint64_t follower_least(const struct follower *follower);
 /* What is needed, to where it belongs. Ends in follower_fetched(). */
 void follower_fetch(struct follower *follower);
+/* Is there room beside what is shown for more of the next state, and for others? */
+bool follower_has_room(const struct follower *follower);
 
 /* follower-compare.c */
 void follower_compare(struct follower *follower);

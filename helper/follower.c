@@ -529,6 +529,10 @@ static void status_came(struct link_req *req, int error)
 	} else if (is_up_to_date(follower)) {
 		now_shown(follower);
 		rest(follower);
+	} else if (!follower_has_room(follower)) {
+		/* nor is anything kept over there meanwhile */
+		follower_note_why(follower, FOLLOWER_NO_ROOM);
+		set_timer(follower, again, FOLLOWER_AGAIN_MS);
 	} else {
 		follower->cursor = 0;
 		want(follower);

@@ -5,15 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "dirs.h"
 #include "hash-file.h"
+#include "reserve.h"
 
 #define MAGIC	0x5348534148464752ULL	/* "RGFHASHS" */
 #define BEGIN	4096u			/* of the hashes */
-#define LEFT_MOST (1ULL << 30)		/* what is left for others */
 #define AT_ONCE	256u			/* chunks whose bits are looked at */
 
 struct head {
@@ -241,19 +240,6 @@ int hash_file_get(const struct hash_file *file, uint64_t first, uint32_t count, 
 	return ret;
 }
 
-/* What else is in the state directory must go on: a sixteenth of the file system, or a GiB, is not for it. */
-static bool has_room(int fd)
-{
-	uint64_t left;
-	struct statvfs st;
-
-	if (fstatvfs(fd, &st) || !st.f_blocks)
-		return true;
-	left = (uint64_t)st.f_blocks * st.f_frsize / 16;
-	left = left < LEFT_MOST ? left : LEFT_MOST;
-	return (uint64_t)st.f_bavail * st.f_frsize > left;
-}
-
 static int put_some(const struct opened *now, uint64_t first, uint32_t count, const uint8_t *hashes)
 {
 	struct bits before, bits;
@@ -278,7 +264,7 @@ static int put_some(const struct opened *now, uint64_t first, uint32_t count, co
 int hash_file_put(struct hash_file *file, uint64_t first, uint32_t count, const uint8_t *hashes)
 {
 	const struct opened *now = &file->now;
-	int ret = now->fd < 0 ? -EBADF : has_room(now->fd) ? 0 : -ENOSPC;
+	int ret = now->fd < 0 ? -EBADF : reserve_is_left(now->fd, 0) ? 0 : -ENOSPC;
 	uint32_t n;
 
 	for (; !ret && (n = clip(now, first, count)); first += n, count -= n, hashes += n * CHUNK_HASH)

@@ -17,9 +17,9 @@
 #include "crc32c.h"
 #include "dirs.h"
 #include "journal-private.h"
+#include "reserve.h"
 #include "whole-io.h"
 
-#define LEFT_MOST (1ULL << 30)
 
 static uint32_t head_crc(const struct journal_head *head)
 {
@@ -227,8 +227,7 @@ static uint64_t find_limit(const struct journal *journal)
 	if (fstatvfs(journal->fd, &st) || !st.f_blocks)
 		return UINT64_MAX;
 	room = (uint64_t)st.f_bavail * st.f_frsize;
-	left = (uint64_t)st.f_blocks * st.f_frsize / 16;
-	left = left < LEFT_MOST ? left : LEFT_MOST;
+	left = reserve_of((uint64_t)st.f_blocks * st.f_frsize);
 	return JOURNAL_START + (room > left ? room - left : 0);
 }
 

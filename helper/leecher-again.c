@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "backend.h"
+#include "key16.h"
 #include "leecher-private.h"
+#include "log.h"
 #include "regiond.h"
 
 static const char *noted_text(const struct region_info *info)
@@ -50,6 +53,16 @@ static void take_places(struct leecher *leecher)
 	leecher->reuse = reuse;		/* which its source says */
 }
 
+int leecher_make_token(struct leecher *leecher)
+{
+	uint8_t random[KEY16];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	key16_text(leecher->token, random);
+	return 0;
+}
+
 int leecher_make_source(struct leecher *leecher)
 {
 	char *local = uri_encode(leecher->local), *from = uri_encode(leecher->from);
@@ -90,4 +103,21 @@ bool leecher_recall(struct leecher *leecher, struct region *region, const struct
 		return false;
 	take_places(leecher);
 	return true;
+}
+
+void leecher_join_again(struct leecher *leecher)
+{
+	json_t *args = json_loads(leecher->again, 0, NULL);
+	struct group *group;
+	unsigned int nth;
+
+	if (group_of_args(args)) {
+		group = group_again(leecher->regiond, HANDOVER_LEECHER, args, &nth);
+		if (group)
+			group_join(group, &leecher->handover, nth);
+		else
+			log_error("%s is on its way here with others, of which nothing is known: %s", leecher->path, "out of memory");
+		group_put(group);
+	}
+	json_decref(args);
 }

@@ -67,13 +67,13 @@ int leecher_take_from(struct control_call *call, char **from)
  */
 static int take_local(struct control_call *call, const char *token, char **to)
 {
-	const char *local = NULL;
+	const char *local = NULL, *left = NULL;
 
 	if (control_string(call, "local_source", &local))
 		return -EINVAL;
 	if (!local && json_is_true(json_object_get(call->args, "reuse")))
-		local = leecher_store_left(call->region);
-	if (!local || backend_generic(local) || group_of_args(call->args))
+		local = left = leecher_store_left(call->region);
+	if (!local || backend_generic(local) || (!left && group_of_args(call->args)))
 		*to = backend_child(local ? local : call->regiond->config->source, token);
 	else
 		*to = strdup(local);

@@ -43,6 +43,13 @@ bool leecher_takes_seed(struct control_call *call, struct region *region)
 	return true;
 }
 
+bool leecher_bars_seed(const struct region *region)
+{
+	const struct leecher *leecher = leecher_in(region);
+
+	return leecher && (leecher->stepping || leecher->state < LEECHER_OWNED || leecher->state == LEECHER_DIVERGED || leecher->state == LEECHER_FAILED);
+}
+
 /* What stood in its way has ended: a step, or the leecher. */
 void leecher_seed_now(struct leecher *leecher)
 {

@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "config.h"
 #include "follower.h"
 #include "hash-file.h"
-#include "key16.h"
 #include "leecher-private.h"
 #include "log.h"
 #include "notice.h"
@@ -533,6 +531,15 @@ static void opened(struct region *region, int error, void *arg)
 		leecher_fail(leecher, -EINVAL, "its source was changed");
 }
 
+/* The kernel has no region for it. */
+static void never_there(struct leecher *leecher, int error, const char *why)
+{
+	snprintf(leecher->why, sizeof(leecher->why), "%s", why);
+	leecher->giving_up = true;
+	leecher_group_fail(leecher, error, leecher->why);
+	leecher_ended(leecher, error);
+}
+
 static void added(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct leecher *leecher = arg;
@@ -548,10 +555,7 @@ static void added(void *arg, int error, const char *why, const struct netlink_at
 		region = region_find(leecher->regiond->regions, attrs.region);
 	}
 	if (!region) {
-		snprintf(leecher->why, sizeof(leecher->why), "%s", error ? why : "out of memory");
-		leecher->giving_up = true;
-		leecher_group_fail(leecher, error ? error : -ENOMEM, leecher->why);
-		leecher_ended(leecher, error ? error : -ENOMEM);
+		never_there(leecher, error ? error : -ENOMEM, error ? why : "out of memory");
 		return;
 	}
 	/* until it is whole here, the leech brings its bytes, whatever is usual in this instance */
@@ -591,17 +595,6 @@ static int add_region(struct leecher *leecher)
 	return 0;
 }
 
-/* The name of its files, and of us for the other side. */
-static int make_token(struct leecher *leecher)
-{
-	uint8_t random[KEY16];
-
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		return -EIO;
-	key16_text(leecher->token, random);
-	return 0;
-}
-
 /* ---- the command ---- */
 
 static void leecher_init(struct leecher *leecher, struct regiond *regiond, struct region *region)
@@ -636,7 +629,7 @@ static struct leecher *leecher_new(struct control_call *call)
 		return NULL;
 	}
 	leecher_init(leecher, call->regiond, NULL);
-	ret = make_token(leecher);
+	ret = leecher_make_token(leecher);
 	if (ret)
 		control_fail(call, ret, "no random numbers");
 	else
@@ -649,48 +642,74 @@ static struct leecher *leecher_new(struct control_call *call)
 	return NULL;
 }
 
-struct leecher *leecher_start(struct control_call *call, struct group *group, unsigned int nth)
+/* Of a group, where another one may have failed meanwhile. */
+static void has_room_too(struct leecher *leecher, int error, const char *why)
+{
+	char first[sizeof(leecher->why)];
+
+	leecher->stepping = false;
+	if (leecher->giving_up) {
+		memcpy(first, leecher->why, sizeof(first));
+		never_there(leecher, leecher->error, first);
+		return;
+	}
+	if (!error) {
+		error = add_region(leecher);
+		why = "";
+	}
+	if (error)
+		never_there(leecher, error, *why ? why : strerror(-error));
+}
+
+void leecher_start(struct control_call *call, struct group *group, unsigned int nth)
 {
 	struct leecher *leecher = leecher_new(call);
+	struct region *left = call->region;
 	int ret;
 
 	if (!leecher)
-		return NULL;
+		return;
 	leecher->again = control_again_text(call, "leecher");
 	if (leecher->policy) {
 		control_fail(call, -EINVAL, "a source moves with a region that moves alone: leave out --managed, or leech %s without its group",
 			     leecher->path);
 		leecher_free(leecher);
-		return NULL;
+		return;
 	}
-	ret = leecher->again ? add_region(leecher) : -ENOMEM;
+	ret = !leecher->again ? -ENOMEM : left ? 0 : add_region(leecher);
 	if (ret) {
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
 		leecher_free(leecher);
-		return NULL;
+		return;
 	}
 	group_join(group, &leecher->handover, nth);
+	leecher->stepping = true;
+	if (left)
+		leecher_replace(leecher, left, has_room_too);
 	control_ok(call, NULL);
-	return leecher;
 }
 
 static void looked(struct leecher *leecher, int error, const char *why)
 {
 	struct control_call *call = leecher->call;
+	char text[1024];
 
 	if (!error && !leecher->again) {
 		error = -ENOMEM;
 		why = "out of memory";
 	}
+	/* it may be in use by now */
+	if (!error && call->region) {
+		error = leecher_may_replace(call->region, text, sizeof(text));
+		why = text;
+	}
 	if (error) {
 		control_fail(call, error, "%s", why);
 		leecher_free(leecher);
-	} else if (!call->region) {
-		has_room(leecher, 0, "");
-	} else if (leecher_may_replace(call, call->region)) {
+	} else if (call->region) {
 		leecher_replace(leecher, call->region, has_room);
 	} else {
-		leecher_free(leecher);
+		has_room(leecher, 0, "");
 	}
 }
 
@@ -709,6 +728,8 @@ static void start_alone(struct control_call *call)
 void leecher_run(struct control_call *call)
 {
 	bool follow = false;
+	char why[1024];
+	int ret;
 
 	if (control_bool(call, "follow", &follow))
 		return;
@@ -720,28 +741,13 @@ void leecher_run(struct control_call *call)
 		control_fail(call, -EINVAL, "--max-age is of what follows: say --follow as well");
 	else if (control_has(call, "group"))
 		leecher_group_run(call);
-	else if (!call->region || leecher_may_replace(call, call->region))
+	else if (call->region && (ret = leecher_may_replace(call->region, why, sizeof(why))))
+		control_fail(call, ret, "%s", why);
+	else
 		start_alone(call);
 }
 
 /* ---- in the next helper ---- */
-
-static void join_again(struct leecher *leecher)
-{
-	json_t *args = json_loads(leecher->again, 0, NULL);
-	struct group *group;
-	unsigned int nth;
-
-	if (group_of_args(args)) {
-		group = group_again(leecher->regiond, HANDOVER_LEECHER, args, &nth);
-		if (group)
-			group_join(group, &leecher->handover, nth);
-		else
-			log_error("%s is on its way here with others, of which nothing is known: %s", leecher->path, "out of memory");
-		group_put(group);
-	}
-	json_decref(args);
-}
 
 struct leecher *leecher_again(struct region *region, const struct uri *uri, const struct leech_record_head *head)
 {
@@ -768,7 +774,7 @@ struct leecher *leecher_again(struct region *region, const struct uri *uri, cons
 	leecher->asked = leecher->handed = leecher->began;
 	leecher->handover.region = region_get(region);
 	handover_begin(&leecher->handover);
-	join_again(leecher);
+	leecher_join_again(leecher);
 	loop_timer_set(leecher->regiond->loop, &leecher->timer, PROGRESS_MS);
 	return leecher;
 }

@@ -55,15 +55,64 @@ uint64_t estimate_bytes(uint64_t fetch_rate, uint64_t ns)
 	return (uint64_t)((double)(fetch_rate ? fetch_rate : ESTIMATE_FETCH_RATE) * (double)ns / SECOND);
 }
 
-/* The first round is what was changed during the first pull, however long that took: there is nothing to compare it with. */
+static bool is_smaller(uint64_t bytes, uint64_t than)
+{
+	return bytes <= than - than / 8;
+}
+
+/* The first round is what was changed during the first pull, however long that took: there is no round to compare it with. */
 bool estimate_stalls(struct estimate_trend *trend, uint64_t bytes, uint64_t enough)
 {
-	bool smaller = !trend->rounds || bytes <= trend->last - trend->last / 8;
+	bool smaller = !trend->rounds || is_smaller(bytes, trend->last);
 
 	trend->stalls = smaller || bytes <= enough ? 0 : trend->stalls + 1;
 	trend->last = bytes;
 	trend->rounds++;
 	return trend->stalls >= STALLS_MOST;
+}
+
+/* One that goes on as it did: it changes again so many bytes while these come. By that alone nothing is decided. */
+void estimate_foresee(struct estimate_trend *trend, uint64_t bytes, uint64_t enough, uint64_t again)
+{
+	if (bytes > enough && !is_smaller(again, bytes))
+		trend->stalls = 1;
+}
+
+/* ---- what is changed during the first pull ---- */
+
+/* Every other one goes. */
+static void thin_out(struct estimate_curve *curve)
+{
+	for (unsigned int i = 1; i < curve->nr; i += 2) {
+		curve->ns[i / 2] = curve->ns[i];
+		curve->bytes[i / 2] = curve->bytes[i];
+	}
+	curve->nr /= 2;
+	curve->apart = curve->ns[curve->nr - 1] / curve->nr;
+}
+
+void estimate_curve_note(struct estimate_curve *curve, uint64_t ns, uint64_t bytes)
+{
+	if (curve->nr && ns < curve->ns[curve->nr - 1] + curve->apart)
+		return;
+	if (curve->nr == ESTIMATE_SAMPLES)
+		thin_out(curve);
+	curve->ns[curve->nr] = ns;
+	curve->bytes[curve->nr++] = bytes;
+}
+
+uint64_t estimate_curve_at(const struct estimate_curve *curve, uint64_t ns)
+{
+	uint64_t ns_before = 0, bytes_before = 0;
+
+	for (unsigned int i = 0; i < curve->nr; i++) {
+		if (ns < curve->ns[i])
+			return (uint64_t)((double)bytes_before + ((double)curve->bytes[i] - (double)bytes_before) *
+					  (double)(ns - ns_before) / (double)(curve->ns[i] - ns_before));
+		ns_before = curve->ns[i];
+		bytes_before = curve->bytes[i];
+	}
+	return bytes_before;
 }
 
 uint64_t estimate_throttle(uint64_t now, uint64_t fetch_rate, uint64_t dirty_rate, bool stalls)

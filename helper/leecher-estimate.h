@@ -62,6 +62,25 @@ struct estimate_trend {
 /* A round of so many bytes has been closed; enough: that many, or less, are fine whatever came before. true: they don't get smaller. */
 bool estimate_stalls(struct estimate_trend *trend, uint64_t bytes, uint64_t enough);
 
+#define ESTIMATE_SAMPLES 32u
+
+/* How the bytes grew that were changed during the first pull: each counts once, however often. All 0: nothing is known. */
+struct estimate_curve {
+	uint64_t ns[ESTIMATE_SAMPLES], bytes[ESTIMATE_SAMPLES];	/* since it began, ascending */
+	unsigned int nr;
+	uint64_t apart;		/* ns that samples are apart, at least */
+};
+
+/* So many there were by then. Of a long pull some are forgotten. */
+void estimate_curve_note(struct estimate_curve *curve, uint64_t ns, uint64_t bytes);
+/* How many were changed within so many ns; no more than were ever seen, 0 if nothing is known. */
+uint64_t estimate_curve_at(const struct estimate_curve *curve, uint64_t ns);
+/*
+ * After the first round, of so many bytes, has been closed: again: how many were changed in as long as these take to come. If that is as much, the next
+ * round will hardly be smaller, and counts as one that was not.
+ */
+void estimate_foresee(struct estimate_trend *trend, uint64_t bytes, uint64_t enough, uint64_t again);
+
 /*
  * What writers have to be slowed to, so that each round is half of the one before. now: what they are slowed to, 0: nothing yet. A program that
  * touches chunks here and there dirties many bytes with each that it writes, so what is known is what the last rate has brought.

@@ -88,44 +88,52 @@ static json_t *args_of(const struct gathering *gathering, const struct group *gr
 	return args;
 }
 
-static void start_all(struct gathering *gathering, struct group *group)
+/* What is left here of the region's last stay, or NULL. New reference. */
+static struct region *left_of(const struct gathering *gathering, unsigned int nth)
 {
-	struct control_failure failure = { .error = 0 };
-	struct leecher *last = NULL;
-
-	for (unsigned int i = 0; i < json_array_size(group->names) && !failure.error; i++) {
-		struct control_call *call = control_part(group->regiond, args_of(gathering, group, i), NULL, &failure);
-		struct leecher *leecher = call ? leecher_start(call, group, i) : NULL;
-
-		if (!call) {
-			failure.error = -ENOMEM;
-			strcpy(failure.why, "out of memory");
-		}
-		last = leecher ? leecher : last;
-	}
-	if (!failure.error)
-		return;
-	fail(gathering, failure.error, failure.why);
-	/* the kernel has not answered for them yet */
-	if (last)
-		leecher_fail(last, failure.error, failure.why);
+	return region_find_path(gathering->call->regiond->regions, json_string_value(json_array_get(gathering->names, nth)));
 }
 
-/* One that is in the way is said before anything is made. */
+static void start_one(struct gathering *gathering, struct group *group, unsigned int nth)
+{
+	struct region *left = left_of(gathering, nth);
+	struct control_failure failure;
+	struct control_call *call = control_part(group->regiond, args_of(gathering, group, nth), left, &failure);
+
+	if (call)
+		leecher_start(call, group, nth);
+	if (!call)
+		fail(gathering, -ENOMEM, "out of memory");
+	else if (failure.error)
+		fail(gathering, failure.error, failure.why);
+	if (left)
+		region_put(left);
+}
+
+/* The kernel has not answered for any of them yet. */
+static void start_all(struct gathering *gathering, struct group *group)
+{
+	for (unsigned int i = 0; i < json_array_size(group->names) && !gathering->error; i++)
+		start_one(gathering, group, i);
+	if (list_empty(&group->members))
+		fail(gathering, -ENOMEM, "out of memory");
+	else if (gathering->error)
+		leecher_fail(leecher_of(list_entry(group->members.next, struct handover, members)), gathering->error, gathering->why);
+}
+
+/* One that is in the way is said before anything is made, or removed. */
 static void check_names(struct gathering *gathering)
 {
-	struct regiond *regiond = gathering->call->regiond;
-	json_t *name;
-	size_t i;
+	char why[sizeof(gathering->why)];
 
-	json_array_foreach(gathering->names, i, name) {
-		struct region *region = region_find_path(regiond->regions, json_string_value(name));
+	for (unsigned int i = 0; i < json_array_size(gathering->names); i++) {
+		struct region *left = left_of(gathering, i);
+		int ret = left ? leecher_may_replace(left, why, sizeof(why)) : 0;
 
-		if (!region)
-			continue;
-		snprintf(gathering->why, sizeof(gathering->why), "there is a region %.300s here already", json_string_value(name));
-		gathering->error = -EEXIST;
-		region_put(region);
+		if (ret)
+			fail(gathering, ret, why);
+		if (left)
+			region_put(left);
 	}
 }
 

@@ -56,6 +56,8 @@ struct leecher_when {
 	struct estimate estimate;
 	bool estimated;			/* the two above are there */
 	struct estimate_trend trend;
+	struct estimate_curve curve;	/* of the first pull; */
+	uint64_t curve_at, curve_from;	/* when that began, and what was changed by then */
 	bool stalled;
 	bool flushing;			/* the STATUS that was asked last has what is dirty written first, */
 	bool prepared;			/* that was done, and FINALIZE may follow */
@@ -300,8 +302,8 @@ void leecher_heard(struct leecher *leecher, int error, const char *why);
 void leecher_leave_chain(struct leecher *leecher, int error);
 
 /* leecher-replace.c */
-/* false: the call has been failed. */
-bool leecher_may_replace(struct control_call *call, const struct region *region);
+/* Does what is here make room? Else why not, as a negative errno. */
+int leecher_may_replace(const struct region *region, char *why, size_t len);
 /* The bytes that a moved region has left here, or NULL. */
 const char *leecher_store_left(const struct region *region);
 /* then(leecher, error, why), maybe from within: there is no region any more, where it is to be. */
@@ -373,12 +375,16 @@ void leecher_show_also(const struct leecher *leecher, json_t *show);
 /* leecher-again.c */
 /* What was asked for by the command, in an earlier helper. false: no memory. */
 bool leecher_recall(struct leecher *leecher, struct region *region, const struct uri *uri);
+/* The name of its files, and of us for the other side. -EIO: no random numbers. */
+int leecher_make_token(struct leecher *leecher);
 /* Its region's source, of what is wanted: leecher->source. -ENOMEM, -ENAMETOOLONG. */
 int leecher_make_source(struct leecher *leecher);
+/* It was noted as one of a group: it is one again. */
+void leecher_join_again(struct leecher *leecher);
 
 /* leecher-command.c */
-/* Of its arguments; as a member of the group, which may be NULL. NULL: the call has been failed. It is answered for a member. */
-struct leecher *leecher_start(struct control_call *call, struct group *group, unsigned int nth);
+/* Of its arguments; as a member of the group. The call is answered; its region is what is left here of the last stay, and makes room. */
+void leecher_start(struct control_call *call, struct group *group, unsigned int nth);
 void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
 /* A step after the decision has ended: goes on with what came meanwhile. */

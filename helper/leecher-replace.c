@@ -4,6 +4,7 @@
  * with --reuse its bytes become the new one's local store, so that only what has changed since is sent.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,18 +13,18 @@
 #include "regiond.h"
 #include "seeder.h"
 
-bool leecher_may_replace(struct control_call *call, const struct region *region)
+int leecher_may_replace(const struct region *region, char *why, size_t len)
 {
 	bool moved = region->info.flags & REGIONFS_REGION_MOVED;
 
 	if (moved && !handover_holds(region) && !seeder_is_left(&region->info))
-		return true;
+		return 0;
 	if (moved)
-		control_fail(call, -EBUSY, "%s has moved away from here, but not all of it has been fetched: it can come back when 'regionctl wait %s' says that it is complete",
-			     region->info.path, region->info.path);
+		snprintf(why, len, "%s has moved away from here, but not all of it has been fetched: it can come back when 'regionctl wait %s' says that it is complete",
+			 region->info.path, region->info.path);
 	else
-		control_fail(call, -EEXIST, "there is a region %s here already", region->info.path);
-	return false;
+		snprintf(why, len, "there is a region %s here already", region->info.path);
+	return moved ? -EBUSY : -EEXIST;
 }
 
 /* With --reuse, unless the user says where; NULL: nothing of it can be. */

@@ -136,6 +136,30 @@ static void decide(struct leecher *leecher)
 	leecher->wanted = when->prepared = true;
 }
 
+/* With what is in the page cache there, of which the rounds know later. */
+static uint64_t changed(const struct leecher *leecher)
+{
+	return leecher->when.status.dirty * chunk_of(leecher) + leecher->when.status.unflushed;
+}
+
+static void begin_curve(struct leecher *leecher)
+{
+	struct leecher_when *when = &leecher->when;
+
+	memset(&when->curve, 0, sizeof(when->curve));
+	when->curve_at = loop_now_ns();
+	when->curve_from = changed(leecher);
+}
+
+static void note_curve(struct leecher *leecher)
+{
+	struct leecher_when *when = &leecher->when;
+	uint64_t bytes = changed(leecher);
+
+	if (!when->trend.rounds && when->pull_at)
+		estimate_curve_note(&when->curve, loop_now_ns() - when->curve_at, bytes > when->curve_from ? bytes - when->curve_from : 0);
+}
+
 /* One that was asked for its figures alone does not do for a round: what is in the page cache belongs to that, and it may be too early. */
 static void go_on(struct leecher *leecher)
 {
@@ -144,10 +168,13 @@ static void go_on(struct leecher *leecher)
 			 (when->flushing || (!wants_flush(leecher) && leecher_is_time(leecher)));
 
 	when->prepared = leecher->wanted && when->flushing;
-	if (!when->pull_at)
+	note_curve(leecher);
+	if (!when->pull_at) {
+		begin_curve(leecher);
 		leecher_pull(leecher);
-	else if (for_round)
+	} else if (for_round) {
 		decide(leecher);
+	}
 	leecher_next(leecher);
 }
 
@@ -255,11 +282,13 @@ void leecher_judge(struct leecher *leecher, uint64_t total)
 {
 	struct leecher_when *when = &leecher->when;
 	uint64_t bytes = total * chunk_of(leecher), enough = estimate_bytes(when->fetch_rate, when->max_downtime * MS);
-	bool was = when->stalled;
+	bool was = when->stalled, first = !when->trend.rounds;
 
 	leecher->round_dirty = total;
 	when->stalled = estimate_stalls(&when->trend, bytes, enough) || (!leecher->manual && when->trend.rounds >= ROUNDS_MOST &&
 									 bytes > enough);
+	if (first && when->fetch_rate)
+		estimate_foresee(&when->trend, bytes, enough, estimate_curve_at(&when->curve, (uint64_t)((double)bytes * 1000 * MS / (double)when->fetch_rate)));
 	if (when->stalled && !was)
 		say_stalled(leecher, bytes);
 	else if (was && !when->stalled)

@@ -26,6 +26,8 @@ void leecher_clean(struct control_call *call, struct region *region);
 
 /* "seed": true when it cannot be as it is: the call has been failed, or is run again when what is under way has ended. */
 bool leecher_takes_seed(struct control_call *call, struct region *region);
+/* Would it be true now? */
+bool leecher_bars_seed(const struct region *region);
 /* Its host before has taken it back, by its operator's word. */
 bool leecher_is_diverged(const struct region *region);
 /*

@@ -134,6 +134,9 @@ void seeder_end(struct seeder *seeder)
 		seeder->state = WIRE_SEED_ABORTED;
 	seeder->handover.over = true;
 	seeder->ended = loop_now_ns();
+	/* the name is for the next one, be it of the same regions, that have come back */
+	if (seeder->complete)
+		seeder->export->group = NULL;
 	seeder_unthrottle(seeder);
 	seeder_fail_lasts(seeder);
 	seeder_note_over(seeder->handover.region);
@@ -449,6 +452,8 @@ static void seeder_ready(struct region *region, int error, void *arg)
 	error = seeder_check(region, error, why, sizeof(why));
 	if (error)
 		control_fail(call, error, "%s", why);
+	else if (call->again && !control_again_is(region->info.handover, "seeder"))
+		control_fail(call, -ECANCELED, "seeding %s was aborted", region->info.path ? region->info.path : "it");
 	else if (!leecher_takes_seed(call, region))
 		seeder_start(call, region, NULL, 0);
 	region_put(region);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leecher.h"
 #include "listener.h"
 #include "log.h"
 #include "region-private.h"
@@ -114,11 +115,24 @@ static void answer_begun(struct state_waiter *waiter, int error)
 	beginning_free(beginning);
 }
 
+/* What is not here whole is seeded on, unless it is in the middle of a step: then the command comes again, or has been failed. */
+static bool is_taken(const struct beginning *beginning)
+{
+	for (size_t i = 0; i < beginning->nr; i++)
+		if (leecher_takes_seed(beginning->call, beginning->regions[i]))
+			return true;
+	return false;
+}
+
 static void begin(struct beginning *beginning)
 {
 	struct control_call *call = beginning->call;
 	bool detach = json_is_true(json_object_get(call->args, "detach"));
 
+	if (!beginning->error && is_taken(beginning)) {
+		beginning_free(beginning);
+		return;
+	}
 	if (!beginning->error)
 		start_all(beginning);
 	if (beginning->error) {
@@ -144,8 +158,8 @@ static void opened(struct region *region, int error, void *arg)
 	char why[512];
 
 	error = seeder_check(region, error, why, sizeof(why));
-	if (!error && region->handover) {
-		snprintf(why, sizeof(why), "%s is still on its way here: a group is seeded when all of it has come", region->info.path);
+	if (!error && handover_in(region, HANDOVER_FOLLOWER)) {
+		snprintf(why, sizeof(why), "%s follows another host's region: others can follow that, where it is seeded", region->info.path);
 		error = -EBUSY;
 	}
 	if (error)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leecher.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -18,7 +19,7 @@
 
 static bool is_there(const struct region *region)
 {
-	return region && !region->handover && !atomic_load(&region->forgotten) && control_again_is(region->info.handover, "seeder");
+	return region && !handover_in(region, HANDOVER_SEEDER) && !atomic_load(&region->forgotten) && control_again_is(region->info.handover, "seeder");
 }
 
 /* Half of it could be seeded, but must not be handed over; what was handed over is another matter: the others have ended. */
@@ -37,8 +38,7 @@ static void end_all(struct beginning *beginning)
 {
 	for (size_t i = 0; i < beginning->nr; i++)
 		if (is_there(beginning->regions[i])) {
-			if (atomic_load(&beginning->regions[i]->tracker))
-				tracker_stop(atomic_load(&beginning->regions[i]->tracker));
+			seeder_drop_tracking(beginning->regions[i]);
 			seeder_note_over(beginning->regions[i]);
 		}
 	beginning_free(beginning);
@@ -98,7 +98,7 @@ static void try_again(struct loop_timer *timer)
 		return;
 	}
 	for (size_t i = 0; i < beginning->nr; i++) {
-		if (beginning->regions[i] && !beginning->regions[i]->handover && !is_there(beginning->regions[i])) {
+		if (beginning->regions[i] && !handover_in(beginning->regions[i], HANDOVER_SEEDER) && !is_there(beginning->regions[i])) {
 			region_put(beginning->regions[i]);
 			beginning->regions[i] = NULL;
 		}
@@ -116,6 +116,10 @@ static void begin_again(struct beginning *beginning)
 		region_open(beginning->regions[beginning->at], opened_again, beginning);
 		return;
 	}
+	/* none of those that are seeded on before all of them can be */
+	for (size_t i = 0; i < beginning->nr; i++)
+		if (is_there(beginning->regions[i]) && leecher_bars_seed(beginning->regions[i]))
+			beginning_fail(beginning, -EBUSY, "it is still on its way here");
 	for (size_t i = 0; i < beginning->nr && !beginning->error; i++)
 		if (is_there(beginning->regions[i]))
 			beginning_start(beginning, i);
@@ -287,7 +291,7 @@ static int gather(struct region *region, void *arg)
 	const char *only = ((struct gathered *)arg)->only, *id = group_of_args(args);
 	unsigned int nth;
 
-	if (id && (!only || !strcmp(only, id)) && !region->handover && control_again_is(region->info.handover, "seeder")) {
+	if (id && (!only || !strcmp(only, id)) && !handover_in(region, HANDOVER_SEEDER) && control_again_is(region->info.handover, "seeder")) {
 		found = gathered_find(arg, region->regiond, args, &nth);
 		if (found && nth < found->beginning->nr && !found->beginning->regions[nth])
 			found->beginning->regions[nth] = region_get(region);
@@ -296,12 +300,6 @@ static int gather(struct region *region, void *arg)
 	}
 	json_decref(args);
 	return 0;
-}
-
-static bool says_moved(const struct region *region)
-{
-	return region->info.flags & REGIONFS_REGION_MOVED ||
-	       (region->info.seed && !strncmp(region->info.seed, SEEDER_MOVED, strlen(SEEDER_MOVED)));
 }
 
 /* Does the other side own one of them? One that is not known any more has moved and is over, if the others were handed over. */
@@ -315,7 +313,7 @@ static bool has_moved(const struct beginning *beginning)
 		missing |= !region;
 		any |= region != NULL;
 		handed &= !region || seeder_is_handed(&region->info);
-		moved |= region && says_moved(region);
+		moved |= region && seeder_says_moved(&region->info);
 	}
 	return moved || (missing && any && handed);
 }
@@ -358,8 +356,17 @@ void seeder_group_restart(struct regiond *regiond)
 	}
 }
 
+/* ---- nobody needs the rest of it ---- */
+
+struct letting_go {
+	struct beginning *beginning;
+	struct control_call *call;
+	size_t waits;
+	int error;
+};
+
 /* Who owns one of a group owns all, so what was handed over has moved: it is not let in, and is over here. */
-static void let_go(struct beginning *beginning)
+static void let_go_now(struct beginning *beginning)
 {
 	for (size_t i = 0; i < beginning->nr; i++) {
 		struct region *region = beginning->regions[i];
@@ -372,8 +379,85 @@ static void let_go(struct beginning *beginning)
 	end_all(beginning);
 }
 
+static void one_let_go(void *arg, int error)
+{
+	struct letting_go *letting_go = arg;
+	struct beginning *beginning = letting_go->beginning;
+
+	letting_go->error = letting_go->error ? letting_go->error : error;
+	if (--letting_go->waits)
+		return;
+	if (letting_go->error || !list_empty(&beginning->group->members)) {
+		control_fail(letting_go->call, -EBUSY, "the group %s is changing its state just now: say it again", beginning->group->name);
+		beginning_free(beginning);
+	} else {
+		let_go_now(beginning);
+		control_ok(letting_go->call, NULL);
+	}
+	free(letting_go);
+}
+
+/* The host before hears first that nothing more is needed, of those that have not come whole. */
+static void let_go(struct beginning *beginning, struct control_call *call)
+{
+	struct letting_go *letting_go = calloc(1, sizeof(*letting_go));
+
+	if (!letting_go) {
+		control_fail(call, -ENOMEM, "out of memory");
+		beginning_free(beginning);
+		return;
+	}
+	*letting_go = (struct letting_go){ beginning, call, 1, 0 };
+	for (size_t i = 0; i < beginning->nr; i++) {
+		if (!beginning->regions[i])
+			continue;
+		letting_go->waits++;
+		leecher_let_go(beginning->regions[i], one_let_go, letting_go);
+	}
+	one_let_go(letting_go, 0);
+}
+
+/* Those that are in service all are, and none was ever handed over. */
+static void abort_tracked(struct beginning *beginning)
+{
+	for (size_t i = 0; i < beginning->nr; i++)
+		if (beginning->regions[i]) {
+			seeder_tell_aborted(beginning->regions[i]);
+			break;
+		}
+	end_all(beginning);
+}
+
+static struct region *find_handed(const struct beginning *beginning)
+{
+	for (size_t i = 0; i < beginning->nr; i++)
+		if (beginning->regions[i] && beginning->regions[i]->info.seed)
+			return beginning->regions[i];
+	return NULL;
+}
+
+static void abort_gathered(struct control_call *call, struct beginning *beginning, bool force)
+{
+	struct region *handed = find_handed(beginning);
+
+	if (!list_empty(&beginning->group->members)) {
+		control_fail(call, -EBUSY, "others of the group %s are being seeded just now: say it again", beginning->group->name);
+		beginning_free(beginning);
+	} else if (!handed) {
+		abort_tracked(beginning);
+		control_ok(call, NULL);
+	} else if (!force) {
+		seeder_fail_handed(call, handed);
+		beginning_free(beginning);
+	} else if (has_moved(beginning)) {
+		let_go(beginning, call);
+	} else {
+		back_to_service(beginning, call);
+	}
+}
+
 /* One that is seeded after all has come back by itself meanwhile. */
-void seeder_group_abort_left(struct control_call *call, struct region *region)
+void seeder_group_abort_left(struct control_call *call, struct region *region, bool force)
 {
 	json_t *args = json_loads(region->info.handover, 0, NULL);
 	struct gathered gathered = { .only = group_of_args(args) };
@@ -385,15 +469,7 @@ void seeder_group_abort_left(struct control_call *call, struct region *region)
 		control_fail(call, -ENOMEM, "out of memory");
 	} else {
 		found = list_entry(list_pop(&gathered.groups), struct gathered_group, list);
-		if (!list_empty(&found->beginning->group->members)) {
-			control_fail(call, -EBUSY, "others of the group %s are being seeded just now: say it again", found->beginning->group->name);
-			beginning_free(found->beginning);
-		} else if (has_moved(found->beginning)) {
-			let_go(found->beginning);
-			control_ok(call, NULL);
-		} else {
-			back_to_service(found->beginning, call);
-		}
+		abort_gathered(call, found->beginning, force);
 		free(found);
 	}
 	json_decref(args);

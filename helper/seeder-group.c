@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leecher.h"
 #include "log.h"
 #include "regiond.h"
 #include "seeder-private.h"
@@ -187,6 +188,9 @@ static bool give_up(struct handover *handover, void *first)
 	if (seeder != failed && !seeder->give_up)
 		snprintf(seeder->why, sizeof(seeder->why), "%.80s: %.170s", seeder_name(failed), failed->why);
 	seeder->give_up = true;
+	/* it may wait for the host before */
+	if (seeder != failed)
+		leecher_pass_cancel(handover->region);
 	return true;
 }
 

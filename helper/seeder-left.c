@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "key16.h"
+#include "leecher.h"
 #include "log.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -123,6 +124,19 @@ static bool says(const struct region_info *info, const char *what)
 	return info->seed && !strncmp(info->seed, what, strlen(what));
 }
 
+bool seeder_says_moved(const struct region_info *info)
+{
+	return info->flags & REGIONFS_REGION_MOVED || says(info, SEEDER_MOVED);
+}
+
+/* One that is being let in, or was resolved, is seeded again before anything else is done. */
+bool seeder_is_pending(const struct region *region)
+{
+	if (handover_in(region, HANDOVER_SEEDER))
+		return false;
+	return seeder_is_left(&region->info) || (!region->info.seed && control_again_is(region->info.handover, "seeder"));
+}
+
 /* ---- "seed" again ---- */
 
 static bool take_promise(struct seeder *seeder, const char *text)
@@ -204,7 +218,7 @@ static void take_state(struct seeder *seeder, const struct region_info *info)
 		seeder->state = WIRE_SEED_RESOLVED;
 	else if (says(info, SEEDER_DIVERGED))
 		seeder->state = WIRE_SEED_DIVERGED;
-	else if (says(info, SEEDER_MOVED) || info->flags & REGIONFS_REGION_MOVED)
+	else if (seeder_says_moved(info))
 		seeder->state = WIRE_SEED_MOVED;
 	else
 		seeder->state = WIRE_SEED_HANDED_OFF;
@@ -374,6 +388,13 @@ static void begin_again(struct region *region)
 	try_again(&again->timer);
 }
 
+void seeder_drop_tracking(struct region *region)
+{
+	if (atomic_load(&region->tracker))
+		tracker_stop(atomic_load(&region->tracker));
+	followed_drop_all(region);
+}
+
 /* ---- back to service, without a seeder ---- */
 
 struct left {
@@ -400,8 +421,8 @@ static void left_told(void *arg)
 	seeder_note_service(region);
 	if (left->call) {
 		/* unless a seeder has come meanwhile, whose it is */
-		if (atomic_load(&region->tracker) && !handover_in(region, HANDOVER_SEEDER))
-			tracker_stop(atomic_load(&region->tracker));
+		if (!handover_in(region, HANDOVER_SEEDER))
+			seeder_drop_tracking(region);
 		seeder_note_over(region);
 		control_ok(left->call, NULL);
 	} else {
@@ -490,13 +511,48 @@ static bool seeder_is_grouped(const struct region *region)
 	return grouped;
 }
 
-/* Nobody needs the rest of its bytes; it is not let in. */
-static void left_moved(struct control_call *call, struct region *region)
+void seeder_tell_aborted(struct region *region)
 {
+	struct suspend suspend = { 0 };
+
+	suspend_recall(&suspend, region->info.handover);
+	suspend_abort(&suspend, region, "aborted by the user", NULL, NULL);
+	suspend_free(&suspend);
+}
+
+/* In service: its program was not stopped. */
+static void abort_tracked(struct control_call *call, struct region *region)
+{
+	seeder_tell_aborted(region);
+	seeder_drop_tracking(region);
+	seeder_note_over(region);
+	control_ok(call, NULL);
+}
+
+void seeder_fail_handed(struct control_call *call, const struct region *region)
+{
+	if (seeder_says_moved(&region->info))
+		control_fail(call, -EBUSY, "%s has moved: it is no longer this host's; if it is sure that the other host does not need the rest of its "
+			     "bytes, --force gives them up: nobody is let in here", region->info.path);
+	else
+		control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
+			     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
+			     region->info.path);
+}
+
+/* The host before it has been told that nothing more is needed. It may know of the move from the record alone, and be locked for that. */
+static void moved_rest(void *arg, int error)
+{
+	struct control_call *call = arg;
+	struct region *region = call->region;
+
+	if (error || handover_in(region, HANDOVER_SEEDER)) {
+		control_fail(call, -EBUSY, "%s is changing its state just now", region->info.path);
+		return;
+	}
 	region->info.flags |= REGIONFS_REGION_MOVED;
 	seeder_unfreeze_region(region, region->info.epoch + 1);
-	if (atomic_load(&region->tracker))
-		tracker_stop(atomic_load(&region->tracker));
+	seeder_drop_tracking(region);
 	seeder_note_over(region);
 	control_ok(call, NULL);
 }
@@ -507,16 +563,14 @@ void seeder_abort_left(struct control_call *call, struct region *region)
 
 	if (control_bool(call, "force", &force))
 		return;
-	if (force && seeder_is_grouped(region)) {
-		seeder_group_abort_left(call, region);
-		return;
-	}
-	if (!force)
-		control_fail(call, -EBUSY, "%s was handed to another host, which may own it by now: seed it again, so that it can "
-			     "say so; if it is sure that the other side does not have it, and never will, abort it with --force",
-			     region->info.path);
-	else if (region->info.flags & REGIONFS_REGION_MOVED || says(&region->info, SEEDER_MOVED))
-		left_moved(call, region);
+	if (seeder_is_grouped(region))
+		seeder_group_abort_left(call, region, force);
+	else if (!seeder_is_left(&region->info))
+		abort_tracked(call, region);
+	else if (!force)
+		seeder_fail_handed(call, region);
+	else if (seeder_says_moved(&region->info))
+		leecher_let_go(region, moved_rest, call);
 	else if (left_back(region, call))
 		control_fail(call, -ENOMEM, "out of memory");
 }

@@ -137,8 +137,8 @@ void seeder_group_run(struct control_call *call);
 /* seeder-group-left.c */
 /* At start: of the groups that an earlier helper was seeding. */
 void seeder_group_restart(struct regiond *regiond);
-/* "abort --force" on one whose group an earlier helper has handed over, and nobody has taken up. */
-void seeder_group_abort_left(struct control_call *call, struct region *region);
+/* "abort" on one of a group that an earlier helper has seeded, and nobody has taken up. */
+void seeder_group_abort_left(struct control_call *call, struct region *region, bool force);
 /* Head of a message, then as many runs of the tracker's closed round as fit; the frame stays below what a demand connection takes. */
 void seeder_reply_list(struct tracker *tracker, struct serve_req *req, enum wire_shape shape, void *msg,
 		       struct wire_dirty_reply *dirty, uint64_t from);
@@ -214,8 +214,16 @@ void seeder_note_service(struct region *region);
 void seeder_note_over(struct region *region);
 /* That of an earlier helper's which was, or was about to be, handed over, is to be undone; not on the disk yet. */
 void seeder_note_undone(struct region *region);
+/* What is noted of its changes, for the leecher and for followers, is wanted by nobody any more: a region without a seeder. */
+void seeder_drop_tracking(struct region *region);
+/* The abort hook of one that an earlier helper was seeding; of a group the first one's. */
+void seeder_tell_aborted(struct region *region);
+/* It was handed over, so that is not aborted without --force. */
+void seeder_fail_handed(struct control_call *call, const struct region *region);
 /* Is it noted that it was handed over, whatever has become of it since? */
 bool seeder_is_handed(const struct region_info *info);
+/* Is it the other side's, as the kernel or the record has it? */
+bool seeder_says_moved(const struct region_info *info);
 /* Goes on with what an earlier helper has left, if it has. */
 void seeder_take_up(struct seeder *seeder);
 /* The final list, which may have gone with the host: then it is everything. -ENOMEM. */

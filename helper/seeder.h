@@ -27,7 +27,9 @@ bool seeder_is_left(const struct region_info *info);
 bool seeder_is_diverged(const struct region_info *info);
 /* Is its source another host's, or may be, for all that this one knows? */
 bool seeder_gave_source(const struct region_info *info);
-/* "abort" on a region that an earlier helper has handed over, and nobody has taken up. */
+/* Was it being seeded by an earlier helper, and nobody has taken that up? */
+bool seeder_is_pending(const struct region *region);
+/* "abort" on such a region. */
 void seeder_abort_left(struct control_call *call, struct region *region);
 /* At start: what an earlier helper was freezing goes on. */
 void seeder_restart(struct regiond *regiond);

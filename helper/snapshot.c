@@ -14,6 +14,7 @@
 #include "log.h"
 #include "region.h"
 #include "regiond.h"
+#include "reserve.h"
 #include "snapshot.h"
 #include "tracker.h"
 #include "whole-io.h"
@@ -192,7 +193,9 @@ static void copy_end(struct copy *copy, int error)
 	if (!error && snapshot->active)
 		release(snapshot, false);
 	pthread_mutex_unlock(&snapshot->lock);
-	if (error)
+	if (error == -ENOSPC)
+		lose(snapshot, "what is changed has no room in the state directory, of which some is left to others", 0);
+	else if (error)
 		lose(snapshot, "what was changed could not be copied", error);
 	free(copy->buffer);
 	free(copy);
@@ -205,6 +208,8 @@ static int write_copy(struct loop_work *work)
 {
 	struct copy *copy = container_of(work, struct copy, write);
 
+	if (!reserve_is_left(copy->snapshot->fd, copy->read.length))
+		return -ENOSPC;
 	return whole_write(copy->snapshot->fd, copy->buffer, copy->read.length, copy->chunk * copy->snapshot->chunk);
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Two regions move as one, while a program writes a number to the first, then the same to the second, and so on: on the other host the first one's is the
 # second one's, or the next, and no less than what the program has been told was written. So it is when the helper of either host is killed in
-# the middle of the hand-over: then all are where they were, or all are there, and whoever has been stopped for it goes on once.
+# the middle of the hand-over: then all are where they were, or all are there, and whoever has been stopped for it goes on once. And they go there and back.
 # timeout: 300
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
@@ -81,6 +81,25 @@ begin plain
 ok 'plain: one of them is finalized' finalize plain.2
 end plain
 is "$(lines "$work/suspended") $(lines "$work/resumed") $(lines "$work/started")" '1 0 1' 'plain: the program was stopped once, and started once'
+
+# There and back, over what each stay has left: seed from ONE, leech on OTHER
+hop() {
+	local one=$1 other=$2 port=$3 from=${!1} to=${!2} r sums
+	shift 3
+	for r in back.1 back.2; do must dd if=/dev/urandom of="$from/$r" bs=64k count=1 seek="$port" conv=notrunc status=none; done
+	sums=$(cat "$from/back.1" "$from/back.2" | sha256sum)
+	ok "back: $one seeds it" on "$one" seed back.1 back.2 --group back --listen "${address[$one]}:$((7010 + port))" "${tls[@]}" --detach
+	ok "back: $other leeches it" within 60 regionctl leech --instance "$other" --group back "peer://${address[$one]}:$((7010 + port))" "${tls[@]}" --max-downtime 2s "$@"
+	is "$(cat "$to/back.1" "$to/back.2" | sha256sum)" "$sums" "back: all is on $other"
+	ok "back: $one has done" wait_for 20 group_is "$one" back.1 complete
+}
+declare -A address=([a]=10.11.0.1 [b]=10.11.0.2)
+for r in back.1 back.2; do must on a add "$r" --size 2M; done
+hop a b 1
+hop b a 2
+hop a b 3 --reuse
+hop b a 4 --reuse
+is "$(stat_of a back.2 .epoch)" 4 'back: the epoch has grown with each hop'
 
 begin early "test -s $work/resumed || sleep 20"
 on b finalize early.1 > /dev/null 2>&1 & finalizing=$!

@@ -111,6 +111,7 @@ static void changed(struct loop_task *task)
 	} else if (!leech->closing && !leech->parting) {
 		/* what was not asked for while it was away */
 		elsewhere->refused = false;
+		leech_retry_soon(leech);
 		leech_unblock(leech);
 		leech_pull_more(leech);
 		leech_ask_hashes(leech);
@@ -149,6 +150,7 @@ void leech_set_places(struct leech *leech, struct places *places)
 	places_put(before);
 	elsewhere->again_ms = AGAIN_MS;
 	leech_look_anew(leech);
+	leech_retry_soon(leech);
 	leech_unblock(leech);
 	leech_seek(leech);
 }

@@ -7,6 +7,7 @@
 #include "backends/leech-private.h"
 
 #define RETRY_MS 1000u
+#define RETRY_MOST_MS 60000u
 
 /* How many chunks one bulk READ has. */
 static uint64_t bulk_chunks(const struct leech *leech)
@@ -52,6 +53,7 @@ void leech_forget(struct leech *leech, uint64_t first, uint64_t count)
 		return;
 	chunkmap_set(leech->map, first, end, false);
 	leech_record_forget(leech->record, first, end);
+	leech_retry_soon(leech);
 	/* what comes anew was not there when they began */
 	list_for_each(at, &leech->flushes) {
 		struct leech_flush *flush = list_entry(at, struct leech_flush, list);
@@ -82,12 +84,36 @@ static void retry_pull(struct loop_timer *timer)
 	leech_pull_more(leech);
 }
 
-void leech_pull_later(struct leech *leech)
+static void retry_in(struct leech *leech, uint64_t ms)
 {
 	if (leech->parting)
 		return;
 	leech->retry.fire = retry_pull;
-	loop_timer_set(leech->backend.loop, &leech->retry, RETRY_MS);
+	loop_timer_set(leech->backend.loop, &leech->retry, ms);
+}
+
+void leech_pull_later(struct leech *leech)
+{
+	retry_in(leech, RETRY_MS);
+}
+
+/* Nothing that is missing can be read over there; as a rule nobody has it. So it is asked for less and less often. */
+static void pull_unreadable_later(struct leech *leech)
+{
+	if (leech->retry.slot)
+		return;
+	leech->retry_ms = leech->retry_ms ? 2 * leech->retry_ms : RETRY_MS;
+	if (leech->retry_ms > RETRY_MOST_MS)
+		leech->retry_ms = RETRY_MOST_MS;
+	retry_in(leech, leech->retry_ms);
+}
+
+void leech_retry_soon(struct leech *leech)
+{
+	leech->retry_ms = 0;
+	leech->unreadable = 0;
+	if (leech->retry.slot)
+		leech_pull_later(leech);
 }
 
 static void fetch_free(struct fetch *fetch)
@@ -173,8 +199,12 @@ static void fetch_end(struct fetch *fetch, int error)
 	fetch_free(fetch);
 	leech_unblock(leech);
 	leech_size_more(leech);
+	if (!error && leech->retry_ms)
+		leech_retry_soon(leech);
 	if (!error || tries_next(leech, error, chunks))
 		leech_pull_more(leech);
+	else if (error == -EIO)
+		pull_unreadable_later(leech);
 	else
 		leech_pull_later(leech);
 	leech_seek(leech);

@@ -197,6 +197,7 @@ void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *a
 	/* first: what waits for it goes on waiting where it may come from elsewhere */
 	leech_record_head(leech->record)->state = LEECH_RECORD_LOST;
 	leech_look_anew(leech);
+	leech_retry_soon(leech);
 	leech_part(leech);
 	write_record(leech, LEECH_RECORD_LOST, done, arg);
 }

@@ -48,6 +48,7 @@ struct leech {
 	bool all_here;			/* when it was opened: there is no peer */
 	bool unblocking, unblock_again;
 	struct loop_timer retry;
+	uint64_t retry_ms;		/* how long was waited for what is unreadable, last; 0: not yet */
 	struct leech_stats stats;
 	struct leech_watch *watch;
 	struct leech_flush *behind;	/* now and then, while it is pulled; NULL: none is under way */
@@ -119,6 +120,8 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand);
 void leech_pull_more(struct leech *leech);
 /* After a failure. */
 void leech_pull_later(struct leech *leech);
+/* What could not be read over there may be by now, or be somewhere else: it is asked for again at once, or nearly. */
+void leech_retry_soon(struct leech *leech);
 bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end);
 int leech_fit_busy(struct leech *leech);
 /* What is under way of these chunks counts for nothing. */

@@ -25,7 +25,7 @@
 #include "tap.h"
 #include "turns.h"
 
-#define HOST_REGIONS 8u
+#define HOST_REGIONS 16u
 
 extern const struct control_cmd control_peer_cmds[], control_region_cmds[], control_data_cmds[], control_managed_cmds[];
 
@@ -57,6 +57,7 @@ struct netlink {
 	bool posted;			/* task */
 	unsigned int asked[REGIONFS_CMD_WRITE_RATE + 1];
 	uint64_t refuse_freeze;		/* FREEZE of this region fails */
+	uint64_t refuse_delete;		/* so does REGION_DEL */
 	/* from within FREEZE, before it has succeeded */
 	void (*freezing)(struct kernel_region *region);
 };
@@ -153,6 +154,8 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 {
 	switch (call->cmd) {
 	case REGIONFS_CMD_REGION_DEL:
+		if (region->id == kernel->refuse_delete)
+			return -EBUSY;
 		return kernel_unlink(kernel, region);
 	case REGIONFS_CMD_REGION_SET:
 		kernel_set(region, &call->attrs);

@@ -338,6 +338,58 @@ static void test_lost(void)
 	tap_ok(until(!strncmp(third->source, "file:", 5)) && until(host_is(b, "db", "complete")), "then it is C's alone");
 }
 
+/* What C asks of B. */
+static struct {
+	const struct backend_ops *real;
+	struct backend_ops ops;
+	unsigned int reads;
+} asked;
+
+static void asked_submit(struct backend *backend, struct backend_req *req)
+{
+	asked.reads += req->op == BACKEND_READ;
+	asked.real->submit(backend, req);
+}
+
+static void count_asked(void)
+{
+	struct backend *peer = leech_of(region_of(c)->backend)->peer;
+
+	asked.real = peer->ops;
+	asked.ops = *asked.real;
+	asked.ops.submit = asked_submit;
+	asked.reads = 0;
+	peer->ops = &asked.ops;
+}
+
+/* What nobody has is asked for less and less often. */
+static void test_lost_retried(void)
+{
+	unsigned int reads;
+
+	begin_chain("lost3");
+	tap_number(write_at(b, to, 151, 9), 0, "a program on B writes a chunk");
+	hide();
+	host_kill(a);
+	slow.hold = false;
+	list_init(&slow.held);
+	count_asked();
+	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
+	tap_ok(until(missing(c) == size / CHUNK - 1), "C pulls all that is to be had");
+	pass(500);
+	reads = asked.reads;
+	pass(8000);
+	/* after 1, 2 and 4 seconds; it was every second */
+	tap_ok(asked.reads > reads && asked.reads - reads < 5 * size / CHUNK, "the rest is asked for again, less and less often: %u READs of %u chunks",
+	       asked.reads - reads, (unsigned int)(size / CHUNK));
+	break_connections(b);
+	reads = asked.reads;
+	pass(2000);
+	tap_ok(asked.reads >= reads + size / CHUNK - 1, "and at once when B is back");
+	write_at(b, to, 7, 4);
+	tap_ok(until(at_c(7) == 4), "what is overwritten comes");
+}
+
 /* Bulk reads have more than one chunk. */
 static void test_lost_pulling(void)
 {
@@ -543,6 +595,7 @@ int main(void)
 	test_exported();
 	test_lost();
 	test_lost_pulling();
+	test_lost_retried();
 	test_killed_tracking(false);
 	test_killed_tracking(true);
 	test_killed_frozen();

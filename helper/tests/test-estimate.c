@@ -89,6 +89,50 @@ static void test_stalls(void)
 	       "so little is fine, always");
 }
 
+/* What a program changes, that goes round and round in its set, at a part of the link's rate; in which round a stall is seen, 0: in none. */
+static unsigned int stalls_in(double part, uint64_t set, uint64_t region)
+{
+	const uint64_t rate = 10 * MIB, second = 1000000000;
+	struct estimate_curve curve = { .nr = 0 };
+	struct estimate_trend trend = { 0 };
+	double took = (double)region / (double)rate;
+	uint64_t bytes = 0;
+
+	for (double at = 1; at <= took; at++)
+		estimate_curve_note(&curve, (uint64_t)at * second, (uint64_t)(at * (double)rate * part) < set ? (uint64_t)(at * (double)rate * part) : set);
+	for (unsigned int round = 1; round < 20; round++) {
+		bytes = (uint64_t)(took * (double)rate * part) < set ? (uint64_t)(took * (double)rate * part) : set;
+		took = (double)bytes / (double)rate;
+		if (estimate_stalls(&trend, bytes, MIB / 4))
+			return round;
+		if (round == 1)
+			estimate_foresee(&trend, bytes, MIB / 4, estimate_curve_at(&curve, (uint64_t)(took * (double)second)));
+	}
+	return 0;
+}
+
+static void test_foresee(void)
+{
+	struct estimate_curve curve = { .nr = 0 };
+	struct estimate_trend trend = { 0 };
+
+	tap_ok(!estimate_curve_at(&curve, 1000), "of no pull nothing is known");
+	for (uint64_t i = 1; i <= 10000; i++)
+		estimate_curve_note(&curve, i * 1000, i * 10);
+	tap_ok(curve.nr <= ESTIMATE_SAMPLES && curve.nr >= ESTIMATE_SAMPLES / 4, "of a long one some is forgotten: %u samples", curve.nr);
+	tap_number((long long)estimate_curve_at(&curve, 5000000), 50000, "but not the course of it");
+	tap_number((long long)estimate_curve_at(&curve, 100), 1, "from its beginning");
+	tap_ok(estimate_curve_at(&curve, 1000000000) >= 95000, "to its end");
+	tap_number(stalls_in(1.5, 20 * MIB, 200 * MIB), 2, "who changes a set faster than the link is seen in the second round");
+	tap_number(stalls_in(1.5, 400 * MIB, 200 * MIB), 2, "or all of it");
+	tap_number(stalls_in(0.5, 20 * MIB, 200 * MIB), 0, "who is half as fast is not");
+	tap_number(stalls_in(0.5, 400 * MIB, 200 * MIB), 0, "in a large set neither");
+	tap_number(stalls_in(0.8, 100 * MIB, 200 * MIB), 0, "nor who is nearly as fast");
+	tap_ok(!estimate_stalls(&trend, 50 * MIB, MIB), "where the first round");
+	estimate_foresee(&trend, 50 * MIB, MIB, 50 * MIB);
+	tap_ok(!estimate_stalls(&trend, 25 * MIB, MIB) && !estimate_stalls(&trend, 25 * MIB, MIB), "promises badly, and the second is smaller, nothing is kept of that");
+}
+
 /* A program that would write so many bytes a second, each of which dirties some more. */
 static uint64_t rounds_of(uint64_t writes, uint64_t factor, uint64_t fetch, unsigned int *rounds)
 {
@@ -142,6 +186,7 @@ int main(void)
 	test_downtime();
 	test_worth();
 	test_stalls();
+	test_foresee();
 	test_throttle();
 	test_rate();
 	return tap_end();

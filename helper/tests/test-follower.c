@@ -1,6 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Hosts that follow a region of A: what they show is at each moment one state of it, whatever happens. */
+#include <sys/statvfs.h>
+
 #include "follow-hosts.h"
+
+#define MIB (1ULL << 20)
+
+/* ---- this test is the disk ---- */
+
+static uint64_t room = 512 * MIB;
+
+int fstatvfs(int fd, struct statvfs *st)
+{
+	(void)fd;
+	*st = (struct statvfs){ .f_blocks = 1024 * MIB / 4096, .f_bavail = room / 4096, .f_frsize = 4096 };
+	return 0;
+}
+
+/* ---- following ---- */
 
 static void test_follow(void)
 {
@@ -80,6 +97,53 @@ static void test_copies_full(void)
 	tap_ok(until(number(b, "states") > states), "then a state is shown");
 	tap_ok(byte_at(b, at_b, 0) == 3 && byte_at(b, at_b, CHUNK) == 3, "which is the next one, whole");
 	tap_ok(number(b, "lost_rounds") > 0, "since that round was lost");
+}
+
+/* The owner's disk, of which the reserve is left. */
+static void test_copies_no_room(void)
+{
+	struct kernel_region *at_b = two_chunks("noroom");
+	struct program *program;
+	unsigned int fetches;
+	uint64_t began;
+
+	changes();
+	fetches = nr_held();
+	room = 64 * MIB;
+	began = loop_now_ns();
+	program = writes(a, from, 0, 3);
+	until(nr_held() == fetches + 1);
+	release_last(1);
+	tap_ok(until(program->done) && !program->error && loop_now_ns() - began < 1500000000ULL, "where the disk has no more room for a copy nobody waits for one");
+	room = 512 * MIB;
+	slow_release();
+	tap_ok(shows(b, 0, 3) && byte_at(b, at_b, CHUNK) == 2 && number(b, "lost_rounds") > 0, "that round is lost, and the next one shown");
+}
+
+/* The follower's. */
+static void test_no_room(void)
+{
+	struct kernel_region *at_b = two_chunks("noroom2");
+	json_int_t states = number(b, "states");
+	unsigned int reads;
+
+	room = 64 * MIB;
+	tap_ok(!write_at(a, from, CHUNK, 2) && !write_at(a, from, 0, 2), "two chunks are changed, and the follower's disk has no more room");
+	tap_ok(until(strstr(host_says(b, "db", "error"), "no room")), "it says so");
+	reads = slow.reads;
+	pass(2500);
+	tap_ok(byte_at(b, at_b, 0) == 1 && byte_at(b, at_b, CHUNK) == 1 && number(b, "states") == states, "it shows what it has");
+	tap_ok(slow.reads - reads == 0 && !number(b, "lost_rounds"), "nothing is fetched again and again");
+	room = 512 * MIB;
+	tap_ok(shows(b, 0, 2) && byte_at(b, at_b, CHUNK) == 2 && !*host_says(b, "db", "error"), "when there is room again it goes on");
+	/* in the middle of a round */
+	slow.hold = true;
+	tap_ok(!write_at(a, from, CHUNK, 3) && !write_at(a, from, 0, 3) && until(nr_held()), "a round is fetched");
+	room = 64 * MIB;
+	slow_release();
+	tap_ok(until(strstr(host_says(b, "db", "error"), "no room")) && byte_at(b, at_b, 0) == 2, "and finds no room: it shows what it has");
+	room = 512 * MIB;
+	tap_ok(shows(b, 0, 3) && byte_at(b, at_b, CHUNK) == 3, "until there is");
 }
 
 /* Its source may be far, and away. */
@@ -213,6 +277,35 @@ static void test_owner_killed_fetching(void)
 	tap_ok(until(number(b, "states") > states), "a state is shown");
 	tap_ok(byte_at(b, at_b, 0) == 2, "with what was changed before");
 	tap_ok(shows(b, CHUNK, 3) && !number(b, "reused_bytes"), "and since, for which nothing was compared");
+}
+
+static bool notes_changes(const char *whose)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "ls %s | grep -q '^track-.*%s'", a->run, whose);
+	return !system(command);
+}
+
+/* Its address is somebody else's by now, so that its next helper cannot seed. */
+static void test_owner_left(void)
+{
+	two_chunks("left");
+	write_at(a, from, 0, 2);
+	cut();
+	host_kill(a);
+	if (mkdir(socket_path, 0700))
+		exit(88);
+	host_start(a);
+	seeder_restart(a->regiond);
+	pass(1500);
+	tap_ok(!region_of(a)->handover && notes_changes("-f-"), "the owner's next helper cannot seed, and notes for its followers what is changed");
+	tap_number(host_do(a, "abort", db()), 0, "it is told not to");
+	tap_ok(!notes_changes("") && !followed_count(region_of(a)), "then nothing is noted any more");
+	rmdir(socket_path);
+	pass(1500);
+	tap_ok(!region_of(a)->handover && !region_of(a)->info.handover, "and it is not seeded when it could be");
+	tap_number(host_do(a, "abort", db()), -EINVAL, "so that is over");
 }
 
 /* The link breaks, and comes back, over and over. */
@@ -375,12 +468,15 @@ int main(int argc, char **argv)
 		{ "follow", test_follow },
 		{ "snapshot", test_snapshot },
 		{ "full", test_copies_full },
+		{ "room", test_copies_no_room },
+		{ "room2", test_no_room },
 		{ "slow", test_copies_slow },
 		{ "both", test_copies_both },
 		{ "killed", test_killed },
 		{ "stale", test_stale },
 		{ "owner", test_owner_killed },
 		{ "owner2", test_owner_killed_fetching },
+		{ "left", test_owner_left },
 		{ "flap", test_flapping },
 		{ "random", test_random },
 		{ "reboot", test_reboot },

@@ -394,6 +394,7 @@ static void test_forced(void)
 	tap_ok(is_moved() && !is_frozen(), "it can be removed then, no more");
 	pass(50);
 	tap_number(host_do(host, "rm", json_pack("{s:s}", "region", "db")), 0, "as it is");
+	tap_ok(until(!is_there()), "then its bytes are gone: the next ones are at the same place");
 }
 
 /* ---- its helper dies ---- */
@@ -508,6 +509,23 @@ static void test_killed_forced(void)
 	tap_ok(!is_frozen() && was_run("resumed"), "the program goes on here");
 	tap_number(seed(), 0, "it can be seeded");
 	tap_ok(host_is(host, "db", "serving"), "anew");
+}
+
+/* The record alone knows it after a reboot: the region comes back locked, and its address is somebody else's. */
+static void test_booted_forced(void)
+{
+	struct peer *peer = (seed_new("bforced"), peer_open(1));
+
+	tap_ok(!peer_track(peer) && !peer_finalize(peer) && !peer_own(peer) && is_moved(), "a leecher owns it");
+	host_kill(host);
+	host_boot(host);
+	region = host_region(host, "db");
+	seeder_restart(host->regiond);
+	peer_close(peer);
+	tap_ok(unseed(false) == -EBUSY && !unseed(true), "the host is booted, and cannot seed it again: it is given up with force alone");
+	tap_ok(until(!(region->flags & REGIONFS_REGION_LOCKED)) && is_moved() && !was_run("resumed"), "as what has moved: nobody is let in");
+	tap_number(seed(), -ESTALE, "nor is it seeded");
+	tap_ok(!host_do(host, "rm", json_pack("{s:s}", "region", "db")) && until(!is_there()), "it can be removed, with its bytes");
 }
 
 static void test_stopped(void)
@@ -708,6 +726,7 @@ int main(void)
 	test_killed_going_back();
 	test_killed_unheard();
 	test_killed_forced();
+	test_booted_forced();
 	test_stopped();
 	test_status();
 	test_status_ended();

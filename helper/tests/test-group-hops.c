@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A group goes back and forth between two hosts: what is left of it where it has been makes room by itself. */
+#include "group-hosts.h"
+
+/* As a kernel does of itself. */
+static void tell(struct host *host)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		struct netlink_attrs got = { 0 };
+
+		kernel_describe(host_region(host, names[i]), &got);
+		region_update(host->regiond->regions, &got);
+	}
+}
+
+static void default_store(struct host *host)
+{
+	char source[160];
+
+	snprintf(source, sizeof(source), "file:%s/", host->run);
+	host->config.source = strdup(source);
+}
+
+/* The group, wherever it is. */
+static int seed_from(struct host *host)
+{
+	json_t *more = json_array(), *args;
+
+	for (unsigned int i = 1; i < nr; i++)
+		json_array_append_new(more, json_string(names[i]));
+	args = json_pack("{s:s,s:o,s:s,s:b}", "region", names[0], "more", more, "group", "app", "detach", 1);
+	json_object_set_new(args, "listen", json_sprintf("unix:%s/s%u", host->run, host->kernel.nr));
+	json_object_set_new(args, "on_suspend", hook(host, "suspended"));
+	tell(host);
+	return host_do(host, "seed", args);
+}
+
+static void begin_hop(struct host *one, struct host *other, struct user *user, bool reuse)
+{
+	json_t *args = json_pack("{s:s,s:b}", "group", "app", "reuse", reuse);
+
+	json_object_set_new(args, "source", json_sprintf("peer+unix:%s/s%u", one->run, one->kernel.nr));
+	json_object_set_new(args, "on_resume", hook(other, "resumed"));
+	host_begin(other, user, "leech", args);
+}
+
+static bool are_complete(struct host *host)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (!host_is(host, names[i], "complete") || handover_of(region_find_path(host->regiond->regions, names[i])))
+			return false;
+	return true;
+}
+
+static void end_hop(struct host *from, struct host *other, struct user *user)
+{
+	tap_ok(until(user->done || all_are(other, "pulling")) && !user->done, "it is pulled: %s", user->said);
+	tap_number(host_do(other, "finalize", one(names[nr - 1])), 0, "and handed over");
+	tap_ok(until(user->done && !user->error), "all of it comes: %s", user->said);
+	tap_ok(until(all_are(from, "complete")), "and the other host has done");
+}
+
+static int byte_of(struct host *host, unsigned int i, uint64_t chunk)
+{
+	static uint8_t bytes[CHUNK];
+
+	if (host_request(host, host_region(host, names[i])->id, BACKEND_READ, chunk * CHUNK, CHUNK, bytes) || bytes[0] != bytes[CHUNK - 1])
+		return -1;
+	return bytes[0];
+}
+
+static int write_byte(struct host *host, unsigned int i, uint64_t chunk, int byte)
+{
+	static uint8_t bytes[CHUNK];
+
+	memset(bytes, byte, sizeof(bytes));
+	return host_request(host, host_region(host, names[i])->id, BACKEND_WRITE, chunk * CHUNK, CHUNK, bytes);
+}
+
+static unsigned int files(struct host *host)
+{
+	char command[256], text[16] = "";
+	FILE *list;
+
+	snprintf(command, sizeof(command), "find %s -maxdepth 1 -type f -size +63k ! -name '*.map' ! -name 'track*' | wc -l", host->run);
+	list = popen(command, "r");
+	if (!list || !fgets(text, sizeof(text), list))
+		exit(91);
+	pclose(list);
+	return (unsigned int)atoi(text);
+}
+
+static void begin_at_a(const char *name, unsigned int n)
+{
+	struct user user;
+
+	begin(name, n);
+	default_store(a);
+	default_store(b);
+	host_begin(b, &user, "leech", json_pack("{s:s,s:o}", "group", "app", "source", json_sprintf("peer+unix:%s", socket_path)));
+	end_hop(a, b, &user);
+}
+
+static bool is_reused(const struct user *user)
+{
+	const char *at = user->answer;
+	unsigned int n = 0;
+
+	while ((at = strstr(at, "\"reused_bytes\":"))) {
+		at++;
+		n++;
+	}
+	return n == nr;
+}
+
+/* Each hop changes a chunk of each. */
+static void test_back(bool reuse, unsigned int n)
+{
+	struct user user;
+
+	begin_at_a(reuse ? "reuse" : "back", n);
+	for (int hop = 0; hop < 4; hop++) {
+		struct host *one = hop % 2 ? a : b, *other = hop % 2 ? b : a;
+		uint64_t epoch = host_region(one, names[n - 1])->epoch;
+		int resumed = runs(other, "resumed");
+		bool same = true;
+
+		tap_ok(!seed_from(one), "hop %d of %u", hop, n);
+		for (unsigned int i = 0; i < n; i++)
+			write_byte(one, i, (uint64_t)hop, 20 + hop + 10 * (int)i);
+		begin_hop(one, other, &user, reuse);
+		end_hop(one, other, &user);
+		for (unsigned int i = 0; i < n; i++)
+			same &= byte_of(other, i, (uint64_t)hop) == 20 + hop + 10 * (int)i;
+		tap_ok(same, "with what has changed");
+		tap_number((long long)host_region(other, names[n - 1])->epoch, (long long)epoch + 1, "in the next epoch");
+		tap_number(runs(other, "resumed"), resumed + 1, "its application goes on, once");
+		/* the first ones' bytes were made by somebody else, and stay */
+		tap_ok(until(files(other) <= 2 * n), "nothing of its last stay is left: %u", files(other));
+		tap_ok(!reuse || is_reused(&user), "what was there is not sent");
+	}
+	for (unsigned int i = 0; i < n; i++)
+		tap_ok(byte_of(b, i, 0) == 20 + 10 * (int)i && byte_of(b, i, 1) == 21 + 10 * (int)i && byte_of(b, i, 3) == 23 + 10 * (int)i, "all is there");
+}
+
+/* One that is in service, or not fetched whole, is not replaced, nor are the others. */
+static void test_exists(void)
+{
+	struct user user;
+	struct kernel_region *log;
+
+	begin_at_a("exists", 2);
+	tap_ok(until(are_complete(a)), "a group has moved");
+	log = host_region(a, "log");
+	log->flags &= ~REGIONFS_REGION_MOVED;
+	tell(a);
+	tap_number(seed_from(b), 0, "it is seeded back");
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -EEXIST && host_region(a, "db"), "of which one is in the way: %s", user.said);
+	log->flags |= REGIONFS_REGION_MOVED;
+	tell(a);
+	begin_hop(b, a, &user, false);
+	end_hop(b, a, &user);
+}
+
+/* One that cannot be removed is the end of all. */
+static void test_stays(void)
+{
+	struct user user;
+
+	begin_at_a("stays", 3);
+	tap_ok(until(are_complete(a)), "a group has moved");
+	tap_number(seed_from(b), 0, "it is seeded back");
+	a->kernel.refuse_delete = host_region(a, "log")->id;
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error, "what is there cannot be removed: %s", user.said);
+	a->kernel.refuse_delete = 0;
+	tap_ok(until(all_are(b, "serving") || all_are(b, "tracking")), "it stays where it is");
+	begin_hop(b, a, &user, false);
+	end_hop(b, a, &user);
+}
+
+int main(void)
+{
+	if (!hosts_open())
+		return 99;
+	test_back(false, 2);
+	test_back(true, 3);
+	test_exists();
+	test_stays();
+	return hosts_end();
+}
