@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control-peer.h"
+#include "follower.h"
 #include "leecher.h"
 #include "listener.h"
 #include "log.h"
@@ -436,6 +437,9 @@ int seeder_check(const struct region *region, int error, char *why, size_t why_l
 		snprintf(why, why_len, "%s", *region->why ? region->why : strerror(-error));
 	} else if (handover_in(region, HANDOVER_SEEDER)) {
 		snprintf(why, why_len, "%s is being seeded already", name);
+		error = -EBUSY;
+	} else if (handover_in(region, HANDOVER_FOLLOWER) || follower_is(&region->info)) {
+		snprintf(why, why_len, "%s follows another host's region: others can follow that, where it is seeded", name);
 		error = -EBUSY;
 	} else if (region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info)) {
 		snprintf(why, why_len, "%s has moved to another host", name);
