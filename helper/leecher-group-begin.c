@@ -23,6 +23,7 @@ struct gathering {
 	const char *name;		/* the call's */
 	char *source;			/* as it was given */
 	json_t *names;
+	size_t nth;			/* whose turn it is to be looked at */
 	struct backend_open open;
 	struct backend *peer;
 	struct link_req message;
@@ -94,7 +95,7 @@ static struct region *left_of(const struct gathering *gathering, unsigned int nt
 	return region_find_path(gathering->call->regiond->regions, json_string_value(json_array_get(gathering->names, nth)));
 }
 
-static void start_one(struct gathering *gathering, struct group *group, unsigned int nth)
+static void make_one(struct gathering *gathering, struct group *group, unsigned int nth)
 {
 	struct region *left = left_of(gathering, nth);
 	struct control_failure failure;
@@ -110,15 +111,34 @@ static void start_one(struct gathering *gathering, struct group *group, unsigned
 		region_put(left);
 }
 
-/* The kernel has not answered for any of them yet. */
-static void start_all(struct gathering *gathering, struct group *group)
+/* What can be wrong with one is found out before anything is made, or removed, for any. */
+static void make_all(struct gathering *gathering, struct group *group)
 {
 	for (unsigned int i = 0; i < json_array_size(group->names) && !gathering->error; i++)
-		start_one(gathering, group, i);
-	if (list_empty(&group->members))
-		fail(gathering, -ENOMEM, "out of memory");
-	else if (gathering->error)
+		make_one(gathering, group, i);
+	if (gathering->error && !list_empty(&group->members))
 		leecher_fail(leecher_of(list_entry(group->members.next, struct handover, members)), gathering->error, gathering->why);
+}
+
+/* By its number: any of them, and the group's other members with it, may end with the one before. */
+static struct leecher *member(const struct group *group, unsigned int nth)
+{
+	struct list *at;
+
+	list_for_each(at, &group->members)
+		if (list_entry(at, struct handover, members)->nth == nth)
+			return leecher_of(list_entry(at, struct handover, members));
+	return NULL;
+}
+
+static void set_off_all(struct group *group)
+{
+	for (unsigned int i = 0; i < json_array_size(group->names); i++) {
+		struct leecher *leecher = member(group, i);
+
+		if (leecher)
+			leecher_set_off(leecher);
+	}
 }
 
 /* One that is in the way is said before anything is made, or removed. */
@@ -150,13 +170,15 @@ static void begin(struct gathering *gathering)
 			fail(gathering, -ENOMEM, "out of memory");
 	}
 	if (group)
-		start_all(gathering, group);
+		make_all(gathering, group);
 	if (gathering->error) {
 		control_fail(call, gathering->error, "%s", gathering->why);
 	} else {
 		group->detach = json_is_true(json_object_get(call->args, "detach"));
 		group->call = call;
 	}
+	if (group)
+		set_off_all(group);
 	group_put(group);
 	gathering_free(gathering);
 }
@@ -170,6 +192,17 @@ static void hung_up(void *arg)
 
 static void ask(struct gathering *gathering, const char *after);
 
+static bool is_named(const struct gathering *gathering, const char *name)
+{
+	json_t *at;
+	size_t i;
+
+	json_array_foreach(gathering->names, i, at)
+		if (!strcmp(json_string_value(at), name))
+			return true;
+	return false;
+}
+
 /* Adds the names of a reply. Negative: it makes no sense. */
 static int take_names(struct gathering *gathering)
 {
@@ -181,7 +214,7 @@ static int take_names(struct gathering *gathering)
 	for (uint32_t i = 0; used >= 0 && i < reply.count; i++) {
 		int n = wire_decode(WIRE_S_LIST, gathering->reply + used, got - (size_t)used, &entry);
 
-		if (n < 0 || !*entry.after || json_array_size(gathering->names) >= GROUP_MOST)
+		if (n < 0 || !*entry.after || json_array_size(gathering->names) >= GROUP_MOST || is_named(gathering, entry.after))
 			return -EPROTO;
 		used += n;
 		if (json_array_append_new(gathering->names, json_string(entry.after)))

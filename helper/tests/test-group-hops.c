@@ -2,6 +2,26 @@
 /* A group goes back and forth between two hosts: what is left of it where it has been makes room by itself. */
 #include "group-hosts.h"
 
+static const char *source_fails, *replace_fails;
+
+int __real_leecher_make_source(struct leecher *leecher);
+int __wrap_leecher_make_source(struct leecher *leecher);
+void __real_leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why));
+void __wrap_leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why));
+
+int __wrap_leecher_make_source(struct leecher *leecher)
+{
+	return source_fails && !strcmp(leecher->path, source_fails) ? -ENAMETOOLONG : __real_leecher_make_source(leecher);
+}
+
+void __wrap_leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why))
+{
+	if (replace_fails && !strcmp(leecher->path, replace_fails))
+		then(leecher, -ENOMEM, "out of memory");
+	else
+		__real_leecher_replace(leecher, region, then);
+}
+
 /* As a kernel does of itself. */
 static void tell(struct host *host)
 {
@@ -180,6 +200,76 @@ static void test_stays(void)
 	end_hop(b, a, &user);
 }
 
+/* It goes back to A, where nothing is lost by what is wrong with one of them. */
+static void goes_back(void)
+{
+	struct user user;
+
+	begin_hop(b, a, &user, false);
+	end_hop(b, a, &user);
+}
+
+static bool has_all(struct host *host)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (!host_region(host, names[i]) || !(host_region(host, names[i])->flags & REGIONFS_REGION_MOVED))
+			return false;
+	return true;
+}
+
+static void begin_back(const char *name)
+{
+	begin_at_a(name, 3);
+	tap_ok(until(are_complete(a)), "a group has moved");
+	tap_number(seed_from(b), 0, "it is seeded back");
+}
+
+/* What is wrong with the last of them is known before the first one makes room. */
+static void test_made_first(void)
+{
+	struct user user;
+
+	begin_back("first");
+	source_fails = "idx";
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -ENAMETOOLONG, "there can be no source for one: %s", user.said);
+	source_fails = NULL;
+	pass(100);
+	tap_ok(has_all(a), "nothing was removed");
+	goes_back();
+}
+
+/* Without memory for the first one the others need not begin. */
+static void test_replace_fails(void)
+{
+	struct user user;
+
+	begin_back("memory");
+	replace_fails = "db";
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -ENOMEM, "one cannot be replaced: %s", user.said);
+	replace_fails = NULL;
+	pass(100);
+	tap_ok(has_all(a), "nothing was removed");
+	goes_back();
+}
+
+/* A peer that says what makes no sense. */
+static void test_named_twice(void)
+{
+	struct user user;
+	json_t *list;
+
+	begin_back("twice");
+	list = handover_of(region_find_path(b->regiond->regions, "db"))->group->names;
+	json_array_append_new(list, json_string("db"));
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -EPROTO, "the other side names one twice: %s", user.said);
+	json_array_remove(list, nr);
+	tap_ok(has_all(a), "nothing was removed");
+	goes_back();
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -188,5 +278,8 @@ int main(void)
 	test_back(true, 3);
 	test_exists();
 	test_stays();
+	test_made_first();
+	test_replace_fails();
+	test_named_twice();
 	return hosts_end();
 }
