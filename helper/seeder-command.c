@@ -239,6 +239,7 @@ static void gone_on(void *arg, int error)
 	}
 	if (error)
 		log_warning("seeding %s: the host that it came from is not told that nothing more is needed", seeder_name(seeder));
+	seeder_note_given_up(seeder->handover.region);
 	seeder_unfreeze(seeder);
 	seeder_end(seeder);
 }
@@ -437,6 +438,9 @@ int seeder_check(const struct region *region, int error, char *why, size_t why_l
 		snprintf(why, why_len, "%s", *region->why ? region->why : strerror(-error));
 	} else if (handover_in(region, HANDOVER_SEEDER)) {
 		snprintf(why, why_len, "%s is being seeded already", name);
+		error = -EBUSY;
+	} else if (region->undoing) {
+		snprintf(why, why_len, "%s is changing its state just now: say it again", name);
 		error = -EBUSY;
 	} else if (handover_in(region, HANDOVER_FOLLOWER) || follower_is(&region->info)) {
 		snprintf(why, why_len, "%s follows another host's region: others can follow that, where it is seeded", name);
