@@ -148,7 +148,7 @@ static void check_names(struct gathering *gathering)
 
 	for (unsigned int i = 0; i < json_array_size(gathering->names); i++) {
 		struct region *left = left_of(gathering, i);
-		int ret = left ? leecher_may_replace(left, why, sizeof(why)) : 0;
+		int ret = left ? leecher_may_replace_unnamed(left, why, sizeof(why)) : 0;
 
 		if (ret)
 			fail(gathering, ret, why);
@@ -183,11 +183,79 @@ static void begin(struct gathering *gathering)
 	gathering_free(gathering);
 }
 
+/* ---- is what is left here what the other side has? ---- */
+
+static void reach(struct gathering *gathering, void (*done)(struct backend_open *open, struct backend *backend, int error));
+static int take_uri(struct gathering *gathering, const char *name);
+static void look_next(struct gathering *gathering);
+
+/* Another one of that name is no reason to remove what is here, nor is an older one. */
+static void compare(struct gathering *gathering, const struct wire_info *info)
+{
+	struct region *left = left_of(gathering, (unsigned int)gathering->nth);
+	char why[sizeof(gathering->why)];
+
+	if (!left)
+		return;
+	snprintf(why, sizeof(why), "%.300s has moved away from here, but what the other side has by that name is another one, or older: remove it here, or leech it by its name",
+		 left->info.path);
+	if (!(info->flags & WIRE_INFO_SEEDING) || info->lineage != left->info.lineage || info->epoch < left->info.epoch)
+		fail(gathering, -EEXIST, why);
+	region_put(left);
+}
+
+static void looked(void *arg)
+{
+	struct gathering *gathering = arg;
+
+	gathering->nth++;
+	look_next(gathering);
+}
+
+static void member_reached(struct backend_open *open, struct backend *backend, int error)
+{
+	struct gathering *gathering = container_of(open, struct gathering, open);
+	char why[sizeof(gathering->why)];
+
+	if (error) {
+		snprintf(why, sizeof(why), "%.300s: %.700s", json_string_value(json_array_get(gathering->names, gathering->nth)), open->why);
+		fail(gathering, error, why);
+		begin(gathering);
+		return;
+	}
+	compare(gathering, &peer_session(backend)->info);
+	backend_close(backend, looked, gathering);
+}
+
+/* Each that is to make room is looked for over there, by itself: the list alone could name anything. */
+static void look_next(struct gathering *gathering)
+{
+	for (; !gathering->error && gathering->nth < json_array_size(gathering->names); gathering->nth++) {
+		struct region *left = left_of(gathering, (unsigned int)gathering->nth);
+		int ret;
+
+		if (!left)
+			continue;
+		region_put(left);
+		ret = take_uri(gathering, json_string_value(json_array_get(gathering->names, gathering->nth)));
+		if (!ret) {
+			reach(gathering, member_reached);
+			return;
+		}
+		gathering->error = ret;		/* it has said why */
+	}
+	begin(gathering);
+}
+
 /* ---- who they are ---- */
 
 static void hung_up(void *arg)
 {
-	begin(arg);
+	struct gathering *gathering = arg;
+
+	if (!gathering->error)
+		check_names(gathering);
+	look_next(gathering);
 }
 
 static void ask(struct gathering *gathering, const char *after);
@@ -273,43 +341,44 @@ static void reached(struct backend_open *open, struct backend *backend, int erro
 
 /* ---- the command ---- */
 
-static void reach(struct gathering *gathering)
+static void reach(struct gathering *gathering, void (*done)(struct backend_open *open, struct backend *backend, int error))
 {
 	const struct regiond *regiond = gathering->call->regiond;
 	struct backend_open *open = &gathering->open;
 
-	open->loop = regiond->loop;
-	open->instance = regiond->config->name;
-	open->run_dir = regiond->config->run_dir;
-	open->state_dir = regiond->config->state_dir;
-	open->credentials = regiond->config->credentials;
-	open->instance_id = regiond->instance_id;
-	open->attach_gen = regiond->attach_gen;
-	open->read_only = true;
-	open->done = reached;
+	*open = (struct backend_open){
+		.uri = open->uri, .loop = regiond->loop, .instance = regiond->config->name, .run_dir = regiond->config->run_dir,
+		.state_dir = regiond->config->state_dir, .credentials = regiond->config->credentials, .instance_id = regiond->instance_id,
+		.attach_gen = regiond->attach_gen, .read_only = true, .done = done,
+	};
 	backend_open(open);
 }
 
-/* Of the first one, as if it were a region, with the keys that the call has. false: the call has been failed. */
-static bool take_source(struct gathering *gathering)
+/* The region's, or the group's, over there, as if it were a region, with the keys that the call has. Negative: gathering->why says why not. */
+static int take_uri(struct gathering *gathering, const char *name)
 {
-	char *source = source_of(gathering->source, gathering->name);
-	struct leecher scratch = { .from = NULL };
-	bool taken;
+	char *source = source_of(gathering->source, name), *from = NULL;
+	struct control_call *part;
+	struct control_failure failure;
+	json_t *args = source ? json_copy(gathering->call->args) : NULL;
+	int ret = -ENOMEM;
 
-	if (source)
-		json_object_set_new(gathering->call->args, "source", json_string(source));
-	taken = source && !leecher_take_from(gathering->call, &scratch.from);
-	if (!source)
-		control_fail(gathering->call, -ENOMEM, "out of memory");
-	else if (taken && (!scratch.from || backend_check(scratch.from, gathering->why, sizeof(gathering->why)) ||
-			   uri_parse(&gathering->open.uri, scratch.from, gathering->why, sizeof(gathering->why)))) {
-		control_fail(gathering->call, -EINVAL, "%s", scratch.from ? gathering->why : "out of memory");
-		taken = false;
-	}
-	free(scratch.from);
+	if (args)
+		json_object_set_new(args, "source", json_string(source));
 	free(source);
-	return taken;
+	snprintf(gathering->why, sizeof(gathering->why), "out of memory");
+	part = control_part(gathering->call->regiond, args, NULL, &failure);
+	if (part && leecher_take_from(part, &from)) {
+		ret = failure.error;
+		snprintf(gathering->why, sizeof(gathering->why), "%s", failure.why);
+	} else if (part) {
+		control_ok(part, NULL);
+		if (from)
+			ret = backend_check(from, gathering->why, sizeof(gathering->why)) ||
+			      uri_parse(&gathering->open.uri, from, gathering->why, sizeof(gathering->why)) ? -EINVAL : 0;
+	}
+	free(from);
+	return ret;
 }
 
 static int check_source(struct control_call *call, const char *source)
@@ -330,6 +399,7 @@ void leecher_group_run(struct control_call *call)
 	const char *name = NULL, *source = NULL;
 	struct gathering *gathering;
 	char *own;
+	int ret;
 
 	if (control_string(call, "group", &name) || control_string(call, "source", &source) || check_source(call, source))
 		return;
@@ -349,8 +419,11 @@ void leecher_group_run(struct control_call *call)
 	gathering->name = name;
 	gathering->source = own;
 	gathering->names = json_array();
-	if (take_source(gathering))
-		reach(gathering);
-	else
-		gathering_free(gathering);
+	ret = take_uri(gathering, name);
+	if (!ret) {
+		reach(gathering, reached);
+		return;
+	}
+	control_fail(call, ret, "%s", gathering->why);
+	gathering_free(gathering);
 }

@@ -307,6 +307,8 @@ void leecher_leave_chain(struct leecher *leecher, int error);
 /* leecher-replace.c */
 /* Does what is here make room? Else why not, as a negative errno. */
 int leecher_may_replace(const struct region *region, char *why, size_t len);
+/* The same, where another host says that there is one of that name, and the user has not said it. */
+int leecher_may_replace_unnamed(const struct region *region, char *why, size_t len);
 /* The bytes that a moved region has left here, or NULL. */
 const char *leecher_store_left(const struct region *region);
 /* then(leecher, error, why), maybe from within: there is no region any more, where it is to be. */

@@ -183,6 +183,15 @@ static void test_exists(void)
 	end_hop(b, a, &user);
 }
 
+static bool is_known(struct host *host, const char *name)
+{
+	struct region *region = region_find_path(host->regiond->regions, name);
+
+	if (region)
+		region_put(region);
+	return region;
+}
+
 /* One that cannot be removed is the end of all. */
 static void test_stays(void)
 {
@@ -196,6 +205,8 @@ static void test_stays(void)
 	tap_ok(until(user.done) && user.error, "what is there cannot be removed: %s", user.said);
 	a->kernel.refuse_delete = 0;
 	tap_ok(until(all_are(b, "serving") || all_are(b, "tracking")), "it stays where it is");
+	/* the harness's kernel does not say that it is unlinked until its bytes are gone */
+	tap_ok(until(!is_known(a, "db")), "what was made instead of the first is gone");
 	begin_hop(b, a, &user, false);
 	end_hop(b, a, &user);
 }
@@ -270,6 +281,65 @@ static void test_named_twice(void)
 	goes_back();
 }
 
+/* The last of what was there is not removed by another host's word. */
+static void refused(const char *what)
+{
+	struct user user;
+
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -EEXIST, "%s: %s", what, user.said);
+	tap_ok(has_all(a), "nothing was removed");
+}
+
+/* In the list is what is not seeded there; or what is seeded is something else. */
+static void test_another(void)
+{
+	struct kernel_region *log;
+	struct user user;
+	json_t *list;
+
+	begin_back("another");
+	log = host_region(b, "log");
+	log->lineage = 5;
+	tell(b);
+	refused("what the other side has is of another lineage");
+	log->lineage = 0;
+	log->epoch--;
+	tell(b);
+	host_region(a, "log")->epoch = log->epoch + 1;
+	tell(a);
+	refused("or older");
+	log->epoch++;
+	tell(b);
+	goes_back();
+
+	begin_at_a("absent", 3);
+	tap_ok(until(are_complete(a)), "a group has moved");
+	nr = 2;
+	tap_number(seed_from(b), 0, "but for one it is seeded back");
+	list = handover_of(region_find_path(b->regiond->regions, "db"))->group->names;
+	json_array_append_new(list, json_string("idx"));
+	begin_hop(b, a, &user, false);
+	nr = 3;
+	tap_ok(until(user.done) && user.error, "the other side names one that is not seeded there: %s", user.said);
+	tap_ok(has_all(a), "nothing was removed");
+}
+
+/* What was given up may be all that there is. */
+static void test_given_up(void)
+{
+	struct region *log;
+
+	begin_back("givenup");
+	log = region_find_path(a->regiond->regions, "log");
+	seeder_note_given_up(log);
+	region_put(log);
+	refused("what A has of one was given up");
+	tap_number(host_do(a, "rm", one("log")), 0, "who removes it by its name has said so");
+	tap_ok(until(!is_known(a, "log")), "it is gone");
+	goes_back();
+}
+
 int main(void)
 {
 	if (!hosts_open())
@@ -281,5 +351,7 @@ int main(void)
 	test_made_first();
 	test_replace_fails();
 	test_named_twice();
+	test_another();
+	test_given_up();
 	return hosts_end();
 }
