@@ -269,6 +269,8 @@ void leecher_judge(struct leecher *leecher, uint64_t total);
 void leecher_begin_finalize(struct leecher *leecher);
 void leecher_not_now(struct leecher *leecher);
 void leecher_unlocked(struct leecher *leecher);
+/* Writers over there are not slowed any more, or may not be: rounds tell anew whether they are to be. */
+void leecher_unthrottled(struct leecher *leecher);
 /* Every now and then. */
 void leecher_look(struct leecher *leecher);
 

@@ -169,6 +169,7 @@ static void take_tracking(struct seeder *seeder)
 	if (!tracker_active(seeder->tracker))
 		return;
 	seeder->state = WIRE_SEED_TRACKING;
+	seeder->began = loop_now_ns();		/* of what is dirty it knows since then how fast it grows */
 	seeder->chunk = tracker_chunk(seeder->tracker);
 	seeder->round = tracker_round(seeder->tracker);
 	seeder->final_dirty = tracker_closed(seeder->tracker);

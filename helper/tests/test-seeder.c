@@ -739,6 +739,8 @@ static void test_throttle_killed(void)
 	pass(100);
 	tap_number((long long)region->write_rate, 0, "the next helper knows nothing of it");
 	peer_close(peer);
+	tap_ok(!seed() && host_is(host, "db", "tracking"), "it goes on tracking");
+	tap_ok(seeder()->began, "and knows since when it counts, for its rates");
 }
 
 int main(void)
