@@ -69,7 +69,9 @@ const struct cmd cmd_leech = {
 		"leech --group NAME peer://HOST:PORT takes over all regions of a group that are seeded together\n"
 		"there, by their names. They become this host's at once, or none does; 'finalize', 'wait', 'abort'\n"
 		"and 'resolve' with any of them mean them all, and --max-downtime is what they may cost together.\n"
-		"Those of them that have moved away from here are replaced, all or none.\n"
+		"Those of them that have moved away from here are replaced, if what is seeded there is what has\n"
+		"moved, and was not given up here. All are looked at before the first is removed; should one\n"
+		"not be removable then, others may be gone. Their owner keeps all.\n"
 		"With --follow it is not moved: once all has come it can be read here, and stays up to date:\n"
 		"each new state of it appears whole. It returns then. 'regionctl promote' makes it this\n"
 		"host's. Once its source has moved, the same command with the new owner's address follows that.\n",

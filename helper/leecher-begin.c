@@ -205,6 +205,7 @@ void leecher_meet(struct leecher *leecher)
 	leech_set_watch(leecher->leech, &leecher->watch);
 	leech_pull(leecher->leech, false);
 	leecher->when.pull_at = 0;	/* it begins anew */
+	leecher_unthrottled(leecher);
 	if (is_grouped(leecher)) {
 		leecher_fail(leecher, -EINVAL, "it is seeded in a group, whose regions move together: leech them with --group NAME (the other side's "
 			     "'regionctl stat' has the name)");

@@ -31,32 +31,6 @@ static const char *state_text(const struct leecher *leecher)
 	return names[leecher->state];
 }
 
-static void show_bytes(const struct leecher *leecher, json_t *show)
-{
-	const struct leech_stats *stats = leech_stats(leecher->leech);
-	const struct chunkmap *map = leech_map(leecher->leech);
-	uint64_t missing = chunkmap_missing(map) * chunkmap_chunk(map), size = chunkmap_size(map);
-
-	json_object_set_new(show, "done", json_integer((json_int_t)(missing < size ? size - missing : 0)));
-	json_object_set_new(show, "total", json_integer((json_int_t)size));
-	json_object_set_new(show, "bytes", json_integer((json_int_t)stats->fetched));
-	json_object_set_new(show, "wire_bytes", json_integer((json_int_t)leech_wire_bytes(leecher->leech)));
-	json_object_set_new(show, "rounds", json_integer(leecher->round));
-	if (stats->reused)
-		json_object_set_new(show, "reused_bytes", json_integer((json_int_t)stats->reused));
-	if (leecher->state < LEECHER_OWNED) {
-		leecher_show_way(leecher, show);
-		return;
-	}
-	json_object_set_new(show, "pulled_bytes", json_integer((json_int_t)leecher->pulled));
-	json_object_set_new(show, "faults", json_integer((json_int_t)stats->demand));
-	json_object_set_new(show, "fault_wait_us",
-			    json_integer((json_int_t)(stats->demand ? stats->demand_ns / stats->demand / 1000 : 0)));
-	json_object_set_new(show, "fault_wait_max_us", json_integer((json_int_t)(stats->demand_max_ns / 1000)));
-	json_object_set_new(show, "dirty_bytes",
-			    json_integer((json_int_t)(leecher->final.dirty.total * chunkmap_chunk(map))));
-}
-
 static json_t *leecher_show(const struct handover *handover)
 {
 	const struct leecher *leecher = container_of(handover, struct leecher, handover);
@@ -69,7 +43,7 @@ static json_t *leecher_show(const struct handover *handover)
 	if (leecher->leech && leecher->state < LEECHER_FAILED) {
 		if (leech_session(leecher->leech))
 			json_object_set_new(show, "peer", control_text(leech_session(leecher->leech)->server));
-		show_bytes(leecher, show);
+		leecher_show_bytes(leecher, show);
 	}
 	if (leecher->state == LEECHER_OWNED || leecher->state == LEECHER_COMPLETE)
 		json_object_set_new(show, "epoch", json_integer((json_int_t)leecher->final.epoch));
@@ -113,6 +87,8 @@ static void leecher_free(struct leecher *leecher)
 	free(leecher->from);
 	free(leecher->source);
 	free(leecher->policy);
+	if (leecher->left)
+		region_put(leecher->left);
 	suspend_free(&leecher->suspend);
 	json_decref(leecher->reuse_from);
 	places_put(leecher->places);
@@ -577,7 +553,7 @@ static int add_region(struct leecher *leecher)
 {
 	struct region nobody = { .regiond = leecher->regiond };
 	struct handover_ask *ask;
-	int ret = leecher_make_source(leecher);
+	int ret = leecher->source ? 0 : leecher_make_source(leecher);
 
 	if (ret)
 		return ret;
@@ -664,7 +640,6 @@ static void has_room_too(struct leecher *leecher, int error, const char *why)
 void leecher_start(struct control_call *call, struct group *group, unsigned int nth)
 {
 	struct leecher *leecher = leecher_new(call);
-	struct region *left = call->region;
 	int ret;
 
 	if (!leecher)
@@ -676,17 +651,29 @@ void leecher_start(struct control_call *call, struct group *group, unsigned int 
 		leecher_free(leecher);
 		return;
 	}
-	ret = !leecher->again ? -ENOMEM : left ? 0 : add_region(leecher);
+	ret = leecher->again ? leecher_make_source(leecher) : -ENOMEM;
 	if (ret) {
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));
 		leecher_free(leecher);
 		return;
 	}
+	leecher->left = call->region ? region_get(call->region) : NULL;
 	group_join(group, &leecher->handover, nth);
-	leecher->stepping = true;
-	if (left)
-		leecher_replace(leecher, left, has_room_too);
+	leecher->stepping = true;	/* until it has set off */
 	control_ok(call, NULL);
+}
+
+void leecher_set_off(struct leecher *leecher)
+{
+	struct region *left = leecher->left;
+
+	leecher->left = NULL;
+	if (left && !leecher->giving_up)
+		leecher_replace(leecher, left, has_room_too);
+	else
+		has_room_too(leecher, 0, "");
+	if (left)
+		region_put(left);
 }
 
 static void looked(struct leecher *leecher, int error, const char *why)

@@ -23,6 +23,7 @@ struct gathering {
 	const char *name;		/* the call's */
 	char *source;			/* as it was given */
 	json_t *names;
+	size_t nth;			/* whose turn it is to be looked at */
 	struct backend_open open;
 	struct backend *peer;
 	struct link_req message;
@@ -94,7 +95,7 @@ static struct region *left_of(const struct gathering *gathering, unsigned int nt
 	return region_find_path(gathering->call->regiond->regions, json_string_value(json_array_get(gathering->names, nth)));
 }
 
-static void start_one(struct gathering *gathering, struct group *group, unsigned int nth)
+static void make_one(struct gathering *gathering, struct group *group, unsigned int nth)
 {
 	struct region *left = left_of(gathering, nth);
 	struct control_failure failure;
@@ -110,15 +111,34 @@ static void start_one(struct gathering *gathering, struct group *group, unsigned
 		region_put(left);
 }
 
-/* The kernel has not answered for any of them yet. */
-static void start_all(struct gathering *gathering, struct group *group)
+/* What can be wrong with one is found out before anything is made, or removed, for any. */
+static void make_all(struct gathering *gathering, struct group *group)
 {
 	for (unsigned int i = 0; i < json_array_size(group->names) && !gathering->error; i++)
-		start_one(gathering, group, i);
-	if (list_empty(&group->members))
-		fail(gathering, -ENOMEM, "out of memory");
-	else if (gathering->error)
+		make_one(gathering, group, i);
+	if (gathering->error && !list_empty(&group->members))
 		leecher_fail(leecher_of(list_entry(group->members.next, struct handover, members)), gathering->error, gathering->why);
+}
+
+/* By its number: any of them, and the group's other members with it, may end with the one before. */
+static struct leecher *member(const struct group *group, unsigned int nth)
+{
+	struct list *at;
+
+	list_for_each(at, &group->members)
+		if (list_entry(at, struct handover, members)->nth == nth)
+			return leecher_of(list_entry(at, struct handover, members));
+	return NULL;
+}
+
+static void set_off_all(struct group *group)
+{
+	for (unsigned int i = 0; i < json_array_size(group->names); i++) {
+		struct leecher *leecher = member(group, i);
+
+		if (leecher)
+			leecher_set_off(leecher);
+	}
 }
 
 /* One that is in the way is said before anything is made, or removed. */
@@ -128,7 +148,7 @@ static void check_names(struct gathering *gathering)
 
 	for (unsigned int i = 0; i < json_array_size(gathering->names); i++) {
 		struct region *left = left_of(gathering, i);
-		int ret = left ? leecher_may_replace(left, why, sizeof(why)) : 0;
+		int ret = left ? leecher_may_replace_unnamed(left, why, sizeof(why)) : 0;
 
 		if (ret)
 			fail(gathering, ret, why);
@@ -150,25 +170,106 @@ static void begin(struct gathering *gathering)
 			fail(gathering, -ENOMEM, "out of memory");
 	}
 	if (group)
-		start_all(gathering, group);
+		make_all(gathering, group);
 	if (gathering->error) {
 		control_fail(call, gathering->error, "%s", gathering->why);
 	} else {
 		group->detach = json_is_true(json_object_get(call->args, "detach"));
 		group->call = call;
 	}
+	if (group)
+		set_off_all(group);
 	group_put(group);
 	gathering_free(gathering);
+}
+
+/* ---- is what is left here what the other side has? ---- */
+
+static void reach(struct gathering *gathering, void (*done)(struct backend_open *open, struct backend *backend, int error));
+static int take_uri(struct gathering *gathering, const char *name);
+static void look_next(struct gathering *gathering);
+
+/* Another one of that name is no reason to remove what is here, nor is an older one. */
+static void compare(struct gathering *gathering, const struct wire_info *info)
+{
+	struct region *left = left_of(gathering, (unsigned int)gathering->nth);
+	char why[sizeof(gathering->why)];
+
+	if (!left)
+		return;
+	snprintf(why, sizeof(why), "%.300s has moved away from here, but what the other side has by that name is another one, or older: remove it here, or leech it by its name",
+		 left->info.path);
+	if (!(info->flags & WIRE_INFO_SEEDING) || info->lineage != left->info.lineage || info->epoch < left->info.epoch)
+		fail(gathering, -EEXIST, why);
+	region_put(left);
+}
+
+static void looked(void *arg)
+{
+	struct gathering *gathering = arg;
+
+	gathering->nth++;
+	look_next(gathering);
+}
+
+static void member_reached(struct backend_open *open, struct backend *backend, int error)
+{
+	struct gathering *gathering = container_of(open, struct gathering, open);
+	char why[sizeof(gathering->why)];
+
+	if (error) {
+		snprintf(why, sizeof(why), "%.300s: %.700s", json_string_value(json_array_get(gathering->names, gathering->nth)), open->why);
+		fail(gathering, error, why);
+		begin(gathering);
+		return;
+	}
+	compare(gathering, &peer_session(backend)->info);
+	backend_close(backend, looked, gathering);
+}
+
+/* Each that is to make room is looked for over there, by itself: the list alone could name anything. */
+static void look_next(struct gathering *gathering)
+{
+	for (; !gathering->error && gathering->nth < json_array_size(gathering->names); gathering->nth++) {
+		struct region *left = left_of(gathering, (unsigned int)gathering->nth);
+		int ret;
+
+		if (!left)
+			continue;
+		region_put(left);
+		ret = take_uri(gathering, json_string_value(json_array_get(gathering->names, gathering->nth)));
+		if (!ret) {
+			reach(gathering, member_reached);
+			return;
+		}
+		gathering->error = ret;		/* it has said why */
+	}
+	begin(gathering);
 }
 
 /* ---- who they are ---- */
 
 static void hung_up(void *arg)
 {
-	begin(arg);
+	struct gathering *gathering = arg;
+
+	if (!gathering->error)
+		check_names(gathering);
+	look_next(gathering);
 }
 
 static void ask(struct gathering *gathering, const char *after);
+
+static bool is_named(const struct gathering *gathering, const char *name)
+{
+	json_t *at;
+	size_t i;
+
+	json_array_foreach(gathering->names, i, at)
+		if (!strcmp(json_string_value(at), name))
+			return true;
+	return false;
+}
 
 /* Adds the names of a reply. Negative: it makes no sense. */
 static int take_names(struct gathering *gathering)
@@ -181,7 +282,7 @@ static int take_names(struct gathering *gathering)
 	for (uint32_t i = 0; used >= 0 && i < reply.count; i++) {
 		int n = wire_decode(WIRE_S_LIST, gathering->reply + used, got - (size_t)used, &entry);
 
-		if (n < 0 || !*entry.after || json_array_size(gathering->names) >= GROUP_MOST)
+		if (n < 0 || !*entry.after || json_array_size(gathering->names) >= GROUP_MOST || is_named(gathering, entry.after))
 			return -EPROTO;
 		used += n;
 		if (json_array_append_new(gathering->names, json_string(entry.after)))
@@ -240,43 +341,44 @@ static void reached(struct backend_open *open, struct backend *backend, int erro
 
 /* ---- the command ---- */
 
-static void reach(struct gathering *gathering)
+static void reach(struct gathering *gathering, void (*done)(struct backend_open *open, struct backend *backend, int error))
 {
 	const struct regiond *regiond = gathering->call->regiond;
 	struct backend_open *open = &gathering->open;
 
-	open->loop = regiond->loop;
-	open->instance = regiond->config->name;
-	open->run_dir = regiond->config->run_dir;
-	open->state_dir = regiond->config->state_dir;
-	open->credentials = regiond->config->credentials;
-	open->instance_id = regiond->instance_id;
-	open->attach_gen = regiond->attach_gen;
-	open->read_only = true;
-	open->done = reached;
+	*open = (struct backend_open){
+		.uri = open->uri, .loop = regiond->loop, .instance = regiond->config->name, .run_dir = regiond->config->run_dir,
+		.state_dir = regiond->config->state_dir, .credentials = regiond->config->credentials, .instance_id = regiond->instance_id,
+		.attach_gen = regiond->attach_gen, .read_only = true, .done = done,
+	};
 	backend_open(open);
 }
 
-/* Of the first one, as if it were a region, with the keys that the call has. false: the call has been failed. */
-static bool take_source(struct gathering *gathering)
+/* The region's, or the group's, over there, as if it were a region, with the keys that the call has. Negative: gathering->why says why not. */
+static int take_uri(struct gathering *gathering, const char *name)
 {
-	char *source = source_of(gathering->source, gathering->name);
-	struct leecher scratch = { .from = NULL };
-	bool taken;
+	char *source = source_of(gathering->source, name), *from = NULL;
+	struct control_call *part;
+	struct control_failure failure;
+	json_t *args = source ? json_copy(gathering->call->args) : NULL;
+	int ret = -ENOMEM;
 
-	if (source)
-		json_object_set_new(gathering->call->args, "source", json_string(source));
-	taken = source && !leecher_take_from(gathering->call, &scratch.from);
-	if (!source)
-		control_fail(gathering->call, -ENOMEM, "out of memory");
-	else if (taken && (!scratch.from || backend_check(scratch.from, gathering->why, sizeof(gathering->why)) ||
-			   uri_parse(&gathering->open.uri, scratch.from, gathering->why, sizeof(gathering->why)))) {
-		control_fail(gathering->call, -EINVAL, "%s", scratch.from ? gathering->why : "out of memory");
-		taken = false;
-	}
-	free(scratch.from);
+	if (args)
+		json_object_set_new(args, "source", json_string(source));
 	free(source);
-	return taken;
+	snprintf(gathering->why, sizeof(gathering->why), "out of memory");
+	part = control_part(gathering->call->regiond, args, NULL, &failure);
+	if (part && leecher_take_from(part, &from)) {
+		ret = failure.error;
+		snprintf(gathering->why, sizeof(gathering->why), "%s", failure.why);
+	} else if (part) {
+		control_ok(part, NULL);
+		if (from)
+			ret = backend_check(from, gathering->why, sizeof(gathering->why)) ||
+			      uri_parse(&gathering->open.uri, from, gathering->why, sizeof(gathering->why)) ? -EINVAL : 0;
+	}
+	free(from);
+	return ret;
 }
 
 static int check_source(struct control_call *call, const char *source)
@@ -297,6 +399,7 @@ void leecher_group_run(struct control_call *call)
 	const char *name = NULL, *source = NULL;
 	struct gathering *gathering;
 	char *own;
+	int ret;
 
 	if (control_string(call, "group", &name) || control_string(call, "source", &source) || check_source(call, source))
 		return;
@@ -316,8 +419,11 @@ void leecher_group_run(struct control_call *call)
 	gathering->name = name;
 	gathering->source = own;
 	gathering->names = json_array();
-	if (take_source(gathering))
-		reach(gathering);
-	else
-		gathering_free(gathering);
+	ret = take_uri(gathering, name);
+	if (!ret) {
+		reach(gathering, reached);
+		return;
+	}
+	control_fail(call, ret, "%s", gathering->why);
+	gathering_free(gathering);
 }

@@ -80,6 +80,7 @@ struct leecher {
 	struct leech *leech;		/* NULL: not open yet, or gone */
 	struct leech_watch watch;
 	char *path, *local, *from, *source;
+	struct region *left;		/* of the last stay, until it is removed; a reference; NULL: none */
 	json_t *reuse_from;		/* paths of regions here that may have some of it; NULL: none */
 	struct chunk_index *index;	/* of these, while it is built */
 	struct places *places;		/* where else its bytes may be; NULL: nowhere */
@@ -268,6 +269,8 @@ void leecher_judge(struct leecher *leecher, uint64_t total);
 void leecher_begin_finalize(struct leecher *leecher);
 void leecher_not_now(struct leecher *leecher);
 void leecher_unlocked(struct leecher *leecher);
+/* Writers over there are not slowed any more, or may not be: rounds tell anew whether they are to be. */
+void leecher_unthrottled(struct leecher *leecher);
 /* Every now and then. */
 void leecher_look(struct leecher *leecher);
 
@@ -276,6 +279,8 @@ void leecher_look(struct leecher *leecher);
 uint64_t leecher_at_risk(const struct leecher *leecher);
 /* What it is doing, as progress has it; into text where it needs room. */
 const char *leecher_what(const struct leecher *leecher, char *text, size_t len);
+/* For stat: what has come, and what has not. */
+void leecher_show_bytes(const struct leecher *leecher, json_t *show);
 /* For stat: before the hand-over, and since then. */
 void leecher_show_way(const struct leecher *leecher, json_t *show);
 void leecher_show_end(const struct leecher *leecher, json_t *show);
@@ -304,6 +309,8 @@ void leecher_leave_chain(struct leecher *leecher, int error);
 /* leecher-replace.c */
 /* Does what is here make room? Else why not, as a negative errno. */
 int leecher_may_replace(const struct region *region, char *why, size_t len);
+/* The same, where another host says that there is one of that name, and the user has not said it. */
+int leecher_may_replace_unnamed(const struct region *region, char *why, size_t len);
 /* The bytes that a moved region has left here, or NULL. */
 const char *leecher_store_left(const struct region *region);
 /* then(leecher, error, why), maybe from within: there is no region any more, where it is to be. */
@@ -383,8 +390,10 @@ int leecher_make_source(struct leecher *leecher);
 void leecher_join_again(struct leecher *leecher);
 
 /* leecher-command.c */
-/* Of its arguments; as a member of the group. The call is answered; its region is what is left here of the last stay, and makes room. */
+/* Of its arguments; as a member of the group. The call is answered; its region is what is left here of the last stay, and will make room. */
 void leecher_start(struct control_call *call, struct group *group, unsigned int nth);
+/* All of its group have been started: what is left here makes room, and its region is made. Or, after leecher_fail(), it ends. Maybe from within. */
+void leecher_set_off(struct leecher *leecher);
 void leecher_ended(struct leecher *leecher, int error);
 void leecher_begun(struct leecher *leecher);
 /* A step after the decision has ended: goes on with what came meanwhile. */

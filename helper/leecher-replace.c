@@ -27,6 +27,17 @@ int leecher_may_replace(const struct region *region, char *why, size_t len)
 	return moved ? -EBUSY : -EEXIST;
 }
 
+int leecher_may_replace_unnamed(const struct region *region, char *why, size_t len)
+{
+	int ret = leecher_may_replace(region, why, len);
+
+	if (ret || !(region->info.given & REGION_GIVEN_UP))
+		return ret;
+	snprintf(why, len, "%s has moved away from here, and was given up with 'abort --force': what is here may be the last of its bytes. Remove it, or leech it by its name",
+		 region->info.path);
+	return -EEXIST;
+}
+
 /* With --reuse, unless the user says where; NULL: nothing of it can be. */
 const char *leecher_store_left(const struct region *region)
 {

@@ -171,3 +171,29 @@ void leecher_show_end(const struct leecher *leecher, json_t *show)
 	if (stats)
 		show_waits(stats, show);
 }
+
+void leecher_show_bytes(const struct leecher *leecher, json_t *show)
+{
+	const struct leech_stats *stats = leech_stats(leecher->leech);
+	const struct chunkmap *map = leech_map(leecher->leech);
+	uint64_t missing = chunkmap_missing(map) * chunkmap_chunk(map), size = chunkmap_size(map);
+
+	json_object_set_new(show, "done", json_integer((json_int_t)(missing < size ? size - missing : 0)));
+	json_object_set_new(show, "total", json_integer((json_int_t)size));
+	json_object_set_new(show, "bytes", json_integer((json_int_t)stats->fetched));
+	json_object_set_new(show, "wire_bytes", json_integer((json_int_t)leech_wire_bytes(leecher->leech)));
+	json_object_set_new(show, "rounds", json_integer(leecher->round));
+	if (stats->reused)
+		json_object_set_new(show, "reused_bytes", json_integer((json_int_t)stats->reused));
+	if (leecher->state < LEECHER_OWNED) {
+		leecher_show_way(leecher, show);
+		return;
+	}
+	json_object_set_new(show, "pulled_bytes", json_integer((json_int_t)leecher->pulled));
+	json_object_set_new(show, "faults", json_integer((json_int_t)stats->demand));
+	json_object_set_new(show, "fault_wait_us",
+			    json_integer((json_int_t)(stats->demand ? stats->demand_ns / stats->demand / 1000 : 0)));
+	json_object_set_new(show, "fault_wait_max_us", json_integer((json_int_t)(stats->demand_max_ns / 1000)));
+	json_object_set_new(show, "dirty_bytes",
+			    json_integer((json_int_t)(leecher->final.dirty.total * chunkmap_chunk(map))));
+}

@@ -178,6 +178,33 @@ static void go_on(struct leecher *leecher)
 	leecher_next(leecher);
 }
 
+static void tell_throttle(struct leecher *leecher);
+
+void leecher_unthrottled(struct leecher *leecher)
+{
+	struct leecher_when *when = &leecher->when;
+
+	when->throttle = 0;
+	when->stalled = false;
+	memset(&when->trend, 0, sizeof(when->trend));
+}
+
+/*
+ * Writers over there stay slowed only as long as that is said again. Where they are not any more, its helper being another one, say, they have run free: what
+ * the rounds told counts no more. true: it is being said.
+ */
+static bool throttle_again(struct leecher *leecher)
+{
+	const struct leecher_when *when = &leecher->when;
+
+	if (when->throttle && !when->status.throttle)
+		leecher_unthrottled(leecher);
+	if (!when->throttle || loop_now_ns() - when->throttle_at <= THROTTLE_AGAIN)
+		return false;
+	tell_throttle(leecher);
+	return true;
+}
+
 static void status_came(struct link_req *req, int error)
 {
 	struct leecher *leecher = container_of(req, struct leecher, message);
@@ -191,7 +218,8 @@ static void status_came(struct link_req *req, int error)
 		return;
 	}
 	estimate(leecher);
-	go_on(leecher);
+	if (!throttle_again(leecher))
+		go_on(leecher);
 }
 
 void leecher_ask_status(struct leecher *leecher)
@@ -329,7 +357,7 @@ void leecher_look(struct leecher *leecher)
 	if (!leecher->settled)
 		measure(leecher, MEASURE_NS);
 	if (when->throttle && loop_now_ns() - when->throttle_at > THROTTLE_AGAIN)
-		tell_throttle(leecher);
+		leecher_ask_status(leecher);
 	else if (leecher->settled)
 		leecher_next(leecher);
 	else if (when->pull_at != when->looked_at) {

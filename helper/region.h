@@ -44,6 +44,8 @@ struct region_info {
 #define REGION_GIVEN_SOURCE	(1u << 0)
 /* Its store is in memory, and had what the source has not got: should the host be booted, nobody knows which of the source's bytes are too old. */
 #define REGION_GIVEN_MEMORY	(1u << 1)
+/* nobody is known to have all of its bytes: the host that it went to was given up by the operator's word ("abort --force") */
+#define REGION_GIVEN_UP		(1u << 2)
 
 enum region_state {
 	REGION_NEW,		/* nothing but the id */
@@ -71,6 +73,7 @@ struct region {
 	void *behind;			/* leecher's, of a region that is seeded on: handover.h */
 	struct json_t *last_handover;	/* how the last one ended, or NULL */
 	struct json_t *last_behind;	/* how that behind it did, while there is one in front */
+	bool undoing;			/* what an earlier helper has left of its hand-over is just being ended: nobody seeds it, or aborts that, meanwhile */
 	_Atomic(struct tracker *) tracker;	/* which chunks change, once it was seeded; the region's own */
 	_Atomic(struct followed *) followed;	/* the same for those that follow it, once one has; the region's own */
 	/* the last failure to open the backend; error 0: none. For stat. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control-peer.h"
+#include "follower.h"
 #include "leecher.h"
 #include "listener.h"
 #include "log.h"
@@ -238,6 +239,7 @@ static void gone_on(void *arg, int error)
 	}
 	if (error)
 		log_warning("seeding %s: the host that it came from is not told that nothing more is needed", seeder_name(seeder));
+	seeder_note_given_up(seeder->handover.region);
 	seeder_unfreeze(seeder);
 	seeder_end(seeder);
 }
@@ -436,6 +438,12 @@ int seeder_check(const struct region *region, int error, char *why, size_t why_l
 		snprintf(why, why_len, "%s", *region->why ? region->why : strerror(-error));
 	} else if (handover_in(region, HANDOVER_SEEDER)) {
 		snprintf(why, why_len, "%s is being seeded already", name);
+		error = -EBUSY;
+	} else if (region->undoing) {
+		snprintf(why, why_len, "%s is changing its state just now: say it again", name);
+		error = -EBUSY;
+	} else if (handover_in(region, HANDOVER_FOLLOWER) || follower_is(&region->info)) {
+		snprintf(why, why_len, "%s follows another host's region: others can follow that, where it is seeded", name);
 		error = -EBUSY;
 	} else if (region->info.flags & REGIONFS_REGION_MOVED && !seeder_is_left(&region->info)) {
 		snprintf(why, why_len, "%s has moved to another host", name);

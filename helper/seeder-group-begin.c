@@ -158,10 +158,6 @@ static void opened(struct region *region, int error, void *arg)
 	char why[512];
 
 	error = seeder_check(region, error, why, sizeof(why));
-	if (!error && handover_in(region, HANDOVER_FOLLOWER)) {
-		snprintf(why, sizeof(why), "%s follows another host's region: others can follow that, where it is seeded", region->info.path);
-		error = -EBUSY;
-	}
 	if (error)
 		beginning_fail(beginning, error, why);
 	beginning->at++;

@@ -13,6 +13,14 @@
 #include "regiond.h"
 #include "seeder-group-private.h"
 
+/* All of a group are ended at a time. */
+static void note_undoing(struct beginning *beginning, bool undoing)
+{
+	for (size_t i = 0; i < beginning->nr; i++)
+		if (beginning->regions[i])
+			beginning->regions[i]->undoing = undoing;
+}
+
 /* ---- seeded again ---- */
 
 #define AGAIN_MS 1000u
@@ -118,8 +126,8 @@ static void begin_again(struct beginning *beginning)
 	}
 	/* none of those that are seeded on before all of them can be */
 	for (size_t i = 0; i < beginning->nr; i++)
-		if (is_there(beginning->regions[i]) && leecher_bars_seed(beginning->regions[i]))
-			beginning_fail(beginning, -EBUSY, "it is still on its way here");
+		if (is_there(beginning->regions[i]) && (beginning->regions[i]->undoing || leecher_bars_seed(beginning->regions[i])))
+			beginning_fail(beginning, -EBUSY, "it is still on its way here, or that is being aborted");
 	for (size_t i = 0; i < beginning->nr && !beginning->error; i++)
 		if (is_there(beginning->regions[i]))
 			beginning_start(beginning, i);
@@ -161,6 +169,7 @@ static void left_written(struct state_waiter *waiter, int error)
 
 	if (error)
 		log_warning("the group %s is in service, which could not be written down", left->beginning->group->name);
+	note_undoing(left->beginning, false);
 	if (left->call) {
 		end_all(left->beginning);
 		control_ok(left->call, NULL);
@@ -235,6 +244,7 @@ static void back_to_service(struct beginning *beginning, struct control_call *ca
 		return;
 	}
 	log_info("the group %s was being frozen, or handed over, by an earlier helper: its program goes on", beginning->group->name);
+	note_undoing(beginning, true);
 	left->beginning = beginning;
 	left->call = call;
 	for (size_t i = 0; i < beginning->nr; i++)
@@ -365,20 +375,20 @@ struct letting_go {
 	int error;
 };
 
-/* Who owns one of a group owns all, so what was handed over has moved: it is not let in, and is over here. */
-static void let_go_now(struct beginning *beginning)
+static void given_up(void *arg, int error, const char *why)
 {
-	for (size_t i = 0; i < beginning->nr; i++) {
-		struct region *region = beginning->regions[i];
+	struct letting_go *letting_go = arg;
 
-		if (!region)
-			continue;
-		region->info.flags |= REGIONFS_REGION_MOVED;
-		seeder_unfreeze_region(region, region->info.epoch + 1);
-	}
-	end_all(beginning);
+	note_undoing(letting_go->beginning, false);
+	if (error)
+		control_fail(letting_go->call, error, "the group %s: %s", letting_go->beginning->group->name, why);
+	else
+		control_ok(letting_go->call, NULL);
+	beginning_free(letting_go->beginning);
+	free(letting_go);
 }
 
+/* Who owns one of a group owns all, so what was handed over has moved: it is not let in, and is over here. */
 static void one_let_go(void *arg, int error)
 {
 	struct letting_go *letting_go = arg;
@@ -387,14 +397,10 @@ static void one_let_go(void *arg, int error)
 	letting_go->error = letting_go->error ? letting_go->error : error;
 	if (--letting_go->waits)
 		return;
-	if (letting_go->error || !list_empty(&beginning->group->members)) {
-		control_fail(letting_go->call, -EBUSY, "the group %s is changing its state just now: say it again", beginning->group->name);
-		beginning_free(beginning);
-	} else {
-		let_go_now(beginning);
-		control_ok(letting_go->call, NULL);
-	}
-	free(letting_go);
+	if (letting_go->error)
+		given_up(letting_go, -EBUSY, "it is changing its state just now: say it again");
+	else
+		seeder_give_up_moved(beginning->regions, beginning->nr, given_up, letting_go);
 }
 
 /* The host before hears first that nothing more is needed, of those that have not come whole. */
@@ -407,6 +413,7 @@ static void let_go(struct beginning *beginning, struct control_call *call)
 		beginning_free(beginning);
 		return;
 	}
+	note_undoing(beginning, true);
 	*letting_go = (struct letting_go){ beginning, call, 1, 0 };
 	for (size_t i = 0; i < beginning->nr; i++) {
 		if (!beginning->regions[i])
@@ -428,20 +435,28 @@ static void abort_tracked(struct beginning *beginning)
 	end_all(beginning);
 }
 
-static struct region *find_handed(const struct beginning *beginning)
+static struct region *find(const struct beginning *beginning, bool (*is)(const struct region_info *info))
 {
 	for (size_t i = 0; i < beginning->nr; i++)
-		if (beginning->regions[i] && beginning->regions[i]->info.seed)
+		if (beginning->regions[i] && is(&beginning->regions[i]->info))
 			return beginning->regions[i];
 	return NULL;
 }
 
+static bool is_noted(const struct region_info *info)
+{
+	return info->seed;
+}
+
 static void abort_gathered(struct control_call *call, struct beginning *beginning, bool force)
 {
-	struct region *handed = find_handed(beginning);
+	struct region *handed = find(beginning, is_noted), *resolved = find(beginning, seeder_is_resolved);
 
 	if (!list_empty(&beginning->group->members)) {
 		control_fail(call, -EBUSY, "others of the group %s are being seeded just now: say it again", beginning->group->name);
+		beginning_free(beginning);
+	} else if (resolved) {
+		seeder_fail_resolved(call, resolved);
 		beginning_free(beginning);
 	} else if (!handed) {
 		abort_tracked(beginning);

@@ -188,8 +188,8 @@ static bool give_up(struct handover *handover, void *first)
 	if (seeder != failed && !seeder->give_up)
 		snprintf(seeder->why, sizeof(seeder->why), "%.80s: %.170s", seeder_name(failed), failed->why);
 	seeder->give_up = true;
-	/* it may wait for the host before */
-	if (seeder != failed)
+	/* it may wait for the host before; what ends has no region any more */
+	if (seeder != failed && handover->region)
 		leecher_pass_cancel(handover->region);
 	return true;
 }

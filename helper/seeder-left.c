@@ -129,12 +129,13 @@ bool seeder_says_moved(const struct region_info *info)
 	return info->flags & REGIONFS_REGION_MOVED || says(info, SEEDER_MOVED);
 }
 
-/* One that is being let in, or was resolved, is seeded again before anything else is done. */
+/* One that is being let in is seeded again before anything else is done. */
 bool seeder_is_pending(const struct region *region)
 {
 	if (handover_in(region, HANDOVER_SEEDER))
 		return false;
-	return seeder_is_left(&region->info) || (!region->info.seed && control_again_is(region->info.handover, "seeder"));
+	return region->undoing || seeder_is_left(&region->info) || seeder_is_resolved(&region->info) ||
+	       (!region->info.seed && control_again_is(region->info.handover, "seeder"));
 }
 
 /* ---- "seed" again ---- */
@@ -168,6 +169,7 @@ static void take_tracking(struct seeder *seeder)
 	if (!tracker_active(seeder->tracker))
 		return;
 	seeder->state = WIRE_SEED_TRACKING;
+	seeder->began = loop_now_ns();		/* of what is dirty it knows since then how fast it grows */
 	seeder->chunk = tracker_chunk(seeder->tracker);
 	seeder->round = tracker_round(seeder->tracker);
 	seeder->final_dirty = tracker_closed(seeder->tracker);
@@ -407,6 +409,7 @@ struct left {
 
 static void left_free(struct left *left)
 {
+	left->region->undoing = false;
 	region_put(left->region);
 	suspend_free(&left->suspend);
 	free(left->seed);
@@ -418,6 +421,7 @@ static void left_told(void *arg)
 	struct left *left = arg;
 	struct region *region = left->region;
 
+	region->undoing = false;
 	seeder_note_service(region);
 	if (left->call) {
 		/* unless a seeder has come meanwhile, whose it is */
@@ -497,6 +501,7 @@ static int left_back(struct region *region, struct control_call *call)
 		left_free(left);
 		return -ENOMEM;
 	}
+	region->undoing = true;
 	left->noted.done = left_noted;
 	state_sync(region->regiond->state, &left->noted);
 	return 0;
@@ -540,21 +545,40 @@ void seeder_fail_handed(struct control_call *call, const struct region *region)
 			     region->info.path);
 }
 
-/* The host before it has been told that nothing more is needed. It may know of the move from the record alone, and be locked for that. */
-static void moved_rest(void *arg, int error)
+static void given_up(void *arg, int error, const char *why)
+{
+	struct control_call *call = arg;
+
+	call->region->undoing = false;
+	if (error)
+		control_fail(call, error, "%s", why);
+	else
+		control_ok(call, NULL);
+}
+
+/* The host before it has been told that nothing more is needed. */
+static void let_go(void *arg, int error)
 {
 	struct control_call *call = arg;
 	struct region *region = call->region;
 
-	if (error || handover_in(region, HANDOVER_SEEDER)) {
-		control_fail(call, -EBUSY, "%s is changing its state just now", region->info.path);
+	if (!error) {
+		seeder_give_up_moved(&region, 1, given_up, call);
 		return;
 	}
-	region->info.flags |= REGIONFS_REGION_MOVED;
-	seeder_unfreeze_region(region, region->info.epoch + 1);
-	seeder_drop_tracking(region);
-	seeder_note_over(region);
-	control_ok(call, NULL);
+	region->undoing = false;
+	control_fail(call, -EBUSY, "%s is changing its state just now", region->info.path);
+}
+
+static void give_up_moved(struct control_call *call, struct region *region)
+{
+	region->undoing = true;
+	leecher_let_go(region, let_go, call);
+}
+
+void seeder_fail_resolved(struct control_call *call, const struct region *region)
+{
+	control_fail(call, -EBUSY, "%s was resolved: when it is seeded again, 'regionctl resolve' with --keep or --discard ends that", region->info.path);
 }
 
 void seeder_abort_left(struct control_call *call, struct region *region)
@@ -563,14 +587,18 @@ void seeder_abort_left(struct control_call *call, struct region *region)
 
 	if (control_bool(call, "force", &force))
 		return;
-	if (seeder_is_grouped(region))
+	if (region->undoing)
+		control_fail(call, -EBUSY, "%s is changing its state just now: say it again", region->info.path);
+	else if (seeder_is_grouped(region))
 		seeder_group_abort_left(call, region, force);
+	else if (seeder_is_resolved(&region->info))
+		seeder_fail_resolved(call, region);
 	else if (!seeder_is_left(&region->info))
 		abort_tracked(call, region);
 	else if (!force)
 		seeder_fail_handed(call, region);
 	else if (seeder_says_moved(&region->info))
-		leecher_let_go(region, moved_rest, call);
+		give_up_moved(call, region);
 	else if (left_back(region, call))
 		control_fail(call, -ENOMEM, "out of memory");
 }

@@ -220,6 +220,8 @@ void seeder_drop_tracking(struct region *region);
 void seeder_tell_aborted(struct region *region);
 /* It was handed over, so that is not aborted without --force. */
 void seeder_fail_handed(struct control_call *call, const struct region *region);
+/* It was resolved, so nothing is aborted. */
+void seeder_fail_resolved(struct control_call *call, const struct region *region);
 /* Is it noted that it was handed over, whatever has become of it since? */
 bool seeder_is_handed(const struct region_info *info);
 /* Is it the other side's, as the kernel or the record has it? */
@@ -234,6 +236,15 @@ int seeder_take_list(struct seeder *seeder);
  */
 void seeder_let_in(struct region *region, void (*then)(void *arg, int error, const char *why, const struct netlink_attrs *got),
 		   void *arg);
+
+/* seeder-given-up.c */
+/* Nobody is to bring the rest of its bytes anywhere, which has moved: it is not seeded any more, nor is it made to make room by others' word. */
+void seeder_note_given_up(struct region *region);
+/*
+ * Of regions that have moved by what the record says, and have no seeder (some may be NULL; there is one): the kernel is told, then the record goes, then who waits for
+ * them is told, too. then(arg, error, why), maybe from within. On error what is not known to the kernel stays as it was.
+ */
+void seeder_give_up_moved(struct region *const *regions, size_t nr, void (*then)(void *arg, int error, const char *why), void *arg);
 
 /* seeder-resolve.c */
 /* The other side says that it owns what was resolved here. */

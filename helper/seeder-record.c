@@ -20,6 +20,11 @@ bool seeder_is_diverged(const struct region_info *info)
 	return says(info, SEEDER_DIVERGED);
 }
 
+bool seeder_is_resolved(const struct region_info *info)
+{
+	return says(info, SEEDER_RESOLVED) || says(info, SEEDER_DIVERGED);
+}
+
 /* The freeze of one that has two owners has to write what is dirty first, so it lets go of its source when it has been frozen. */
 bool seeder_gave_source(const struct region_info *info)
 {

@@ -25,6 +25,8 @@ void seeder_resolve(struct control_call *call, struct region *region, enum resol
 bool seeder_is_left(const struct region_info *info);
 /* Has the other side it as well, by its own word, while it is in service here, or frozen since? */
 bool seeder_is_diverged(const struct region_info *info);
+/* Was it resolved, with whatever has come of that? */
+bool seeder_is_resolved(const struct region_info *info);
 /* Is its source another host's, or may be, for all that this one knows? */
 bool seeder_gave_source(const struct region_info *info);
 /* Was it being seeded by an earlier helper, and nobody has taken that up? */

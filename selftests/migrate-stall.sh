@@ -13,7 +13,7 @@ random_file "$work/bytes" "$size"
 
 # program REGION: writes all of it over and over, always the same bytes, until that fails
 program() {
-	while dd if="$work/bytes" of="$a/$1" bs=64k conv=notrunc status=none 2> /dev/null; do touch "$work/passed"; done &
+	while dd if="$work/bytes" of="$a/$1" bs=64k conv=notrunc status=none 2>> "$work/dd.err"; do touch "$work/passed"; done &
 	program=$!
 	later kill $program
 }
@@ -42,7 +42,11 @@ was_said() { grep -q migration-stalled "$work/events"; }
 # The program comes round again
 passes() {
 	rm -f "$work/passed"
-	wait_for 30 test -e "$work/passed"
+	wait_for 30 test -e "$work/passed" && return
+	# what kept it
+	note "program $program: $(kill -0 "$program" 2>&1 && echo runs), dd: $(tail -n 1 "$work/dd.err")"
+	note "$(stat_of a again '{write_rate, handover} | tojson' 2>&1)"
+	return 1
 }
 
 # all_is_there REGION: B has it whole, and it moved once
@@ -105,5 +109,7 @@ ok 'again: it is slowed again' wait_for 120 is_slowed again
 ok 'again: the helper of A is killed' kill_helper a
 ok 'again: and started' start_helper_of "$ns_a" a
 ok 'again: the program is not slowed any more' is_free again
+# B would slow it again, rightly, before it has come round
+ok 'again: B gives up' on b abort again
 ok 'again: and goes on' passes
 done_testing

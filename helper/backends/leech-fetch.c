@@ -170,10 +170,8 @@ static void fetch_failed(struct fetch *fetch, int error)
 }
 
 /* Only the other side is all right, and not all of its bytes: those after them are tried at once, until all were. */
-static bool tries_next(struct leech *leech, int error, uint64_t chunks)
+static bool tries_next(struct leech *leech, uint64_t chunks)
 {
-	if (error != -EIO)
-		return false;
 	leech->piecemeal |= chunks > 1;
 	leech->unreadable += chunks == 1;
 	return leech->unreadable < chunkmap_missing(leech->map);
@@ -183,6 +181,7 @@ static void fetch_end(struct fetch *fetch, int error)
 {
 	struct leech *leech = fetch->leech;
 	uint64_t chunks = fetch->end - fetch->first;
+	bool unreadable = error == -EIO && !fetch->storing;	/* over there: what this side's store fails with may go by */
 
 	if (fetch->taken && is_orphan(fetch)) {
 		orphan_end(fetch);
@@ -201,9 +200,9 @@ static void fetch_end(struct fetch *fetch, int error)
 	leech_size_more(leech);
 	if (!error && leech->retry_ms)
 		leech_retry_soon(leech);
-	if (!error || tries_next(leech, error, chunks))
+	if (!error || (unreadable && tries_next(leech, chunks)))
 		leech_pull_more(leech);
-	else if (error == -EIO)
+	else if (unreadable)
 		pull_unreadable_later(leech);
 	else
 		leech_pull_later(leech);

@@ -58,6 +58,7 @@ struct netlink {
 	unsigned int asked[REGIONFS_CMD_WRITE_RATE + 1];
 	uint64_t refuse_freeze;		/* FREEZE of this region fails */
 	uint64_t refuse_delete;		/* so does REGION_DEL */
+	uint64_t refuse_moved;		/* and MOVED */
 	/* from within FREEZE, before it has succeeded */
 	void (*freezing)(struct kernel_region *region);
 };
@@ -188,6 +189,8 @@ static int kernel_change(struct netlink *kernel, struct kernel_region *region, c
 		region->flags &= ~REGIONFS_REGION_LOCKED;
 		return 0;
 	case REGIONFS_CMD_MOVED:
+		if (region->id == kernel->refuse_moved)
+			return -ENOMEM;
 		if (call->attrs.epoch <= region->epoch)
 			return -EINVAL;
 		region->flags |= REGIONFS_REGION_MOVED;

@@ -19,6 +19,11 @@ int fstatvfs(int fd, struct statvfs *st)
 
 /* ---- following ---- */
 
+static json_t *seed_of(const struct host *host)
+{
+	return json_pack("{s:s,s:b,s:o}", "region", "db", "detach", 1, "listen", json_sprintf("unix:%s/seed", host->run));
+}
+
 static void test_follow(void)
 {
 	struct kernel_region *at_b, *at_c;
@@ -46,6 +51,8 @@ static void test_follow(void)
 	tap_number(host_do(b, "set", json_pack("{s:s,s:b}", "region", "db", "read_only", 0)), -EBUSY, "it cannot be made writable");
 	tap_number(host_do(b, "rm", db()), -EBUSY, "nor removed by command");
 	tap_number(host_do(b, "export", json_pack("{s:s,s:s}", "region", "db", "listen", "unix:/tmp/x")), -EBUSY, "nor exported");
+	tap_number(host_do(b, "seed", seed_of(b)), -EBUSY, "nor seeded");
+	tap_ok(host_is(b, "db", "following"), "it goes on following");
 	tap_number(kernel_unlink(&c->kernel, at_c), 0, "but a program may remove it");
 	tap_ok(until(!region_of(c)) && until(number(a, "nr_followers") == 1), "then it is followed no longer there");
 	c = third("c-follow2");

@@ -2,6 +2,26 @@
 /* A group goes back and forth between two hosts: what is left of it where it has been makes room by itself. */
 #include "group-hosts.h"
 
+static const char *source_fails, *replace_fails;
+
+int __real_leecher_make_source(struct leecher *leecher);
+int __wrap_leecher_make_source(struct leecher *leecher);
+void __real_leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why));
+void __wrap_leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why));
+
+int __wrap_leecher_make_source(struct leecher *leecher)
+{
+	return source_fails && !strcmp(leecher->path, source_fails) ? -ENAMETOOLONG : __real_leecher_make_source(leecher);
+}
+
+void __wrap_leecher_replace(struct leecher *leecher, struct region *region, void (*then)(struct leecher *leecher, int error, const char *why))
+{
+	if (replace_fails && !strcmp(leecher->path, replace_fails))
+		then(leecher, -ENOMEM, "out of memory");
+	else
+		__real_leecher_replace(leecher, region, then);
+}
+
 /* As a kernel does of itself. */
 static void tell(struct host *host)
 {
@@ -163,6 +183,15 @@ static void test_exists(void)
 	end_hop(b, a, &user);
 }
 
+static bool is_known(struct host *host, const char *name)
+{
+	struct region *region = region_find_path(host->regiond->regions, name);
+
+	if (region)
+		region_put(region);
+	return region;
+}
+
 /* One that cannot be removed is the end of all. */
 static void test_stays(void)
 {
@@ -176,8 +205,139 @@ static void test_stays(void)
 	tap_ok(until(user.done) && user.error, "what is there cannot be removed: %s", user.said);
 	a->kernel.refuse_delete = 0;
 	tap_ok(until(all_are(b, "serving") || all_are(b, "tracking")), "it stays where it is");
+	/* the harness's kernel does not say that it is unlinked until its bytes are gone */
+	tap_ok(until(!is_known(a, "db")), "what was made instead of the first is gone");
 	begin_hop(b, a, &user, false);
 	end_hop(b, a, &user);
+}
+
+/* It goes back to A, where nothing is lost by what is wrong with one of them. */
+static void goes_back(void)
+{
+	struct user user;
+
+	begin_hop(b, a, &user, false);
+	end_hop(b, a, &user);
+}
+
+static bool has_all(struct host *host)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (!host_region(host, names[i]) || !(host_region(host, names[i])->flags & REGIONFS_REGION_MOVED))
+			return false;
+	return true;
+}
+
+static void begin_back(const char *name)
+{
+	begin_at_a(name, 3);
+	tap_ok(until(are_complete(a)), "a group has moved");
+	tap_number(seed_from(b), 0, "it is seeded back");
+}
+
+/* What is wrong with the last of them is known before the first one makes room. */
+static void test_made_first(void)
+{
+	struct user user;
+
+	begin_back("first");
+	source_fails = "idx";
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -ENAMETOOLONG, "there can be no source for one: %s", user.said);
+	source_fails = NULL;
+	pass(100);
+	tap_ok(has_all(a), "nothing was removed");
+	goes_back();
+}
+
+/* Without memory for the first one the others need not begin. */
+static void test_replace_fails(void)
+{
+	struct user user;
+
+	begin_back("memory");
+	replace_fails = "db";
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -ENOMEM, "one cannot be replaced: %s", user.said);
+	replace_fails = NULL;
+	pass(100);
+	tap_ok(has_all(a), "nothing was removed");
+	goes_back();
+}
+
+/* A peer that says what makes no sense. */
+static void test_named_twice(void)
+{
+	struct user user;
+	json_t *list;
+
+	begin_back("twice");
+	list = handover_of(region_find_path(b->regiond->regions, "db"))->group->names;
+	json_array_append_new(list, json_string("db"));
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -EPROTO, "the other side names one twice: %s", user.said);
+	json_array_remove(list, nr);
+	tap_ok(has_all(a), "nothing was removed");
+	goes_back();
+}
+
+/* The last of what was there is not removed by another host's word. */
+static void refused(const char *what)
+{
+	struct user user;
+
+	begin_hop(b, a, &user, false);
+	tap_ok(until(user.done) && user.error == -EEXIST, "%s: %s", what, user.said);
+	tap_ok(has_all(a), "nothing was removed");
+}
+
+/* In the list is what is not seeded there; or what is seeded is something else. */
+static void test_another(void)
+{
+	struct kernel_region *log;
+	struct user user;
+	json_t *list;
+
+	begin_back("another");
+	log = host_region(b, "log");
+	log->lineage = 5;
+	tell(b);
+	refused("what the other side has is of another lineage");
+	log->lineage = 0;
+	log->epoch--;
+	tell(b);
+	host_region(a, "log")->epoch = log->epoch + 1;
+	tell(a);
+	refused("or older");
+	log->epoch++;
+	tell(b);
+	goes_back();
+
+	begin_at_a("absent", 3);
+	tap_ok(until(are_complete(a)), "a group has moved");
+	nr = 2;
+	tap_number(seed_from(b), 0, "but for one it is seeded back");
+	list = handover_of(region_find_path(b->regiond->regions, "db"))->group->names;
+	json_array_append_new(list, json_string("idx"));
+	begin_hop(b, a, &user, false);
+	nr = 3;
+	tap_ok(until(user.done) && user.error, "the other side names one that is not seeded there: %s", user.said);
+	tap_ok(has_all(a), "nothing was removed");
+}
+
+/* What was given up may be all that there is. */
+static void test_given_up(void)
+{
+	struct region *log;
+
+	begin_back("givenup");
+	log = region_find_path(a->regiond->regions, "log");
+	seeder_note_given_up(log);
+	region_put(log);
+	refused("what A has of one was given up");
+	tap_number(host_do(a, "rm", one("log")), 0, "who removes it by its name has said so");
+	tap_ok(until(!is_known(a, "log")), "it is gone");
+	goes_back();
 }
 
 int main(void)
@@ -188,5 +348,10 @@ int main(void)
 	test_back(true, 3);
 	test_exists();
 	test_stays();
+	test_made_first();
+	test_replace_fails();
+	test_named_twice();
+	test_another();
+	test_given_up();
 	return hosts_end();
 }

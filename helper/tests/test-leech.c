@@ -104,6 +104,8 @@ static struct {
 	const struct backend_ops *real;
 	struct backend_ops ops;
 	int error;			/* of the next WRITE of a program's */
+	int store_error;		/* of each of what is fetched */
+	unsigned int failed;		/* of these */
 	bool hold;
 	bool hold_resize;
 	struct list held;
@@ -114,7 +116,10 @@ static void near_submit(struct backend *backend, struct backend_req *req)
 {
 	bool ours = req->op == BACKEND_WRITE && req->attach_gen, held = (ours && near.hold) || (req->op == BACKEND_RESIZE && near.hold_resize);
 
-	if (ours && near.error) {
+	if (req->op == BACKEND_WRITE && !req->attach_gen && near.store_error) {
+		near.failed++;
+		backend_done(req, near.store_error);
+	} else if (ours && near.error) {
 		backend_done(req, near.error);
 		near.error = 0;
 	} else if (held) {
@@ -439,6 +444,23 @@ static void test_cut_fails(void)
 	leech_close();
 }
 
+/* The local disk fails for a while; the other side can be read. */
+static void test_store_fails(void)
+{
+	leech_owned();
+	near.store_error = -EIO;
+	leech_pull(leech, true);
+	far_release();
+	for (unsigned int i = 0; i < 2000 && near.failed < CHUNKS; i++)
+		pass(5);
+	tap_ok(near.failed >= CHUNKS && !leech->retry_ms, "what cannot be stored is not asked for less often");
+	near.store_error = 0;
+	for (unsigned int i = 0; i < 2000 && chunkmap_missing(leech->map); i++)
+		pass(5);
+	tap_number((long long)chunkmap_missing(leech->map), 0, "and comes when it can be");
+	leech_close();
+}
+
 int main(void)
 {
 	struct listener *listener;
@@ -460,6 +482,7 @@ int main(void)
 	test_append_complete();
 	test_cut_read();
 	test_cut_fails();
+	test_store_fails();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	if (system(command))
 		return 99;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A region moves from host A to host B, and in the middle of that things happen: what both sides make of it. */
+#include "leecher-private.h"
 #include "two-hosts.h"
 
 /* ---- tests ---- */
@@ -303,6 +304,31 @@ static void test_throttle_aborted(void)
 	tap_ok(until(!from->write_rate), "it is not any more");
 }
 
+static struct leecher *leecher_at_b(void)
+{
+	struct handover *handover = handover_in(region_of(b), HANDOVER_LEECHER);
+
+	return handover ? leecher_of(handover) : NULL;
+}
+
+/* A's next helper lets the writers go: B has no reason to slow them before it sees them again. */
+static void test_throttle_restarted(void)
+{
+	struct user user;
+
+	stall("rslowed", &user, "throttle");
+	tap_ok(until(from->write_rate) && leecher_at_b()->when.throttle, "a program is slowed");
+	slow.hold = false;
+	list_init(&slow.held);
+	restart_a();
+	a->kernel.hold = REGIONFS_CMD_FREEZE;
+	tap_ok(until(!list_empty(&a->kernel.held)), "A's helper is another one, which B asks for the hand-over");
+	tap_ok(leecher_at_b() && !leecher_at_b()->when.throttle && !leecher_at_b()->when.trend.stalls, "it does not go on with what it has told the last one");
+	tap_number((long long)from->write_rate, 0, "the program runs free");
+	host_release(a);
+	tap_ok(until(user.done) && !user.error, "until all is there");
+}
+
 /* ---- what it was ---- */
 
 static void test_faults(void)
@@ -377,6 +403,7 @@ int main(void)
 	test_wait();
 	test_throttle();
 	test_throttle_aborted();
+	test_throttle_restarted();
 	test_faults();
 	test_hurry();
 	return hosts_end();

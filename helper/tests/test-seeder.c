@@ -528,6 +528,42 @@ static void test_booted_forced(void)
 	tap_ok(!host_do(host, "rm", json_pack("{s:s}", "region", "db")) && until(!is_there()), "it can be removed, with its bytes");
 }
 
+/* Until the kernel knows that it has moved, the record alone keeps programs out after a boot. */
+static void test_booted_refused(void)
+{
+	struct peer *peer = (seed_new("brefused"), peer_open(1));
+
+	tap_ok(!peer_track(peer) && !peer_finalize(peer) && !peer_own(peer) && is_moved(), "a leecher owns it");
+	peer_close(peer);
+	for (int boot = 0; boot < 2; boot++) {
+		host_kill(host);
+		host_boot(host);
+		region = host_region(host, "db");
+		tap_ok(region->flags & REGIONFS_REGION_LOCKED, "boot %d: it is locked", boot);
+		host->kernel.refuse_moved = region->id;
+		tap_ok(unseed(true) < 0 && region->flags & REGIONFS_REGION_LOCKED, "the kernel does not take it: it is not given up");
+	}
+	host->kernel.refuse_moved = 0;
+	tap_number(unseed(true), 0, "when it does, it is");
+	tap_ok(until(!(region->flags & REGIONFS_REGION_LOCKED)) && is_moved(), "nobody is let in");
+}
+
+/* What its operator has said is not undone by the way, nor is it forgotten that there are two owners. */
+static void test_resolved_left(bool owned)
+{
+	struct peer *peer = (seed_new(owned ? "dleft" : "rleft"), peer_open(1));
+
+	tap_ok(!peer_track(peer) && !peer_finalize(peer), "a leecher may own it");
+	tap_number(host_do(host, "resolve", json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "its operator says that it is this host's");
+	if (owned)
+		tap_ok(peer_own(peer) && until(host_is(host, "db", "diverged")), "the leecher's, too");
+	peer_close(peer);
+	host_kill(host);
+	host_start(host);
+	tap_ok(unseed(false) == -EBUSY && unseed(true) == -EBUSY, "the next helper does not seed it: that is not aborted");
+	tap_ok(seeder_is_resolved(&region_find_path(host->regiond->regions, "db")->info), "nor forgotten");
+}
+
 static void test_stopped(void)
 {
 	struct peer *peer;
@@ -703,6 +739,8 @@ static void test_throttle_killed(void)
 	pass(100);
 	tap_number((long long)region->write_rate, 0, "the next helper knows nothing of it");
 	peer_close(peer);
+	tap_ok(!seed() && host_is(host, "db", "tracking"), "it goes on tracking");
+	tap_ok(seeder()->began, "and knows since when it counts, for its rates");
 }
 
 int main(void)
@@ -727,6 +765,9 @@ int main(void)
 	test_killed_unheard();
 	test_killed_forced();
 	test_booted_forced();
+	test_booted_refused();
+	test_resolved_left(false);
+	test_resolved_left(true);
 	test_stopped();
 	test_status();
 	test_status_ended();
