@@ -33,13 +33,16 @@ struct flush {
 	struct loop_timer timer;	/* while something is being pushed */
 	int error;
 	char why[256];
+	struct { int error; char why[256]; } refused;	/* the first region that must not be pushed: the others are nevertheless */
 	struct slot slot[PARALLEL];
 };
 
 static void flush_end(struct flush *flush)
 {
+	bool failed = flush->error != 0;
+
 	loop_timer_cancel(flush->options.regiond->loop, &flush->timer);
-	flush->options.done(flush->options.arg, flush->error, flush->why);
+	flush->options.done(flush->options.arg, failed ? flush->error : flush->refused.error, failed ? flush->why : flush->refused.why);
 	free(flush->id);
 	free(flush);
 }
@@ -50,6 +53,19 @@ static void flush_fail(struct flush *flush, int error, const char *why)
 		return;
 	flush->error = error;
 	snprintf(flush->why, sizeof(flush->why), "%s", *why ? why : strerror(-error));
+}
+
+/* Is this region to be pushed by now? One that is refused is told of when all others have been. */
+static bool may_push(struct flush *flush, struct region *region)
+{
+	char why[256];
+	int may = region_may_push(region, why, sizeof(why));
+
+	if (may < 0 && !flush->refused.error) {
+		flush->refused.error = may;
+		snprintf(flush->refused.why, sizeof(flush->refused.why), "%s", why);
+	}
+	return may > 0;
 }
 
 static void slot_next(struct slot *slot);
@@ -128,7 +144,8 @@ static void slot_pushed(struct pusher_wait *wait, int error)
 	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
 
 	slot->waits = false;
-	if (error)
+	/* one that was handed to another host meanwhile is that one's to push */
+	if (error && (error != -ESHUTDOWN || !managed || may_push(slot->flush, slot->region)))
 		flush_fail(slot->flush, error, pusher ? pusher_stats(pusher)->why : "");
 	slot_end(slot);
 }
@@ -139,17 +156,14 @@ static void slot_open(struct region *region, int error, void *arg)
 	struct flush *flush = slot->flush;
 	struct managed *managed = error ? NULL : region_managed(region);
 	struct pusher *pusher = managed ? managed_pusher(managed) : NULL;
-	char why[256];
-	int may = managed ? region_may_push(region, why, sizeof(why)) : 0;
+	bool may = managed && may_push(flush, region);
 
 	slot->opens = false;
-	if (may < 0)
-		flush_fail(flush, may, why);
 	/* one that is gone by now has nothing to push */
 	if (error && atomic_load(&region->state) != REGION_GONE)
 		flush_fail(flush, error, region->why);
 	/* another one has failed meanwhile, or there is nothing that could be pushed */
-	if (error || flush->error || !pusher || may <= 0) {
+	if (error || flush->error || !pusher || !may) {
 		slot_end(slot);
 		return;
 	}
@@ -161,18 +175,13 @@ static void slot_open(struct region *region, int error, void *arg)
 static void slot_push(struct slot *slot)
 {
 	struct flush *flush = slot->flush;
-	char why[256];
-	int may;
 
 	if (!flush->timer.slot) {
 		flush->timer.fire = push_look;
 		loop_timer_set(flush->options.regiond->loop, &flush->timer, 0);
 	}
 	slot->region = region_find(slot->flush->options.regiond->regions, slot->call.attrs.region);
-	may = slot->region ? region_may_push(slot->region, why, sizeof(why)) : 0;
-	if (may < 0)
-		flush_fail(flush, may, why);
-	if (may <= 0) {
+	if (!slot->region || !may_push(flush, slot->region)) {
 		slot_end(slot);
 		return;
 	}

@@ -359,6 +359,9 @@ void managed_hand_over(struct managed *managed, bool handed)
 		 handed ? "nothing of it is pushed from here any more" : "it is pushed again");
 	if (managed->pusher)
 		pusher_hold(managed->pusher, managed_is_held(managed));
+	/* other regions' changes do not wait for what is not pushed; back in service, it joins them when it has nothing left (managed_adopt_pushed()) */
+	if (managed->pusher && handed)
+		pusher_set_barriers(managed->pusher, NULL);
 	if (managed->remote)
 		remote_read_only(managed->remote, handed);
 }

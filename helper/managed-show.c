@@ -203,7 +203,7 @@ static void replace_hooks(struct policy *to, struct policy *from)
 /* The domain in which policy would have its changes pushed; NULL: none. */
 static struct barriers *domain(struct managed *managed, const struct policy *policy)
 {
-	bool in = !managed->adopting.on && !managed->adopting.undrained && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
+	bool in = !managed->adopting.on && !managed->adopting.undrained && !managed->handed && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
 
 	return in ? managed->region->regiond->barriers : NULL;
 }

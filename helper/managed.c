@@ -140,7 +140,7 @@ static bool uses_barriers(const struct managed *managed)
 {
 	const struct policy *policy = &managed->policy;
 
-	return !managed->adopting.on && !managed->adopting.undrained && policy->local != LOCAL_CACHE && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
+	return !managed->adopting.on && !managed->adopting.undrained && !managed->handed && policy->local != LOCAL_CACHE && policy->durability == DURABILITY_LOCAL && policy->push_order == PUSH_BARRIER;
 }
 
 /* ---- failing ---- */
