@@ -336,8 +336,10 @@ void managed_adopt_missing(struct managed *managed)
 	/* of one with two owners nobody asks for anything here */
 	if (!(info->given & REGION_GIVEN_MEMORY) || !seeder_is_left(info) || seeder_is_diverged(info))
 		return;
-	if (managed->policy.local != LOCAL_MEMORY || store_was_there(managed->store))
+	if (managed->policy.local != LOCAL_MEMORY || (store_was_there(managed->store) && !(info->given & REGION_GIVEN_LOST)))
 		return;
+	/* what comes into the store from here on is not to be taken for what was lost, by the next helper */
+	region_lost(managed->region);
 	log_error("region %s was handed over, and what its source had not got of it was in memory, and is lost: who asks for its bytes gets EIO",
 		  info->path ? info->path : "?");
 	atomic_store(&managed->missing_bytes, true);
@@ -364,6 +366,8 @@ void managed_hand_over(struct managed *managed, bool handed)
 		pusher_set_barriers(managed->pusher, NULL);
 	if (managed->remote)
 		remote_read_only(managed->remote, handed);
+	if (managed->puller && !handed)
+		puller_kick(managed->puller);
 }
 
 static void forgone(struct loop_work *work, int res)

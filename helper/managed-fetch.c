@@ -422,6 +422,9 @@ static bool host_room(void *arg)
 	uint64_t budget = managed_budget(managed);
 	struct store_stats stats;
 
+	/* the source is another host's, which pushes to it: what was handed over is in the store, or was never wanted there */
+	if (managed->handed)
+		return false;
 	if (managed->store && (is_tight(managed) || managed_bypassed(managed)))
 		return false;
 	if (!budget)

@@ -210,6 +210,14 @@ void region_drained(struct region *region)
 	region_mirror(region);
 }
 
+void region_lost(struct region *region)
+{
+	if (region->info.given & REGION_GIVEN_LOST)
+		return;
+	region->info.given |= REGION_GIVEN_LOST;
+	region_mirror(region);
+}
+
 /* On its way into memory: until the record says that it is complete, who comes after a boot has to take what was here for lost. */
 static bool is_volatile(const struct region *region, struct managed *managed)
 {

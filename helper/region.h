@@ -46,6 +46,8 @@ struct region_info {
 #define REGION_GIVEN_MEMORY	(1u << 1)
 /* nobody is known to have all of its bytes: the host that it went to was given up by the operator's word ("abort --force") */
 #define REGION_GIVEN_UP		(1u << 2)
+/* The host was booted meanwhile: that is lost, whatever its store has got from the source since. */
+#define REGION_GIVEN_LOST	(1u << 3)
 
 enum region_state {
 	REGION_NEW,		/* nothing but the id */
@@ -175,6 +177,8 @@ bool region_is_handed(const struct region *region);
 struct managed *region_managed(const struct region *region);
 /* Does it have, in a store in memory, what its source has not got? */
 bool region_is_behind_in_memory(struct region *region);
+/* That was in memory, and is lost with it, while another host may ask for it: written down until it is back in service. Again and again is the same. */
+void region_lost(struct region *region);
 /* Its source has all that is here. */
 void region_drained(struct region *region);
 /*

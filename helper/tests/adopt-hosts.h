@@ -260,6 +260,22 @@ static void restart_b(void)
 	leecher_restart(b->regiond);
 }
 
+/* What it had in memory is gone. */
+static void boot(struct host *host)
+{
+	char command[256];
+
+	host_kill(host);
+	pass(100);
+	snprintf(command, sizeof(command), "rm -rf %s/memory/* %s/leech-* %s/track-*", host->run, host->run, host->run);
+	if (system(command))
+		exit(87);
+	host->regiond = NULL;
+	host_boot(host);
+	host->regiond->barriers = calloc(1, sizeof(struct barriers));
+	barriers_init(host->regiond->barriers);
+}
+
 /* B's is kept from being complete by its resume hook. */
 static void hand_over_slowly(struct user *finalizing, char *go, size_t len)
 {

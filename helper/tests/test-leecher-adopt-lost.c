@@ -39,22 +39,6 @@ static void unhide_c(void)
 		exit(88);
 }
 
-/* What it had in memory is gone. */
-static void boot(struct host *host)
-{
-	char command[256];
-
-	host_kill(host);
-	pass(100);
-	snprintf(command, sizeof(command), "rm -rf %s/memory/* %s/leech-* %s/track-*", host->run, host->run, host->run);
-	if (system(command))
-		exit(87);
-	host->regiond = NULL;
-	host_boot(host);
-	host->regiond->barriers = calloc(1, sizeof(struct barriers));
-	barriers_init(host->regiond->barriers);
-}
-
 /* ---- what A has in memory alone ---- */
 
 static void test_a_in_memory(void)

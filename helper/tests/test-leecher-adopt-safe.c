@@ -87,6 +87,31 @@ static void test_handed_meanwhile(void)
 	tap_number(others_pushed(), OTHERS, "and pushes the others");
 }
 
+/* ---- A's next boots and helpers ---- */
+
+static void test_booted_twice(void)
+{
+	struct user finalizing;
+	struct kernel_region *again;
+	char go[128];
+
+	is_in_memory = true;
+	begin_adopt("twice");
+	is_in_memory = false;
+	hand_over_slowly(&finalizing, go, sizeof(go));
+	cut();
+	boot(a);
+	again = host_region(a, "db");
+	tap_number(host_request(a, again ? again->id : 1, BACKEND_READ, 0, SIZE, bytes), -EIO, "A is booted, which loses what it had in memory");
+	pass(300);
+	host_kill(a);
+	pass(100);
+	start_with_barriers(a);
+	seeder_restart(a->regiond);
+	tap_number(host_request(a, again ? again->id : 1, BACKEND_READ, 0, SIZE, bytes), -EIO,
+		   "its next helper, too, gives nobody bytes that are too old");
+}
+
 int main(void)
 {
 	char unmount[128];
@@ -98,6 +123,7 @@ int main(void)
 		return 1;
 	test_others();
 	test_handed_meanwhile();
+	test_booted_twice();
 	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
 	(void)!system(unmount);
 	return hosts_end();

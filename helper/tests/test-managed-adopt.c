@@ -383,6 +383,7 @@ static void test_lost(void)
 
 	begin("lost", SIZE);
 	snprintf(policy, sizeof(policy), "local=memory durability=local");
+	region.info.path = NULL;	/* no state directory has it */
 	region.info.seed = (char *)"moved:1";
 	region.info.given = REGION_GIVEN_SOURCE | REGION_GIVEN_MEMORY;
 	backend = managed_file_start(policy, SIZE);
@@ -390,7 +391,37 @@ static void test_lost(void)
 	region.info.seed = NULL;
 	managed_found(managed_of(backend));
 	tap_number(ask(backend, BACKEND_READ, 0, SIZE, data), 0, "but when it is back in service, as after any reboot");
+	region.info.seed = (char *)"moved:1";
+	source_close(backend);
+	backend = managed_file_start(policy, SIZE);
+	tap_number(ask(backend, BACKEND_READ, 0, SIZE, data), -EIO, "nor is it by the next helper, which finds what has come from the source since");
+	region.info.path = (char *)"db";
+	region.info.seed = NULL;
 	region.info.given = 0;
+	source_close(backend);
+}
+
+/* What the source becomes is another host's: the store has what was handed over, and should the region come back, no mixture of both. */
+static void test_handed_pulls(void)
+{
+	struct backend *backend;
+	struct managed_stats stats;
+
+	begin("hpulls", SIZE);
+	region.info.seed = (char *)"moved:1";
+	region.info.given = REGION_GIVEN_SOURCE;
+	backend = managed_file_start(policy, SIZE);
+	pass(300);
+	managed_stats(managed_of(backend), &stats);
+	tap_number((long long)stats.puller.pulled, 0, "what was handed over is not pulled from its source any more");
+	region.info.seed = NULL;
+	region.info.given = 0;
+	managed_hand_over(managed_of(backend), false);
+	for (unsigned int i = 0; i < 100 && stats.puller.pulled < SIZE; i++) {
+		pass(20);
+		managed_stats(managed_of(backend), &stats);
+	}
+	tap_number((long long)stats.puller.pulled, SIZE, "back in service, it is");
 	source_close(backend);
 }
 
@@ -494,6 +525,7 @@ int main(void)
 	test_handed_alone();
 	test_diverged();
 	test_lost();
+	test_handed_pulls();
 	test_owes();
 	test_owes_remote();
 	source_end();
