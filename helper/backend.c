@@ -450,6 +450,12 @@ int backend_error(struct backend *backend, int error, const char *fmt, ...)
 	return error;
 }
 
+int backend_unfenced(struct backend *backend)
+{
+	return backend_error(backend, -EPERM, "%s: no lock that all hosts hear of keeps away what the host that had it before has sent, and is still on its way",
+			     backend->uri.path);
+}
+
 void backend_why(struct backend *backend, char *buf, size_t len)
 {
 	pthread_mutex_lock(&why_lock);

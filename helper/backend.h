@@ -215,6 +215,11 @@ struct backend_open {
 	uint32_t patience_ms;	/* for another user of the source to go, e.g. a dead helper's last writes; 0: 15 s */
 	bool create;		/* a source that doesn't exist is made; else -ENOENT */
 	bool read_only;		/* writes will not come */
+	/*
+	 * Another host has had it: caps.fence, also of one that is opened to read, is NONE where that one's late writes can't be kept away, and to write it is not
+	 * opened then (-EPERM).
+	 */
+	bool fenced;
 	/* called on home, with a backend that is open, or an error and why */
 	void (*done)(struct backend_open *open, struct backend *backend, int error);
 	char why[256];
@@ -353,5 +358,7 @@ void backend_done(struct backend_req *req, int error);
 void backend_submit_source(struct backend *backend, struct backend_req *req);
 /* Notes a sentence about an error for people, and returns error. Any thread. */
 int backend_error(struct backend *backend, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Of one that is not opened because of open->fenced: notes why. -EPERM */
+int backend_unfenced(struct backend *backend);
 
 #endif

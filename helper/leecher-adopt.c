@@ -72,7 +72,7 @@ static void looked(struct probe *probe, void *arg, int error, const char *why)
 		snprintf(text, sizeof(text), "%s, which is to move with it, can't be used from here: %s", look.leecher->local, why);
 	else if (loose)
 		snprintf(text, sizeof(text), "%s can't tell this host from the last one: what that has sent, and is still on its way, may land after what is "
-			 "written here. --unfenced takes it nevertheless", look.leecher->local);
+			 "written here (no lock that all hosts hear of). --unfenced takes it nevertheless", look.leecher->local);
 	probe_free(probe);
 	look.then(look.leecher, error ? error : loose ? -EPERM : 0, error || loose ? text : "");
 }
@@ -92,7 +92,7 @@ void leecher_look_at_source(struct leecher *leecher, void (*then)(struct leecher
 		return;
 	}
 	*look = (struct look){ leecher, then };
-	probe_look(leecher->regiond, leecher->local, looked, look);
+	probe_moving(leecher->regiond, leecher->local, looked, look);
 }
 
 /* ---- moving in ---- */

@@ -70,8 +70,9 @@ int leecher_make_source(struct leecher *leecher)
 	int n = -1;
 
 	if (local && from && policy)
-		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s%s%s%s", leecher->token, local, from,
+		n = asprintf(&leecher->source, "leech:%s?local=%s&from=%s%s%s%s%s%s", leecher->token, local, from,
 			     backend_owned(leecher->local) ? "&owned" : "", leecher->reuse ? "&reuse" : "",
+			     leecher->unfenced ? "&unfenced" : "",
 			     leecher->policy ? "&policy=" : "", policy);
 	free(local);
 	free(from);

@@ -126,6 +126,17 @@ void probe_look(struct regiond *regiond, const char *source,
 	probe_open(probe, strdup(source));
 }
 
+void probe_moving(struct regiond *regiond, const char *source,
+		  void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg)
+{
+	struct probe *probe = probe_new(regiond, done, arg);
+
+	if (!probe)
+		return;
+	probe->open.read_only = probe->open.fenced = true;
+	probe_open(probe, strdup(source));
+}
+
 /* ---- undoing ---- */
 
 struct undo {

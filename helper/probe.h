@@ -30,6 +30,9 @@ void probe_start(struct regiond *regiond, const char *source, uint64_t size, uin
 /* The same for a source that must be there, without changing anything or waiting for who uses it. */
 void probe_look(struct regiond *regiond, const char *source,
 		void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg);
+/* As that, for a source that another host has as yet: fence is what keeps that one's late writes away. */
+void probe_moving(struct regiond *regiond, const char *source,
+		  void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg);
 void probe_free(struct probe *probe);
 /* No region came of it: what was made for it alone is deleted. */
 void probe_undo(struct regiond *regiond, const char *source);

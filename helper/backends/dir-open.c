@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backends/dir.h"
+#include "backends/lock-reach.h"
 
 static void close_fds(struct dir *dir)
 {
@@ -39,7 +40,7 @@ static void dir_ready(struct dir *dir)
 	caps->chunk = dir->chunk;
 	caps->local = true;
 	caps->version = true;
-	caps->fence = dir->lock.unsupported ? FENCE_NONE : FENCE_LOCK;
+	caps->fence = dir->lock.unsupported || !dir->reaches_all ? FENCE_NONE : FENCE_LOCK;
 	caps->durability = DURABLE_SYNC;
 	backend_opened(&dir->backend, 0);
 }
@@ -59,7 +60,13 @@ static int find_work(struct loop_work *work)
 {
 	struct dir *dir = container_of(work, struct dir, work);
 
-	return dir_files_find(dir, dir->backend.open);
+	const struct backend_open *open = dir->backend.open;
+	int err = dir_files_find(dir, open), fd = dir->lock.fd[0];
+
+	dir->reaches_all = !open->fenced;
+	if (!err && open->fenced)
+		dir->reaches_all = lock_reaches_all(fd < 0 ? dir->fd : fd);
+	return err;
 }
 
 static int open_work(struct loop_work *work)
@@ -87,6 +94,10 @@ static void dir_locked(struct lock *lock, int error)
 		backend_error(&dir->backend, error, "%s: another region or another regiond uses it", dir->backend.uri.path);
 	if (error) {
 		dir_failed(dir, error);
+		return;
+	}
+	if (dir->lock.fd[0] >= 0 && dir->backend.open->fenced && (lock->unsupported || !dir->reaches_all)) {
+		dir_failed(dir, backend_unfenced(&dir->backend));
 		return;
 	}
 	dir->work.work = open_work;

@@ -64,6 +64,7 @@ struct dir {
 	struct list idle;		/* of these, unused ones, longest first */
 	unsigned int nr_open;
 	struct lock lock;
+	bool reaches_all;		/* open->fenced: the lock is one that all hosts hear of */
 	unsigned int tries;		/* to have the lock of a directory that is still there */
 	struct loop_work work;		/* open, close */
 };

@@ -21,6 +21,7 @@
 #include "backends/file-journal.h"
 #include "backends/file-version.h"
 #include "backends/lock.h"
+#include "backends/lock-reach.h"
 #include "data.h"
 #include "dirs.h"
 #include "journal.h"
@@ -34,6 +35,7 @@ struct file {
 	int direct_fd;			/* -1: can't */
 	bool block_device;
 	struct lock lock;
+	enum backend_fence fence;	/* what its locks are worth */
 	unsigned int tries;		/* to have the lock of a file that is still there */
 	struct loop_work work;		/* open */
 };
@@ -154,6 +156,7 @@ static int file_work(struct loop_work *work)
 		return err;
 	posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
 	file_open_direct(file, open_args->read_only || file->backend.caps.read_only);
+	file->fence = !open_args->fenced || lock_reaches_all(file->fd) ? FENCE_LOCK : FENCE_NONE;
 	return 0;
 }
 
@@ -228,7 +231,11 @@ static void file_locked(struct lock *lock, int error)
 		file_failed(file, error);
 		return;
 	}
-	file->backend.caps.fence = lock->unsupported ? FENCE_NONE : FENCE_LOCK;
+	file->backend.caps.fence = lock->unsupported ? FENCE_NONE : file->fence;
+	if (file->backend.open->fenced && file->backend.caps.fence == FENCE_NONE) {
+		file_failed(file, backend_unfenced(&file->backend));
+		return;
+	}
 	file->work.work = named_work;
 	file->work.done = file_named;
 	loop_work(file->backend.loop, &file->work);
@@ -241,7 +248,7 @@ static void file_worked(struct loop_work *work, int res)
 	if (res) {
 		file_failed(file, res);
 	} else if (file->backend.open->read_only || file->backend.caps.read_only) {
-		file->backend.caps.fence = FENCE_LOCK;
+		file->backend.caps.fence = file->fence;
 		file_ready(file);
 	} else {
 		file->lock.fd[0] = file->fd;

@@ -128,6 +128,8 @@ static int open_part(struct leech *leech, const char *source, bool create, void 
 	if (ret)
 		return ret;
 	leech->adopts = done == local_is_open ? open->adopter && uri_option(&leech->backend.uri, "policy") : leech->adopts;
+	/* one of its own has had no other writer */
+	open->fenced = leech->adopts && !uri_option(&leech->backend.uri, "unfenced") && !uri_option(&leech->backend.uri, "owned");
 	if (done == local_is_open && leech->adopts)
 		open->adopter->open(open, uri_option(&leech->backend.uri, "policy"), is_empty(leech),
 				    chunkmap_state(leech->map) != CHUNKMAP_PULLING);

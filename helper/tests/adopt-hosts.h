@@ -276,8 +276,8 @@ static void boot(struct host *host)
 	barriers_init(host->regiond->barriers);
 }
 
-/* B's is kept from being complete by its resume hook. */
-static void hand_over_slowly(struct user *finalizing, char *go, size_t len)
+/* B's is kept from being complete by its resume hook. set: set when all has come once; or NULL. */
+static void hand_over_slowly_when(struct user *finalizing, char *go, size_t len, bool *set)
 {
 	static char hook[256];
 	static struct user user;
@@ -286,8 +286,15 @@ static void hand_over_slowly(struct user *finalizing, char *go, size_t len)
 	snprintf(hook, sizeof(hook), "while ! test -e %s; do sleep 0.05; done", go);
 	leech_adopting(&user, "on_resume", hook);
 	tap_ok(until(rounds() > 0), "all of a region has come once");
+	if (set)
+		*set = true;
 	host_begin(b, finalizing, "finalize", db());
 	tap_ok(until(host_is(a, "db", "moved")), "it is handed over");
+}
+
+static void hand_over_slowly(struct user *finalizing, char *go, size_t len)
+{
+	hand_over_slowly_when(finalizing, go, len, NULL);
 }
 
 #endif

@@ -5,7 +5,7 @@
  */
 #include "adopt-hosts.h"
 
-#include "probe.h"
+#include "backends/lock-reach.h"
 
 /* ---- the way ---- */
 
@@ -186,29 +186,15 @@ static void test_resolved(void)
 
 /* ---- what is refused ---- */
 
-/* A source that can't keep late writes away, where a test says so. */
+/* A file system whose locks are one host's, where a test says so. */
 static bool is_loose;
 
-static struct {
-	void (*done)(struct probe *probe, void *arg, int error, const char *why);
-	void *arg;
-} look;
+bool __real_lock_reach(uint64_t type, const char *options);
+bool __wrap_lock_reach(uint64_t type, const char *options);
 
-static void looked(struct probe *probe, void *arg, int error, const char *why)
+bool __wrap_lock_reach(uint64_t type, const char *options)
 {
-	if (is_loose && !error)
-		probe->fence = FENCE_NONE;
-	look.done(probe, look.arg, error, why);
-}
-
-void __real_probe_look(struct regiond *regiond, const char *from, void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg);
-void __wrap_probe_look(struct regiond *regiond, const char *from, void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg);
-
-void __wrap_probe_look(struct regiond *regiond, const char *from, void (*done)(struct probe *probe, void *arg, int error, const char *why), void *arg)
-{
-	look.done = done;
-	look.arg = arg;
-	__real_probe_look(regiond, from, looked, NULL);
+	return !is_loose && __real_lock_reach(type, options);
 }
 
 static void refused(const char *what, json_t *more, const char *says)
@@ -227,7 +213,6 @@ static void refused(const char *what, json_t *more, const char *says)
 
 static void test_refused(void)
 {
-	struct user user;
 	char local[128];
 
 	begin_adopt("refused");
@@ -236,12 +221,45 @@ static void test_refused(void)
 	refused("in memory, where an fsync is to end at the source", json_pack("{s:s,s:s}", "local_source", b_source, "local", "memory"), "--durability");
 	refused("with --reuse", json_pack("{s:s,s:s,s:b}", "local_source", b_source, "local", local, "reuse", 1), "--reuse");
 	refused("what is not there", json_pack("{s:s,s:s}", "local_source", "peer+unix:/nowhere?region=r", "local", local), "can't be used from here");
-	is_loose = true;
-	refused("one without a fence", json_pack("{s:s,s:s}", "local_source", b_source, "local", local), "--unfenced");
 	tap_ok(!host_region(b, "db"), "nothing is left of it");
-	leech_with(&user, json_pack("{s:s,s:s,s:b,s:b}", "local_source", b_source, "local", local, "managed", 1, "unfenced", 1));
-	tap_ok(host_is(b, "db", "pulling"), "with the word it is taken");
+}
+
+static void test_unfenced(void)
+{
+	struct user user;
+	char local[128];
+
+	is_shared = true;
+	begin_adopt("unfenced");
+	is_shared = false;
+	snprintf(local, sizeof(local), "file:%s/store", b->run);
+	is_loose = true;
+	refused("a directory whose locks other hosts do not hear of", json_pack("{s:s,s:s}", "local_source", b_source, "local", local), "--unfenced");
+	tap_ok(!host_region(b, "db"), "nothing is left of it");
+	leech_with(&user, json_pack("{s:s,s:s,s:b,s:b,s:s}", "local_source", b_source, "local", local, "managed", 1, "unfenced", 1, "push_interval", "1h"));
+	tap_ok(host_is(b, "db", "pulling") && until(rounds() > 0), "with the word it is taken");
+	tap_number(host_do(b, "finalize", db()), 0, "handed over");
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "and complete");
+	tap_number(flush(b), 0, "and pushed");
 	is_loose = false;
+}
+
+/* It was another one when it was looked at. */
+static void test_unfenced_late(void)
+{
+	struct user finalizing;
+	char go[128];
+
+	is_shared = true;
+	begin_adopt("late");
+	is_shared = false;
+	hand_over_slowly_when(&finalizing, go, sizeof(go), &is_loose);
+	tap_ok(until(strstr(host_says(b, "db", "adoption_error"), "no lock")), "a source that is mounted otherwise by then is not written to: %s",
+	       host_says(b, "db", "adoption_error"));
+	is_loose = false;
+	tap_ok(until(!strcmp(host_says(b, "db", "adoption"), "ours")), "until it is as it was");
+	close(open(go, O_CREAT | O_WRONLY, 0600));
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()) && !flush(b), "it is complete, and pushed");
 }
 
 int main(void)
@@ -257,5 +275,7 @@ int main(void)
 	test_abort();
 	test_resolved();
 	test_refused();
+	test_unfenced();
+	test_unfenced_late();
 	return hosts_end();
 }

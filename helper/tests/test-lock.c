@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "backends/lock-reach.h"
 #include "source.h"
 #include "tap.h"
 
@@ -52,6 +53,45 @@ static void check(const char *scheme, const char *name, const char *lock, bool c
 		source_close(backend);
 }
 
+static void check_reach(void)
+{
+	static const struct {
+		uint64_t type;
+		const char *options;
+		bool reaches;
+		const char *what;
+	} reach[] = {
+		{ 0xef53, "23 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw", true, "ext4's locks exclude all who reach its bytes" },
+		{ 0x01021994, "", true, "tmpfs's, too" },
+		{ 0x6969, "90 1 0:50 / /n rw - nfs4 c:/ rw,vers=4.2,local_lock=none,addr=1", true, "NFS's do" },
+		{ 0x6969, "90 1 0:50 / /n rw - nfs c:/ rw,vers=3,nolock,local_lock=all,addr=1", false, "but not where they are local" },
+		{ 0x6969, "90 1 0:50 / /n rw - nfs c:/ rw,vers=3,local_lock=flock\n", false, "as one kind of them may be" },
+		{ 0x6969, "90 1 0:50 / /n rw - nfs c:/ rw,vers=3,local_lock=posix,addr=1", true, "or the other kind" },
+		{ 0xfe534d42, "91 1 0:51 / /c rw - cifs //c/s rw,nobrl", false, "CIFS's stay here where the server is not asked" },
+		{ 0xfe534d42, "91 1 0:51 / /c rw - cifs //c/nobrl-s rw", true, "which is an option, and not a name" },
+		{ 0x01161970, "92 1 0:52 / /g rw - gfs2 /dev/x rw,lockproto=lock_nolock", false, "a cluster's one node has them alone" },
+		{ 0x01021997, "", false, "9p's are not known to be heard of by others" },
+		{ 0x65735546, "", false, "nor are FUSE's" },
+	};
+
+	for (size_t i = 0; i < sizeof(reach) / sizeof(*reach); i++)
+		tap_ok(lock_reach(reach[i].type, reach[i].options) == reach[i].reaches, "%s", reach[i].what);
+}
+
+static void check_reaches_all(void)
+{
+	int pipes[2], fd = open(source_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	tap_ok(lock_reaches_all(fd), "a directory here is one whose locks count");
+	close(fd);
+	fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	tap_ok(!lock_reaches_all(fd), "what is on a file system that nobody knows is none");
+	close(fd);
+	if (pipe(pipes))
+		exit(99);
+	tap_ok(!lock_reaches_all(pipes[0]), "nor is what is on none, as a device");
+}
+
 int main(void)
 {
 	source_begin();
@@ -60,6 +100,8 @@ int main(void)
 	check("file", "file-gone", "", false);
 	check("dir", "dir", "/.lock", true);
 	check("dir", "dir-gone", "/.lock", false);
+	check_reach();
+	check_reaches_all();
 	source_end();
 	return tap_end();
 }
