@@ -15,9 +15,9 @@ struct region;
 struct adopter {
 	/* managed_adopt_open(), of a policy's text. */
 	void (*open)(struct backend_open *open, const char *policy, bool fresh, bool owned);
-	/* The backend is one that was opened so. managed_adopt(), managed_hand_over(), managed_let_go() */
+	/* The backend is one that was opened so. managed_adopt(), managed_diverge(), managed_let_go() */
 	void (*adopt)(struct backend *local);
-	void (*hand_over)(struct backend *local, bool handed);
+	void (*diverge)(struct backend *local);
 	void (*let_go)(struct backend *local);
 	/* Its store goes with the host. */
 	bool (*is_memory)(struct backend *local);

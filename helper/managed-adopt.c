@@ -45,7 +45,7 @@ bool managed_is_coming(const struct managed *managed)
 
 bool managed_is_held(const struct managed *managed)
 {
-	return managed->handed || managed_adopt_waits(managed);
+	return managed->handed || managed->diverged || managed_adopt_waits(managed);
 }
 
 /* Where two hosts have it, what is dirty must be somewhere so that it can be frozen, and the source may be the other one's. */
@@ -248,7 +248,7 @@ void managed_adopt(struct managed *managed)
 		unmark_behind(managed);
 	if (managed_adopt_waits(managed) || managed->closing)
 		return;
-	pusher_hold(managed->pusher, managed->handed);
+	pusher_hold(managed->pusher, managed_is_held(managed));
 	remote_go(managed->remote);
 }
 
@@ -305,7 +305,7 @@ static void adopt_drain(struct managed *managed, void (*done)(void *arg, int err
 	managed->adopting.wait.done = adopt_drained;
 	if (!managed->adopting.pushing) {
 		managed->adopting.pushing = true;
-		pusher_hold(managed->pusher, managed->handed);
+		pusher_hold(managed->pusher, managed_is_held(managed));
 		remote_go(managed->remote);
 	}
 	pusher_flush(managed->pusher, &managed->adopting.wait);
@@ -370,6 +370,17 @@ void managed_hand_over(struct managed *managed, bool handed)
 		puller_kick(managed->puller);
 }
 
+void managed_diverge(struct managed *managed, bool diverged)
+{
+	if (managed->diverged == diverged || managed->closing)
+		return;
+	managed->diverged = diverged;
+	log_info("region %s: %s", managed->region->info.path ? managed->region->info.path : "?",
+		 diverged ? "two hosts have it, and nothing is pushed until one of them gives it up" : "it is pushed again");
+	if (managed->pusher)
+		pusher_hold(managed->pusher, managed_is_held(managed));
+}
+
 static void forgone(struct loop_work *work, int res)
 {
 	struct managed *managed = container_of(work, struct managed, adopting.work);
@@ -417,9 +428,9 @@ static void adopter_adopt(struct backend *local)
 	managed_adopt(to_managed(local));
 }
 
-static void adopter_hand_over(struct backend *local, bool handed)
+static void adopter_diverge(struct backend *local)
 {
-	managed_hand_over(to_managed(local), handed);
+	managed_diverge(to_managed(local), true);
 }
 
 static void adopter_let_go(struct backend *local)
@@ -448,7 +459,7 @@ static void adopter_leave(struct backend *local, bool kept, bool empty)
 const struct adopter managed_adopter = {
 	.open = adopter_open,
 	.adopt = adopter_adopt,
-	.hand_over = adopter_hand_over,
+	.diverge = adopter_diverge,
 	.let_go = adopter_let_go,
 	.is_memory = adopter_is_memory,
 	.drain = adopter_drain,

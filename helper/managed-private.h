@@ -35,6 +35,7 @@ struct managed {
 	bool forgotten;			/* the store's files go when it is closed */
 	bool deleted;			/* and so may what the source has not got yet */
 	bool handed;			/* managed_hand_over() */
+	bool diverged;			/* managed_diverge() */
 	bool forgone;			/* managed_forgo() */
 	/* managed-adopt.c's */
 	struct {

@@ -698,7 +698,7 @@ static void drain(struct managed *managed)
 	int error = remote_error(managed->remote, why, sizeof(why));
 
 	managed->last.done = drained;
-	if (managed->handed || remote_state(managed->remote) == REMOTE_AWAY || !managed->pusher) {
+	if (managed->handed || managed->diverged || remote_state(managed->remote) == REMOTE_AWAY || !managed->pusher) {
 		drained(&managed->last, error ? error : -ETIMEDOUT);
 		return;
 	}
@@ -718,7 +718,7 @@ static void managed_close(struct backend *backend)
 	struct managed *managed = to_managed(backend);
 
 	/* where it is another host's, that one has what was not pushed, or gets it from here */
-	if (managed->handed && managed->forgotten && !seeder_is_left(&managed->region->info))
+	if ((managed->handed || managed->diverged) && managed->forgotten && !seeder_is_left(&managed->region->info))
 		managed->deleted = true;
 	if (managed->forgotten && !managed->deleted && managed->store && store_gen_oldest(managed->store))
 		drain(managed);

@@ -62,6 +62,11 @@ const char *managed_adopt_state(const struct managed *managed, const char **why)
  * Until that is taken back.
  */
 void managed_hand_over(struct managed *managed, bool handed);
+/*
+ * It is this host's, and another one's too: nothing is pushed, but the source stays open for writing, so that the other one, which may be about to write what
+ * is dirty there, does not get it before somebody has decided.
+ */
+void managed_diverge(struct managed *managed, bool diverged);
 bool managed_is_handed(const struct managed *managed);
 /* Is it another host's as yet? What is in its store counts for nothing then. */
 bool managed_is_coming(const struct managed *managed);

@@ -156,12 +156,14 @@ void region_tell_handed(struct region *region)
 {
 	struct leech *leech = region->backend ? leech_of(region->backend) : NULL;
 	struct managed *managed = region_managed(region);
-	bool handed = region_is_handed(region) || (leech && leech_is_diverged(leech));
+	bool handed = region_is_handed(region);
 
 	if (managed)
 		managed_hand_over(managed, handed);
 	else
 		tell_direct(region, handed);
+	if (managed)
+		managed_diverge(managed, leech && leech_is_diverged(leech));
 	if (managed && (!seeder_is_left(&region->info) || seeder_is_diverged(&region->info)))
 		managed_found(managed);
 	/* it has all of it, or nobody needs the rest; also where the helper that heard so died of it */

@@ -94,6 +94,7 @@ static void seeder_close(struct seeder *seeder)
 	struct loop *loop = region->regiond->loop;
 
 	loop_timer_cancel(loop, &seeder->timer);
+	loop_timer_cancel(loop, &seeder->freezing);
 	if (tracker_active(seeder->tracker))
 		tracker_stop(seeder->tracker);
 	region_get(region);
@@ -134,6 +135,7 @@ void seeder_end(struct seeder *seeder)
 	if (!seeder->complete)
 		seeder->state = WIRE_SEED_ABORTED;
 	seeder->handover.over = true;
+	loop_timer_cancel(seeder->handover.region->regiond->loop, &seeder->freezing);
 	seeder->ended = loop_now_ns();
 	/* the name is for the next one, be it of the same regions, that have come back */
 	if (seeder->complete)

@@ -76,6 +76,7 @@ struct seeder {
 	uint64_t promoting_at;
 	struct seeder_flush *flush;	/* that followers wait for; NULL: none is under way */
 	struct loop_timer timer;
+	struct loop_timer freezing;	/* it has two owners, and could not be frozen: until it is tried again */
 };
 
 static inline struct seeder *seeder_of(struct handover *handover)

@@ -16,6 +16,9 @@
 #include "regiond.h"
 #include "seeder-private.h"
 
+/* One that has two owners is tried to be frozen so often, and for so long. */
+#define FREEZE_AGAIN_MS 2000u
+
 static struct region *region_of(struct seeder *seeder)
 {
 	return seeder->handover.region;
@@ -145,6 +148,35 @@ static void tell_diverged(struct seeder *seeder)
 			   "'regionctl resolve --keep' and the other '--discard'", seeder_name(seeder));
 }
 
+static void froze(void *arg, int error, const char *why, const struct netlink_attrs *got);
+
+static void ask_freeze(struct seeder *seeder, uint32_t ms)
+{
+	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_FREEZE, froze, seeder);
+
+	if (!ask) {
+		froze(seeder, -ENOMEM, "out of memory", NULL);
+		return;
+	}
+	netlink_set(&ask->call.attrs, DEADLINE, deadline, ms);
+	handover_ask(ask, region_of(seeder));
+}
+
+/* What is dirty may have had nowhere to go, as its source is the other host's. Whoever resolves it meanwhile is told to wait a moment. */
+static void freeze_again(struct loop_timer *timer)
+{
+	struct seeder *seeder = container_of(timer, struct seeder, freezing);
+
+	if (seeder->state != WIRE_SEED_DIVERGED || seeder->frozen || seeder->handover.over)
+		return;
+	if (seeder->stepping || seeder->resolving) {
+		loop_timer_set(region_of(seeder)->regiond->loop, timer, FREEZE_AGAIN_MS);
+		return;
+	}
+	seeder->stepping = true;
+	ask_freeze(seeder, FREEZE_AGAIN_MS);
+}
+
 static void froze(void *arg, int error, const char *why, const struct netlink_attrs *got)
 {
 	struct seeder *seeder = arg;
@@ -153,22 +185,18 @@ static void froze(void *arg, int error, const char *why, const struct netlink_at
 		region_of(seeder)->info.flags |= REGIONFS_REGION_FROZEN;
 	region_tell_handed(region_of(seeder));
 	seeder->frozen = !error || region_of(seeder)->info.flags & (REGIONFS_REGION_FROZEN | REGIONFS_REGION_LOCKED);
-	if (!seeder->frozen)
-		log_error("%s has two owners, and could not be frozen: %s", seeder_name(seeder), why);
+	if (!seeder->frozen && seeder->state != WIRE_SEED_DIVERGED)
+		log_error("%s has two owners, and could not be frozen, which is tried again: %s", seeder_name(seeder), why);
 	tell_diverged(seeder);
+	if (seeder->frozen)
+		return;
+	seeder->freezing.fire = freeze_again;
+	loop_timer_set(region_of(seeder)->regiond->loop, &seeder->freezing, FREEZE_AGAIN_MS);
 }
 
 static void diverged_noted(struct state_waiter *waiter, int error)
 {
-	struct seeder *seeder = container_of(waiter, struct seeder, written);
-	struct handover_ask *ask = handover_ask_new(region_of(seeder), REGIONFS_CMD_FREEZE, froze, seeder);
-
-	if (!ask) {
-		froze(seeder, -ENOMEM, "out of memory", NULL);
-		return;
-	}
-	netlink_set(&ask->call.attrs, DEADLINE, deadline, SEEDER_FREEZE_MS);
-	handover_ask(ask, region_of(seeder));
+	ask_freeze(container_of(waiter, struct seeder, written), SEEDER_FREEZE_MS);
 }
 
 /* The next helper: the last one may have died before it was frozen. */

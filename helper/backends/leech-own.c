@@ -177,7 +177,7 @@ void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*d
 void leech_hold_diverged(struct leech *leech)
 {
 	if (leech->local && leech->adopts && leech_is_diverged(leech))
-		leech->outer.adopter->hand_over(leech->local, true);
+		leech->outer.adopter->diverge(leech->local);
 }
 
 void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg)

@@ -159,6 +159,11 @@ static void leech_adopting(struct user *user, const char *more, const char *valu
 	leech_with(user, args);
 }
 
+static json_t *db_with(const char *flag)
+{
+	return json_pack("{s:s,s:b}", "region", "db", flag, 1);
+}
+
 /* ---- what there is ---- */
 
 /* The chunks of C's file, each as its first and last byte. */

@@ -8,11 +8,6 @@
 
 #include "adopt-hosts.h"
 
-static json_t *db_with(const char *flag)
-{
-	return json_pack("{s:s,s:b}", "region", "db", flag, 1);
-}
-
 static int refused(struct host *host, const char *command, const char *says)
 {
 	struct user user;

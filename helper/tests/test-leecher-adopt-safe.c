@@ -112,6 +112,47 @@ static void test_booted_twice(void)
 		   "its next helper, too, gives nobody bytes that are too old");
 }
 
+/* ---- two owners ---- */
+
+/* What A has to write before it can be frozen goes to its source alone. */
+static void test_diverged(void)
+{
+	struct user user, finalizing;
+
+	is_direct = true;
+	begin_adopt("twoowners");
+	is_direct = false;
+	leech_adopting(&user, NULL, NULL);
+	tap_ok(until(rounds() > 0), "all of a direct region has come once");
+	a->kernel.hold = REGIONFS_CMD_MOVED;
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)) && !finalizing.error, "B owns it, and both helpers die before A's has heard of that");
+	kill_b();
+	cut();
+	host_kill(a);
+	pass(100);
+	start_with_barriers(a);
+	seeder_restart(a->regiond);
+	tap_ok(until(host_is(a, "db", "in doubt")), "A's next one does not know of it");
+	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "the operator of A says that it is his");
+	hide();
+	start_with_barriers(b);
+	leecher_restart(b->regiond);
+	tap_ok(until(writer() == 'b'), "B's next one is the first to reach C");
+	a->kernel.refuse_freeze = from->id;
+	unhide();
+	tap_ok(until(host_is(b, "db", "diverged") && host_is(a, "db", "diverged")) && until(is_on(to, REGIONFS_REGION_FROZEN)), "they meet: both know");
+	tap_ok(!is_on(from, REGIONFS_REGION_FROZEN), "A has something to write before it can be frozen");
+	pass(500);
+	tap_ok(writer() == 'b', "which it does not write to C, as long as B's operator has not decided");
+	a->kernel.refuse_freeze = 0;
+	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN)) && region_is_handed(region_of(a)), "A's is frozen later");
+	tap_number(host_do(b, "resolve", db_with("discard")), 0, "B gives up its own");
+	tap_ok(until(writer() != 'b'), "and C");
+	tap_number(host_do(a, "resolve", db_with("keep")), 0, "A keeps its own");
+	tap_ok(!write_chunk(a, from->id, 2, 4) && !strcmp(c_says(), "1747"), "which is written to C");
+}
+
 int main(void)
 {
 	char unmount[128];
@@ -124,6 +165,7 @@ int main(void)
 	test_others();
 	test_handed_meanwhile();
 	test_booted_twice();
+	test_diverged();
 	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
 	(void)!system(unmount);
 	return hosts_end();
