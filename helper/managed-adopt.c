@@ -51,7 +51,8 @@ bool managed_is_held(const struct managed *managed)
 /* Where two hosts have it, what is dirty must be somewhere so that it can be frozen, and the source may be the other one's. */
 bool managed_adopt_syncs_here(const struct managed *managed)
 {
-	return managed->adopting.on || managed->adopting.undrained || managed->handed || seeder_is_diverged(&managed->region->info);
+	return managed->adopting.on || managed->adopting.undrained || managed->handed ||
+	       (managed->region->info.given & REGION_GIVEN_SOURCE && seeder_is_diverged(&managed->region->info));
 }
 
 /* ---- the mark ---- */

@@ -372,6 +372,7 @@ static void test_diverged(void)
 	region.info.flags |= REGIONFS_REGION_FROZEN;
 	tap_ok(region_is_handed(&region), "once it is frozen it lets go of it");
 	region.info.flags = region.info.given = 0;
+	tap_ok(!put(backend, 1, 5) && !ask(backend, BACKEND_SYNC, 0, 0, NULL) && !strcmp(source_says(), "7577"), "one whose source is its own syncs to that");
 	region.info.seed = NULL;
 	source_close(backend);
 }
