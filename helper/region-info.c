@@ -8,6 +8,7 @@
 #include "config.h"
 #include "followed.h"
 #include "log.h"
+#include "moved.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "state.h"
@@ -140,6 +141,10 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 	news = info_update(&region->info, attrs);
 	if (!region->mirrored && netlink_has(attrs, FLAGS))
 		check_claimed(region);
+	/* just made, by whoever's word */
+	if (!region->mirrored && region->info.path && !region->unlinked && !(region->info.flags & REGIONFS_REGION_MOVED) &&
+	    !state_find(region->regiond->state, region->info.id))
+		moved_forget(region->regiond->config, region->info.path);
 	if (netlink_has(attrs, SIZE))
 		news |= region_size_heard(region, attrs->size, attrs->asked_ns);
 	if (news || !region->mirrored)
@@ -163,6 +168,9 @@ void region_mirror(struct region *region)
 void region_unlinked(struct region *region)
 {
 	region->unlinked = true;
+	/* nothing else knows of it from here on */
+	if (region->info.flags & REGIONFS_REGION_MOVED && region->info.path && moved_note(region->regiond->config, region->info.path))
+		log_error("that region %s has moved could not be written down: should it be declared, the next regiond makes it again", region->info.path);
 	free(region->info.path);
 	region->info.path = NULL;
 	if (region->info.source)

@@ -12,6 +12,7 @@
 #include "leech-record.h"
 #include "leecher.h"
 #include "log.h"
+#include "moved.h"
 #include "probe.h"
 #include "region.h"
 #include "regiond.h"
@@ -35,6 +36,7 @@ struct restore {
 	struct todo *now;
 	unsigned int restored;
 	bool incomplete;		/* a mirrored region could not be added: the older log is kept for it */
+	bool unnoted;			/* that one has moved */
 	bool last_phase;
 };
 
@@ -185,6 +187,17 @@ static bool is_lost(const struct restore *restore, const struct region_info *inf
 	return head.state != LEECH_RECORD_OWNED;
 }
 
+/* Its record goes with the last instance's. */
+static void note_moved(struct restore *restore, const char *path)
+{
+	int ret = moved_note(restore->regiond->config, path);
+
+	if (!ret)
+		return;
+	restore->unnoted = true;
+	log_error("that region %s has moved could not be written down: no declared region is made now: %s", path, strerror(-ret));
+}
+
 static int mirrored(const struct region_info *info, bool unlinked, void *arg)
 {
 	struct restore *restore = arg;
@@ -195,6 +208,7 @@ static int mirrored(const struct region_info *info, bool unlinked, void *arg)
 	if (info->flags & REGIONFS_REGION_MOVED && !seeder_is_left(info)) {
 		log_warning("region %s has moved to another host, and is not restored: %s", info->path,
 			    info->source ? info->source : "");
+		note_moved(restore, info->path);
 		return 0;
 	}
 	if (is_lost(restore, info)) {
@@ -230,13 +244,24 @@ static int add_one_declared(struct restore *restore, const struct config_region 
 	return todo ? 0 : -ENOMEM;
 }
 
+/* What is declared was this host's; its source may be the other one's by now. */
+static bool has_moved(const struct restore *restore, const char *path)
+{
+	char file[4096];
+	bool moved = moved_is(restore->regiond->config, path, file, sizeof(file));
+
+	if (moved)
+		log_warning("declared region %s has moved to another host, and is not made here again: add it, or remove %s", path, file);
+	return moved || restore->unnoted;
+}
+
 static int add_declared(struct restore *restore)
 {
 	const struct config_region *region;
 	int err = 0;
 
 	for (region = restore->regiond->config->regions; region && !err; region = region->next)
-		if (!is_known(restore, region->path))
+		if (!is_known(restore, region->path) && !has_moved(restore, region->path))
 			err = add_one_declared(restore, region);
 	return err;
 }

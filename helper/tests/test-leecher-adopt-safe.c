@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 
 #include "adopt-hosts.h"
+#include "moved.h"
 
 /* ---- A's other regions ---- */
 
@@ -112,6 +113,58 @@ static void test_booted_twice(void)
 		   "its next helper, too, gives nobody bytes that are too old");
 }
 
+/* A's file of declared regions has it. */
+static void test_declared(void)
+{
+	struct config_region declared = { .path = (char *)"db", .source = b_source, .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
+	struct config_region kept = { .next = &declared, .path = (char *)"kept", .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
+	char file[160], other[160];
+	struct user user;
+
+	is_direct = true;
+	begin_adopt("declared");
+	is_direct = false;
+	snprintf(other, sizeof(other), "file:%s/kept", a->run);
+	kept.source = other;
+	a->config.regions = &kept;
+	leech_adopting(&user, NULL, NULL);
+	tap_ok(until(rounds() > 0), "all of a declared region has come once");
+	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "and complete");
+	host_kill(b);
+	tap_ok(until(writer() == '-'), "B is away for a while");
+	boot(a);
+	tap_ok(!host_region(a, "db") && host_region(a, "kept"), "A is booted: it is not made there again, but another one is");
+	boot(a);
+	tap_ok(!host_region(a, "db") && host_region(a, "kept"), "nor is it at the next boot, when the records do not know of it any more");
+	tap_ok(moved_is(&a->config, "db", file, sizeof(file)), "a file says why");
+	host_add(a, "db", other, SIZE);
+	tap_ok(!moved_is(&a->config, "db", file, sizeof(file)), "until it is added by hand");
+	a->config.regions = NULL;
+}
+
+/* It was removed there when it had moved. */
+static void test_declared_removed(void)
+{
+	struct config_region declared = { .path = (char *)"db", .source = b_source, .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
+	struct user user;
+
+	is_direct = true;
+	begin_adopt("declrm");
+	is_direct = false;
+	a->config.regions = &declared;
+	leech_adopting(&user, NULL, NULL);
+	tap_ok(until(rounds() > 0), "all of a declared region has come once");
+	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()) && until(!is_on(from, REGIONFS_REGION_FROZEN)), "and complete");
+	tap_number(host_do(a, "rm", db()), 0, "it is removed at A");
+	host_kill(b);
+	tap_ok(until(writer() == '-'), "B is away for a while");
+	boot(a);
+	tap_ok(!host_region(a, "db"), "and not made there again");
+	a->config.regions = NULL;
+}
+
 /* ---- two owners ---- */
 
 /* What A has to write before it can be frozen goes to its source alone. */
@@ -165,6 +218,8 @@ int main(void)
 	test_others();
 	test_handed_meanwhile();
 	test_booted_twice();
+	test_declared();
+	test_declared_removed();
 	test_diverged();
 	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
 	(void)!system(unmount);
