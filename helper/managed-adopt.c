@@ -24,6 +24,7 @@
 #include "adopter.h"
 #include "dirs.h"
 #include "log.h"
+#include "managed-mark.h"
 #include "managed-private.h"
 #include "region-private.h"
 #include "seeder.h"
@@ -59,13 +60,7 @@ bool managed_adopt_syncs_here(const struct managed *managed)
 
 static int set_mark(struct loop_work *work)
 {
-	struct managed *managed = container_of(work, struct managed, adopting.work);
-	int fd = open(managed->adopting.mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return dirs_sync_parent(managed->adopting.mark);
+	return managed_mark_set(container_of(work, struct managed, adopting.work)->adopting.mark);
 }
 
 static void marked(struct loop_work *work, int res)
@@ -198,8 +193,9 @@ static bool is_in_the_way(struct managed *managed, char *why, size_t len)
 	managed_left_dir(managed, left, sizeof(left));
 	if (!store_gen_oldest(managed->store) && (managed->policy.local != LOCAL_MEMORY || access(left, F_OK)))
 		return false;
-	snprintf(why, len, "%s has what this source has not got, from an earlier region: add that again with the same source and store and push it, or "
-		 "remove the directory", store_gen_oldest(managed->store) ? dir : left);
+	snprintf(why, len, "%s has what this source has not got, from an earlier region. Where this source may have been changed since, by "
+		 "another host, say, that is too old: remove the directory. Only where it has not, add that region again with the same source and store, and "
+		 "push it", store_gen_oldest(managed->store) ? dir : left);
 	return true;
 }
 

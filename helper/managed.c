@@ -19,6 +19,7 @@
 #include "config.h"
 #include "log.h"
 #include "managed-event.h"
+#include "managed-mark.h"
 #include "managed-private.h"
 #include "region-private.h"
 #include "regiond.h"
@@ -377,27 +378,17 @@ void managed_store_ready(struct managed *managed)
 	}
 }
 
-/* FNV-1a: a name for the source's place in a directory that several regions may share. */
-static uint64_t hash_of(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325ULL;
-
-	for (; *text; text++)
-		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ULL;
-	return hash;
-}
-
 void managed_store_dir(const struct managed *managed, char *dir, size_t len)
 {
 	if (managed->policy.local == LOCAL_FILE)
-		snprintf(dir, len, "%s/%016" PRIx64, managed->policy.local_path, hash_of(managed->backend.uri.text));
+		managed_mark_dir(managed->policy.local_path, managed->backend.uri.text, dir, len);
 	else
 		snprintf(dir, len, "%s/memory/store-%016" PRIx64, managed->opening.run_dir, managed->region->info.id);
 }
 
 void managed_left_dir(const struct managed *managed, char *dir, size_t len)
 {
-	snprintf(dir, len, "%s/memory/left-%016" PRIx64, managed->opening.run_dir, hash_of(managed->backend.uri.text));
+	snprintf(dir, len, "%s/memory/left-%016" PRIx64, managed->opening.run_dir, managed_mark_hash(managed->backend.uri.text));
 }
 
 static void take_left(const struct managed *managed, const char *dir)

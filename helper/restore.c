@@ -12,6 +12,7 @@
 #include "leech-record.h"
 #include "leecher.h"
 #include "log.h"
+#include "managed-mark.h"
 #include "moved.h"
 #include "probe.h"
 #include "region.h"
@@ -188,14 +189,18 @@ static bool is_lost(const struct restore *restore, const struct region_info *inf
 }
 
 /* Its record goes with the last instance's. */
-static void note_moved(struct restore *restore, const char *path)
+static void note_moved(struct restore *restore, const struct region_info *info)
 {
-	int ret = moved_note(restore->regiond->config, path);
+	int ret = moved_note(restore->regiond->config, info->path);
+
+	/* whoever finds its store without its region */
+	if (info->given & REGION_GIVEN_SOURCE && managed_mark_forgone(info->source, info->policy))
+		log_error("the local store of region %s, which has moved, could not be marked: what is in it is not to be pushed", info->path);
 
 	if (!ret)
 		return;
 	restore->unnoted = true;
-	log_error("that region %s has moved could not be written down: no declared region is made now: %s", path, strerror(-ret));
+	log_error("that region %s has moved could not be written down: no declared region is made now: %s", info->path, strerror(-ret));
 }
 
 static int mirrored(const struct region_info *info, bool unlinked, void *arg)
@@ -208,7 +213,7 @@ static int mirrored(const struct region_info *info, bool unlinked, void *arg)
 	if (info->flags & REGIONFS_REGION_MOVED && !seeder_is_left(info)) {
 		log_warning("region %s has moved to another host, and is not restored: %s", info->path,
 			    info->source ? info->source : "");
-		note_moved(restore, info->path);
+		note_moved(restore, info);
 		return 0;
 	}
 	if (is_lost(restore, info)) {

@@ -7,6 +7,8 @@
 
 #include "backends/leech.h"
 #include "leecher.h"
+#include "log.h"
+#include "managed-mark.h"
 #include "regiond.h"
 #include "seeder-private.h"
 
@@ -204,6 +206,25 @@ static void over_noted(struct state_waiter *waiter, int error)
 	seeder_end(seeder);
 }
 
+/* Whoever finds its store here later is not to push it, so that it is another host's is beside it before the record says that all of this is over. */
+static void marked(void *arg, int error)
+{
+	struct seeder *seeder = arg;
+	struct serve_req *req = seeder->finalizing;
+
+	if (error) {
+		seeder->stepping = false;
+		seeder->finalizing = NULL;
+		log_warning("seeding %s: its local store could not be marked as one that is another host's: %s", seeder_name(seeder), strerror(-error));
+		serve_fail(req, -EAGAIN, "the local store could not be marked: %s", strerror(-error));
+		return;
+	}
+	seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
+	seeder_note_over(seeder->handover.region);
+	seeder->written.done = over_noted;
+	state_sync(seeder->handover.region->regiond->state, &seeder->written);
+}
+
 /* Where the region came from nobody needs its bytes any more, either. */
 static void let_go(void *arg, int error)
 {
@@ -216,10 +237,7 @@ static void let_go(void *arg, int error)
 		serve_fail(req, -EAGAIN, "it is just changing its state");
 		return;
 	}
-	seeder->handover.region->info.flags |= REGIONFS_REGION_MOVED;
-	seeder_note_over(seeder->handover.region);
-	seeder->written.done = over_noted;
-	state_sync(seeder->handover.region->regiond->state, &seeder->written);
+	managed_mark_region(seeder->handover.region, marked, seeder);
 }
 
 static void take_complete(struct seeder *seeder, struct serve_req *req)

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 
 #include "adopt-hosts.h"
+#include "managed-mark.h"
 #include "moved.h"
 
 /* ---- A's other regions ---- */
@@ -111,6 +112,40 @@ static void test_booted_twice(void)
 	seeder_restart(a->regiond);
 	tap_number(host_request(a, again ? again->id : 1, BACKEND_READ, 0, SIZE, bytes), -EIO,
 		   "its next helper, too, gives nobody bytes that are too old");
+}
+
+/* What is beside A's store when that is no region's any more. */
+static void mark_of_a(char *mark, size_t len)
+{
+	char store[128], dir_of[256];
+
+	snprintf(store, sizeof(store), "%s/store", a->run);
+	managed_mark_dir(store, b_source, dir_of, sizeof(dir_of));
+	snprintf(mark, len, "%s.leech", dir_of);
+}
+
+static void test_marked(void)
+{
+	struct user finalizing;
+	char go[128], mark[300];
+
+	begin_adopt("marked");
+	hand_over_slowly(&finalizing, go, sizeof(go));
+	mark_of_a(mark, sizeof(mark));
+	if (mkdir(mark, 0700))
+		exit(82);
+	close(open(go, O_CREAT | O_WRONLY, 0600));
+	pass(1500);
+	tap_ok(host_is(a, "db", "moved") && is_managed_at_b(), "as long as A's store can't be marked as another host's A has not heard that all of it is at B");
+	if (rmdir(mark))
+		exit(81);
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "then it has");
+	tap_ok(!access(mark, F_OK), "and it is marked");
+	host_kill(a);
+	pass(100);
+	unlink(mark);
+	host_boot(a);
+	tap_ok(!host_region(a, "db") && !access(mark, F_OK), "an older helper may not have done so: that is made up for when its region is forgotten");
 }
 
 /* A's file of declared regions has it. */
@@ -218,6 +253,7 @@ int main(void)
 	test_others();
 	test_handed_meanwhile();
 	test_booted_twice();
+	test_marked();
 	test_declared();
 	test_declared_removed();
 	test_diverged();

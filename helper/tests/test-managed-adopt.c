@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "managed-mark.h"
 #include "managed-private.h"
 #include "pusher-private.h"
 #include "tests/managed-file.h"
@@ -314,6 +315,26 @@ static void test_handed(void)
 	source_close(backend);
 }
 
+/* Nobody had it open when that was known. */
+static void test_forgone_closed(void)
+{
+	struct backend *backend;
+
+	begin("fclosed", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = managed_file_start(policy, SIZE);
+	put(backend, 1, 9);
+	source_close(backend);
+	tap_number(managed_mark_forgone(uri, policy), 0, "a store that is another host's is marked while it is closed");
+	change_source(1, 5);
+	backend = managed_file_start(policy, SIZE);
+	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "7577"), "whoever opens it has nothing to push");
+	source_close(backend);
+	snprintf(store, sizeof(store), "%s/store-of-nobody", source_dir());
+	policy_is("durability=local");
+	tap_ok(!managed_mark_forgone(uri, policy) && access(store, F_OK), "where there is no store nothing is made");
+}
+
 /* The next helper, by the record. */
 static void test_handed_again(void)
 {
@@ -522,6 +543,7 @@ int main(void)
 	test_left();
 	test_memory();
 	test_handed();
+	test_forgone_closed();
 	test_handed_again();
 	test_handed_alone();
 	test_diverged();
