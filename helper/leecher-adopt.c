@@ -73,6 +73,11 @@ static void looked(struct probe *probe, void *arg, int error, const char *why)
 	else if (loose)
 		snprintf(text, sizeof(text), "%s can't tell this host from the last one: what that has sent, and is still on its way, may land after what is "
 			 "written here (no lock that all hosts hear of). --unfenced takes it nevertheless", look.leecher->local);
+	if (!error) {
+		look.leecher->looked = true;
+		look.leecher->source_size = probe->size;
+		look.leecher->source_fixed = probe->fixed_size;
+	}
 	probe_free(probe);
 	look.then(look.leecher, error ? error : loose ? -EPERM : 0, error || loose ? text : "");
 }
@@ -93,6 +98,21 @@ void leecher_look_at_source(struct leecher *leecher, void (*then)(struct leecher
 	}
 	*look = (struct look){ leecher, then };
 	probe_moving(leecher->regiond, leecher->local, looked, look);
+}
+
+/*
+ * One that is smaller may be what the region has grown from, of which the source has not heard. One that is larger would be cut off, and can be the region's only if
+ * it has shrunk, and that was not pushed.
+ */
+bool leecher_fits_source(const struct leecher *leecher, uint64_t size, char *why, size_t len)
+{
+	bool too_small = leecher->source_fixed && leecher->source_size < size, too_large = !leecher->source_fixed && leecher->source_size > size;
+
+	if (!leecher->looked || (!too_small && !too_large))
+		return true;
+	snprintf(why, len, "%s has %llu bytes, and the region has %llu: %s", leecher->local, (unsigned long long)leecher->source_size,
+		 (unsigned long long)size, too_small ? "there is no room for it" : "is it its source? It would be cut off. If it is, 'regionctl sync' it on the other host first");
+	return false;
 }
 
 /* ---- moving in ---- */

@@ -86,6 +86,7 @@ static void tracked(struct link_req *req, int error)
 	struct leecher *leecher = container_of(req, struct leecher, message);
 	struct handover_ask *ask;
 	struct wire_info info;
+	char why[640];
 
 	leecher->asking = false;
 	if (error == -EBUSY && !leecher_leaves(leecher)) {
@@ -97,6 +98,10 @@ static void tracked(struct link_req *req, int error)
 		error = -EPROTO;
 	if (!error && !leecher_leaves(leecher) && info.chunk != chunkmap_chunk(leech_map(leecher->leech)))
 		error = -EPROTO;
+	if (!error && !leecher_leaves(leecher) && !leecher_fits_source(leecher, info.size, why, sizeof(why))) {
+		leecher_fail_later(leecher, -EINVAL, why);
+		return;
+	}
 	ask = error || leecher_leaves(leecher) ? NULL :
 	      handover_ask_new(leecher->handover.region, REGIONFS_CMD_REGION_SET, told_kernel, leecher);
 	if (!ask) {

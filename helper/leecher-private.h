@@ -85,6 +85,9 @@ struct leecher {
 	struct chunk_index *index;	/* of these, while it is built */
 	struct places *places;		/* where else its bytes may be; NULL: nowhere */
 	char *policy;			/* how it will be managed, with local as its source; NULL: it will be a direct one */
+	bool looked;			/* local was looked at, before it was asked for: */
+	bool source_fixed;		/* it can't grow, nor shrink */
+	uint64_t source_size;
 	bool unfenced;			/* also with a source that lets the other side's last writes come late */
 	char *again;			/* the command's arguments, as control_again() takes them */
 	char token[33];
@@ -194,6 +197,8 @@ void leecher_group_restart(struct leecher *leecher);
 /* leecher-group-resolve.c */
 /* The other side has it in service, though its group is owned here. */
 void leecher_group_stuck(struct leecher *leecher);
+/* Is what is to move with a region of this size its source, as far as that can be told? false: why says why not. */
+bool leecher_fits_source(const struct leecher *leecher, uint64_t size, char *why, size_t len);
 /* It has diverged: so have the others. */
 void leecher_group_diverge(struct leecher *leecher, const char *why);
 /*

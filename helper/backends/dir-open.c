@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* dir-open: the dir backend's beginning and end. Found, locked, and only then read. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,6 +65,9 @@ static int find_work(struct loop_work *work)
 	int err = dir_files_find(dir, open), fd = dir->lock.fd[0];
 
 	dir->reaches_all = !open->fenced;
+	/* to be written later */
+	if (!err && open->fenced && open->read_only && faccessat(dir->fd, ".", W_OK, AT_EACCESS))
+		return backend_error(&dir->backend, -errno, "%s can't be written: %s", dir->backend.uri.path, strerror(errno));
 	if (!err && open->fenced)
 		dir->reaches_all = lock_reaches_all(fd < 0 ? dir->fd : fd);
 	return err;

@@ -154,6 +154,9 @@ static int file_work(struct loop_work *work)
 		return backend_error(&file->backend, err, "%s: %s", file->backend.uri.path, strerror(-err));
 	if (err)
 		return err;
+	/* to be written later */
+	if (open_args->fenced && open_args->read_only && access(file->backend.uri.path, W_OK))
+		return backend_error(&file->backend, -errno, "%s can't be written: %s", file->backend.uri.path, strerror(errno));
 	posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
 	file_open_direct(file, open_args->read_only || file->backend.caps.read_only);
 	file->fence = !open_args->fenced || lock_reaches_all(file->fd) ? FENCE_LOCK : FENCE_NONE;

@@ -200,6 +200,30 @@ static void test_declared_removed(void)
 	a->config.regions = NULL;
 }
 
+/* ---- what is not taken ---- */
+
+static void test_read_only(void)
+{
+	char local[128], source[256], path[160], at[128];
+	struct user user;
+
+	begin_adopt("readonly");
+	snprintf(local, sizeof(local), "file:%s/store", b->run);
+	snprintf(at, sizeof(at), "%s/ro", c->run);
+	snprintf(path, sizeof(path), "%s/file", at);
+	mkdir(at, 0700);
+	make_file(path, 7);
+	if (mount(at, at, NULL, MS_BIND, NULL) || mount(NULL, at, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL)) {
+		tap_ok(true, "nothing can be mounted here # SKIP");
+		return;
+	}
+	snprintf(source, sizeof(source), "file:%s?direct=no", path);
+	leech_with(&user, json_pack("{s:s,s:s,s:b}", "local_source", source, "local", local, "managed", 1));
+	tap_ok(until(user.done) && user.error == -EROFS && strstr(user.said, "can't be written"), "a file that B can't write is not taken: %s", user.said);
+	tap_ok(until(!host_region(b, "db")), "nothing is left of it");
+	umount2(at, MNT_DETACH);
+}
+
 /* ---- two owners ---- */
 
 /* What A has to write before it can be frozen goes to its source alone. */
@@ -256,6 +280,7 @@ int main(void)
 	test_marked();
 	test_declared();
 	test_declared_removed();
+	test_read_only();
 	test_diverged();
 	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
 	(void)!system(unmount);

@@ -244,6 +244,29 @@ static void test_unfenced(void)
 	is_loose = false;
 }
 
+/* C's is larger than A's region: it is another one, by a slip of the pen. */
+static void test_misnamed(void)
+{
+	char local[128], source[256], path[160];
+	struct user user;
+
+	begin_adopt("misnamed");
+	snprintf(local, sizeof(local), "file:%s/store", b->run);
+	snprintf(path, sizeof(path), "%s/other", c->run);
+	make_file(path, 5);
+	if (truncate(path, 2 * SIZE))
+		exit(80);
+	snprintf(source, sizeof(source), "file:%s?direct=no", path);
+	leech_with(&user, json_pack("{s:s,s:s,s:b}", "local_source", source, "local", local, "managed", 1));
+	tap_ok(until(user.done) && user.error == -EINVAL && strstr(user.said, "is it its source?"), "a source that is larger than the region is not taken for its own: %s",
+	       user.said);
+	tap_ok(until(!host_region(b, "db")), "nothing is left of it");
+	if (truncate(path, SIZE))
+		exit(80);
+	leech_with(&user, json_pack("{s:s,s:s,s:b}", "local_source", source, "local", local, "managed", 1));
+	tap_ok(host_is(b, "db", "pulling"), "one of the same size is");
+}
+
 /* It was another one when it was looked at. */
 static void test_unfenced_late(void)
 {
@@ -277,5 +300,6 @@ int main(void)
 	test_refused();
 	test_unfenced();
 	test_unfenced_late();
+	test_misnamed();
 	return hosts_end();
 }
