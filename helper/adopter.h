@@ -7,6 +7,7 @@
 #define REGIONFS_ADOPTER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct backend;
 struct backend_open;
@@ -26,8 +27,8 @@ struct adopter {
 	 * within. -ESHUTDOWN: the backend is being closed, or it is another host's as well.
 	 */
 	void (*drain)(struct backend *local, void (*done)(void *arg, int error), void *arg);
-	/* It is about to be closed. kept: the region has been this host's. What was written into it goes where it was not, or the region is removed. */
-	void (*leave)(struct backend *local, bool kept, bool empty);
+	/* It is about to be closed. kept: the region has been this host's. missing: bytes of it that have not come. What was written into it goes where it was not, or the region is removed. */
+	void (*leave)(struct backend *local, bool kept, bool empty, uint64_t missing);
 };
 
 /* managed-adopt.c's */

@@ -445,10 +445,14 @@ static void adopter_drain(struct backend *local, void (*done)(void *arg, int err
 	adopt_drain(to_managed(local), done, arg);
 }
 
-static void adopter_leave(struct backend *local, bool kept, bool empty)
+static void adopter_leave(struct backend *local, bool kept, bool empty, uint64_t missing)
 {
 	struct managed *managed = to_managed(local);
 
+	/* the other host drops them when it hears that nobody needs them here */
+	if (managed->region->destroy && kept && missing && !managed->region->info.discard)
+		log_warning("region %s was removed before all of it had come: of %llu bytes %s has what the host that it came from had pushed there, and maybe older ones",
+			    managed->region->info.path ? managed->region->info.path : "?", (unsigned long long)missing, managed->backend.uri.text);
 	if (managed->region->destroy || (empty && !kept))
 		managed_forget(managed, !kept || managed->region->info.discard);
 }

@@ -72,7 +72,8 @@ static void leave_local(struct leech *leech)
 	bool ours = state == LEECH_RECORD_OWNED || state == LEECH_RECORD_COMPLETE || state == LEECH_RECORD_LOST;
 
 	if (leech->local && leech->adopts)
-		leech->outer.adopter->leave(leech->local, ours, is_empty(leech));
+		leech->outer.adopter->leave(leech->local, ours, is_empty(leech),
+					    chunkmap_missing(leech->map) * chunkmap_chunk(leech->map));
 }
 
 static void open_failed_closed(void *arg)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adopter.h"
 #include "managed-mark.h"
 #include "managed-private.h"
 #include "pusher-private.h"
@@ -335,6 +336,36 @@ static void test_forgone_closed(void)
 	tap_ok(!managed_mark_forgone(uri, policy) && access(store, F_OK), "where there is no store nothing is made");
 }
 
+/* What the log says when it is removed with so many bytes of it missing. */
+static bool leaving_says(uint64_t missing, const char *what)
+{
+	struct backend_req gone = { .op = BACKEND_DESTROY };
+	struct backend *backend = open_adopting(true, true, SIZE);
+	char path[128], said[1024] = "";
+	int err = dup(2), fd;
+
+	snprintf(path, sizeof(path), "%s/said", source_dir());
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	dup2(fd, 2);
+	region.destroy = &gone;
+	managed_adopter.leave(backend, true, false, missing);
+	region.destroy = NULL;
+	dup2(err, 2);
+	close(err);
+	if (pread(fd, said, sizeof(said) - 1, 0) < 0)
+		exit(99);
+	close(fd);
+	source_close(backend);
+	return strstr(said, what);
+}
+
+static void test_removed(void)
+{
+	begin("removed", SIZE);
+	tap_ok(leaving_says(3 * CHUNK, "of 196608 bytes"), "one that is removed before all of it has come: the log says how much that is");
+	tap_ok(!leaving_says(0, "before all"), "of one that is all here it says nothing");
+}
+
 /* The next helper, by the record. */
 static void test_handed_again(void)
 {
@@ -544,6 +575,7 @@ int main(void)
 	test_memory();
 	test_handed();
 	test_forgone_closed();
+	test_removed();
 	test_handed_again();
 	test_handed_alone();
 	test_diverged();
