@@ -149,6 +149,8 @@ static void record_written(struct leech_record_waiter *waiter, int error)
 			leech->outer.adopter->adopt(leech->local);
 		leech_tell_owned(leech);
 	}
+	if (!error && head->state == LEECH_RECORD_LOST)
+		leech_drop_rest(leech, NULL, NULL);
 	/* whatever the disk has got: nobody has been told, so the last word is not said yet */
 	if (error && head->state == LEECH_RECORD_OWNED && chunkmap_state(leech->map) == CHUNKMAP_PULLING)
 		leech_record_head(leech->record)->state = LEECH_RECORD_PULLING;
@@ -202,11 +204,25 @@ void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *a
 	write_record(leech, LEECH_RECORD_LOST, done, arg);
 }
 
-void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+static void keep(void *arg, int error)
 {
+	struct leech *leech = arg;
+
+	if (error) {
+		leech->kept(leech->kept_arg, error);
+		return;
+	}
 	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
 	leech->all_here = true;
-	write_record(leech, LEECH_RECORD_COMPLETE, done, arg);
+	write_record(leech, LEECH_RECORD_COMPLETE, leech->kept, leech->kept_arg);
+}
+
+void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+{
+	leech->kept = done;
+	leech->kept_arg = arg;
+	if (!leech_drop_rest(leech, keep, leech))
+		keep(leech, 0);
 }
 
 bool leech_is_heard(const struct leech *leech)
@@ -270,6 +286,9 @@ static void all_durable(struct leech_flush *flush, int error)
 
 	free(flush);
 	if (!error && !leech->closing) {
+		/* the record has all chunks: whatever happens, none is asked for again that the source has newer by then */
+		if (leech->adopts)
+			leech->outer.adopter->push(leech->local);
 		write_record(leech, LEECH_RECORD_COMPLETE, completed, leech);
 		return;
 	}

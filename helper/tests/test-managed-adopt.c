@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adopter.h"
 #include "managed-private.h"
 #include "pusher-private.h"
 #include "tests/managed-file.h"
@@ -142,6 +143,7 @@ static void test_filled(void)
 	tap_number(managed_file_flush(backend), -ESHUTDOWN, "nobody waits for the source");
 	tap_is(source_says(), "7777", "which has got nothing");
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(managed_file_flush(backend), 0, "once it is this host's, it is pushed");
 	tap_is(source_says(), "7977", "what has come, and nothing else is touched");
 	tap_number(put(backend, 3, 5) || ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a SYNC ends with the store still");
@@ -166,7 +168,10 @@ static void test_again(void)
 	tap_ok(backend && !ask(backend, BACKEND_READ, CHUNK, CHUNK, data) && data[0] == 9, "the next helper has what has come");
 	source_close(backend);
 	backend = open_adopting(false, true, SIZE);
-	tap_number(backend ? managed_file_flush(backend) : -1, 0, "the one after it knows that it is this host's");
+	tap_number(backend ? managed_file_flush(backend) : -1, -ESHUTDOWN, "for the one after it it is this host's, but not all is here");
+	if (backend)
+		managed_adopt_push(managed_of(backend));
+	tap_number(backend ? managed_file_flush(backend) : -1, 0, "when it is, it is pushed");
 	tap_is(source_says(), "7977", "what a size that has grown had not, the source keeps");
 	source_close(backend);
 	backend = managed_file_start(policy, SIZE);
@@ -184,10 +189,82 @@ static void test_shrunk(void)
 	put(backend, 3, 9);
 	ask(backend, BACKEND_RESIZE, SIZE - CHUNK, SIZE - CHUNK, NULL);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(managed_file_flush(backend), 0, "a region is shorter than its source");
 	tap_is(source_says(), "777", "which is cut");
 	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, 2 * CHUNK, NULL) || managed_file_flush(backend), 0, "a program cuts it and makes it longer");
 	tap_is(source_says(), "70", "the source has zeroes there");
+	source_close(backend);
+}
+
+/* The helper that had the size from before is another one, and what it had is pushed alone. */
+static void test_longer(void)
+{
+	struct backend *backend;
+
+	begin("longer", SIZE);
+	policy_is("durability=local max-unpushed=128K");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, 2 * CHUNK, NULL);
+	put(backend, 0, 9);
+	put(backend, 1, 9);
+	ask(backend, BACKEND_SYNC, 0, 0, NULL);
+	source_close(backend);
+	backend = open_adopting(false, false, 2 * CHUNK);
+	ask(backend, BACKEND_RESIZE, 2 * CHUNK, SIZE, NULL);
+	put(backend, 2, 9);
+	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
+	tap_number(managed_file_flush(backend), 0, "a region has grown on its way, and its helper is another one");
+	tap_is(source_says(), "9997", "the source is not cut where it ended before");
+	source_close(backend);
+}
+
+/* What never came from the other host. */
+static struct {
+	bool done;
+	int error;
+} dropping;
+
+static void dropped(void *arg, int error)
+{
+	dropping.done = true;
+	dropping.error = error;
+	loop_stop(regiond.loop);
+}
+
+static int drop(struct backend *backend, uint64_t chunk)
+{
+	memset(&dropping, 0, sizeof(dropping));
+	managed_adopter.drop(backend, chunk * CHUNK, CHUNK, dropped, NULL);
+	while (!dropping.done) {
+		loop_run(regiond.loop);
+		loop_again(regiond.loop);
+	}
+	return dropping.error;
+}
+
+static void test_dropped(void)
+{
+	struct backend *backend;
+
+	begin("dropped", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	for (unsigned int i = 0; i < 4; i++)
+		put(backend, i, 9);
+	managed_adopt(managed_of(backend));
+	tap_number(drop(backend, 1) || drop(backend, 2), 0, "what is in the store of two chunks is not the region's");
+	tap_ok(!put(backend, 2, 5) && !ask(backend, BACKEND_SYNC, 0, 0, NULL), "one of them is written");
+	source_close(backend);
+	backend = open_adopting(false, true, SIZE);
+	tap_ok(backend && !ask(backend, BACKEND_READ, 2 * CHUNK, CHUNK, data) && data[0] == 5, "the next helper has that");
+	managed_adopt_push(managed_of(backend));
+	tap_ok(drop(backend, 3) == -ESHUTDOWN, "what is pushed is not dropped");
+	tap_number(managed_file_flush(backend), 0, "it is pushed");
+	tap_is(source_says(), "9759", "and of the other one the source keeps what it has");
+	tap_ok(!ask(backend, BACKEND_READ, CHUNK, CHUNK, data) && data[0] == 7, "as is read");
 	source_close(backend);
 }
 
@@ -201,6 +278,7 @@ static void test_grown(void)
 	ask(backend, BACKEND_RESIZE, 0, CHUNK, NULL);
 	put(backend, 0, 9);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, 3 * CHUNK, NULL), 0, "a program makes it longer");
 	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "900"), "nothing that the source has had there comes back");
 	source_close(backend);
@@ -255,6 +333,7 @@ static void test_left(void)
 	tap_ok(backend, "the next leech begins anew with it");
 	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "7777"), "and nothing of it is pushed");
 	source_close(backend);
 }
@@ -431,6 +510,7 @@ static void test_owes(void)
 		put(backend, i, 9);
 	managed_hand_over(managed_of(backend), true);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a region has moved");
 	source_close(backend);
 	tap_ok(!limit_of(), "its writers are not slowed for what it owes its source");
@@ -462,6 +542,7 @@ static void test_owes_remote(void)
 		put(backend, i, 9);
 	barriers_hold(&barriers);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	managed_hand_over(managed_of(backend), true);
 	source_close(backend);
 	backend = managed_file_start(policy, SIZE);
@@ -485,6 +566,8 @@ int main(void)
 	test_filled();
 	test_again();
 	test_shrunk();
+	test_longer();
+	test_dropped();
 	test_grown();
 	test_unpushed();
 	test_left();
