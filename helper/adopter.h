@@ -20,6 +20,8 @@ struct adopter {
 	void (*adopt)(struct backend *local);
 	void (*hand_over)(struct backend *local, bool handed);
 	void (*let_go)(struct backend *local);
+	/* managed_is_handed() */
+	bool (*is_handed)(struct backend *local);
 	/* Its store goes with the host. */
 	bool (*is_memory)(struct backend *local);
 	/*

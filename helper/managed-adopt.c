@@ -450,6 +450,11 @@ static void adopter_let_go(struct backend *local)
 	managed_let_go(to_managed(local));
 }
 
+static bool adopter_is_handed(struct backend *local)
+{
+	return managed_is_handed(to_managed(local));
+}
+
 static bool adopter_is_memory(struct backend *local)
 {
 	return to_managed(local)->policy.local == LOCAL_MEMORY;
@@ -483,6 +488,7 @@ const struct adopter managed_adopter = {
 	.adopt = adopter_adopt,
 	.hand_over = adopter_hand_over,
 	.let_go = adopter_let_go,
+	.is_handed = adopter_is_handed,
 	.is_memory = adopter_is_memory,
 	.drop = adopter_drop,
 	.push = adopter_push,

@@ -32,6 +32,7 @@ struct managed_stats {
 	uint64_t fetched;		/* bytes that came from the source */
 	bool bypassed;			/* the store is slower than the source: reads go past it */
 	bool has_store;
+	bool owes;			/* it has come here with its source, which has never had all of it yet: managed-adopt.c */
 	enum remote_state remote;
 	uint64_t away_ns;		/* how long the source has been away; 0: it is there */
 	struct store_stats store;	/* if has_store */

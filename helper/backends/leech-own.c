@@ -204,6 +204,21 @@ void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *a
 	write_record(leech, LEECH_RECORD_LOST, done, arg);
 }
 
+/* It is pushed from here on. */
+static void kept(void *arg, int error)
+{
+	struct leech *leech = arg;
+
+	if (error)
+		leech_record_head(leech->record)->state = LEECH_RECORD_DIVERGED;
+	else if (leech->adopts && !leech->closing)
+		leech->outer.adopter->hand_over(leech->local, false);
+	if (!error)
+		leech_drain_lost(leech);
+	leech->kept(leech->kept_arg, error);
+}
+
+/* In memory COMPLETE says that the source has all of it, and that is not so: it is LOST until it has, and what is missing stays so. */
 static void keep(void *arg, int error)
 {
 	struct leech *leech = arg;
@@ -212,9 +227,13 @@ static void keep(void *arg, int error)
 		leech->kept(leech->kept_arg, error);
 		return;
 	}
+	if (leech_is_volatile(leech)) {
+		write_record(leech, LEECH_RECORD_LOST, kept, leech);
+		return;
+	}
 	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
 	leech->all_here = true;
-	write_record(leech, LEECH_RECORD_COMPLETE, leech->kept, leech->kept_arg);
+	write_record(leech, LEECH_RECORD_COMPLETE, kept, leech);
 }
 
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg)

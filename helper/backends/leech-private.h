@@ -66,12 +66,14 @@ struct leech {
 	struct loop_timer redial;
 	struct leech_elsewhere *elsewhere;
 	struct {
-		bool under_way, done;
+		bool under_way;
+		bool once, done;		/* the source has had all that was here; and nothing was missing */
 		struct leech_record_waiter noted;
 		struct loop_timer timer;
 	} drain;			/* leech-drain.c's */
 	struct {
 		bool posted, under_way;
+		bool over;
 		bool waits;			/* for those who are at what it has skipped */
 		bool running, more;
 		int error;
@@ -172,6 +174,8 @@ bool leech_drains(struct leech *leech);
  * source does not move with it, and there is nothing to do, or it is under way.
  */
 bool leech_drop_rest(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* Of one that is LOST and in memory: what is here goes to the source, whether or not the rest ever comes. */
+void leech_drain_lost(struct leech *leech);
 /* Somebody is not at his chunks any more. */
 void leech_rest_more(struct leech *leech);
 

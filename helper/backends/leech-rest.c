@@ -34,8 +34,11 @@ static void rest_end(struct leech *leech, int error)
 	leech->rest.under_way = false;
 	leech->rest.waits = false;
 	leech->rest.done = NULL;
-	if (!error && !leech->closing)
+	leech->rest.over |= !error;
+	if (!error && !leech->closing) {
 		leech->outer.adopter->push(leech->local);
+		leech_drain_lost(leech);
+	}
 	if (error && !done && !leech->closing) {
 		leech->rest.timer.fire = again;
 		loop_timer_set(leech->backend.loop, &leech->rest.timer, AGAIN_MS);
@@ -137,9 +140,16 @@ void leech_rest_more(struct leech *leech)
 	loop_post(leech->backend.loop, &leech->rest.task);
 }
 
+/* Where something stays missing nobody else sees to it. */
+void leech_drain_lost(struct leech *leech)
+{
+	if (leech_record_head(leech->record)->state == LEECH_RECORD_LOST && chunkmap_missing(leech->map))
+		leech_drains(leech);
+}
+
 bool leech_drop_rest(struct leech *leech, void (*done)(void *arg, int error), void *arg)
 {
-	if (!leech->adopts || leech->rest.under_way || leech->rest.posted)
+	if (!leech->adopts || leech->rest.over || leech->rest.under_way || leech->rest.posted)
 		return false;
 	leech->rest.done = done;
 	leech->rest.done_arg = arg;

@@ -439,6 +439,11 @@ bool leech_is_diverged(struct leech *leech)
 	return leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED;
 }
 
+bool leech_is_lost(struct leech *leech)
+{
+	return leech_record_head(leech->record)->state == LEECH_RECORD_LOST;
+}
+
 void leech_let_go_source(struct leech *leech)
 {
 	if (!leech->local || !leech->adopts)

@@ -268,6 +268,57 @@ static void test_dropped(void)
 	source_close(backend);
 }
 
+/* Nobody opens the source before all is here: nothing that is made here may wait for it. */
+static void test_alone(void)
+{
+	struct backend *backend;
+
+	begin("alone", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	put(backend, 0, 9);
+	managed_adopt(managed_of(backend));
+	tap_number(ask(backend, BACKEND_RESIZE, SIZE, 3 * SIZE, NULL), 0, "a program makes a region longer that is not all here");
+	tap_ok(!ask(backend, BACKEND_READ, 2 * SIZE, CHUNK, data) && data[0] == 0 && data[CHUNK - 1] == 0, "what it has made reads zero");
+	memset(data, 5, CHUNK);
+	tap_number(ask(backend, BACKEND_WRITE, 2 * SIZE + CHUNK + 10, 100, data), 0, "a part of a page of that is written");
+	tap_ok(!ask(backend, BACKEND_READ, 2 * SIZE + CHUNK, CHUNK, data) && data[9] == 0 && data[10] == 5 && data[109] == 5 && data[110] == 0, "and read");
+	memset(data, 4, CHUNK);
+	tap_number(ask(backend, BACKEND_WRITE, CHUNK, CHUNK - 100, data), 0, "what comes from the other host ends in the middle of a page");
+	tap_ok(!ask(backend, BACKEND_READ, CHUNK, CHUNK, data) && data[CHUNK - 101] == 4 && data[CHUNK - 100] == 0, "and is here");
+	source_close(backend);
+}
+
+static unsigned int nr_hooks;
+
+void __wrap_policy_hook_run(struct policy_command *command, struct region *of, const struct policy *what, enum policy_hook which, const char *state,
+			    uint64_t unpushed, void (*done)(struct policy_command *command, int error, const char *why));
+
+/* A policy has a command for each of its SYNCs alone. */
+void __wrap_policy_hook_run(struct policy_command *command, struct region *of, const struct policy *what, enum policy_hook which, const char *state,
+			    uint64_t unpushed, void (*done)(struct policy_command *command, int error, const char *why))
+{
+	nr_hooks += which == HOOK_BEFORE_SYNC;
+	done(command, 0, "");
+}
+
+/* It is run for what a program asks. */
+static void test_hooks(void)
+{
+	struct backend *backend;
+	struct ask own;
+
+	begin("hooks", SIZE);
+	policy_is("durability=local on-before-sync=true");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	ask_start_with(&own, backend, BACKEND_BULK, BACKEND_SYNC, 0, 0, NULL);
+	tap_ok(!ask_wait(&own) && !nr_hooks, "a leech's own SYNC is no fsync: before-sync is not run");
+	tap_ok(!ask(backend, BACKEND_SYNC, 0, 0, NULL) && nr_hooks == 1, "for a program's it is");
+	source_close(backend);
+}
+
 /* A file that is longer than the region: what a program makes of it reads zero. */
 static void test_grown(void)
 {
@@ -500,6 +551,7 @@ static unsigned long long limit_of(void)
 /* It has moved in, with all of it to push, once. */
 static void test_owes(void)
 {
+	struct managed_stats stats;
 	struct backend *backend;
 
 	begin("owes", SIZE);
@@ -517,8 +569,12 @@ static void test_owes(void)
 	barriers_hold(&barriers);
 	backend = managed_file_start(policy, SIZE);
 	tap_ok(is_apart(backend), "nor do other regions' changes wait for that");
+	managed_stats(managed_of(backend), &stats);
+	tap_ok(stats.owes, "which stat says");
 	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "9999"), "it is pushed");
 	tap_ok(!is_apart(backend), "then it is one of its instance's");
+	managed_stats(managed_of(backend), &stats);
+	tap_ok(!stats.owes, "and stat says no more of it");
 	for (unsigned int i = 0; i < 4; i++)
 		put(backend, i, 5);
 	source_close(backend);
@@ -568,6 +624,8 @@ int main(void)
 	test_shrunk();
 	test_longer();
 	test_dropped();
+	test_alone();
+	test_hooks();
 	test_grown();
 	test_unpushed();
 	test_left();
