@@ -18,12 +18,21 @@ struct adopter {
 	void (*open)(struct backend_open *open, const char *policy, bool fresh, bool owned);
 	/* The backend is one that was opened so. managed_adopt(), managed_diverge(), managed_let_go() */
 	void (*adopt)(struct backend *local);
-	void (*diverge)(struct backend *local);
+	void (*diverge)(struct backend *local, bool diverged);
 	void (*let_go)(struct backend *local);
+	/* managed_is_handed() */
+	bool (*is_handed)(struct backend *local);
 	/* Its store goes with the host. */
 	bool (*is_memory)(struct backend *local);
 	/*
-	 * Of such a store, that has all of the region: it is pushed from here on. done(arg, error) when the source has, durably, what is here now; maybe from
+	 * These bytes never came: what its store has there, of whenever, goes. done(arg, error), maybe from within; durable with the next SYNC. One at a time. -ESHUTDOWN: it is being
+	 * closed, or pushed already.
+	 */
+	void (*drop)(struct backend *local, uint64_t offset, uint64_t length, void (*done)(void *arg, int error), void *arg);
+	/* Nothing more is asked of the other side, and all that it has is the region's: it is pushed from here on. */
+	void (*push)(struct backend *local);
+	/*
+	 * Of such a store, of which push() might be said: it is pushed from here on. done(arg, error) when the source has, durably, what is here now; maybe from
 	 * within. -ESHUTDOWN: the backend is being closed, or it is another host's as well.
 	 */
 	void (*drain)(struct backend *local, void (*done)(void *arg, int error), void *arg);

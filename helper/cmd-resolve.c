@@ -28,7 +28,7 @@ const struct cmd cmd_resolve = {
 		{ CMD_TRUE, "discard", NULL, NULL, "what is here is given up" },
 		{ CMD_TRUE, "source-lost", NULL, NULL, "the host that it came from will never be back" },
 		{ CMD_SOURCES, "also", NULL, "URI", "with --source-lost: look there for what is missing, as leech --also; may be repeated" },
-		{ CMD_TRUE, "force", NULL, NULL, "with --keep: even where some of it was never fetched, which reads as zeroes" },
+		{ CMD_TRUE, "force", NULL, NULL, "with --keep: even where some of it was never fetched, which reads as zeroes, or as a source that moves with it has it" },
 		CMD_OPTIONS_END,
 	},
 	.run = run,

@@ -44,6 +44,7 @@ static const struct show_field push_fields[] = {
 	{ SHOW_TEXT, "state", "state" },
 	{ SHOW_SIZE, "unpushed", "not at the source" },
 	{ SHOW_MS, "oldest_ms", "the oldest for" },
+	{ SHOW_BOOL, "owes", "source incomplete" },
 	{ SHOW_SIZE, "pushed", "pushed" },
 	{ SHOW_SIZE, "saved", "written over before" },
 	{ SHOW_SIZE, "rate", "a second" },

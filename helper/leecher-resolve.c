@@ -115,8 +115,14 @@ static void thawed(void *arg, int error, const char *why, const struct netlink_a
 	if (error)
 		log_warning("leeching %s: %s", leecher->path, why);
 	answer(leecher, 0, "");
-	leecher->all_here = true;
+	leecher->lost = leecher->leech && leech_is_lost(leecher->leech);
+	leecher->all_here = !leecher->lost;
+	if (leecher->lost)
+		leecher->state = LEECHER_OWNED;
 	leecher_stepped(leecher);
+	/* nothing may be missing */
+	if (leecher->lost && leecher->leech)
+		leech_pull(leecher->leech, false);
 }
 
 static void let_in(struct leecher *leecher)
@@ -263,7 +269,10 @@ static bool may_keep(const struct leecher *leecher, struct control_call *call)
 
 	if (control_bool(call, "force", &force))
 		return false;
-	if (missing && !force && leecher->policy)
+	if (missing && !force && leech_is_volatile(leecher->leech))
+		control_fail(call, -ENODATA, "%llu bytes of %s were not fetched before: with --force accesses to them fail, until they are overwritten",
+			     (unsigned long long)missing, leecher->path);
+	else if (missing && !force && leecher->policy)
 		control_fail(call, -ENODATA, "%llu bytes of %s were not fetched before: with --force they read as %s has them, which the other host may have "
 			     "pushed to since", (unsigned long long)missing, leecher->path, leecher->local);
 	else if (missing && !force)

@@ -8,9 +8,9 @@
  * Until the decision the store's content is no region's, nor is it when the region has moved away for good. A mark beside it says so, for whoever finds it
  * when the leech, or the region, is gone without having removed it: it is never pushed, but cleared.
  *
- * In memory nothing is pushed until all is here (managed_adopt_drain()): a reboot takes what was written here, and the region goes on from what was handed
- * over. Some chunks of that are read from the source, by way of the other host, and must not be newer than the rest. A store on a disk keeps all that was
- * ever pushed.
+ * Nothing is pushed until all is here. Of a chunk that is not, the store may have what it was some rounds ago, while the source has what it was at the
+ * hand-over, maybe alone: the other host reads it from there when it is asked for it. What is not to come any more is dropped from the store before. A store in
+ * memory is to be drained then: a reboot takes what was written here, and as long as nothing was pushed the region goes on from what was handed over.
  *
  * The store has all of the region to push, once, and until that is done the source alone is no state that the region ever had. Another mark beside it says so
  * ("owes"): meanwhile an fsync ends with the store, other regions do not wait for this one's changes, and its writers are not slowed for what they have not written.
@@ -31,7 +31,7 @@
 
 bool managed_adopt_waits(const struct managed *managed)
 {
-	return managed->adopting.on && !(managed->adopting.owned && (managed->policy.local == LOCAL_FILE || managed->adopting.pushing));
+	return managed->adopting.on && !(managed->adopting.owned && managed->adopting.pushing);
 }
 
 bool managed_is_handed(const struct managed *managed)
@@ -243,10 +243,44 @@ void managed_adopt(struct managed *managed)
 	managed->adopting.owned = managed->adopting.marked = true;
 	if (!managed->closing)
 		unmark_behind(managed);
-	if (managed_adopt_waits(managed) || managed->closing)
+}
+
+void managed_adopt_push(struct managed *managed)
+{
+	if (managed->closing || managed->adopting.pushing || !managed->pusher)
 		return;
+	managed->adopting.pushing = true;
 	pusher_hold(managed->pusher, managed_is_held(managed));
 	remote_go(managed->remote);
+}
+
+static void dropped(struct store_io *io, int error)
+{
+	struct managed *managed = container_of(io, struct managed, adopting.drop);
+
+	managed->nr_busy--;
+	managed->adopting.dropped(managed->adopting.dropped_arg, error);
+	managed_idle(managed);
+}
+
+static void drop(struct managed *managed, uint64_t offset, uint64_t length, void (*done)(void *arg, int error), void *arg)
+{
+	struct store_io *io = &managed->adopting.drop;
+
+	if (managed->closing || managed->adopting.pushing) {
+		done(arg, -ESHUTDOWN);
+		return;
+	}
+	/* what waits for room that only pushing could bring, and that not before this has ended */
+	managed_fail_no_room(managed, UINT64_MAX, -ENOSPC);
+	memset(io, 0, sizeof(*io));
+	io->offset = offset;
+	io->length = length;
+	io->done = dropped;
+	managed->adopting.dropped = done;
+	managed->adopting.dropped_arg = arg;
+	managed->nr_busy++;
+	store_void(managed->store, io);
 }
 
 /* ---- the source has all of it ---- */
@@ -300,11 +334,7 @@ static void adopt_drain(struct managed *managed, void (*done)(void *arg, int err
 	managed->adopting.drained = done;
 	managed->adopting.drained_arg = arg;
 	managed->adopting.wait.done = adopt_drained;
-	if (!managed->adopting.pushing) {
-		managed->adopting.pushing = true;
-		pusher_hold(managed->pusher, managed_is_held(managed));
-		remote_go(managed->remote);
-	}
+	managed_adopt_push(managed);
 	pusher_flush(managed->pusher, &managed->adopting.wait);
 }
 
@@ -425,9 +455,9 @@ static void adopter_adopt(struct backend *local)
 	managed_adopt(to_managed(local));
 }
 
-static void adopter_diverge(struct backend *local)
+static void adopter_diverge(struct backend *local, bool diverged)
 {
-	managed_diverge(to_managed(local), true);
+	managed_diverge(to_managed(local), diverged);
 }
 
 static void adopter_let_go(struct backend *local)
@@ -435,9 +465,24 @@ static void adopter_let_go(struct backend *local)
 	managed_let_go(to_managed(local));
 }
 
+static bool adopter_is_handed(struct backend *local)
+{
+	return managed_is_handed(to_managed(local));
+}
+
 static bool adopter_is_memory(struct backend *local)
 {
 	return to_managed(local)->policy.local == LOCAL_MEMORY;
+}
+
+static void adopter_drop(struct backend *local, uint64_t offset, uint64_t length, void (*done)(void *arg, int error), void *arg)
+{
+	drop(to_managed(local), offset, length, done, arg);
+}
+
+static void adopter_push(struct backend *local)
+{
+	managed_adopt_push(to_managed(local));
 }
 
 static void adopter_drain(struct backend *local, void (*done)(void *arg, int error), void *arg)
@@ -462,7 +507,10 @@ const struct adopter managed_adopter = {
 	.adopt = adopter_adopt,
 	.diverge = adopter_diverge,
 	.let_go = adopter_let_go,
+	.is_handed = adopter_is_handed,
 	.is_memory = adopter_is_memory,
+	.drop = adopter_drop,
+	.push = adopter_push,
 	.drain = adopter_drain,
 	.leave = adopter_leave,
 };

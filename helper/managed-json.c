@@ -159,6 +159,8 @@ json_t *json_managed(const struct managed_stats *stats, const struct policy *pol
 		return json;
 	set(json, "store", json_store(&stats->store));
 	set(json, "push", json_pusher(&stats->pusher));
+	if (stats->owes)
+		set(json_object_get(json, "push"), "owes", json_true());
 	return json;
 }
 

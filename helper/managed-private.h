@@ -42,7 +42,7 @@ struct managed {
 		bool on;		/* opened by managed_adopt_open() */
 		bool undrained;		/* the source has never had all of it: it has all of the region to push */
 		uint64_t upto;		/* and that is up to this generation */
-		bool pushing;		/* managed_adopt_drain(): all is here */
+		bool pushing;		/* all is here that ever comes from the other host */
 		bool fresh;		/* nothing in the store counts */
 		bool owned;		/* managed_adopt() */
 		bool clear;		/* what is in the store goes, and it is opened anew */
@@ -53,6 +53,9 @@ struct managed {
 		struct pusher_wait wait;
 		void (*drained)(void *arg, int error);	/* NULL: nobody waits */
 		void *drained_arg;
+		struct store_io drop;
+		void (*dropped)(void *arg, int error);
+		void *dropped_arg;
 		char mark[4096], owes[4096];
 	} adopting;
 	/* what a store in memory had is lost, and the other host may ask for it: managed_found() */

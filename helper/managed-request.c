@@ -266,6 +266,26 @@ static uint64_t zero_beyond(struct read *read)
 	return from;
 }
 
+/*
+ * As long as nothing of a region that comes from another host is pushed, all that it is asked for is in its store, but for what was made here beyond its end, and zero: that
+ * is not to wait for a source that nobody opens. Unless its disk has lost some.
+ */
+static bool is_all_here(struct managed *managed)
+{
+	struct store_stats stats;
+
+	if (!managed_adopt_waits(managed))
+		return false;
+	store_stats(managed->store, &stats);
+	return !stats.corrupt;
+}
+
+static uint64_t take_zeroes(struct read *read, uint64_t offset, uint64_t end)
+{
+	memset((char *)read->outer->data + (offset - read->outer->offset), 0, end - offset);
+	return end;
+}
+
 static void read_cover(struct read *read, uint64_t end)
 {
 	struct managed *managed = read->managed;
@@ -281,7 +301,7 @@ static void read_cover(struct read *read, uint64_t end)
 			at = absent;
 		}
 		stop = absent + length < end ? absent + length : end;
-		at = take_absent(read, at, stop);
+		at = is_all_here(managed) ? take_zeroes(read, at, stop) : take_absent(read, at, stop);
 		if (!at)
 			return;
 	}

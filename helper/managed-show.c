@@ -106,6 +106,7 @@ void managed_stats(struct managed *managed, struct managed_stats *stats)
 		stats->wait[i] = atomic_load(&managed->wait[i]);
 	stats->bypassed = managed_bypassed(managed);
 	stats->has_store = managed->store != NULL;
+	stats->owes = managed->adopting.on || managed->adopting.undrained;
 	stats->remote = remote_state(managed->remote);
 	stats->away_ns = away ? loop_now_ns() - away : 0;
 	if (managed->store)

@@ -184,7 +184,8 @@ void managed_sync_start(struct managed *managed, struct backend_req *req)
 	sync->managed = managed;
 	sync->outer = req;
 	managed->nr_busy++;
-	if (managed->policy.hook[HOOK_BEFORE_SYNC])
+	/* what a leech does now and then is nobody's fsync */
+	if (managed->policy.hook[HOOK_BEFORE_SYNC] && !(managed->adopting.on && req->flags & BACKEND_BULK))
 		managed_hook(managed, &sync->hook, HOOK_BEFORE_SYNC, "syncing", before_hook_done);
 	else
 		sync_go(sync);

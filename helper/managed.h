@@ -32,6 +32,7 @@ struct managed_stats {
 	uint64_t fetched;		/* bytes that came from the source */
 	bool bypassed;			/* the store is slower than the source: reads go past it */
 	bool has_store;
+	bool owes;			/* it has come here with its source, which has never had all of it yet: managed-adopt.c */
 	enum remote_state remote;
 	uint64_t away_ns;		/* how long the source has been away; 0: it is there */
 	struct store_stats store;	/* if has_store */
@@ -49,12 +50,14 @@ struct managed_adoption {
 
 /*
  * For a region on its way here (backends/leech.c), whose source is another host's as yet: open->uri. It is open without the source. All that it is asked
- * to read was written into it before; nothing is pulled, pushed or asked of the source before managed_adopt(). A RESIZE before that tells what the region
- * is, and cuts nothing off. Its changes are in no order with those of other regions. In memory nothing is pushed until it is opened by managed_open().
+ * to read was written into it before; nothing is pulled, pushed or asked of the source before managed_adopt_push(). A RESIZE before managed_adopt() tells
+ * what the region is, and cuts nothing off. Its changes are in no order with those of other regions.
  */
 void managed_adopt_open(struct backend_open *open, const struct policy *policy, struct region *region, const struct managed_adoption *adoption);
-/* The region is this host's, durably: the source is opened for writing as soon as its last writer lets go of it, and pushed to. */
+/* The region is this host's, durably. */
 void managed_adopt(struct managed *managed);
+/* And all that the store has is the region's: the source is opened for writing as soon as its last writer lets go of it, and pushed to. */
+void managed_adopt_push(struct managed *managed);
 /* For stat: a word, and what keeps it from going on, "" where nothing does. The text is good until the next call. */
 const char *managed_adopt_state(const struct managed *managed, const char **why);
 /*

@@ -150,7 +150,7 @@ static void note_size(struct pusher *pusher)
 	const struct batch *batch = &pusher->batch;
 
 	if (batch->gen->resized)
-		pusher->size = batch->gen->size;
+		pusher->size = pusher_resize_to(pusher, batch->gen);
 	if (pusher->size != UINT64_MAX && pusher->size < batch->reach)
 		pusher->size = batch->reach;
 }

@@ -116,6 +116,8 @@ uint64_t batch_oldest(struct pusher *pusher);
 
 /* ---- pusher-send.c ---- */
 
+/* The size that the source gets with a generation that has one. */
+uint64_t pusher_resize_to(const struct pusher *pusher, const struct store_gen *gen);
 /* What all of a batch's requests have in common. */
 void send_prepare(struct pusher *pusher, struct backend_req *req, enum backend_op op);
 /* As much of the batch as may be under way; true: nothing is left to be sent. */

@@ -95,6 +95,17 @@ static void send_done(struct backend_req *req, int error)
 
 /* ---- its bytes ---- */
 
+/*
+ * One that cuts nothing (STORE_KEEPS) is of a region that was on its way here, and may have been shorter then than it came to be: what the source has
+ * beyond may be nowhere else.
+ */
+uint64_t pusher_resize_to(const struct pusher *pusher, const struct store_gen *gen)
+{
+	uint64_t size = store_size(pusher->options.store);
+
+	return gen->low == STORE_KEEPS && size > gen->size ? size : gen->size;
+}
+
 /* How long the source is at least, before the batch's WRITEs. Zeroes beyond have to be written: they make it as long as it is. */
 static uint64_t known_size(struct pusher *pusher)
 {
@@ -102,7 +113,7 @@ static uint64_t known_size(struct pusher *pusher)
 	uint64_t size = remote_caps(pusher->options.remote)->size;
 
 	if (gen->resized)
-		return gen->size;
+		return pusher_resize_to(pusher, gen);
 	return size < pusher->size ? size : pusher->size;
 }
 
@@ -203,11 +214,12 @@ static bool no_memory(struct pusher *pusher)
 static bool send_resize(struct pusher *pusher)
 {
 	const struct store_gen *gen = pusher->batch.gen;
-	struct send *send = send_new(pusher, BACKEND_RESIZE, 0, gen->size);
+	uint64_t size = pusher_resize_to(pusher, gen);
+	struct send *send = send_new(pusher, BACKEND_RESIZE, 0, size);
 
 	if (!send)
 		return no_memory(pusher);
-	send->req.arg = gen->low < gen->size ? gen->low : gen->size;
+	send->req.arg = gen->low < size ? gen->low : size;
 	pusher->batch.resized = true;
 	remote_submit(pusher->options.remote, &send->req);
 	return true;

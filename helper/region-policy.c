@@ -220,12 +220,15 @@ void region_lost(struct region *region)
 	region_mirror(region);
 }
 
-/* On its way into memory: until the record says that it is complete, who comes after a boot has to take what was here for lost. */
-static bool is_volatile(const struct region *region, struct managed *managed)
+/*
+ * On its way into memory: until the record says that it is complete, who comes after a boot has to take what was here for lost. One that will not be, since what is missing
+ * is lost, is as any other once the source has had what was here.
+ */
+static bool is_volatile(const struct region *region)
 {
 	struct leech *leech = leech_of(region->backend);
 
-	return leech && managed_policy(managed)->local == LOCAL_MEMORY && chunkmap_state(leech_map(leech)) == CHUNKMAP_OWNED;
+	return leech && leech_is_volatile(leech) && chunkmap_state(leech_map(leech)) == CHUNKMAP_OWNED;
 }
 
 int region_may_push(struct region *region, char *why, size_t len)
@@ -237,7 +240,7 @@ int region_may_push(struct region *region, char *why, size_t len)
 	if (!managed)
 		return region->info.policy != NULL;
 	bytes = region_unpushed(region);
-	if (is_volatile(region, managed)) {
+	if (is_volatile(region)) {
 		snprintf(why, len, "%s is on its way here, and in this host's memory alone, with %llu bytes that its source has not got, until it is complete: wait "
 			 "for that", name, bytes);
 		return -EBUSY;

@@ -59,6 +59,9 @@ static void run(struct op *op)
 	case OP_DROP:
 		store_drop_run(op);
 		break;
+	case OP_VOID:
+		store_void_run(op);
+		break;
 	}
 }
 

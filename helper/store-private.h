@@ -40,6 +40,7 @@ enum op_kind {
 	OP_FILL,
 	OP_CHANGE,
 	OP_DROP,
+	OP_VOID,
 };
 
 /* In a store_io. */
@@ -220,6 +221,11 @@ void store_gen_drop(struct store *store, struct gen *gen);
 int store_gen_all(struct store *store, struct extents *all);
 /* PUSHED, if it isn't in the log yet. */
 void store_gen_note(struct store *store);
+
+/* store-void.c */
+void store_void_run(struct op *op);
+/* Of all generations that there are. -ENOMEM: some may have it still. */
+int store_void_range(struct store *store, uint64_t start, uint64_t end);
 
 /* store-tidy.c */
 void store_tidy_soon(struct store *store);

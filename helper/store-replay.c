@@ -126,6 +126,11 @@ static int note_record(struct store *store, const struct redo_record *record)
 	return err ? err : store_gen_put(store, gen, record->offset, end, record->at);
 }
 
+static bool is_void(const struct redo_record *record)
+{
+	return record->kind == REDO_PUSHED && record->length;
+}
+
 /* What is void now may be in the base all the same. */
 static void drop_record(struct store *store, const struct redo_record *record)
 {
@@ -133,7 +138,7 @@ static void drop_record(struct store *store, const struct redo_record *record)
 
 	if (record->kind == REDO_RESIZE)
 		base_drop(store->base, record->arg < record->length ? record->arg : record->length, UINT64_MAX);
-	else if (record->kind < REDO_RESIZE)
+	else if (record->kind < REDO_RESIZE || is_void(record))
 		base_drop(store->base, record->offset, end - record->offset);
 }
 
@@ -145,11 +150,13 @@ static int note_records(struct store *store)
 	int err = 0;
 
 	for (size_t i = 0; i < replay->found.n; i++)
-		if (i < replay->begin || replay->found.records[i].lost)
+		if (i < replay->begin || replay->found.records[i].lost || is_void(&replay->found.records[i]))
 			drop_record(store, &replay->found.records[i]);
 	for (size_t i = replay->begin; !err && i < replay->found.n; i++) {
 		const struct redo_record *record = &replay->found.records[i];
 
+		if (is_void(record))
+			err = store_void_range(store, record->offset, record->offset + record->length);
 		if (!is_change(record))
 			continue;
 		if (!any)

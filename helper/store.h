@@ -177,6 +177,11 @@ void store_gen_pushed(struct store *store, struct store_gen *gen);
  * known, and this may be called again; each call tries once more to note what could not be.
  */
 void store_note(struct store *store, struct store_io *io);
+/*
+ * The changes of these bytes (whole pages) turned out not to be the region's: none of it is pushed, and it is absent. Those that began before are done first. As durable
+ * as a change. An error: it may be or not, and may be asked for again. Nothing is being pushed.
+ */
+void store_void(struct store *store, struct store_io *io);
 /* Drops all changes (a user's --discard): what is out of date then is absent. No change is under way. */
 void store_discard_changes(struct store *store);
 

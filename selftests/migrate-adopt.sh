@@ -54,7 +54,7 @@ on b finalize db > "$work/finalize" 2>&1 & finalize=$!
 must wait_for 30 state_is a db moved
 ok 'the program on A is over' ended $program 20
 is_ours() { [ "$(stat_of b db .handover.adoption)" = ours ]; }
-ok 'B gets the source before all is there' wait_for 30 is_ours
+ok 'B gets the source when all is there, though its program waits still' wait_for 30 is_ours
 note "A had $(stat_of a db .managed.store.unpushed) bytes that C had not got"
 is "$(stat_of a db .managed.push.state)" moved 'A says that it is not for it to push'
 

@@ -14,9 +14,21 @@
 
 #define AGAIN_MS 1000u
 
+/* What is missing of one that is LOST may never come. */
+static void go_on(struct leech *leech)
+{
+	if (chunkmap_missing(leech->map))
+		leech_drains(leech);
+	else
+		leech_complete(leech);
+}
+
 static void again(struct loop_timer *timer)
 {
-	leech_complete(container_of(timer, struct leech, drain.timer));
+	struct leech *leech = container_of(timer, struct leech, drain.timer);
+
+	if (!leech->closing)
+		go_on(leech);
 }
 
 static void later(struct leech *leech)
@@ -36,8 +48,11 @@ static void drained(void *arg, int error)
 		return;
 	}
 	leech->drain.under_way = false;
-	leech->drain.done = true;
-	leech_complete(leech);
+	leech->drain.once = true;
+	/* what overwrites the last of what was missing is to be at the source, too, before it is complete */
+	leech->drain.done = !chunkmap_missing(leech->map);
+	if (leech->drain.done)
+		leech_complete(leech);
 }
 
 static void noted(struct leech_record_waiter *waiter, int error)
@@ -55,12 +70,22 @@ static void noted(struct leech_record_waiter *waiter, int error)
 	leech->outer.adopter->drain(leech->local, drained, leech);
 }
 
+bool leech_is_volatile(const struct leech *leech)
+{
+	return leech->adopts && leech->local && leech->outer.adopter->is_memory(leech->local) && !leech->drain.once;
+}
+
 bool leech_drains(struct leech *leech)
 {
 	if (!leech->adopts || leech->drain.done || !leech->outer.adopter->is_memory(leech->local))
 		return false;
-	if (leech->drain.under_way || leech->closing || leech_is_diverged(leech))
+	if (leech->drain.under_way || leech->drain.timer.slot || leech->closing || leech_is_diverged(leech))
 		return true;
+	/* it is being handed on, and the next host's to push; it may come back */
+	if (leech->outer.adopter->is_handed(leech->local)) {
+		later(leech);
+		return true;
+	}
 	leech->drain.under_way = true;
 	leech_record_head(leech->record)->pushing = true;
 	leech->drain.noted.done = noted;

@@ -149,6 +149,8 @@ static void record_written(struct leech_record_waiter *waiter, int error)
 			leech->outer.adopter->adopt(leech->local);
 		leech_tell_owned(leech);
 	}
+	if (!error && head->state == LEECH_RECORD_LOST)
+		leech_drop_rest(leech, NULL, NULL);
 	/* whatever the disk has got: nobody has been told, so the last word is not said yet */
 	if (error && head->state == LEECH_RECORD_OWNED && chunkmap_state(leech->map) == CHUNKMAP_PULLING)
 		leech_record_head(leech->record)->state = LEECH_RECORD_PULLING;
@@ -177,7 +179,7 @@ void leech_own(struct leech *leech, const struct chunkmap_owner *owner, void (*d
 void leech_hold_diverged(struct leech *leech)
 {
 	if (leech->local && leech->adopts && leech_is_diverged(leech))
-		leech->outer.adopter->diverge(leech->local);
+		leech->outer.adopter->diverge(leech->local, true);
 }
 
 void leech_note_diverged(struct leech *leech, void (*done)(void *arg, int error), void *arg)
@@ -202,11 +204,44 @@ void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *a
 	write_record(leech, LEECH_RECORD_LOST, done, arg);
 }
 
-void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+/* It is pushed from here on. */
+static void kept(void *arg, int error)
 {
+	struct leech *leech = arg;
+
+	if (error)
+		leech_record_head(leech->record)->state = LEECH_RECORD_DIVERGED;
+	else if (leech->adopts && !leech->closing)
+		leech->outer.adopter->diverge(leech->local, false);
+	if (!error)
+		leech_drain_lost(leech);
+	leech->kept(leech->kept_arg, error);
+}
+
+/* In memory COMPLETE says that the source has all of it, and that is not so: it is LOST until it has, and what is missing stays so. */
+static void keep(void *arg, int error)
+{
+	struct leech *leech = arg;
+
+	if (error) {
+		leech->kept(leech->kept_arg, error);
+		return;
+	}
+	if (leech_is_volatile(leech)) {
+		write_record(leech, LEECH_RECORD_LOST, kept, leech);
+		return;
+	}
 	chunkmap_set_state(leech->map, CHUNKMAP_COMPLETE);
 	leech->all_here = true;
-	write_record(leech, LEECH_RECORD_COMPLETE, done, arg);
+	write_record(leech, LEECH_RECORD_COMPLETE, kept, leech);
+}
+
+void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg)
+{
+	leech->kept = done;
+	leech->kept_arg = arg;
+	if (!leech_drop_rest(leech, keep, leech))
+		keep(leech, 0);
 }
 
 bool leech_is_heard(const struct leech *leech)
@@ -270,6 +305,9 @@ static void all_durable(struct leech_flush *flush, int error)
 
 	free(flush);
 	if (!error && !leech->closing) {
+		/* the record has all chunks: whatever happens, none is asked for again that the source has newer by then */
+		if (leech->adopts)
+			leech->outer.adopter->push(leech->local);
 		write_record(leech, LEECH_RECORD_COMPLETE, completed, leech);
 		return;
 	}

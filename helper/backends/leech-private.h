@@ -66,16 +66,31 @@ struct leech {
 	struct loop_timer redial;
 	struct leech_elsewhere *elsewhere;
 	struct {
-		bool under_way, done;
+		bool under_way;
+		bool once, done;		/* the source has had all that was here; and nothing was missing */
 		struct leech_record_waiter noted;
 		struct loop_timer timer;
 	} drain;			/* leech-drain.c's */
+	struct {
+		bool posted, under_way;
+		bool over;
+		bool waits;			/* for those who are at what it has skipped */
+		bool running, more;
+		int error;
+		uint64_t at, skipped;		/* chunks */
+		struct loop_task task;
+		struct loop_timer timer;
+		void (*done)(void *arg, int error);	/* NULL: nobody waits */
+		void *done_arg;
+	} rest;				/* leech-rest.c's */
 	unsigned int nr_orphans;	/* fetches that nothing is made of any more */
 	struct leech_record_waiter decided;
 	void (*own_done)(void *arg, int error);
 	void *own_arg;
 	void (*gone_on)(void *arg, int error);	/* leech_let_go()'s */
 	void *gone_on_arg;
+	void (*kept)(void *arg, int error);	/* leech_keep()'s */
+	void *kept_arg;
 };
 
 /* What was answered before is made durable: the local store, then the record of what is in it. */
@@ -152,6 +167,17 @@ void leech_flush_behind(struct leech *leech);
 /* leech-drain.c */
 /* Is COMPLETE not to be said yet, since nobody but this host's memory and the other side has it? Then leech_complete() comes again. */
 bool leech_drains(struct leech *leech);
+
+/* leech-rest.c */
+/*
+ * What is missing never comes: what the local store has of it is dropped, durably, then the rest is pushed, and done(arg, error) comes; NULL: it is tried until it succeeds. false: the
+ * source does not move with it, and there is nothing to do, or it is under way.
+ */
+bool leech_drop_rest(struct leech *leech, void (*done)(void *arg, int error), void *arg);
+/* Of one that is LOST and in memory: what is here goes to the source, whether or not the rest ever comes. */
+void leech_drain_lost(struct leech *leech);
+/* Somebody is not at his chunks any more. */
+void leech_rest_more(struct leech *leech);
 
 /* leech-own.c */
 /* Two hosts have it: nothing of it is pushed until it is known which one keeps it. */

@@ -311,6 +311,7 @@ void leech_unblock(struct leech *leech)
 			leech_start(list_entry(entry, struct backend_req, list));
 	}
 	leech->unblocking = false;
+	leech_rest_more(leech);
 	leech_seek_skipped(leech);
 }
 

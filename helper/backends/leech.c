@@ -50,6 +50,7 @@ static void leech_free(struct leech *leech)
 	loop_timer_cancel(leech->backend.loop, &leech->flush_timer);
 	loop_timer_cancel(leech->backend.loop, &leech->redial);
 	loop_timer_cancel(leech->backend.loop, &leech->drain.timer);
+	loop_timer_cancel(leech->backend.loop, &leech->rest.timer);
 	leech_drop_lasts(leech);
 	leech_elsewhere_free(leech->elsewhere);
 	chunkmap_close(leech->map);
@@ -214,9 +215,13 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 	    leech_record_head(leech->record)->state == LEECH_RECORD_LOST) {
 		leech_hold_diverged(leech);
 		leech->parting = leech->peer_closed = true;	/* what is here is all there is */
+		if (leech_record_head(leech->record)->state == LEECH_RECORD_LOST)
+			leech_drop_rest(leech, NULL, NULL);
 		leech_opened(leech);
 	} else if (chunkmap_state(leech->map) == CHUNKMAP_COMPLETE) {
 		leech->all_here = true;
+		if (leech->adopts)
+			leech->outer.adopter->push(leech->local);
 		leech_opened(leech);
 	} else if (chunkmap_state(leech->map) == CHUNKMAP_OWNED) {
 		leech->served = true;
@@ -435,6 +440,11 @@ struct backend *leech_local(struct leech *leech)
 bool leech_is_diverged(struct leech *leech)
 {
 	return leech_record_head(leech->record)->state == LEECH_RECORD_DIVERGED;
+}
+
+bool leech_is_lost(struct leech *leech)
+{
+	return leech_record_head(leech->record)->state == LEECH_RECORD_LOST;
 }
 
 void leech_let_go_source(struct leech *leech)

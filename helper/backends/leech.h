@@ -104,7 +104,11 @@ void leech_lose(struct leech *leech, void (*done)(void *arg, int error), void *a
 bool leech_is_heard(const struct leech *leech);
 /* Somebody else has all of it: what is missing is not fetched. done(arg, error): that is written down. Not while leech_is_noting(). */
 void leech_let_go(struct leech *leech, void (*done)(void *arg, int error), void *arg);
-/* What is here is all there is. */
+/* Is it in memory alone, with its source to follow? Until that has had all that is here. */
+bool leech_is_volatile(const struct leech *leech);
+/* Is the other side gone for good? */
+bool leech_is_lost(struct leech *leech);
+/* What is here is all there is. One that leech_is_volatile() is LOST from then on, as with leech_lose(). */
 void leech_keep(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* What is known so far is put on stable storage, where it has its room from then on. */
 void leech_reserve(struct leech *leech, void (*done)(void *arg, int error), void *arg);

@@ -43,7 +43,7 @@ enum redo_kind {
 	REDO_WRITE = 1,
 	REDO_DISCARD,
 	REDO_RESIZE,
-	REDO_PUSHED,		/* all up to gen is at the source, durably; arg: and is older than what the source has now */
+	REDO_PUSHED,		/* all up to gen is at the source, durably; arg: and is older than what the source has now. length: a range, whose changes before it are void */
 	REDO_FORGET,		/* what came before it was discarded */
 	REDO_SYNC,		/* in no file */
 };

@@ -16,6 +16,7 @@ static char c_socket[128], c_file[128], b_source[256];
 static char bytes[SIZE];
 static bool is_direct;			/* A's region */
 static bool is_in_memory;		/* its store, and B's */
+static bool is_hasty;			/* B pushes as soon as it may */
 static bool is_shared;			/* the source is a directory, of zeroes at first, that all hosts have */
 
 /* ---- the three hosts ---- */
@@ -151,7 +152,7 @@ static void leech_adopting(struct user *user, const char *more, const char *valu
 	json_t *args;
 
 	store_of(b, local, sizeof(local));
-	args = json_pack("{s:s,s:s,s:b,s:s}", "local_source", b_source, "local", local, "managed", 1, "push_interval", "1h");
+	args = json_pack("{s:s,s:s,s:b,s:s}", "local_source", b_source, "local", local, "managed", 1, "push_interval", is_hasty ? "1ms" : "1h");
 	if (is_in_memory)
 		json_object_set_new(args, "durability", json_string("local"));
 	if (more)

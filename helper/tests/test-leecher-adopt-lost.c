@@ -327,13 +327,14 @@ static void test_b_unpushed(void)
 	tap_ok(until(host_is(b, "db", "owned") && reads_only(a)), "B owns it");
 	hide_c();
 	tap_ok(region_unpushed(region_of(b)) >= SIZE, "then it is, though it is on its way still");
+	tap_number(host_do(b, "sync", json_object()), 0, "sync does not wait for A");
+	host_release(a);
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "which hears that it is complete, while C is away");
 	host_begin(b, &user, "sync", json_pack("{s:i}", "timeout", 500));
 	tap_ok(until(user.done) && user.error == -ETIMEDOUT, "sync waits for it: %s", user.said);
 	unhide_c();
 	tap_number(host_do(b, "sync", json_object()), 0, "until it is at C");
 	tap_is(c_says(), "1777", "all of it");
-	host_release(a);
-	tap_ok(until(host_is(a, "db", "complete")), "and A's helper goes on");
 }
 
 int main(void)

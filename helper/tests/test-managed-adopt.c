@@ -144,6 +144,7 @@ static void test_filled(void)
 	tap_number(managed_file_flush(backend), -ESHUTDOWN, "nobody waits for the source");
 	tap_is(source_says(), "7777", "which has got nothing");
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(managed_file_flush(backend), 0, "once it is this host's, it is pushed");
 	tap_is(source_says(), "7977", "what has come, and nothing else is touched");
 	tap_number(put(backend, 3, 5) || ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a SYNC ends with the store still");
@@ -168,7 +169,10 @@ static void test_again(void)
 	tap_ok(backend && !ask(backend, BACKEND_READ, CHUNK, CHUNK, data) && data[0] == 9, "the next helper has what has come");
 	source_close(backend);
 	backend = open_adopting(false, true, SIZE);
-	tap_number(backend ? managed_file_flush(backend) : -1, 0, "the one after it knows that it is this host's");
+	tap_number(backend ? managed_file_flush(backend) : -1, -ESHUTDOWN, "for the one after it it is this host's, but not all is here");
+	if (backend)
+		managed_adopt_push(managed_of(backend));
+	tap_number(backend ? managed_file_flush(backend) : -1, 0, "when it is, it is pushed");
 	tap_is(source_says(), "7977", "what a size that has grown had not, the source keeps");
 	source_close(backend);
 	backend = managed_file_start(policy, SIZE);
@@ -186,10 +190,133 @@ static void test_shrunk(void)
 	put(backend, 3, 9);
 	ask(backend, BACKEND_RESIZE, SIZE - CHUNK, SIZE - CHUNK, NULL);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(managed_file_flush(backend), 0, "a region is shorter than its source");
 	tap_is(source_says(), "777", "which is cut");
 	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, 2 * CHUNK, NULL) || managed_file_flush(backend), 0, "a program cuts it and makes it longer");
 	tap_is(source_says(), "70", "the source has zeroes there");
+	source_close(backend);
+}
+
+/* The helper that had the size from before is another one, and what it had is pushed alone. */
+static void test_longer(void)
+{
+	struct backend *backend;
+
+	begin("longer", SIZE);
+	policy_is("durability=local max-unpushed=128K");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, 2 * CHUNK, NULL);
+	put(backend, 0, 9);
+	put(backend, 1, 9);
+	ask(backend, BACKEND_SYNC, 0, 0, NULL);
+	source_close(backend);
+	backend = open_adopting(false, false, 2 * CHUNK);
+	ask(backend, BACKEND_RESIZE, 2 * CHUNK, SIZE, NULL);
+	put(backend, 2, 9);
+	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
+	tap_number(managed_file_flush(backend), 0, "a region has grown on its way, and its helper is another one");
+	tap_is(source_says(), "9997", "the source is not cut where it ended before");
+	source_close(backend);
+}
+
+/* What never came from the other host. */
+static struct {
+	bool done;
+	int error;
+} dropping;
+
+static void dropped(void *arg, int error)
+{
+	dropping.done = true;
+	dropping.error = error;
+	loop_stop(regiond.loop);
+}
+
+static int drop(struct backend *backend, uint64_t chunk)
+{
+	memset(&dropping, 0, sizeof(dropping));
+	managed_adopter.drop(backend, chunk * CHUNK, CHUNK, dropped, NULL);
+	while (!dropping.done) {
+		loop_run(regiond.loop);
+		loop_again(regiond.loop);
+	}
+	return dropping.error;
+}
+
+static void test_dropped(void)
+{
+	struct backend *backend;
+
+	begin("dropped", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	for (unsigned int i = 0; i < 4; i++)
+		put(backend, i, 9);
+	managed_adopt(managed_of(backend));
+	tap_number(drop(backend, 1) || drop(backend, 2), 0, "what is in the store of two chunks is not the region's");
+	tap_ok(!put(backend, 2, 5) && !ask(backend, BACKEND_SYNC, 0, 0, NULL), "one of them is written");
+	source_close(backend);
+	backend = open_adopting(false, true, SIZE);
+	tap_ok(backend && !ask(backend, BACKEND_READ, 2 * CHUNK, CHUNK, data) && data[0] == 5, "the next helper has that");
+	managed_adopt_push(managed_of(backend));
+	tap_ok(drop(backend, 3) == -ESHUTDOWN, "what is pushed is not dropped");
+	tap_number(managed_file_flush(backend), 0, "it is pushed");
+	tap_is(source_says(), "9759", "and of the other one the source keeps what it has");
+	tap_ok(!ask(backend, BACKEND_READ, CHUNK, CHUNK, data) && data[0] == 7, "as is read");
+	source_close(backend);
+}
+
+/* Nobody opens the source before all is here: nothing that is made here may wait for it. */
+static void test_alone(void)
+{
+	struct backend *backend;
+
+	begin("alone", SIZE);
+	policy_is("push-interval=1h durability=local");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	put(backend, 0, 9);
+	managed_adopt(managed_of(backend));
+	tap_number(ask(backend, BACKEND_RESIZE, SIZE, 3 * SIZE, NULL), 0, "a program makes a region longer that is not all here");
+	tap_ok(!ask(backend, BACKEND_READ, 2 * SIZE, CHUNK, data) && data[0] == 0 && data[CHUNK - 1] == 0, "what it has made reads zero");
+	memset(data, 5, CHUNK);
+	tap_number(ask(backend, BACKEND_WRITE, 2 * SIZE + CHUNK + 10, 100, data), 0, "a part of a page of that is written");
+	tap_ok(!ask(backend, BACKEND_READ, 2 * SIZE + CHUNK, CHUNK, data) && data[9] == 0 && data[10] == 5 && data[109] == 5 && data[110] == 0, "and read");
+	memset(data, 4, CHUNK);
+	tap_number(ask(backend, BACKEND_WRITE, CHUNK, CHUNK - 100, data), 0, "what comes from the other host ends in the middle of a page");
+	tap_ok(!ask(backend, BACKEND_READ, CHUNK, CHUNK, data) && data[CHUNK - 101] == 4 && data[CHUNK - 100] == 0, "and is here");
+	source_close(backend);
+}
+
+static unsigned int nr_hooks;
+
+void __wrap_policy_hook_run(struct policy_command *command, struct region *of, const struct policy *what, enum policy_hook which, const char *state,
+			    uint64_t unpushed, void (*done)(struct policy_command *command, int error, const char *why));
+
+/* A policy has a command for each of its SYNCs alone. */
+void __wrap_policy_hook_run(struct policy_command *command, struct region *of, const struct policy *what, enum policy_hook which, const char *state,
+			    uint64_t unpushed, void (*done)(struct policy_command *command, int error, const char *why))
+{
+	nr_hooks += which == HOOK_BEFORE_SYNC;
+	done(command, 0, "");
+}
+
+/* It is run for what a program asks. */
+static void test_hooks(void)
+{
+	struct backend *backend;
+	struct ask own;
+
+	begin("hooks", SIZE);
+	policy_is("durability=local on-before-sync=true");
+	backend = open_adopting(true, false, 0);
+	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
+	ask_start_with(&own, backend, BACKEND_BULK, BACKEND_SYNC, 0, 0, NULL);
+	tap_ok(!ask_wait(&own) && !nr_hooks, "a leech's own SYNC is no fsync: before-sync is not run");
+	tap_ok(!ask(backend, BACKEND_SYNC, 0, 0, NULL) && nr_hooks == 1, "for a program's it is");
 	source_close(backend);
 }
 
@@ -203,6 +330,7 @@ static void test_grown(void)
 	ask(backend, BACKEND_RESIZE, 0, CHUNK, NULL);
 	put(backend, 0, 9);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(ask(backend, BACKEND_RESIZE, CHUNK, 3 * CHUNK, NULL), 0, "a program makes it longer");
 	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "900"), "nothing that the source has had there comes back");
 	source_close(backend);
@@ -257,6 +385,7 @@ static void test_left(void)
 	tap_ok(backend, "the next leech begins anew with it");
 	ask(backend, BACKEND_RESIZE, 0, SIZE, NULL);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "7777"), "and nothing of it is pushed");
 	source_close(backend);
 }
@@ -505,6 +634,7 @@ static unsigned long long limit_of(void)
 /* It has moved in, with all of it to push, once. */
 static void test_owes(void)
 {
+	struct managed_stats stats;
 	struct backend *backend;
 
 	begin("owes", SIZE);
@@ -515,14 +645,19 @@ static void test_owes(void)
 		put(backend, i, 9);
 	managed_hand_over(managed_of(backend), true);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	tap_number(ask(backend, BACKEND_SYNC, 0, 0, NULL), 0, "a region has moved");
 	source_close(backend);
 	tap_ok(!limit_of(), "its writers are not slowed for what it owes its source");
 	barriers_hold(&barriers);
 	backend = managed_file_start(policy, SIZE);
 	tap_ok(is_apart(backend), "nor do other regions' changes wait for that");
+	managed_stats(managed_of(backend), &stats);
+	tap_ok(stats.owes, "which stat says");
 	tap_ok(!managed_file_flush(backend) && !strcmp(source_says(), "9999"), "it is pushed");
 	tap_ok(!is_apart(backend), "then it is one of its instance's");
+	managed_stats(managed_of(backend), &stats);
+	tap_ok(!stats.owes, "and stat says no more of it");
 	for (unsigned int i = 0; i < 4; i++)
 		put(backend, i, 5);
 	source_close(backend);
@@ -546,6 +681,7 @@ static void test_owes_remote(void)
 		put(backend, i, 9);
 	barriers_hold(&barriers);
 	managed_adopt(managed_of(backend));
+	managed_adopt_push(managed_of(backend));
 	managed_hand_over(managed_of(backend), true);
 	source_close(backend);
 	backend = managed_file_start(policy, SIZE);
@@ -569,6 +705,10 @@ int main(void)
 	test_filled();
 	test_again();
 	test_shrunk();
+	test_longer();
+	test_dropped();
+	test_alone();
+	test_hooks();
 	test_grown();
 	test_unpushed();
 	test_left();
