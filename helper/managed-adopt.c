@@ -494,12 +494,15 @@ static void adopter_leave(struct backend *local, bool kept, bool empty, uint64_t
 {
 	struct managed *managed = to_managed(local);
 
+	bool part = managed->region->destroy && kept && missing, discard = !kept || managed->region->info.discard;
+
 	/* the other host drops them when it hears that nobody needs them here */
-	if (managed->region->destroy && kept && missing && !managed->region->info.discard)
+	if (part && !discard)
 		log_warning("region %s was removed before all of it had come: of %llu bytes %s has what the host that it came from had pushed there, and maybe older ones",
 			    managed->region->info.path ? managed->region->info.path : "?", (unsigned long long)missing, managed->backend.uri.text);
+	/* the store may have older bytes of what is missing: never is that to be pushed, by whoever adds the region again */
 	if (managed->region->destroy || (empty && !kept))
-		managed_forget(managed, !kept || managed->region->info.discard);
+		managed_forget(managed, discard || (part && managed_adopt_waits(managed)));
 }
 
 const struct adopter managed_adopter = {

@@ -39,35 +39,40 @@ int managed_mark_set(const char *mark)
 	return dirs_sync_parent(mark);
 }
 
-static int mark_store(const char *source, const char *text)
+static void policy_dir(const char *source, const char *text, char *dir, size_t len)
 {
-	char dir[3900], mark[4096];
 	struct policy policy;
-	int ret = text ? policy_parse(&policy, text, NULL, 0) : -EINVAL;
 
 	/* what nobody can open is not pushed either */
-	if (ret)
-		return 0;
-	managed_mark_dir(policy.local == LOCAL_FILE ? policy.local_path : "", source, dir, sizeof(dir));
-	snprintf(mark, sizeof(mark), "%s.leech", dir);
-	if (policy.local == LOCAL_FILE && !access(dir, F_OK))
-		ret = managed_mark_set(mark);
+	if (!source || !text || policy_parse(&policy, text, NULL, 0))
+		return;
+	if (policy.local == LOCAL_FILE)
+		managed_mark_dir(policy.local_path, source, dir, len);
 	policy_free(&policy);
-	return ret;
+}
+
+void managed_mark_store(const char *source, const char *policy, char *dir, size_t len)
+{
+	struct uri uri;
+
+	*dir = '\0';
+	if (!source || strncmp(source, "leech:", 6)) {
+		policy_dir(source, policy, dir, len);
+		return;
+	}
+	if (uri_parse(&uri, source, NULL, 0))
+		return;
+	policy_dir(uri_option(&uri, "local"), uri_option(&uri, "policy"), dir, len);
+	uri_free(&uri);
 }
 
 int managed_mark_forgone(const char *source, const char *policy)
 {
-	struct uri uri;
-	int ret;
+	char dir[3900], mark[4096];
 
-	if (!source || strncmp(source, "leech:", 6))
-		return source ? mark_store(source, policy) : 0;
-	if (uri_parse(&uri, source, NULL, 0))
-		return 0;
-	ret = uri_option(&uri, "local") ? mark_store(uri_option(&uri, "local"), uri_option(&uri, "policy")) : 0;
-	uri_free(&uri);
-	return ret;
+	managed_mark_store(source, policy, dir, sizeof(dir));
+	snprintf(mark, sizeof(mark), "%s.leech", dir);
+	return *dir && !access(dir, F_OK) ? managed_mark_set(mark) : 0;
 }
 
 /* ---- of a region ---- */

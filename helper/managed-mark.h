@@ -15,6 +15,8 @@ struct region;
 uint64_t managed_mark_hash(const char *source);
 /* The store's directory below local_path. */
 void managed_mark_dir(const char *local_path, const char *source, char *dir, size_t len);
+/* The store's directory of a region with that source and, where a leech has not got it, that policy; "" where it has none that outlives this host. */
+void managed_mark_store(const char *source, const char *policy, char *dir, size_t len);
 /* Makes the mark, and it is there for good. It blocks. Negative errno. */
 int managed_mark_set(const char *mark);
 /*

@@ -268,13 +268,13 @@ static uint64_t zero_beyond(struct read *read)
 
 /*
  * As long as nothing of a region that comes from another host is pushed, all that it is asked for is in its store, but for what was made here beyond its end, and zero: that
- * is not to wait for a source that nobody opens. Unless its disk has lost some.
+ * is not to wait for a source that nobody opens. Unless its disk has lost some, or an earlier helper may have pushed.
  */
 static bool is_all_here(struct managed *managed)
 {
 	struct store_stats stats;
 
-	if (!managed_adopt_waits(managed))
+	if (!managed_adopt_waits(managed) || managed->adopting.resumed)
 		return false;
 	store_stats(managed->store, &stats);
 	return !stats.corrupt;

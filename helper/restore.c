@@ -193,14 +193,45 @@ static void note_moved(struct restore *restore, const struct region_info *info)
 {
 	int ret = moved_note(restore->regiond->config, info->path);
 
-	/* whoever finds its store without its region */
-	if (info->given & REGION_GIVEN_SOURCE && managed_mark_forgone(info->source, info->policy))
-		log_error("the local store of region %s, which has moved, could not be marked: what is in it is not to be pushed", info->path);
-
 	if (!ret)
 		return;
 	restore->unnoted = true;
 	log_error("that region %s has moved could not be written down: no declared region is made now: %s", info->path, strerror(-ret));
+}
+
+static bool has_moved_away(const struct region_info *info, bool unlinked)
+{
+	return !unlinked && info->path && info->flags & REGIONFS_REGION_MOVED && !seeder_is_left(info);
+}
+
+/* Has one of those that are restored this store? */
+static bool is_in_use(struct restore *restore, const char *store)
+{
+	char dir[3900];
+	struct list *at;
+
+	for (at = restore->todo.next; at != &restore->todo; at = at->next) {
+		const struct region_info *info = &list_entry(at, struct todo, list)->info;
+
+		managed_mark_store(info->source, info->policy, dir, sizeof(dir));
+		if (!strcmp(dir, store))
+			return true;
+	}
+	return false;
+}
+
+/* Whoever finds its store without its region; but the source may have come back here, as another one. */
+static int mark_moved(const struct region_info *info, bool unlinked, void *arg)
+{
+	struct restore *restore = arg;
+	char dir[3900];
+
+	if (!has_moved_away(info, unlinked) || !(info->given & REGION_GIVEN_SOURCE))
+		return 0;
+	managed_mark_store(info->source, info->policy, dir, sizeof(dir));
+	if (!is_in_use(restore, dir) && managed_mark_forgone(info->source, info->policy))
+		log_error("the local store of region %s, which has moved, could not be marked: what is in it is not to be pushed", info->path);
+	return 0;
 }
 
 static int mirrored(const struct region_info *info, bool unlinked, void *arg)
@@ -210,7 +241,7 @@ static int mirrored(const struct region_info *info, bool unlinked, void *arg)
 	if (unlinked || !info->path)
 		return 0;
 	/* Nobody waits for its bytes here, and who has it is another host. */
-	if (info->flags & REGIONFS_REGION_MOVED && !seeder_is_left(info)) {
+	if (has_moved_away(info, unlinked)) {
 		log_warning("region %s has moved to another host, and is not restored: %s", info->path,
 			    info->source ? info->source : "");
 		note_moved(restore, info);
@@ -509,6 +540,8 @@ void restore_start(struct regiond *regiond, void (*done)(struct regiond *regiond
 	list_init(&restore->added);
 	if (state_instance(regiond->state) != regiond->instance_id)
 		err = state_each(regiond->state, mirrored, restore);
+	if (!err && state_instance(regiond->state) != regiond->instance_id)
+		err = state_each(regiond->state, mark_moved, restore);
 	if (err)
 		log_error("the regions could not be restored: %s", strerror(-err));
 	restore->incomplete = err != 0;

@@ -88,6 +88,9 @@ static void all_dropped(struct leech *leech)
 	if (leech->rest.skipped != UINT64_MAX && !leech->closing) {
 		leech->rest.at = leech->rest.skipped;
 		leech->rest.waits = true;
+		/* who was there may have gone meanwhile, and has told nobody */
+		if (!bitmap_get(leech->busy, leech->rest.skipped))
+			leech_rest_more(leech);
 		return;
 	}
 	if (leech->closing || !leech_flush_start(leech, NULL, flushed))

@@ -415,6 +415,8 @@ static void leech_close(struct backend *backend)
 
 	leech->closing = true;
 	leech->watch = NULL;
+	/* what waits for a chunk that somebody is at does not any more */
+	leech_rest_more(leech);
 	if (watch)
 		watch->gone(watch);
 	if (leech->peer_closed)
