@@ -248,6 +248,21 @@ static void test_handed_on(void)
 	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()) && !strcmp(c_says(), "1277"), "it comes back: it is");
 }
 
+/* Nobody is to push what the store has of chunk 1 later on: the store goes. */
+static void test_removed(void)
+{
+	char command[256];
+
+	own_without("removed", false);
+	snprintf(command, sizeof(command), "test -z \"$(ls %s/store)\"", b->run);
+	tap_ok(system(command), "B has a store");
+	tap_number(kernel_unlink(&b->kernel, to), 0, "the region is removed at B");
+	tap_ok(until(!system(command)), "so is the store");
+	tap_is(c_says(), "1277", "and C has the last that was written before");
+	host_release(a);
+	tap_ok(until(host_is(a, "db", "complete")), "A hears of it");
+}
+
 int main(void)
 {
 	char unmount[128];
@@ -259,6 +274,7 @@ int main(void)
 		return 1;
 	test_held();
 	test_lost();
+	test_removed();
 	test_grown();
 	test_kept();
 	test_lost_in_memory();
