@@ -14,7 +14,6 @@
 #include "region-private.h"
 #include "regiond.h"
 
-/* FNV-1a */
 uint64_t managed_mark_hash(const char *text)
 {
 	uint64_t hash = 0xcbf29ce484222325ULL;

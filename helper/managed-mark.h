@@ -11,8 +11,8 @@
 
 struct region;
 
-/* A name for the source's place in a directory that several regions may share. */
-uint64_t managed_mark_hash(const char *source);
+/* FNV-1a. A name for the place of a source, or a path, in a directory that several regions may share. */
+uint64_t managed_mark_hash(const char *text);
 /* The store's directory below local_path. */
 void managed_mark_dir(const char *local_path, const char *source, char *dir, size_t len);
 /* The store's directory of a region with that source and, where a leech has not got it, that policy; "" where it has none that outlives this host. */

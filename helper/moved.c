@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "dirs.h"
+#include "managed-mark.h"
 #include "moved.h"
 
 static bool is_declared(const struct config *config, const char *path)
@@ -20,14 +21,10 @@ static bool is_declared(const struct config *config, const char *path)
 	return false;
 }
 
-/* FNV-1a: a path has slashes, and may be longer than a name. */
+/* A path has slashes, and may be longer than a name. */
 static void file_of(const struct config *config, const char *path, char *file, size_t len)
 {
-	uint64_t hash = 0xcbf29ce484222325ULL;
-
-	for (const char *at = path; *at; at++)
-		hash = (hash ^ (uint8_t)*at) * 0x100000001b3ULL;
-	snprintf(file, len, "%s/moved-%016" PRIx64, config->state_dir, hash);
+	snprintf(file, len, "%s/moved-%016" PRIx64, config->state_dir, managed_mark_hash(path));
 }
 
 int moved_note(const struct config *config, const char *path)

@@ -539,9 +539,7 @@ void restore_start(struct regiond *regiond, void (*done)(struct regiond *regiond
 	list_init(&restore->todo);
 	list_init(&restore->added);
 	if (state_instance(regiond->state) != regiond->instance_id)
-		err = state_each(regiond->state, mirrored, restore);
-	if (!err && state_instance(regiond->state) != regiond->instance_id)
-		err = state_each(regiond->state, mark_moved, restore);
+		err = state_each(regiond->state, mirrored, restore) ?: state_each(regiond->state, mark_moved, restore);
 	if (err)
 		log_error("the regions could not be restored: %s", strerror(-err));
 	restore->incomplete = err != 0;
