@@ -4,6 +4,9 @@
 #define REGIONFS_TESTS_ADOPT_HOSTS_H
 
 #pragma GCC diagnostic ignored "-Wunused-function"
+#include <sched.h>
+#include <sys/mount.h>
+
 #include "two-hosts.h"
 
 #include "barrier.h"
@@ -160,6 +163,13 @@ static void leech_adopting(struct user *user, const char *more, const char *valu
 	leech_with(user, args);
 }
 
+/* what: of which all has come then. */
+static void leech_adopting_once(struct user *user, const char *what)
+{
+	leech_adopting(user, NULL, NULL);
+	tap_ok(until(rounds() > 0), "%s", what);
+}
+
 static json_t *db_with(const char *flag)
 {
 	return json_pack("{s:s,s:b}", "region", "db", flag, 1);
@@ -282,6 +292,24 @@ static void boot(struct host *host)
 	barriers_init(host->regiond->barriers);
 }
 
+/* B owns the region, and has no helper; A's next one does not know, and its operator says that it is A's. */
+static void own_twice(void)
+{
+	struct user finalizing;
+
+	a->kernel.hold = REGIONFS_CMD_MOVED;
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)) && !finalizing.error, "B owns it, and both helpers die before A's has heard of that");
+	kill_b();
+	cut();
+	host_kill(a);
+	pass(100);
+	start_with_barriers(a);
+	seeder_restart(a->regiond);
+	tap_ok(until(host_is(a, "db", "in doubt")), "A's next one does not know of it");
+	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
+}
+
 /* B's is kept from being complete by its resume hook. set: set when all has come once; or NULL. */
 static void hand_over_slowly_when(struct user *finalizing, char *go, size_t len, bool *set)
 {
@@ -301,6 +329,25 @@ static void hand_over_slowly_when(struct user *finalizing, char *go, size_t len,
 static void hand_over_slowly(struct user *finalizing, char *go, size_t len)
 {
 	hand_over_slowly_when(finalizing, go, len, NULL);
+}
+
+/* ---- tests that have stores in memory ---- */
+
+static bool adopt_hosts_open(void)
+{
+	/* a tmpfs that is mounted goes with this process */
+	if (!unshare(CLONE_NEWNS))
+		(void)!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	return hosts_open();
+}
+
+static int adopt_hosts_end(void)
+{
+	char unmount[128];
+
+	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
+	(void)!system(unmount);
+	return hosts_end();
 }
 
 #endif

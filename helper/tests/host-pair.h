@@ -143,4 +143,18 @@ static __attribute__((unused)) void start_b(void)
 	leecher_restart(b->regiond);
 }
 
+/* How many files of regions it has. */
+static __attribute__((unused)) unsigned int files(struct host *host)
+{
+	char command[256], text[16] = "";
+	FILE *list;
+
+	snprintf(command, sizeof(command), "find %s -maxdepth 1 -type f -size +63k ! -name '*.map' ! -name 'track*' | wc -l", host->run);
+	list = popen(command, "r");
+	if (!list || !fgets(text, sizeof(text), list))
+		exit(91);
+	pclose(list);
+	return (unsigned int)atoi(text);
+}
+
 #endif

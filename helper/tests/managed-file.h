@@ -104,4 +104,21 @@ static inline int managed_file_flush(struct backend *backend)
 	return flush.error;
 }
 
+static bool passed __attribute__((unused));
+
+static __attribute__((unused)) void pause_over(struct loop_timer *timer)
+{
+	passed = true;
+	loop_stop(regiond.loop);
+}
+
+static __attribute__((unused)) void pass(unsigned int ms)
+{
+	struct loop_timer timer = { .fire = pause_over };
+
+	passed = false;
+	loop_timer_set(regiond.loop, &timer, ms);
+	source_turn(&passed);
+}
+
 #endif

@@ -97,19 +97,6 @@ static int write_byte(struct host *host, unsigned int i, uint64_t chunk, int byt
 	return host_request(host, host_region(host, names[i])->id, BACKEND_WRITE, chunk * CHUNK, CHUNK, bytes);
 }
 
-static unsigned int files(struct host *host)
-{
-	char command[256], text[16] = "";
-	FILE *list;
-
-	snprintf(command, sizeof(command), "find %s -maxdepth 1 -type f -size +63k ! -name '*.map' ! -name 'track*' | wc -l", host->run);
-	list = popen(command, "r");
-	if (!list || !fgets(text, sizeof(text), list))
-		exit(91);
-	pclose(list);
-	return (unsigned int)atoi(text);
-}
-
 static void begin_at_a(const char *name, unsigned int n)
 {
 	struct user user;

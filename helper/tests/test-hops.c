@@ -57,19 +57,6 @@ static void default_store(struct host *host)
 	host->config.source = strdup(source);
 }
 
-static unsigned int files(struct host *host)
-{
-	char command[256], text[16] = "";
-	FILE *list;
-
-	snprintf(command, sizeof(command), "find %s -maxdepth 1 -type f -size +63k ! -name '*.map' ! -name 'track*' | wc -l", host->run);
-	list = popen(command, "r");
-	if (!list || !fgets(text, sizeof(text), list))
-		exit(91);
-	pclose(list);
-	return (unsigned int)atoi(text);
-}
-
 static void test_back(bool reuse)
 {
 	struct user user;

@@ -3,9 +3,6 @@
  * A region moves from A to B with its source, which is C's, or without it: nobody is left with half of it, whoever is stopped, booted or taken back when, and
  * wherever the only copy of a byte is.
  */
-#include <sched.h>
-#include <sys/mount.h>
-
 #include "adopt-hosts.h"
 
 static int refused(struct host *host, const char *command, const char *says)
@@ -103,8 +100,7 @@ static void hand_over_unheard(const char *name)
 	static struct user user, finalizing;
 
 	begin_adopt(name);
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	leech_adopting_once(&user, "all of a region has come once");
 	a->kernel.hold = REGIONFS_CMD_FREEZE;
 	host_begin(b, &finalizing, "finalize", db());
 	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");
@@ -184,22 +180,11 @@ static void test_shared(void)
 
 static void test_diverged(void)
 {
-	struct user user, finalizing;
+	struct user user;
 
 	begin_adopt("diverged");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
-	a->kernel.hold = REGIONFS_CMD_MOVED;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)) && !finalizing.error, "B owns it, and A's helper dies as it hears of that");
-	kill_b();
-	cut();
-	host_kill(a);
-	pass(100);
-	start_with_barriers(a);
-	seeder_restart(a->regiond);
-	tap_ok(until(host_is(a, "db", "in doubt")), "the next one does not know of it");
-	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
+	leech_adopting_once(&user, "all of a region has come once");
+	own_twice();
 	tap_ok(until(managed_at(a)) && !write_chunk(a, from->id, 2, 4), "its program goes on");
 	a->kernel.hold = REGIONFS_CMD_FREEZE;
 	start_with_barriers(b);
@@ -319,8 +304,7 @@ static void test_b_unpushed(void)
 	struct user user;
 
 	begin_adopt("bdisk");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	leech_adopting_once(&user, "all of a region has come once");
 	tap_number((long long)region_unpushed(region_of(b)), 0, "it is not B's to push");
 	a->kernel.hold = REGIONFS_CMD_MOVED;
 	host_begin(b, &user, "finalize", db());
@@ -339,12 +323,7 @@ static void test_b_unpushed(void)
 
 int main(void)
 {
-	char unmount[128];
-
-	/* a tmpfs that is mounted goes with this process */
-	if (!unshare(CLONE_NEWNS))
-		(void)!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-	if (!hosts_open())
+	if (!adopt_hosts_open())
 		return 1;
 	test_a_in_memory();
 	test_a_booted();
@@ -358,7 +337,5 @@ int main(void)
 	test_b_booted();
 	test_b_booted_before();
 	test_b_unpushed();
-	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
-	(void)!system(unmount);
-	return hosts_end();
+	return adopt_hosts_end();
 }

@@ -76,8 +76,7 @@ static void test_handed_meanwhile(void)
 	struct user finalizing, user, syncing;
 
 	begin_adopt("meanwhile");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	leech_adopting_once(&user, "all of a region has come once");
 	add_others();
 	host_begin(a, &syncing, "sync", json_object());
 	pass(100);
@@ -162,8 +161,7 @@ static void test_declared(void)
 	snprintf(other, sizeof(other), "file:%s/kept", a->run);
 	kept.source = other;
 	a->config.regions = &kept;
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a declared region has come once");
+	leech_adopting_once(&user, "all of a declared region has come once");
 	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
 	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "and complete");
 	host_kill(b);
@@ -188,8 +186,7 @@ static void test_declared_removed(void)
 	begin_adopt("declrm");
 	is_direct = false;
 	a->config.regions = &declared;
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a declared region has come once");
+	leech_adopting_once(&user, "all of a declared region has come once");
 	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
 	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()) && until(!is_on(from, REGIONFS_REGION_FROZEN)), "and complete");
 	tap_number(host_do(a, "rm", db()), 0, "it is removed at A");
@@ -229,24 +226,13 @@ static void test_read_only(void)
 /* What A has to write before it can be frozen goes to its source alone. */
 static void test_diverged(void)
 {
-	struct user user, finalizing;
+	struct user user;
 
 	is_direct = true;
 	begin_adopt("twoowners");
 	is_direct = false;
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a direct region has come once");
-	a->kernel.hold = REGIONFS_CMD_MOVED;
-	host_begin(b, &finalizing, "finalize", db());
-	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)) && !finalizing.error, "B owns it, and both helpers die before A's has heard of that");
-	kill_b();
-	cut();
-	host_kill(a);
-	pass(100);
-	start_with_barriers(a);
-	seeder_restart(a->regiond);
-	tap_ok(until(host_is(a, "db", "in doubt")), "A's next one does not know of it");
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "the operator of A says that it is his");
+	leech_adopting_once(&user, "all of a direct region has come once");
+	own_twice();
 	hide();
 	start_with_barriers(b);
 	leecher_restart(b->regiond);
@@ -268,12 +254,7 @@ static void test_diverged(void)
 
 int main(void)
 {
-	char unmount[128];
-
-	/* a tmpfs that is mounted goes with this process */
-	if (!unshare(CLONE_NEWNS))
-		(void)!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-	if (!hosts_open())
+	if (!adopt_hosts_open())
 		return 1;
 	test_others();
 	test_handed_meanwhile();
@@ -283,7 +264,5 @@ int main(void)
 	test_declared_removed();
 	test_read_only();
 	test_diverged();
-	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
-	(void)!system(unmount);
-	return hosts_end();
+	return adopt_hosts_end();
 }

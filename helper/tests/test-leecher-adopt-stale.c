@@ -3,9 +3,6 @@
  * A region moves from A to B with its source, C's. What B had of a chunk some rounds ago is in its store, while C, and nobody else, may have what it is: B pushes nothing
  * before it has all, and never what it has not.
  */
-#include <sched.h>
-#include <sys/mount.h>
-
 #include "adopt-hosts.h"
 
 /* What was changed last comes when a test says so. */
@@ -265,12 +262,7 @@ static void test_removed(void)
 
 int main(void)
 {
-	char unmount[128];
-
-	/* a tmpfs that is mounted goes with this process */
-	if (!unshare(CLONE_NEWNS))
-		(void)!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-	if (!hosts_open())
+	if (!adopt_hosts_open())
 		return 1;
 	test_held();
 	test_lost();
@@ -281,7 +273,5 @@ int main(void)
 	test_kept_in_memory();
 	test_kept_in_memory_whole();
 	test_handed_on();
-	snprintf(unmount, sizeof(unmount), "umount -l %s/*/memory 2>/dev/null", dir);
-	(void)!system(unmount);
-	return hosts_end();
+	return adopt_hosts_end();
 }

@@ -14,8 +14,7 @@ static void test_adopted(void)
 	struct user user;
 
 	begin_adopt("adopted");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once, whose source is C's");
+	leech_adopting_once(&user, "all of a region has come once, whose source is C's");
 	tap_is(host_says(b, "db", "adopts"), b_source, "stat says that the source moves with it");
 	tap_is(host_says(b, "db", "adoption"), "after the hand-over", "later");
 	tap_number(write_chunk(a, from->id, 1, 2), 0, "the program on A goes on");
@@ -64,8 +63,7 @@ static void test_direct(void)
 	begin_adopt("direct");
 	is_direct = false;
 	tap_ok(writer() == 'a' && !strcmp(c_says(), "1777"), "a direct region of A's writes to C");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of it has come once");
+	leech_adopting_once(&user, "all of it has come once");
 	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
 	tap_ok(until(writer() == 'b'), "A lets go of C, and B takes it");
 	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "it is complete");
@@ -79,8 +77,7 @@ static void test_killed_before(void)
 	struct user user;
 
 	begin_adopt("kbefore");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	leech_adopting_once(&user, "all of a region has come once");
 	restart_b();
 	tap_ok(until(host_is(b, "db", "pulling")) && until(rounds() > 0), "B's helper is killed, and the next one goes on");
 	tap_is(host_says(b, "db", "adoption"), "after the hand-over", "the source is still A's");
@@ -97,8 +94,7 @@ static void test_killed_owned(void)
 	struct user user, finalizing;
 
 	begin_adopt("kowned");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	leech_adopting_once(&user, "all of a region has come once");
 	b->kernel.hold = REGIONFS_CMD_REGION_SET;
 	host_begin(b, &finalizing, "finalize", db());
 	tap_ok(until(!list_empty(&b->kernel.held) && is_on(from, REGIONFS_REGION_MOVED)), "B's helper is killed when it owns it");
@@ -144,8 +140,7 @@ static void test_abort(void)
 	char store[160];
 
 	begin_adopt("abort");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	leech_adopting_once(&user, "all of a region has come once");
 	a->kernel.hold = REGIONFS_CMD_FREEZE;
 	host_begin(b, &finalizing, "finalize", db());
 	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");
@@ -171,8 +166,7 @@ static void test_resolved(void)
 	struct user user, finalizing;
 
 	begin_adopt("resolved");
-	leech_adopting(&user, NULL, NULL);
-	tap_ok(until(rounds() > 0), "all of a region has come once");
+	leech_adopting_once(&user, "all of a region has come once");
 	a->kernel.hold = REGIONFS_CMD_FREEZE;
 	host_begin(b, &finalizing, "finalize", db());
 	tap_ok(until(!list_empty(&a->kernel.held)), "it is being frozen");

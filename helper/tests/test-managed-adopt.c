@@ -77,23 +77,6 @@ static int put(struct backend *backend, uint64_t chunk, char value)
 	return ask(backend, BACKEND_WRITE, chunk * CHUNK, CHUNK, bytes);
 }
 
-static bool passed;
-
-static void pause_over(struct loop_timer *timer)
-{
-	passed = true;
-	loop_stop(regiond.loop);
-}
-
-static void pass(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = pause_over };
-
-	passed = false;
-	loop_timer_set(regiond.loop, &timer, ms);
-	source_turn(&passed);
-}
-
 /* The chunks' first and last bytes, as in "7797"; '.' where they differ, '-' beyond the end. */
 static const char *source_says(void)
 {

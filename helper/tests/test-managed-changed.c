@@ -57,23 +57,6 @@ static int write_page(struct backend *backend, uint64_t page, char value)
 	return ask(backend, BACKEND_WRITE, page * PAGE, PAGE, bytes);
 }
 
-static bool passed;
-
-static void pause_over(struct loop_timer *timer)
-{
-	passed = true;
-	loop_stop(regiond.loop);
-}
-
-static void pass(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = pause_over };
-
-	passed = false;
-	loop_timer_set(regiond.loop, &timer, ms);
-	source_turn(&passed);
-}
-
 /* ---- somebody else: behind the helper's back, in the file or the files of the directory's chunks ---- */
 
 static int source_fd(uint64_t offset, uint64_t *at)

@@ -134,21 +134,6 @@ static struct backend *open_managed(const char *text)
 	return open_sized(text, SIZE);
 }
 
-static void pause_over(struct loop_timer *timer)
-{
-	loop_stop(regiond.loop);
-}
-
-static void pass(unsigned int ms)
-{
-	struct loop_timer timer = { .fire = pause_over };
-
-	loop_timer_set(regiond.loop, &timer, ms);
-	loop_run(regiond.loop);
-	loop_again(regiond.loop);
-	loop_timer_cancel(regiond.loop, &timer);
-}
-
 static void new_source(void)
 {
 	int fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
