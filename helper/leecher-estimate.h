@@ -82,6 +82,12 @@ uint64_t estimate_curve_at(const struct estimate_curve *curve, uint64_t ns);
 void estimate_foresee(struct estimate_trend *trend, uint64_t bytes, uint64_t enough, uint64_t again);
 
 /*
+ * In the round after that, which has run for so many ns since and in which so many bytes were changed anew: do they come as they did during the first pull?
+ * Then what was foreseen is so, and there is no need to wait for the round's end. false as long as it is too early to tell.
+ */
+bool estimate_confirms(const struct estimate_trend *trend, const struct estimate_curve *curve, uint64_t fetch_rate, uint64_t ns, uint64_t bytes);
+
+/*
  * What writers have to be slowed to, so that each round is half of the one before. now: what they are slowed to, 0: nothing yet. A program that
  * touches chunks here and there dirties many bytes with each that it writes, so what is known is what the last rate has brought.
  * stalls: rounds have not got smaller with it.

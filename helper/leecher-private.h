@@ -57,7 +57,7 @@ struct leecher_when {
 	bool estimated;			/* the two above are there */
 	struct estimate_trend trend;
 	struct estimate_curve curve;	/* of the first pull; */
-	uint64_t curve_at, curve_from;	/* when that began, and what was changed by then */
+	uint64_t curve_at, curve_from;	/* when that, or the first round, began, and what was changed by then */
 	bool stalled;
 	bool flushing;			/* the STATUS that was asked last has what is dirty written first, */
 	bool prepared;			/* that was done, and FINALIZE may follow */

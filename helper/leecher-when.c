@@ -142,13 +142,16 @@ static uint64_t changed(const struct leecher *leecher)
 	return leecher->when.status.dirty * chunk_of(leecher) + leecher->when.status.unflushed;
 }
 
+static void begin_round(struct leecher *leecher)
+{
+	leecher->when.curve_at = loop_now_ns();
+	leecher->when.curve_from = changed(leecher);
+}
+
 static void begin_curve(struct leecher *leecher)
 {
-	struct leecher_when *when = &leecher->when;
-
-	memset(&when->curve, 0, sizeof(when->curve));
-	when->curve_at = loop_now_ns();
-	when->curve_from = changed(leecher);
+	memset(&leecher->when.curve, 0, sizeof(leecher->when.curve));
+	begin_round(leecher);
 }
 
 static void note_curve(struct leecher *leecher)
@@ -156,8 +159,25 @@ static void note_curve(struct leecher *leecher)
 	struct leecher_when *when = &leecher->when;
 	uint64_t bytes = changed(leecher);
 
-	if (!when->trend.rounds && when->pull_at)
+	if (!when->trend.rounds && when->pull_at && when->curve_at)
 		estimate_curve_note(&when->curve, loop_now_ns() - when->curve_at, bytes > when->curve_from ? bytes - when->curve_from : 0);
+}
+
+static void stalled(struct leecher *leecher, uint64_t bytes);
+
+/* The first round is under way, and will be followed by one that is no smaller: that shows before it is over. */
+static void note_round(struct leecher *leecher)
+{
+	struct leecher_when *when = &leecher->when;
+	uint64_t bytes = changed(leecher);
+
+	if (when->trend.rounds != 1 || when->stalled || leecher->settled || leecher->wanted || leecher->state != LEECHER_PULLING)
+		return;
+	if (!when->curve_at)
+		begin_round(leecher);
+	else if (estimate_confirms(&when->trend, &when->curve, when->fetch_rate, loop_now_ns() - when->curve_at,
+				   bytes > when->curve_from ? bytes - when->curve_from : 0))
+		stalled(leecher, bytes);
 }
 
 /* One that was asked for its figures alone does not do for a round: what is in the page cache belongs to that, and it may be too early. */
@@ -169,6 +189,7 @@ static void go_on(struct leecher *leecher)
 
 	when->prepared = leecher->wanted && when->flushing;
 	note_curve(leecher);
+	note_round(leecher);
 	if (!when->pull_at) {
 		begin_curve(leecher);
 		leecher_pull(leecher);
@@ -180,13 +201,20 @@ static void go_on(struct leecher *leecher)
 
 static void tell_throttle(struct leecher *leecher);
 
+/* What the rounds told so far says nothing about the next ones. */
+static void forget_trend(struct leecher_when *when)
+{
+	when->stalled = false;
+	when->curve_at = 0;
+	memset(&when->trend, 0, sizeof(when->trend));
+}
+
 void leecher_unthrottled(struct leecher *leecher)
 {
 	struct leecher_when *when = &leecher->when;
 
 	when->throttle = 0;
-	when->stalled = false;
-	memset(&when->trend, 0, sizeof(when->trend));
+	forget_trend(when);
 }
 
 /*
@@ -305,6 +333,26 @@ static void tell_throttle(struct leecher *leecher)
 	leecher_send(leecher, WIRE_THROTTLE, (uint32_t)n, throttle_told);
 }
 
+/* Its user has said what is to be done then. */
+static void remedied(struct leecher *leecher)
+{
+	struct leecher_when *when = &leecher->when;
+
+	if (when->stalled && when->on_stall == LEECHER_POSTCOPY)
+		leecher->wanted = true;
+	if (when->on_stall == LEECHER_THROTTLE && (when->stalled || when->throttle)) {
+		when->throttle = estimate_throttle(when->throttle, when->fetch_rate, when->status.dirty_rate, when->stalled);
+		tell_throttle(leecher);
+	}
+}
+
+static void stalled(struct leecher *leecher, uint64_t bytes)
+{
+	leecher->when.stalled = true;
+	say_stalled(leecher, bytes);
+	remedied(leecher);
+}
+
 /* A program that changes as much as the link carries is not caught up with by more rounds. */
 void leecher_judge(struct leecher *leecher, uint64_t total)
 {
@@ -315,31 +363,28 @@ void leecher_judge(struct leecher *leecher, uint64_t total)
 	leecher->round_dirty = total;
 	when->stalled = estimate_stalls(&when->trend, bytes, enough) || (!leecher->manual && when->trend.rounds >= ROUNDS_MOST &&
 									 bytes > enough);
+	if (first)
+		when->curve_at = 0;	/* the round's own time begins with the next figures */
 	if (first && when->fetch_rate)
 		estimate_foresee(&when->trend, bytes, enough, estimate_curve_at(&when->curve, (uint64_t)((double)bytes * 1000 * MS / (double)when->fetch_rate)));
 	if (when->stalled && !was)
 		say_stalled(leecher, bytes);
 	else if (was && !when->stalled)
 		log_info("leeching %s: its rounds get smaller again", leecher->path);
-	if (when->stalled && when->on_stall == LEECHER_POSTCOPY)
-		leecher->wanted = true;
-	if (when->on_stall == LEECHER_THROTTLE && (when->stalled || when->throttle)) {
-		when->throttle = estimate_throttle(when->throttle, when->fetch_rate, when->status.dirty_rate, when->stalled);
-		tell_throttle(leecher);
-	}
+	remedied(leecher);
 }
 
 void leecher_not_now(struct leecher *leecher)
 {
 	struct leecher_when *when = &leecher->when;
 
-	leecher->wanted = when->prepared = when->stalled = false;
+	leecher->wanted = when->prepared = false;
 	leecher->manual = true;
 	when->on_stall = when->on_stall == LEECHER_POSTCOPY ? LEECHER_WAIT : when->on_stall;
 	when->hook = leecher->handed - leecher->asked;
 	/* the other side has let its writers go */
 	when->throttle = 0;
-	memset(&when->trend, 0, sizeof(when->trend));
+	forget_trend(when);
 }
 
 void leecher_unlocked(struct leecher *leecher)

@@ -111,6 +111,26 @@ static unsigned int stalls_in(double part, uint64_t set, uint64_t region)
 	return 0;
 }
 
+/* 200 MiB came at 10 MiB a second, and half as much was changed in the first five seconds, all of it in ten. */
+static void test_confirms(void)
+{
+	const uint64_t rate = 10 * MIB, second = 1000000000;
+	struct estimate_curve curve = { .nr = 0 };
+	struct estimate_trend trend = { 0 };
+
+	for (uint64_t at = 1; at <= 20; at++)
+		estimate_curve_note(&curve, at * second, at < 10 ? at * 20 * MIB : 200 * MIB);
+	tap_ok(!estimate_confirms(&trend, &curve, rate, 5 * second, 200 * MIB), "before the first round nothing can be confirmed");
+	estimate_stalls(&trend, 200 * MIB, MIB);
+	tap_ok(!estimate_confirms(&trend, &curve, rate, 6 * second, 200 * MIB), "nor in it, when nothing bad was foreseen");
+	estimate_foresee(&trend, 200 * MIB, MIB, estimate_curve_at(&curve, 20 * second));
+	tap_ok(!estimate_confirms(&trend, &curve, rate, 4 * second, 80 * MIB), "in less than a quarter of it it is too early");
+	tap_ok(!estimate_confirms(&trend, &curve, rate, 6 * second, 60 * MIB), "a program that has become slower may be caught up with");
+	tap_ok(estimate_confirms(&trend, &curve, rate, 6 * second, 120 * MIB), "one that goes on as it did is not");
+	estimate_stalls(&trend, 200 * MIB, MIB);
+	tap_ok(!estimate_confirms(&trend, &curve, rate, 6 * second, 200 * MIB), "later rounds are compared with each other");
+}
+
 static void test_foresee(void)
 {
 	struct estimate_curve curve = { .nr = 0 };
@@ -128,6 +148,7 @@ static void test_foresee(void)
 	tap_number(stalls_in(0.5, 20 * MIB, 200 * MIB), 0, "who is half as fast is not");
 	tap_number(stalls_in(0.5, 400 * MIB, 200 * MIB), 0, "in a large set neither");
 	tap_number(stalls_in(0.8, 100 * MIB, 200 * MIB), 0, "nor who is nearly as fast");
+	test_confirms();
 	tap_ok(!estimate_stalls(&trend, 50 * MIB, MIB), "where the first round");
 	estimate_foresee(&trend, 50 * MIB, MIB, 50 * MIB);
 	tap_ok(!estimate_stalls(&trend, 25 * MIB, MIB) && !estimate_stalls(&trend, 25 * MIB, MIB), "promises badly, and the second is smaller, nothing is kept of that");
