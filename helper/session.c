@@ -18,6 +18,8 @@
 #define RTT_STEP_NS	50000u
 /* While bulk is under way the round trip is looked at so often. */
 #define RTT_EVERY_NS	200000000u
+/* A queue makes so many answers in a row late; a host that is busy now and then does not. */
+#define RTT_LATE	4u
 /* What TCP's initial window has room for, of the shortest segments that are usual. */
 #define COLD_MAX	(12u << 10)
 /* The shortest that a long request is cut into. */
@@ -66,23 +68,50 @@ static void note_best(struct session *session, uint64_t ns)
 		session->rtt_min += (ns - session->rtt_min) / 8 < step ? (ns - session->rtt_min) / 8 : step;
 }
 
+/*
+ * The least of the last few late answers, or 0: there are too few yet. A busy host makes single ones late, also many of them, and a window that
+ * each makes smaller never fills the path; a queue makes all of them so. (The filter of RFC 6817, 4.2.) The next one is asked for at once.
+ */
+static uint64_t late_least(struct session *session, uint64_t ns)
+{
+	if (!session->nr_late || ns < session->late)
+		session->late = ns;
+	if (++session->nr_late < RTT_LATE) {
+		link_measure(&session->links[0]);
+		return 0;
+	}
+	session->nr_late = 0;
+	return session->late;
+}
+
+/* So much less that the queue goes; by half at most, since the other side may just have been busy. */
+static uint64_t less_window(const struct session *session, uint64_t most, uint64_t ns)
+{
+	uint64_t fits = (uint64_t)((double)session->peak * (double)most / (double)ns);
+
+	if (fits >= session->window)
+		return session->window;
+	return fits > session->window / 2 ? fits : session->window / 2;
+}
+
 void session_rtt(struct session *session, uint64_t ns)
 {
 	uint64_t window = session->window, most;
 
 	note_best(session, ns);
 	most = session->rtt_min + session->rtt_min / 4 + RTT_SLACK_NS;
-	/* So much less that the queue goes; by half at most, since the other side may just have been busy. */
-	if (ns > most && session->peak > SESSION_WINDOW_MIN) {
-		uint64_t fits = (uint64_t)((double)session->peak * (double)most / (double)ns);
-
-		if (fits < window)
-			window = fits > window / 2 ? fits : window / 2;
-	} else if (ns <= most && session->window_full) {
-		window = window * 3 / 2;
-	}
 	session->rtt = ns;
 	session->rtt_at = loop_now_ns();
+	if (ns > most && session->peak > SESSION_WINDOW_MIN) {
+		ns = late_least(session, ns);
+		if (!ns)
+			return;
+		window = less_window(session, most, ns);
+	} else {
+		session->nr_late = 0;
+		if (ns <= most && session->window_full)
+			window = window * 3 / 2;
+	}
 	session->window_full = false;
 	session->peak = session->bulk_in_flight;
 	session->window = window < SESSION_WINDOW_MIN ? SESSION_WINDOW_MIN :

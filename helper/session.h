@@ -60,6 +60,8 @@ struct session {
 	bool window_full;		/* it was the limit since the last sample */
 	uint64_t peak;			/* the most that bulk had in flight since the last sample */
 	uint64_t rtt, rtt_min, rtt_at;	/* ns, of the demand connection; the last sample, the best, when the last was */
+	unsigned int nr_late;		/* samples in a row that were late, since the window was looked at, */
+	uint64_t late;			/* and the least of them */
 	struct loop_timer tick;
 	uint64_t opening_until;
 	bool is_open, closing;

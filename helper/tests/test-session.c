@@ -257,6 +257,23 @@ static void test_window(unsigned int ms)
 	tap_ok(most <= 2 * path + 4 * SESSION_WINDOW_MIN / 2, "RTT %u: with %llu KiB at most", ms, (unsigned long long)most >> 10);
 }
 
+/* Two answers of three are late by themselves, whatever is under way. */
+static void test_busy_host(void)
+{
+	struct session session = { .window = 1 << 20 };
+	uint64_t rtt = 10000000, path = LINK * rtt / 1000000000, least;
+
+	session_rtt(&session, rtt);
+	for (int i = 0; i < 30; i++)
+		sample(&session, i % 3 ? 3 * rtt : rtt);
+	least = session.window;
+	for (int i = 0; i < 3000; i++) {
+		sample(&session, i % 3 ? 3 * rtt : rtt);
+		least = session.window < least ? session.window : least;
+	}
+	tap_ok(least >= path, "bulk fills the path to a host that is busy now and then (%llu KiB)", (unsigned long long)least >> 10);
+}
+
 static void test_longer_path(void)
 {
 	struct session session = { .window = 1 << 20 };
@@ -553,6 +570,7 @@ int main(void)
 	test_cancel();
 	for (size_t i = 0; i < sizeof(rtts) / sizeof(*rtts); i++)
 		test_window(rtts[i]);
+	test_busy_host();
 	test_longer_path();
 	test_pieces();
 	test_overtake();
