@@ -115,14 +115,17 @@ uint64_t estimate_curve_at(const struct estimate_curve *curve, uint64_t ns)
 	return bytes_before;
 }
 
-/* A quarter of the round is enough to tell, where that is more than an instant. */
+/*
+ * A quarter of the round is enough to tell, where that is more than an instant. And it has to be as much as comes meanwhile: of a burst at the
+ * end of the pull the curve begins with next to nothing, which any trickle comes up to.
+ */
 bool estimate_confirms(const struct estimate_trend *trend, const struct estimate_curve *curve, uint64_t fetch_rate, uint64_t ns, uint64_t bytes)
 {
 	uint64_t then = estimate_curve_at(curve, ns);
 
 	if (trend->rounds != 1 || !trend->stalls || !then || ns < SECOND / 2 || estimate_bytes(fetch_rate, ns) < trend->last / 4)
 		return false;
-	return !is_smaller(bytes, then);
+	return !is_smaller(bytes, then) && !is_smaller(bytes, estimate_bytes(fetch_rate, ns));
 }
 
 uint64_t estimate_throttle(uint64_t now, uint64_t fetch_rate, uint64_t dirty_rate, bool stalls)

@@ -82,8 +82,8 @@ uint64_t estimate_curve_at(const struct estimate_curve *curve, uint64_t ns);
 void estimate_foresee(struct estimate_trend *trend, uint64_t bytes, uint64_t enough, uint64_t again);
 
 /*
- * In the round after that, which has run for so many ns since and in which so many bytes were changed anew: do they come as they did during the first pull?
- * Then what was foreseen is so, and there is no need to wait for the round's end. false as long as it is too early to tell.
+ * In the round after that, which has run for so many ns since and in which so many bytes were changed anew: do they come as they did during the first pull, and as
+ * fast as the link carries? Then what was foreseen is so, and there is no need to wait for the round's end. false as long as it is too early to tell.
  */
 bool estimate_confirms(const struct estimate_trend *trend, const struct estimate_curve *curve, uint64_t fetch_rate, uint64_t ns, uint64_t bytes);
 

@@ -77,6 +77,16 @@ static bool add_estimate(struct handover *handover, void *arg)
 	return leecher->when.estimated && leecher->when.pulled_once && leecher->state == LEECHER_PULLING;
 }
 
+static bool is_pulled_once(struct handover *handover, void *arg)
+{
+	return leecher_of(handover)->when.pulled_once;
+}
+
+bool leecher_group_pulled(const struct leecher *leecher)
+{
+	return group_each((struct handover *)&leecher->handover, is_pulled_once, NULL);
+}
+
 bool leecher_group_worth(const struct leecher *leecher)
 {
 	struct estimate sum = { 0 };

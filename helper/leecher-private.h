@@ -59,6 +59,7 @@ struct leecher_when {
 	struct estimate_curve curve;	/* of the first pull; */
 	uint64_t curve_at, curve_from;	/* when that, or the first round, began, and what was changed by then */
 	bool stalled;
+	bool halfway;			/* that was seen in the middle of this round */
 	bool flushing;			/* the STATUS that was asked last has what is dirty written first, */
 	bool prepared;			/* that was done, and FINALIZE may follow */
 	uint64_t throttle, throttle_at;	/* what writers over there are slowed to, and when that was told last */
@@ -167,6 +168,8 @@ void leecher_group_finalize(struct leecher *leecher);
 void leecher_group_want(struct leecher *leecher);
 /* Is a hand-over of all of them worth it, in ns? */
 bool leecher_group_worth(const struct leecher *leecher);
+/* Has all of it been pulled once, and of the others of its group? */
+bool leecher_group_pulled(const struct leecher *leecher);
 /* The other side has gone back to service: whatever those that wait for this one were told holds no more. */
 void leecher_group_unasked(struct leecher *leecher);
 /* FINALIZE is about to be asked. */

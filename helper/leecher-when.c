@@ -49,7 +49,7 @@ static void measure(struct leecher *leecher, uint64_t least_ns)
 	struct leecher_when *when = &leecher->when;
 	uint64_t fetched = leech_stats(leecher->leech)->fetched, now = loop_now_ns();
 
-	if (fetched - when->pull_from < FETCH_TELLS || now - when->pull_at < least_ns)
+	if (!when->pull_at || fetched - when->pull_from < FETCH_TELLS || now - when->pull_at < least_ns)
 		return;
 	estimate_rate_note(&when->fetch_rate, fetched - when->pull_from, now - when->pull_at);
 	when->pull_from = fetched;
@@ -204,7 +204,7 @@ static void tell_throttle(struct leecher *leecher);
 /* What the rounds told so far says nothing about the next ones. */
 static void forget_trend(struct leecher_when *when)
 {
-	when->stalled = false;
+	when->stalled = when->halfway = false;
 	when->curve_at = 0;
 	memset(&when->trend, 0, sizeof(when->trend));
 }
@@ -338,7 +338,7 @@ static void remedied(struct leecher *leecher)
 {
 	struct leecher_when *when = &leecher->when;
 
-	if (when->stalled && when->on_stall == LEECHER_POSTCOPY)
+	if (when->stalled && when->on_stall == LEECHER_POSTCOPY && leecher_group_pulled(leecher))
 		leecher->wanted = true;
 	if (when->on_stall == LEECHER_THROTTLE && (when->stalled || when->throttle)) {
 		when->throttle = estimate_throttle(when->throttle, when->fetch_rate, when->status.dirty_rate, when->stalled);
@@ -349,6 +349,7 @@ static void remedied(struct leecher *leecher)
 static void stalled(struct leecher *leecher, uint64_t bytes)
 {
 	leecher->when.stalled = true;
+	leecher->when.halfway = true;
 	say_stalled(leecher, bytes);
 	remedied(leecher);
 }
@@ -358,9 +359,13 @@ void leecher_judge(struct leecher *leecher, uint64_t total)
 {
 	struct leecher_when *when = &leecher->when;
 	uint64_t bytes = total * chunk_of(leecher), enough = estimate_bytes(when->fetch_rate, when->max_downtime * MS);
-	bool was = when->stalled, first = !when->trend.rounds;
+	bool was = when->stalled, first = !when->trend.rounds, halfway = when->halfway && when->throttle;
 
 	leecher->round_dirty = total;
+	when->halfway = false;
+	/* of a round in which they were slowed halfway nothing can be told: the next one is compared with it */
+	if (halfway)
+		when->trend.last = UINT64_MAX;
 	when->stalled = estimate_stalls(&when->trend, bytes, enough) || (!leecher->manual && when->trend.rounds >= ROUNDS_MOST &&
 									 bytes > enough);
 	if (first)
@@ -369,9 +374,12 @@ void leecher_judge(struct leecher *leecher, uint64_t total)
 		estimate_foresee(&when->trend, bytes, enough, estimate_curve_at(&when->curve, (uint64_t)((double)bytes * 1000 * MS / (double)when->fetch_rate)));
 	if (when->stalled && !was)
 		say_stalled(leecher, bytes);
-	else if (was && !when->stalled)
+	else if (was && !when->stalled && !halfway)
 		log_info("leeching %s: its rounds get smaller again", leecher->path);
-	remedied(leecher);
+	if (halfway)
+		tell_throttle(leecher);
+	else
+		remedied(leecher);
 }
 
 void leecher_not_now(struct leecher *leecher)
@@ -397,7 +405,7 @@ void leecher_look(struct leecher *leecher)
 {
 	struct leecher_when *when = &leecher->when;
 
-	if (leecher->state != LEECHER_PULLING || leecher->asking || leecher->giving_up)
+	if (leecher->state != LEECHER_PULLING || leecher->asking || leecher->stepping || leecher->giving_up)
 		return;
 	if (!leecher->settled)
 		measure(leecher, MEASURE_NS);

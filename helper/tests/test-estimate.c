@@ -115,7 +115,7 @@ static unsigned int stalls_in(double part, uint64_t set, uint64_t region)
 static void test_confirms(void)
 {
 	const uint64_t rate = 10 * MIB, second = 1000000000;
-	struct estimate_curve curve = { .nr = 0 };
+	struct estimate_curve curve = { .nr = 0 }, burst = { .nr = 0 };
 	struct estimate_trend trend = { 0 };
 
 	for (uint64_t at = 1; at <= 20; at++)
@@ -127,6 +127,9 @@ static void test_confirms(void)
 	tap_ok(!estimate_confirms(&trend, &curve, rate, 4 * second, 80 * MIB), "in less than a quarter of it it is too early");
 	tap_ok(!estimate_confirms(&trend, &curve, rate, 6 * second, 60 * MIB), "a program that has become slower may be caught up with");
 	tap_ok(estimate_confirms(&trend, &curve, rate, 6 * second, 120 * MIB), "one that goes on as it did is not");
+	for (uint64_t at = 1; at <= 20; at++)
+		estimate_curve_note(&burst, at * second, at < 18 ? at * MIB / 16 : 200 * MIB);
+	tap_ok(!estimate_confirms(&trend, &burst, rate, 6 * second, 6 * MIB / 16), "one that had a burst at the end of the pull, and changes a little since, may be caught up with");
 	estimate_stalls(&trend, 200 * MIB, MIB);
 	tap_ok(!estimate_confirms(&trend, &curve, rate, 6 * second, 200 * MIB), "later rounds are compared with each other");
 }

@@ -262,12 +262,33 @@ static void test_postcopy(void)
 	tap_ok(until(user.done) && !user.error, "all of it");
 }
 
+static struct leecher *leecher_at_b(void)
+{
+	struct handover *handover = handover_in(region_of(b), HANDOVER_LEECHER);
+
+	return handover ? leecher_of(handover) : NULL;
+}
+
+/* The tick may come while the kernel, or the disk, is asked; what follows sends a message itself. */
+static void look_while_stepping(void)
+{
+	struct leecher *leecher = leecher_at_b();
+
+	tap_ok(until(!leecher->asking), "no message is under way");
+	leecher->stepping = true;
+	leecher->when.looked_at = leecher->when.pull_at + 1;
+	leecher_look(leecher);
+	tap_ok(!leecher->asking, "while it steps its tick sends none");
+	leecher->stepping = false;
+}
+
 static void test_wait(void)
 {
 	struct user user;
 
 	stall("wait", &user, "wait");
 	tap_ok(until(says("stalled")), "then it is said");
+	look_while_stepping();
 	busy_round(32);
 	busy_round(32);
 	tap_ok(is_on(to, REGIONFS_REGION_LOCKED) && !from->write_rate, "and nothing is done");
@@ -302,13 +323,6 @@ static void test_throttle_aborted(void)
 	slow_release();
 	tap_number(host_do(b, "abort", db()), 0, "B gives up");
 	tap_ok(until(!from->write_rate), "it is not any more");
-}
-
-static struct leecher *leecher_at_b(void)
-{
-	struct handover *handover = handover_in(region_of(b), HANDOVER_LEECHER);
-
-	return handover ? leecher_of(handover) : NULL;
 }
 
 /* A's next helper lets the writers go: B has no reason to slow them before it sees them again. */
