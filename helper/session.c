@@ -12,14 +12,17 @@
 #define OPEN_MS		3000u
 #define BYE_MS		1000u
 #define WINDOW_START	(4u << 20)
-/* Bulk gives way when the demand connection's round trip is over 5/4 of its best, and this much. */
+/* Bulk gives way when the demand connection's round trip is over 5/4 of its best, and this much; */
 #define RTT_SLACK_NS	2000000u
+/* so much where no program waits for what comes on demand. */
+#define RTT_SLACK_ALONE_NS 50000000u
 /* A single late answer says little: the best one rises by an eighth, and this. */
 #define RTT_STEP_NS	50000u
 /* While bulk is under way the round trip is looked at so often. */
 #define RTT_EVERY_NS	200000000u
-/* A queue makes so many answers in a row late; a host that is busy now and then does not. */
+/* A queue makes so many answers in a row late, or all that come in so long a time; a host that is busy now and then does not. */
 #define RTT_LATE	4u
+#define RTT_LATE_NS	200000000u
 /* What TCP's initial window has room for, of the shortest segments that are usual. */
 #define COLD_MAX	(12u << 10)
 /* The shortest that a long request is cut into. */
@@ -74,9 +77,11 @@ static void note_best(struct session *session, uint64_t ns)
  */
 static uint64_t late_least(struct session *session, uint64_t ns)
 {
+	if (!session->nr_late)
+		session->late_since = session->rtt_at;
 	if (!session->nr_late || ns < session->late)
 		session->late = ns;
-	if (++session->nr_late < RTT_LATE) {
+	if (++session->nr_late < RTT_LATE && (session->nr_late < 2 || session->rtt_at - session->late_since < RTT_LATE_NS)) {
 		link_measure(&session->links[0]);
 		return 0;
 	}
@@ -99,7 +104,7 @@ void session_rtt(struct session *session, uint64_t ns)
 	uint64_t window = session->window, most;
 
 	note_best(session, ns);
-	most = session->rtt_min + session->rtt_min / 4 + RTT_SLACK_NS;
+	most = session->rtt_min + session->rtt_min / 4 + (session->bulk_alone ? RTT_SLACK_ALONE_NS : RTT_SLACK_NS);
 	session->rtt = ns;
 	session->rtt_at = loop_now_ns();
 	if (ns > most && session->peak > SESSION_WINDOW_MIN) {

@@ -60,8 +60,9 @@ struct session {
 	bool window_full;		/* it was the limit since the last sample */
 	uint64_t peak;			/* the most that bulk had in flight since the last sample */
 	uint64_t rtt, rtt_min, rtt_at;	/* ns, of the demand connection; the last sample, the best, when the last was */
+	bool bulk_alone;		/* its user's: no program waits for demand, so that bulk need not give way much */
 	unsigned int nr_late;		/* samples in a row that were late, since the window was looked at, */
-	uint64_t late;			/* and the least of them */
+	uint64_t late, late_since;	/* and the least of them, and when the first came */
 	struct loop_timer tick;
 	uint64_t opening_until;
 	bool is_open, closing;

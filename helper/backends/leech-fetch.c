@@ -77,6 +77,8 @@ static void retry_pull(struct loop_timer *timer)
 	struct leech *leech = container_of(timer, struct leech, retry);
 
 	leech->unreadable = 0;
+	if (!leech->local)
+		return;	/* it is being closed, and nobody waits any more */
 	/* Those for whom there was no memory, too. */
 	leech_unblock(leech);
 	if (chunkmap_state(leech->map) == CHUNKMAP_OWNED)
@@ -409,8 +411,17 @@ void leech_pull_more(struct leech *leech)
 		leech->watch->settled(leech->watch);
 }
 
+void leech_share_path(struct leech *leech)
+{
+	struct session *session = leech_session(leech);
+
+	if (session)
+		session->bulk_alone = chunkmap_state(leech->map) == CHUNKMAP_PULLING;
+}
+
 void leech_pull(struct leech *leech, bool on)
 {
 	leech->pulling = on;
+	leech_share_path(leech);
 	leech_pull_more(leech);
 }

@@ -145,6 +145,7 @@ static void record_written(struct leech_record_waiter *waiter, int error)
 	if (!error && head->state == LEECH_RECORD_OWNED && chunkmap_state(leech->map) == CHUNKMAP_PULLING) {
 		chunkmap_set_owner(leech->map, &head->owner);
 		chunkmap_set_state(leech->map, CHUNKMAP_OWNED);
+		leech_share_path(leech);
 		if (leech->adopts)
 			leech->outer.adopter->adopt(leech->local);
 		leech_tell_owned(leech);

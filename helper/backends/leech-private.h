@@ -135,6 +135,8 @@ void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand);
 void leech_pull_more(struct leech *leech);
 /* After a failure. */
 void leech_pull_later(struct leech *leech);
+/* Before it is owned here no program waits for what comes; from then on some do. */
+void leech_share_path(struct leech *leech);
 /* What could not be read over there may be by now, or be somewhere else: it is asked for again at once, or nearly. */
 void leech_retry_soon(struct leech *leech);
 bool leech_is_busy(const struct leech *leech, uint64_t first, uint64_t end);
