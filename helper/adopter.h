@@ -15,7 +15,7 @@ struct region;
 
 struct adopter {
 	/* managed_adopt_open(), of a policy's text. */
-	void (*open)(struct backend_open *open, const char *policy, bool fresh, bool owned);
+	void (*open)(struct backend_open *open, const char *policy, bool fresh, bool owned, bool pushed);
 	/* The backend is one that was opened so. managed_adopt(), managed_diverge(), managed_let_go() */
 	void (*adopt)(struct backend *local);
 	void (*diverge)(struct backend *local, bool diverged);

@@ -435,9 +435,9 @@ void managed_forgo(struct managed *managed)
 
 /* ---- for the leech ---- */
 
-static void adopter_open(struct backend_open *open, const char *text, bool fresh, bool owned)
+static void adopter_open(struct backend_open *open, const char *text, bool fresh, bool owned, bool pushed)
 {
-	struct managed_adoption adoption = { .fresh = fresh, .owned = owned };
+	struct managed_adoption adoption = { .fresh = fresh, .owned = owned, .pushed = pushed };
 	struct policy policy;
 	int ret = policy_parse(&policy, text, open->why, sizeof(open->why));
 
@@ -490,16 +490,28 @@ static void adopter_drain(struct backend *local, void (*done)(void *arg, int err
 	adopt_drain(to_managed(local), done, arg);
 }
 
+/* The other host drops what is missing here when it hears that nobody needs it. */
+static void say_part(const struct managed *managed, uint64_t missing)
+{
+	const char *path = managed->region->info.path ? managed->region->info.path : "?";
+	struct store_stats stats = { .unpushed = 0 };
+
+	if (managed->store)
+		store_stats(managed->store, &stats);
+	log_warning("region %s was removed before all of it had come: of %llu bytes %s has what the host that it came from had pushed there, and maybe older ones",
+		    path, (unsigned long long)missing, managed->backend.uri.text);
+	if (managed_adopt_waits(managed) && stats.unpushed)
+		log_warning("region %s: %llu bytes that were here, and could not be pushed before the others had come, went with it", path,
+			    (unsigned long long)stats.unpushed);
+}
+
 static void adopter_leave(struct backend *local, bool kept, bool empty, uint64_t missing)
 {
 	struct managed *managed = to_managed(local);
-
 	bool part = managed->region->destroy && kept && missing, discard = !kept || managed->region->info.discard;
 
-	/* the other host drops them when it hears that nobody needs them here */
 	if (part && !discard)
-		log_warning("region %s was removed before all of it had come: of %llu bytes %s has what the host that it came from had pushed there, and maybe older ones",
-			    managed->region->info.path ? managed->region->info.path : "?", (unsigned long long)missing, managed->backend.uri.text);
+		say_part(managed, missing);
 	/* the store may have older bytes of what is missing: never is that to be pushed, by whoever adds the region again */
 	if (managed->region->destroy || (empty && !kept))
 		managed_forget(managed, discard || (part && managed_adopt_waits(managed)));

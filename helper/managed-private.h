@@ -45,7 +45,7 @@ struct managed {
 		bool pushing;		/* all is here that ever comes from the other host */
 		bool fresh;		/* nothing in the store counts */
 		bool owned;		/* managed_adopt() */
-		bool resumed;		/* it was, by an earlier helper, which may have pushed, and dropped what was pushed */
+		bool pushed;		/* by an earlier helper, maybe, which then dropped what was pushed */
 		bool clear;		/* what is in the store goes, and it is opened anew */
 		bool marked;		/* the mark may be there after a power cut, though this is owned */
 		bool unmarking;

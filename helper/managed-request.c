@@ -274,7 +274,7 @@ static bool is_all_here(struct managed *managed)
 {
 	struct store_stats stats;
 
-	if (!managed_adopt_waits(managed) || managed->adopting.resumed)
+	if (!managed_adopt_waits(managed) || managed->adopting.pushed)
 		return false;
 	store_stats(managed->store, &stats);
 	return !stats.corrupt;

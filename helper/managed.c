@@ -489,7 +489,8 @@ static void begin(struct backend_open *open, const struct policy *policy, struct
 	if (adoption) {
 		managed->adopting.on = true;
 		managed->adopting.fresh = adoption->fresh;
-		managed->adopting.owned = managed->adopting.resumed = adoption->owned;
+		managed->adopting.owned = adoption->owned;
+		managed->adopting.pushed = adoption->pushed;
 		managed->opening.create = backend_owned(managed->backend.uri.text);
 		if (policy->local == LOCAL_MEMORY)
 			managed->backend.caps.durability = DURABLE_NEVER;

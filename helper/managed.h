@@ -46,6 +46,7 @@ void managed_open(struct backend_open *open, const struct policy *policy, struct
 struct managed_adoption {
 	bool fresh;		/* nothing in the store counts: what an earlier leech has left goes. -EEXIST where it has what the source has not got */
 	bool owned;		/* managed_adopt() was called by an earlier helper */
+	bool pushed;		/* which may have pushed, and dropped what was pushed */
 };
 
 /*

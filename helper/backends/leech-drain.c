@@ -43,7 +43,7 @@ static void drained(void *arg, int error)
 {
 	struct leech *leech = arg;
 
-	if (error) {
+	if (error || leech->closing) {
 		later(leech);
 		return;
 	}

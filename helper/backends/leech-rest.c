@@ -19,6 +19,8 @@ static void again(struct loop_timer *timer)
 {
 	struct leech *leech = container_of(timer, struct leech, rest.timer);
 
+	if (leech->closing)
+		return;
 	leech->rest.at = 0;
 	leech->rest.waits = true;
 	leech_rest_more(leech);

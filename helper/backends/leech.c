@@ -111,6 +111,16 @@ static void leech_opened(struct leech *leech)
 
 static void local_is_open(struct backend_open *open, struct backend *backend, int error);
 
+/* Without all of it being here nothing is, but of one in memory, which is said before. */
+static bool may_be_pushed(const struct leech *leech)
+{
+	const struct leech_record_head *head = leech_record_head(leech->record);
+
+	if (chunkmap_state(leech->map) == CHUNKMAP_PULLING)
+		return false;
+	return head->state != LEECH_RECORD_OWNED || head->pushing || !chunkmap_missing(leech->map);
+}
+
 /* The same circumstances, but for the URI. A store in memory went with the host: it is made anew. */
 static int open_part(struct leech *leech, const char *source, bool create, void (*done)(struct backend_open *open,
 		     struct backend *backend, int error))
@@ -134,7 +144,7 @@ static int open_part(struct leech *leech, const char *source, bool create, void 
 	open->fenced = leech->adopts && !uri_option(&leech->backend.uri, "unfenced") && !uri_option(&leech->backend.uri, "owned");
 	if (done == local_is_open && leech->adopts)
 		open->adopter->open(open, uri_option(&leech->backend.uri, "policy"), is_empty(leech),
-				    chunkmap_state(leech->map) != CHUNKMAP_PULLING);
+				    chunkmap_state(leech->map) != CHUNKMAP_PULLING, may_be_pushed(leech));
 	else
 		backend_open(open);
 	return 0;

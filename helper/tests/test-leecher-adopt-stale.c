@@ -125,6 +125,23 @@ static void test_grown(void)
 	tap_number(c_byte(SIZE + 2000), -1, "which is where it was");
 }
 
+/* What is made at B is zero, and nobody else has it: B's next helper does not wait for others. */
+static void test_grown_held(void)
+{
+	char byte = 1;
+
+	own_without("grownheld", false);
+	tap_number(host_request(b, to->id, BACKEND_RESIZE, 0, SIZE + 2 * CHUNK, NULL), 0, "the region grows at B, while a chunk of it is missing");
+	to->size = SIZE + 2 * CHUNK;
+	kill_b();
+	start_with_barriers(b);
+	leecher_restart(b->regiond);
+	tap_ok(until(host_is(b, "db", "owned")), "B's helper is killed");
+	tap_ok(!host_request(b, to->id, BACKEND_READ, SIZE + CHUNK, 1, &byte) && !byte, "the next one answers what is zero at once");
+	host_release(a);
+	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "all of it comes");
+}
+
 /* B's helper does not hear that its operator says it of A's. */
 static void diverge(void)
 {
@@ -268,6 +285,7 @@ int main(void)
 	test_lost();
 	test_removed();
 	test_grown();
+	test_grown_held();
 	test_kept();
 	test_lost_in_memory();
 	test_kept_in_memory();
