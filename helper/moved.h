@@ -14,7 +14,7 @@ struct config;
 
 /* That one has. Nothing to do for one that is not declared. Durable; negative errno. */
 int moved_note(const struct config *config, const char *path);
-/* It was made here again, by somebody's word. */
+/* It is this host's again: it was made here by somebody's word, or has come back. */
 void moved_forget(const struct config *config, const char *path);
 /* file: what says so, for people to remove, len bytes. */
 bool moved_is(const struct config *config, const char *path, char *file, size_t len);

@@ -141,9 +141,9 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 	news = info_update(&region->info, attrs);
 	if (!region->mirrored && netlink_has(attrs, FLAGS))
 		check_claimed(region);
-	/* just made, by whoever's word */
-	if (!region->mirrored && region->info.path && !region->unlinked && !(region->info.flags & REGIONFS_REGION_MOVED) &&
-	    !state_find(region->regiond->state, region->info.id))
+	/* just made, by whoever's word; what is made locked is another host's as yet, and may stay that */
+	if (!region->mirrored && region->info.path && !region->unlinked &&
+	    !(region->info.flags & (REGIONFS_REGION_MOVED | REGIONFS_REGION_LOCKED)) && !state_find(region->regiond->state, region->info.id))
 		moved_forget(region->regiond->config, region->info.path);
 	if (netlink_has(attrs, SIZE))
 		news |= region_size_heard(region, attrs->size, attrs->asked_ns);

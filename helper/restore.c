@@ -37,7 +37,9 @@ struct restore {
 	struct todo *now;
 	unsigned int restored;
 	bool incomplete;		/* a mirrored region could not be added: the older log is kept for it */
-	bool unnoted;			/* that one has moved */
+	char **unnoted;			/* paths of those that have moved, which could not be written down */
+	size_t nr_unnoted;
+	bool unsure;			/* which have moved is not known */
 	bool last_phase;
 };
 
@@ -188,15 +190,30 @@ static bool is_lost(const struct restore *restore, const struct region_info *inf
 	return head.state != LEECH_RECORD_OWNED;
 }
 
-/* Its record goes with the last instance's. */
+/* At least this regiond knows. */
+static void keep_unnoted(struct restore *restore, const char *path)
+{
+	char **paths = realloc(restore->unnoted, (restore->nr_unnoted + 1) * sizeof(*paths));
+	bool failed = !paths;
+
+	restore->unnoted = paths ? paths : restore->unnoted;
+	if (paths)
+		paths[restore->nr_unnoted] = copy(path, &failed);
+	restore->nr_unnoted += !failed;
+	restore->unsure |= failed;
+}
+
+/* Its record goes with the last instance's; if that says it alone, it is kept for people. */
 static void note_moved(struct restore *restore, const struct region_info *info)
 {
 	int ret = moved_note(restore->regiond->config, info->path);
 
 	if (!ret)
 		return;
-	restore->unnoted = true;
-	log_error("that region %s has moved could not be written down: no declared region is made now: %s", info->path, strerror(-ret));
+	restore->incomplete = true;
+	keep_unnoted(restore, info->path);
+	log_error("that region %s has moved could not be written down: should it be declared, it is not made now, but by the next regiond: %s",
+		  info->path, strerror(-ret));
 }
 
 static bool has_moved_away(const struct region_info *info, bool unlinked)
@@ -288,7 +305,9 @@ static bool has_moved(const struct restore *restore, const char *path)
 
 	if (moved)
 		log_warning("declared region %s has moved to another host, and is not made here again: add it, or remove %s", path, file);
-	return moved || restore->unnoted;
+	for (size_t i = 0; i < restore->nr_unnoted; i++)
+		moved |= !strcmp(restore->unnoted[i], path);
+	return moved || restore->unsure;
 }
 
 static int add_declared(struct restore *restore)
@@ -351,6 +370,14 @@ static void keep_rest(struct restore *restore)
 	}
 }
 
+static void restore_free(struct restore *restore)
+{
+	while (restore->nr_unnoted)
+		free(restore->unnoted[--restore->nr_unnoted]);
+	free(restore->unnoted);
+	free(restore);
+}
+
 static void dumped(void *arg, int error)
 {
 	struct restore *restore = arg;
@@ -360,7 +387,7 @@ static void dumped(void *arg, int error)
 		state_complete(restore->regiond->state);
 	if (restore->last_phase || error || add_declared(restore) || list_empty(&restore->todo)) {
 		restore->done(restore->regiond, error);
-		free(restore);
+		restore_free(restore);
 		return;
 	}
 	restore->last_phase = true;
@@ -541,7 +568,8 @@ void restore_start(struct regiond *regiond, void (*done)(struct regiond *regiond
 	if (state_instance(regiond->state) != regiond->instance_id)
 		err = state_each(regiond->state, mirrored, restore) ?: state_each(regiond->state, mark_moved, restore);
 	if (err)
-		log_error("the regions could not be restored: %s", strerror(-err));
-	restore->incomplete = err != 0;
+		log_error("the regions could not be restored, and no declared one is made: %s", strerror(-err));
+	restore->incomplete |= err != 0;
+	restore->unsure |= err != 0;
 	add_next(restore);
 }

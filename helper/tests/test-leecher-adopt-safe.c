@@ -147,25 +147,32 @@ static void test_marked(void)
 	tap_ok(!host_region(a, "db") && !access(mark, F_OK), "an older helper may not have done so: that is made up for when its region is forgotten");
 }
 
-/* A's file of declared regions has it. */
-static void test_declared(void)
+/* A's file of declared regions has it, and another one that stays. */
+static struct config_region declared, kept;
+
+static void move_declared(const char *name, char *other, size_t len)
 {
-	struct config_region declared = { .path = (char *)"db", .source = b_source, .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
-	struct config_region kept = { .next = &declared, .path = (char *)"kept", .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
-	char file[160], other[160];
 	struct user user;
 
 	is_direct = true;
-	begin_adopt("declared");
+	begin_adopt(name);
 	is_direct = false;
-	snprintf(other, sizeof(other), "file:%s/kept", a->run);
-	kept.source = other;
+	snprintf(other, len, "file:%s/kept", a->run);
+	declared = (struct config_region){ .path = (char *)"db", .source = b_source, .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
+	kept = (struct config_region){ .next = &declared, .path = (char *)"kept", .source = other, .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
 	a->config.regions = &kept;
 	leech_adopting_once(&user, "all of a declared region has come once");
 	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
 	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "and complete");
 	host_kill(b);
 	tap_ok(until(writer() == '-'), "B is away for a while");
+}
+
+static void test_declared(void)
+{
+	char file[160], other[160];
+
+	move_declared("declared", other, sizeof(other));
 	boot(a);
 	tap_ok(!host_region(a, "db") && host_region(a, "kept"), "A is booted: it is not made there again, but another one is");
 	boot(a);
@@ -176,15 +183,30 @@ static void test_declared(void)
 	a->config.regions = NULL;
 }
 
+/* A file that cannot be made: it is a link to where there is nothing. */
+static void test_declared_unnoted(void)
+{
+	char file[160], other[160];
+
+	move_declared("unnoted", other, sizeof(other));
+	moved_is(&a->config, "db", file, sizeof(file));
+	if (symlink("/nowhere/at/all", file))
+		exit(80);
+	boot(a);
+	tap_ok(!host_region(a, "db") && host_region(a, "kept"), "what can't be written down as moved is not made at this boot, all others are");
+	unlink(file);
+	a->config.regions = NULL;
+}
+
 /* It was removed there when it had moved. */
 static void test_declared_removed(void)
 {
-	struct config_region declared = { .path = (char *)"db", .source = b_source, .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
 	struct user user;
 
 	is_direct = true;
 	begin_adopt("declrm");
 	is_direct = false;
+	declared = (struct config_region){ .path = (char *)"db", .source = b_source, .size = SIZE, .mode = 0640, .managed = MANAGED_NO };
 	a->config.regions = &declared;
 	leech_adopting_once(&user, "all of a declared region has come once");
 	tap_number(host_do(b, "finalize", db()), 0, "it is handed over");
@@ -261,6 +283,7 @@ int main(void)
 	test_booted_twice();
 	test_marked();
 	test_declared();
+	test_declared_unnoted();
 	test_declared_removed();
 	test_read_only();
 	test_diverged();
