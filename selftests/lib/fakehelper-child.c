@@ -38,7 +38,7 @@ struct child {
 	unsigned int nr_tags, gone;
 	int sock;
 	bool quit;
-	char *other;		/* an address that is no tag's buffer */
+	char *other;		/* for each tag as much, at addresses that are no tag's buffer */
 };
 
 static void fh_event(struct child *k)
@@ -126,9 +126,12 @@ static void do_as(struct child *k, unsigned int tag, enum fh_how how, int arg)
 	if (how == FH_APPLY_DIE)
 		raise(SIGKILL);
 	if (how == FH_ANY_ADDR && addr) {
-		memcpy(k->other, tag_buf(k, tag), r->desc.length);
+		/* it is copied when the command is submitted, and others may be before it */
+		char *other = k->other + tag * (size_t)FH_REQUEST;
+
+		memcpy(other, tag_buf(k, tag), r->desc.length);
 		memset(tag_buf(k, tag), 0xee, r->desc.length);
-		addr = (uintptr_t)k->other;
+		addr = (uintptr_t)other;
 	}
 	k->tag[tag].parked = how != FH_COMMIT;
 	k->tag[tag].committing = how == FH_COMMIT;
@@ -432,7 +435,7 @@ int fh_child(struct fh *h, int sock)
 	k.h = h;
 	k.sock = sock;
 	k.nr_tags = h->queues * FH_DEPTH;
-	k.other = malloc(FH_REQUEST);
+	k.other = malloc(FH_TAGS_MAX * (size_t)FH_REQUEST);
 	ret = fh_attach(&k);
 	if (!ret)
 		for (unsigned int tag = 0; tag < k.nr_tags; tag++)
