@@ -20,9 +20,14 @@ function add(measure, peer, what, value) {
 	all[measure, peer, what] = all[measure, peer, what] " " value
 }
 
-# What a measure is judged by: throughput for seq; scatter mixes hits and misses, so its mean; else medians
+# Those whose figure is MiB/s, and more is better
+function is_rate(measure) {
+	return measure ~ /^(seq|warm|read|msync|fsync)$/
+}
+
+# What a measure is judged by: throughput; what is done by several at once, and scatter, which mixes hits and misses, by the mean; else medians
 function figure(measure) {
-	return measure == "seq" ? "mib_s" : measure == "scatter" ? "mean" : "median"
+	return is_rate(measure) ? "mib_s" : measure ~ /^(scatter|threads|direct8)$/ ? "mean" : "median"
 }
 
 function of(measure, peer) {
@@ -38,9 +43,16 @@ function head(measure,	about) {
 	about["scatter"] = "scatter: random 4 KiB pages, default advice, hits among them; us on average"
 	about["lone"] = "lone: one cold page in each 2 MiB, default advice; us"
 	about["seq"] = "seq: cold sequential mmap read; MiB/s, then us for a MiB"
+	about["threads"] = "threads: cold 4 KiB pages by 8 threads, MADV_RANDOM; us for each on average, all together"
+	about["warm"] = "warm: sequential access to what is mapped; MiB/s, then us for a MiB"
+	about["read"] = "read: cold read() of 1 MiB, in order; MiB/s, then us for a MiB"
+	about["msync"] = "msync: a store to each page, then msync; MiB/s, then us for a MiB"
+	about["fsync"] = "fsync: write() of 1 MiB, in order, then fsync; MiB/s, then us for a MiB"
+	about["direct"] = "direct: O_DIRECT reads of 4 KiB at random; us"
+	about["direct8"] = "direct8: the same, 8 in flight; us for each on average, all together"
 	printf "\n%s\n", measure in about ? about[measure] : measure
-	printf "  %-16s %10s %7s  %-21s %9s %9s %9s %9s\n", "", measure == "seq" ? "MiB/s" : "us", "x fuse",
-		"rounds", "p10 us", "p90 us", "p99 us", "in MiB"
+	printf "  %-16s %10s %7s  %-21s %9s %9s %9s %9s\n", "", is_rate(measure) ? "MiB/s" : "us", "x fuse",
+		"rounds", "p10 us", "p90 us", "p99 us", "cpu s/GiB"
 }
 
 function row(measure, peer,	value, fuse) {
@@ -49,7 +61,7 @@ function row(measure, peer,	value, fuse) {
 	printf "  %-16s %10.1f %7s  %-21s %9.1f %9.1f %9.1f %9.1f\n", peer, value,
 		fuse ? sprintf("%.2f", value / fuse) : "-", spread(all[measure, peer, figure(measure)]),
 		median(all[measure, peer, "p10"]), median(all[measure, peer, "p90"]),
-		median(all[measure, peer, "p99"]), median(all[measure, peer, "resident"])
+		median(all[measure, peer, "p99"]), median(all[measure, peer, "cpu"])
 }
 
 # tmpfs is the limit and not a peer; userfaultfd with copies of 1 MiB has no 4 KiB fault to compare with
@@ -77,29 +89,37 @@ function verdict(ok, words) {
 		missed++
 }
 
-function judge_seq(	ratio) {
-	if (!have("seq", "regionfs") || !best("seq", 1))
+# name against the best peer, or against one: at least, or at most, limit times as much
+function want(measure, name, limit, against,	ratio, least) {
+	least = is_rate(measure)
+	if (!have(measure, name) || (against ? !have(measure, against) : !best(measure, least ? 1 : -1)))
 		return
-	ratio = of("seq", "regionfs") / best_value
-	verdict(ratio >= 1.5, sprintf("seq: %.2fx the best peer (%s), wanted at least 1.5x", ratio, best_peer))
-	if (have("seq", "uffd-1m"))
-		printf "  %-6s seq: %.2fx userfaultfd with copies of 1 MiB\n", "note", of("seq", "regionfs") / of("seq", "uffd-1m")
+	ratio = of(measure, name) / (against ? of(measure, against) : best_value)
+	verdict(least ? ratio >= limit : ratio <= limit, sprintf("%s, %s: %.2fx %s, wanted at %s %.2fx", measure, name, ratio,
+		against ? against : best_peer, least ? "least" : "most", limit))
 }
 
-function judge_random(	ratio, limit, i) {
-	if (!have("random", "regionfs"))
+function judge_cpu(measure, limit,	ratio) {
+	if (!have(measure, "regionfs") || !have(measure, "fuse") || !median(all[measure, "fuse", "cpu"]))
 		return
-	limit = clock == "icount" ? 1.0 : 1.15
-	if (have("random", "fuse")) {
-		ratio = of("random", "regionfs") / of("random", "fuse")
-		verdict(ratio <= limit, sprintf("random: %.3fx fuse, wanted at most %.2fx", ratio, limit))
-	}
-	for (i = 1; i <= peers; i++) {
-		if (!judged(peer[i], "random") || peer[i] ~ /^fuse/)
-			continue
-		ratio = of("random", "regionfs") / of("random", peer[i])
-		verdict(ratio < 1, sprintf("random: %.3fx %s, wanted below 1x", ratio, peer[i]))
-	}
+	ratio = median(all[measure, "regionfs", "cpu"]) / median(all[measure, "fuse", "cpu"])
+	verdict(ratio <= limit, sprintf("%s: %.2fx the CPU time of fuse, wanted at most %.2fx", measure, ratio, limit))
+}
+
+function judge() {
+	want("seq", "regionfs", 2)
+	want("seq", "regionfs", 0.3, "tmpfs")
+	want("read", "regionfs", 1.5)
+	want("random", "regionfs-asked", 0.9, "fuse")
+	want("threads", "regionfs-asked", 0.5, "fuse")
+	want("lone", "regionfs", 0.3, "fuse")
+	want("msync", "regionfs", 2)
+	want("fsync", "regionfs", 2)
+	want("direct", "regionfs", 0.95)
+	want("direct8", "regionfs", 0.8)
+	want("warm", "regionfs", 0.98, "tmpfs")
+	judge_cpu("seq", 0.6)
+	judge_cpu("read", 0.6)
 }
 
 # What it costs where the helper answers each miss
@@ -124,6 +144,10 @@ function note_asked(	i) {
 		missed++
 }
 
+/"unsupported":/ {
+	printf "  %s can not do %s\n", text("peer"), text("unsupported")
+}
+
 /"failed":/ {
 	printf "  %s failed at %s\n", text("peer"), text("failed")
 	missed++
@@ -146,7 +170,7 @@ function note_asked(	i) {
 	add(m, p, "p99", number("p99_ns") / 1000)
 	add(m, p, "mean", number("mean_ns") / 1000)
 	add(m, p, "mib_s", number("mib_s"))
-	add(m, p, "resident", number("resident") / 1048576)
+	add(m, p, "cpu", number("bytes") ? number("cpu_ns") / 1e9 / (number("bytes") / 1073741824) : 0)
 }
 
 END {
@@ -157,8 +181,7 @@ END {
 				row(measure[i], peer[j])
 	}
 	print ""
-	judge_seq()
-	judge_random()
+	judge()
 	note_asked()
 	exit gate && missed ? 1 : 0
 }

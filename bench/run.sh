@@ -8,9 +8,9 @@
 #   --size MIB      of the file (default 256)
 #   --pages N       that random touches (default 1000); scatter a quarter of it
 #   --seed N        of the order of pages (default 1; grows by one each round)
-#   --peers LIST    default "tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also fuse-mt, nbd-1,
+#   --peers LIST    default "tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also sshfs, nfs, fuse-mt, nbd-1,
 #                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory
-#   --measures LIST default "random scatter lone seq" (see bench-touch --help)
+#   --measures LIST default "random scatter threads lone seq warm read msync fsync direct direct8" (see bench-touch --help)
 #   --bin DIR       where bench-touch and memfs are (default ../build/bench)
 #   --icount        the clock counts instructions: judge by the limits for that
 #   --gate          exit with 1 when regionfs misses a target, or could not be measured
@@ -21,7 +21,7 @@ set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rounds=5 size=256 pages=1000 seed=1 bin=$here/../build/bench clock=wall gate=0
 peers='tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
-measures='random scatter lone seq'
+measures='random scatter threads lone seq warm read msync fsync direct direct8'
 
 # shellcheck source=bench/options.sh
 . "$here/options.sh"
@@ -123,6 +123,69 @@ down_nbd() { nbd_down nbd 0; }
 up_nbd-1() { nbd_up nbd-1 1 1; }
 down_nbd-1() { nbd_down nbd-1 1; }
 
+# ---- NFS over loopback: the kernel's own server on a tmpfs, version 4.2, requests and readahead of 1 MiB, four connections (nfs(5),
+# nconnect), attributes cached for a day.
+
+nfs_start() {
+	mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd || return
+	mkdir -p /run/rpc_pipefs /var/lib/nfs/v4recovery
+	exportfs -o rw,no_root_squash,async,no_subtree_check,fsid=0 "127.0.0.1:$work/nfs.export" || return
+	pgrep -x rpc.mountd > /dev/null || rpc.mountd --no-nfs-version 3 || return
+	rpc.nfsd --no-nfs-version 3 --no-udp 8 || return
+	mount -t nfs4 -o vers=4.2,rsize=1048576,wsize=1048576,nconnect=4,actimeo=86400,noatime,sec=sys 127.0.0.1:/ "$1"
+}
+
+up_nfs() {
+	local dir=$work/nfs
+	type rpc.nfsd exportfs mount.nfs4 > /dev/null 2>&1 || missing "nfs-kernel-server" || return
+	modprobe -q nfsd && modprobe -q nfs || missing "nfsd in this kernel" || return
+	mkdir "$dir" "$work/nfs.export"
+	mount -t tmpfs -o size=$((size + 16))m bench "$work/nfs.export" || return
+	fill "$work/nfs.export/data" || return
+	nfs_start "$dir" > "$work/nfs.log" 2>&1 || { reason="nfs: $(tail -1 "$work/nfs.log")"; return 1; }
+	echo 1024 > "/sys/class/bdi/$(mountpoint -d "$dir")/read_ahead_kb"
+	target[nfs]=$dir/data
+	settings nfs 'knfsd with 8 threads on tmpfs, async; vers=4.2, rsize and wsize 1 MiB, nconnect=4, actimeo=86400, read_ahead_kb 1024'
+}
+
+down_nfs() {
+	umount "$work/nfs"
+	rpc.nfsd 0
+	exportfs -ua
+	pkill -x rpc.mountd
+	umount "$work/nfs.export"
+}
+
+# ---- sshfs over loopback, on a tmpfs: as its manual advises for speed, several connections, no compression, pages kept, the cheapest cipher that
+# both sides have; its requests are 128 KiB at most.
+
+sshfs_key() { ssh-keygen -q -t ed25519 -N '' -f "$1"; }
+
+up_sshfs() {
+	local dir=$work/sshfs
+	type sshfs ssh-keygen > /dev/null 2>&1 && [ -x /usr/sbin/sshd ] || missing "sshfs or openssh-server" || return
+	modprobe -q fuse
+	mkdir -p "$dir" "$work/sshfs.export" /run/sshd
+	mount -t tmpfs -o size=$((size + 16))m bench "$work/sshfs.export" || return
+	fill "$work/sshfs.export/data" || return
+	sshfs_key "$work/ssh.host" && sshfs_key "$work/ssh.user" && cp "$work/ssh.user.pub" "$work/ssh.keys" || return
+	/usr/sbin/sshd -D -f /dev/null -p 2222 -h "$work/ssh.host" -o ListenAddress=127.0.0.1 -o "AuthorizedKeysFile=$work/ssh.keys" -o StrictModes=no \
+		-o UsePAM=no -o PermitRootLogin=prohibit-password -o 'Subsystem=sftp internal-sftp' 2> "$work/sshfs.log" &
+	pids[sshfs]=$!
+	until_ sshfs -p 2222 -o "IdentityFile=$work/ssh.user,StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null,Compression=no,Ciphers=aes128-gcm@openssh.com" \
+		-o max_conns=4,kernel_cache,auto_cache,attr_timeout=86400,entry_timeout=86400 "root@127.0.0.1:$work/sshfs.export" "$dir" 2>> "$work/sshfs.log" ||
+		{ reason="sshfs: $(tail -1 "$work/sshfs.log")"; return 1; }
+	echo 1024 > "/sys/class/bdi/$(mountpoint -d "$dir")/read_ahead_kb"
+	target[sshfs]=$dir/data
+	settings sshfs 'internal-sftp on tmpfs; max_conns=4, kernel_cache, aes128-gcm, no compression, read_ahead_kb 1024'
+}
+
+down_sshfs() {
+	umount "$work/sshfs"
+	kill "${pids[sshfs]:-}" && wait "${pids[sshfs]}"
+	umount "$work/sshfs.export"
+}
+
 # ---- userfaultfd: a handler thread inside bench-touch, see peers/uffd.c
 
 uffd_up() {
@@ -184,7 +247,7 @@ set_up() {
 
 # one MEASURE ROUND: each peer in turn
 one() {
-	local peer line less count=$pages
+	local peer line less count=$pages rc
 	[ "$1" = scatter ] && count=$((pages / 4))
 	for peer in "${up[@]}"; do
 		[ -n "${target[$peer]:-}" ] || continue
@@ -192,10 +255,15 @@ one() {
 		# a fault a page takes as long as all others together; an eighth shows the same rate
 		[[ $1 == seq && $peer == uffd-4k* ]] && less="--size $((bytes / 8))"
 		# shellcheck disable=SC2086 # the target is several arguments
-		line=$(touch_ "$1" --label "$peer" --round "$2" --pages "$count" --seed $((seed + $2)) ${target[$peer]} $less) || {
+		line=$(touch_ "$1" --label "$peer" --round "$2" --pages "$count" --seed $((seed + $2)) ${target[$peer]} $less)
+		rc=$?
+		if [ $rc = 77 ]; then
+			[ "$2" = 0 ] || continue
+			line="{\"peer\":\"$peer\",\"unsupported\":\"$1\"}"
+		elif [ $rc != 0 ]; then
 			say "$peer failed at $1"
 			line="{\"peer\":\"$peer\",\"failed\":\"$1\"}"
-		}
+		fi
 		record "$line"
 	done
 }

@@ -23,64 +23,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "job.h"
 #include "mapped.h"
 #include "pattern.h"
 #include "peers/uffd.h"
 #include "samples.h"
 
-#define MIB	(1UL << 20)
-#define WINDOW	(2 * MIB)	/* lone touches stand this far apart */
-
-struct job {
-	const char *measure;
-	const char *path;
-	const char *label;
-	unsigned int round;
-	size_t pages;		/* to touch, for random and scatter */
-	uint64_t seed;
-	size_t copy;		/* userfaultfd: bytes a fault */
-	int process;		/* userfaultfd: the handler is a process of its own */
-	int warm;		/* leave in memory what is there */
-	size_t size;
-	int fd;
-	char *map;
-	uint64_t bad;		/* bits that were wrong */
-	uint64_t *ns;		/* a sample each */
-	size_t samples;
-	uint64_t total_ns;
-	size_t total_bytes;	/* that the samples stand for */
-};
-
-struct measure {
-	const char *name;
-	int cold;
-	int advice;
-	void (*run)(struct job *job);
-	const char *help;
-};
-
 /* ---- the file ---- */
 
-static void map_file(struct job *job)
+static void map_file(struct job *job, unsigned int flags)
 {
+	int writes = flags & MEASURE_WRITES;
 	size_t size;
 
-	job->fd = open(job->path, O_RDONLY);
+	job->fd = open(job->path, writes ? O_RDWR : O_RDONLY);
 	if (job->fd < 0)
 		err(1, "%s", job->path);
 	size = mapped_size(job->fd, job->path);
 	job->size = job->size && job->size < size ? job->size : size;
-	job->map = mmap(NULL, job->size, PROT_READ, MAP_SHARED, job->fd, 0);
+	job->map = mmap(NULL, job->size, writes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, job->fd, 0);
 	if (job->map == MAP_FAILED)
 		err(1, "mmap of %s", job->path);
 }
 
-static void map(struct job *job)
+static void map(struct job *job, unsigned int flags)
 {
+	if (job->copy && flags & MEASURE_FILE)
+		errx(EXIT_SKIPPED, "userfaultfd has no file");
 	if (job->copy)
 		job->map = uffd_map(job->size, job->copy, job->process);
 	else
-		map_file(job);
+		map_file(job, flags);
 	if (job->size < WINDOW)
 		errx(1, "%s: %zu bytes are too few to measure", job->path, job->size);
 }
@@ -130,97 +103,18 @@ static void unmap(struct job *job)
 
 /* ---- measures ---- */
 
-/*
- * Look at count pages, one a sample. Called on a page of our own first, so that this code, and the
- * clock's, is in memory when it counts.
- */
-static void __attribute__((noinline)) touch_pages(struct job *job, const char *map,
-						  const uint64_t *page, size_t count)
-{
-	uint64_t before, start = now();
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		before = now();
-		job->bad |= pattern_touch(map, page[i]);
-		job->ns[i] = now() - before;
-	}
-	job->total_ns = now() - start;
-	job->samples = count;
-	job->total_bytes = count * BENCH_PAGE;
-}
-
-/* Look at every page in order, a MiB a sample. */
-static void __attribute__((noinline)) touch_all(struct job *job, const char *map, size_t size)
-{
-	uint64_t before, start = now();
-	size_t page = 0, end, i;
-
-	for (i = 0; i < size / MIB; i++) {
-		before = now();
-		for (end = page + MIB / BENCH_PAGE; page < end; page++)
-			job->bad |= pattern_touch(map, page);
-		job->ns[i] = now() - before;
-	}
-	job->total_ns = now() - start;
-	job->samples = size / MIB;
-	job->total_bytes = job->samples * MIB;
-}
-
-static void warm_up(struct job *job, int sequential)
-{
-	uint64_t page = 0;
-	char *own = allocate(MIB, 1);
-
-	pattern_fill(own, 0, MIB);
-	if (sequential)
-		touch_all(job, own, MIB);
-	else
-		touch_pages(job, own, &page, 1);
-	free(own);
-}
-
-static void touch_chosen(struct job *job, size_t stride, size_t count)
-{
-	uint64_t *page = choose(job->size / BENCH_PAGE, stride, job->seed, &count);
-
-	job->ns = allocate(count, sizeof(*job->ns));
-	warm_up(job, 0);
-	touch_pages(job, job->map, page, count);
-	free(page);
-}
-
-static void run_random(struct job *job)
-{
-	touch_chosen(job, 1, job->pages);
-}
-
-static void run_lone(struct job *job)
-{
-	touch_chosen(job, WINDOW / BENCH_PAGE, 0);
-}
-
-static void run_seq(struct job *job)
-{
-	job->ns = allocate(job->size / MIB, sizeof(*job->ns));
-	warm_up(job, 1);
-	touch_all(job, job->map, job->size);
-}
-
-static void run_check(struct job *job)
-{
-	uint64_t start = now();
-
-	job->bad = pattern_check(job->map, job->size);
-	job->total_ns = now() - start;
-	job->total_bytes = job->size;
-}
-
 static const struct measure measures[] = {
-	{ "random", 1, MADV_RANDOM, run_random, "distinct random pages, MADV_RANDOM" },
-	{ "scatter", 1, MADV_NORMAL, run_random, "distinct random pages, default advice" },
-	{ "lone", 1, MADV_NORMAL, run_lone, "one page in each 2 MiB, default advice, random order" },
-	{ "seq", 1, MADV_NORMAL, run_seq, "every page in order, default advice" },
+	{ "random", MEASURE_COLD, MADV_RANDOM, run_random, "distinct random pages, MADV_RANDOM" },
+	{ "scatter", MEASURE_COLD, MADV_NORMAL, run_random, "distinct random pages, default advice" },
+	{ "threads", MEASURE_COLD, MADV_RANDOM, run_threads, "distinct random pages by 8 threads, MADV_RANDOM" },
+	{ "lone", MEASURE_COLD, MADV_NORMAL, run_lone, "one page in each 2 MiB, default advice, random order" },
+	{ "seq", MEASURE_COLD, MADV_NORMAL, run_seq, "every page in order, default advice" },
+	{ "warm", 0, MADV_NORMAL, run_warm, "every page in order, when all are mapped" },
+	{ "read", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, run_read, "read() in order, 1 MiB each" },
+	{ "msync", MEASURE_WRITES | MEASURE_FILE, MADV_NORMAL, run_msync, "a store to each page in order, then msync" },
+	{ "fsync", MEASURE_WRITES | MEASURE_FILE, MADV_NORMAL, run_fsync, "write() in order, 1 MiB each, then fsync" },
+	{ "direct", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, run_direct, "O_DIRECT reads of 4 KiB at random" },
+	{ "direct8", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, run_direct8, "the same, 8 in flight" },
 	{ "check", 0, MADV_NORMAL, run_check, "every word, not measured cold" },
 	{ 0 }
 };
@@ -259,20 +153,47 @@ static void report(struct job *job, size_t pulled)
 	       (uintmax_t)percentile(job->ns, job->samples, 50), (uintmax_t)percentile(job->ns, job->samples, 10),
 	       (uintmax_t)percentile(job->ns, job->samples, 90), (uintmax_t)percentile(job->ns, job->samples, 99),
 	       (uintmax_t)percentile(job->ns, job->samples, 100));
+	printf("\"cpu_ns\":%ju,\"switches\":%ju,", (uintmax_t)job->usage.cpu_ns, (uintmax_t)job->usage.switches);
 	printf("\"mean_ns\":%.0f,\"total_ns\":%ju,\"bytes\":%zu,\"mib_s\":%.1f,\"resident\":%zu}\n",
 	       job->samples ? (double)job->total_ns / job->samples : 0.0,
 	       (uintmax_t)job->total_ns, job->total_bytes,
 	       job->total_ns ? job->total_bytes / seconds / MIB : 0.0, pulled);
 }
 
+static struct usage used(void)
+{
+	static const unsigned int counts[] = { 0, 1, 2, 5, 6 };	/* user, nice, system, irq, softirq */
+	unsigned long long ticks[8] = { 0 }, switches = 0;
+	struct usage usage = { 0 };
+	FILE *file = fopen("/proc/stat", "r");
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", ticks, ticks + 1, ticks + 2, ticks + 3, ticks + 4, ticks + 5, ticks + 6, ticks + 7);
+		sscanf(line, "ctxt %llu", &switches);
+	}
+	if (file)
+		fclose(file);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+		usage.cpu_ns += ticks[counts[i]] * (1000000000ULL / sysconf(_SC_CLK_TCK));
+	usage.switches = switches;
+	return usage;
+}
+
 static void measure(struct job *job, const struct measure *what)
 {
-	map(job);
-	if (what->cold && !job->warm)
+	struct usage before, after;
+
+	map(job, what->flags);
+	if (what->flags & MEASURE_COLD && !job->warm)
 		make_cold(job);
 	if (madvise(job->map, job->size, what->advice))
 		err(1, "madvise");
+	before = used();
 	what->run(job);
+	after = used();
+	job->usage.cpu_ns = after.cpu_ns - before.cpu_ns;
+	job->usage.switches = after.switches - before.switches;
 	if (job->bad)
 		errx(1, "%s: wrong bytes", job->path);
 	report(job, mapped_resident(job->map, job->size));
