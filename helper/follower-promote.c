@@ -349,8 +349,7 @@ static void word_noted(struct state_waiter *waiter, int error)
 		return;
 	}
 	follower->state = FOLLOWER_PROMOTED;
-	if (follower->handover.region->info.path)
-		moved_forget(follower->regiond->config, follower->handover.region->info.path);
+	moved_forget(follower->regiond->config, follower->handover.region->info.path);
 	log_warning("%s is this host's, as its operator says, in epoch %llu", follower->path, (unsigned long long)follower->promoted);
 	tell_kernel(follower);
 }

@@ -121,11 +121,11 @@ uint64_t estimate_curve_at(const struct estimate_curve *curve, uint64_t ns)
  */
 bool estimate_confirms(const struct estimate_trend *trend, const struct estimate_curve *curve, uint64_t fetch_rate, uint64_t ns, uint64_t bytes)
 {
-	uint64_t then = estimate_curve_at(curve, ns);
+	uint64_t then = estimate_curve_at(curve, ns), came = estimate_bytes(fetch_rate, ns);
 
-	if (trend->rounds != 1 || !trend->stalls || !then || ns < SECOND / 2 || estimate_bytes(fetch_rate, ns) < trend->last / 4)
+	if (trend->rounds != 1 || !trend->stalls || !then || ns < SECOND / 2 || came < trend->last / 4)
 		return false;
-	return !is_smaller(bytes, then) && !is_smaller(bytes, estimate_bytes(fetch_rate, ns));
+	return !is_smaller(bytes, then) && !is_smaller(bytes, came);
 }
 
 uint64_t estimate_throttle(uint64_t now, uint64_t fetch_rate, uint64_t dirty_rate, bool stalls)

@@ -122,8 +122,7 @@ static void decided(void *arg, int error)
 	}
 	leecher->state = LEECHER_OWNED;
 	leecher->risked = leecher_at_risk(leecher);
-	if (leecher->handover.region->info.path)
-		moved_forget(leecher->regiond->config, leecher->handover.region->info.path);
+	moved_forget(leecher->regiond->config, leecher->handover.region->info.path);
 	/* Who wanted to give up while it was written was too late. */
 	leecher->giving_up = !leecher->leech;
 	if (leecher->aborting)

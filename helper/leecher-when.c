@@ -154,13 +154,20 @@ static void begin_curve(struct leecher *leecher)
 	begin_round(leecher);
 }
 
+/* Since then. */
+static uint64_t changed_anew(const struct leecher *leecher)
+{
+	uint64_t bytes = changed(leecher), from = leecher->when.curve_from;
+
+	return bytes > from ? bytes - from : 0;
+}
+
 static void note_curve(struct leecher *leecher)
 {
 	struct leecher_when *when = &leecher->when;
-	uint64_t bytes = changed(leecher);
 
 	if (!when->trend.rounds && when->pull_at && when->curve_at)
-		estimate_curve_note(&when->curve, loop_now_ns() - when->curve_at, bytes > when->curve_from ? bytes - when->curve_from : 0);
+		estimate_curve_note(&when->curve, loop_now_ns() - when->curve_at, changed_anew(leecher));
 }
 
 static void stalled(struct leecher *leecher, uint64_t bytes);
@@ -169,15 +176,13 @@ static void stalled(struct leecher *leecher, uint64_t bytes);
 static void note_round(struct leecher *leecher)
 {
 	struct leecher_when *when = &leecher->when;
-	uint64_t bytes = changed(leecher);
 
 	if (when->trend.rounds != 1 || when->stalled || leecher->settled || leecher->wanted || leecher->state != LEECHER_PULLING)
 		return;
 	if (!when->curve_at)
 		begin_round(leecher);
-	else if (estimate_confirms(&when->trend, &when->curve, when->fetch_rate, loop_now_ns() - when->curve_at,
-				   bytes > when->curve_from ? bytes - when->curve_from : 0))
-		stalled(leecher, bytes);
+	else if (estimate_confirms(&when->trend, &when->curve, when->fetch_rate, loop_now_ns() - when->curve_at, changed_anew(leecher)))
+		stalled(leecher, changed(leecher));
 }
 
 /* One that was asked for its figures alone does not do for a round: what is in the page cache belongs to that, and it may be too early. */

@@ -15,7 +15,7 @@
 
 static bool is_declared(const struct config *config, const char *path)
 {
-	for (const struct config_region *region = config->regions; region; region = region->next)
+	for (const struct config_region *region = config->regions; region && path; region = region->next)
 		if (!strcmp(region->path, path))
 			return config->state_dir != NULL;
 	return false;
@@ -29,12 +29,13 @@ static void file_of(const struct config *config, const char *path, char *file, s
 
 int moved_note(const struct config *config, const char *path)
 {
-	size_t len = strlen(path);
 	char file[4096];
 	int fd, err = 0;
+	size_t len;
 
 	if (!is_declared(config, path))
 		return 0;
+	len = strlen(path);
 	file_of(config, path, file, sizeof(file));
 	fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)

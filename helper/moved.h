@@ -12,9 +12,9 @@
 
 struct config;
 
-/* That one has. Nothing to do for one that is not declared. Durable; negative errno. */
+/* That one has. Nothing to do for one that is not declared, or has no path (NULL). Durable; negative errno. */
 int moved_note(const struct config *config, const char *path);
-/* It is this host's again: it was made here by somebody's word, or has come back. */
+/* It is this host's again: it was made here by somebody's word, or has come back. path as above. */
 void moved_forget(const struct config *config, const char *path);
 /* file: what says so, for people to remove, len bytes. */
 bool moved_is(const struct config *config, const char *path, char *file, size_t len);

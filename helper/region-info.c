@@ -142,7 +142,7 @@ struct region *region_update(struct regions *regions, const struct netlink_attrs
 	if (!region->mirrored && netlink_has(attrs, FLAGS))
 		check_claimed(region);
 	/* just made, by whoever's word; what is made locked is another host's as yet, and may stay that */
-	if (!region->mirrored && region->info.path && !region->unlinked &&
+	if (!region->mirrored && !region->unlinked &&
 	    !(region->info.flags & (REGIONFS_REGION_MOVED | REGIONFS_REGION_LOCKED)) && !state_find(region->regiond->state, region->info.id))
 		moved_forget(region->regiond->config, region->info.path);
 	if (netlink_has(attrs, SIZE))
@@ -169,7 +169,7 @@ void region_unlinked(struct region *region)
 {
 	region->unlinked = true;
 	/* nothing else knows of it from here on */
-	if (region->info.flags & REGIONFS_REGION_MOVED && region->info.path && moved_note(region->regiond->config, region->info.path))
+	if (region->info.flags & REGIONFS_REGION_MOVED && moved_note(region->regiond->config, region->info.path))
 		log_error("that region %s has moved could not be written down: should it be declared, the next regiond makes it again", region->info.path);
 	free(region->info.path);
 	region->info.path = NULL;

@@ -268,6 +268,14 @@ static bool reads_only(struct host *host)
 	return writer() != *host->name && managed_at(host) && stats_of(host).remote == REMOTE_UP;
 }
 
+static void restart_a_with_barriers(void)
+{
+	host_kill(a);
+	pass(100);
+	start_with_barriers(a);
+	seeder_restart(a->regiond);
+}
+
 static void restart_b(void)
 {
 	host_kill(b);
@@ -302,10 +310,7 @@ static void own_twice(void)
 	tap_ok(until(finalizing.done && !list_empty(&a->kernel.held)) && !finalizing.error, "B owns it, and both helpers die before A's has heard of that");
 	kill_b();
 	cut();
-	host_kill(a);
-	pass(100);
-	start_with_barriers(a);
-	seeder_restart(a->regiond);
+	restart_a_with_barriers();
 	tap_ok(until(host_is(a, "db", "in doubt")), "A's next one does not know of it");
 	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
 }

@@ -165,10 +165,7 @@ static void test_shared(void)
 	tap_ok(until(!strcmp(host_says(b, "db", "adoption"), "ours")), "B gets it as soon as A has let go of it, before it is complete");
 	tap_number(flush(a), -ESHUTDOWN, "A does not push any more");
 	cut();
-	host_kill(a);
-	pass(100);
-	start_with_barriers(a);
-	seeder_restart(a->regiond);
+	restart_a_with_barriers();
 	tap_ok(until(host_is(a, "db", "moved")) && until(managed_at(a)) && flush(a) == -ESHUTDOWN, "nor does its next helper");
 	close(open(go, O_CREAT | O_WRONLY, 0600));
 	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()), "it is complete");

@@ -105,10 +105,7 @@ static void test_booted_twice(void)
 	again = host_region(a, "db");
 	tap_number(host_request(a, again ? again->id : 1, BACKEND_READ, 0, SIZE, bytes), -EIO, "A is booted, which loses what it had in memory");
 	pass(300);
-	host_kill(a);
-	pass(100);
-	start_with_barriers(a);
-	seeder_restart(a->regiond);
+	restart_a_with_barriers();
 	tap_number(host_request(a, again ? again->id : 1, BACKEND_READ, 0, SIZE, bytes), -EIO,
 		   "its next helper, too, gives nobody bytes that are too old");
 }

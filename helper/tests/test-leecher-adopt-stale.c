@@ -133,9 +133,7 @@ static void test_grown_held(void)
 	own_without("grownheld", false);
 	tap_number(host_request(b, to->id, BACKEND_RESIZE, 0, SIZE + 2 * CHUNK, NULL), 0, "the region grows at B, while a chunk of it is missing");
 	to->size = SIZE + 2 * CHUNK;
-	kill_b();
-	start_with_barriers(b);
-	leecher_restart(b->regiond);
+	restart_b();
 	tap_ok(until(host_is(b, "db", "owned")), "B's helper is killed");
 	tap_ok(!host_request(b, to->id, BACKEND_READ, SIZE + CHUNK, 1, &byte) && !byte, "the next one answers what is zero at once");
 	host_release(a);
@@ -147,10 +145,7 @@ static void diverge(void)
 {
 	kill_b();
 	cut();
-	host_kill(a);
-	pass(100);
-	start_with_barriers(a);
-	seeder_restart(a->regiond);
+	restart_a_with_barriers();
 	tap_ok(until(host_is(a, "db", "in doubt")), "A's next helper does not know that it is B's");
 	tap_number(resolve(a, "i_own_it", false), 0, "its operator says that it is his");
 	start_with_barriers(b);

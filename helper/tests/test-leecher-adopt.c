@@ -116,10 +116,7 @@ static void test_stale(void)
 	tap_ok(until(!strcmp(host_says(b, "db", "adoption"), "ours")), "B has its source, before it is complete");
 	tap_ok(until(reads_only(a)), "A has not");
 	cut();
-	host_kill(a);
-	pass(100);
-	start_with_barriers(a);
-	seeder_restart(a->regiond);
+	restart_a_with_barriers();
 	tap_ok(until(host_is(a, "db", "moved")), "A's helper is killed: the next one knows that it has moved");
 	tap_ok(until(reads_only(a)), "and has the source for reading");
 	tap_number(flush(a), -ESHUTDOWN, "what A has not pushed it does not push now");
