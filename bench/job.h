@@ -51,6 +51,19 @@ struct measure {
 	const char *help;
 };
 
+/* What one of several threads does: as many of the chosen pages as each of the others. */
+struct slice {
+	struct job *job;
+	const uint64_t *page;
+	uint64_t *ns;		/* a sample each */
+	size_t count;
+	uint64_t bad;
+	int fd;
+};
+
+/* touch-slices.c: each on its own thread, all begun together; fd is handed on. The total is from there to the last one's end. */
+void run_slices(struct job *job, unsigned int nr, int fd, void (*run)(struct slice *slice));
+
 /* What can't be done here is said with this exit status, and is no failure. */
 #define EXIT_SKIPPED	77
 

@@ -51,17 +51,17 @@ function head(measure,	about) {
 	about["direct"] = "direct: O_DIRECT reads of 4 KiB at random; us"
 	about["direct8"] = "direct8: the same, 8 in flight; us for each on average, all together"
 	printf "\n%s\n", measure in about ? about[measure] : measure
-	printf "  %-16s %10s %7s  %-21s %9s %9s %9s %9s\n", "", is_rate(measure) ? "MiB/s" : "us", "x fuse",
-		"rounds", "p10 us", "p90 us", "p99 us", "cpu s/GiB"
+	printf "  %-16s %10s %7s  %-21s %9s %9s %9s %9s %9s\n", "", is_rate(measure) ? "MiB/s" : "us", "x fuse",
+		"rounds", "p10 us", "p90 us", "p99 us", "in MiB", "cpu s/GiB"
 }
 
 function row(measure, peer,	value, fuse) {
 	value = of(measure, peer)
 	fuse = have(measure, "fuse") ? of(measure, "fuse") : 0
-	printf "  %-16s %10.1f %7s  %-21s %9.1f %9.1f %9.1f %9.1f\n", peer, value,
+	printf "  %-16s %10.1f %7s  %-21s %9.1f %9.1f %9.1f %9.1f %9.1f\n", peer, value,
 		fuse ? sprintf("%.2f", value / fuse) : "-", spread(all[measure, peer, figure(measure)]),
 		median(all[measure, peer, "p10"]), median(all[measure, peer, "p90"]),
-		median(all[measure, peer, "p99"]), median(all[measure, peer, "cpu"])
+		median(all[measure, peer, "p99"]), median(all[measure, peer, "resident"]), median(all[measure, peer, "cpu"])
 }
 
 # tmpfs is the limit and not a peer; userfaultfd with copies of 1 MiB has no 4 KiB fault to compare with
@@ -99,6 +99,16 @@ function want(measure, name, limit, against,	ratio, least) {
 		against ? against : best_peer, least ? "least" : "most", limit))
 }
 
+# A fault that the kernel answers is cheaper than any peer's that a program does
+function judge_random(	ratio, i) {
+	for (i = 1; i <= peers && have("random", "regionfs"); i++) {
+		if (!judged(peer[i], "random") || peer[i] ~ /^fuse/)
+			continue
+		ratio = of("random", "regionfs") / of("random", peer[i])
+		verdict(ratio < 1, sprintf("random: %.3fx %s, wanted below 1x", ratio, peer[i]))
+	}
+}
+
 function judge_cpu(measure, limit,	ratio) {
 	if (!have(measure, "regionfs") || !have(measure, "fuse") || !median(all[measure, "fuse", "cpu"]))
 		return
@@ -111,6 +121,8 @@ function judge() {
 	want("seq", "regionfs", 0.3, "tmpfs")
 	want("read", "regionfs", 1.5)
 	want("random", "regionfs-asked", 0.9, "fuse")
+	want("random", "regionfs", clock == "icount" ? 1.0 : 1.15, "fuse")
+	judge_random()
 	want("threads", "regionfs-asked", 0.5, "fuse")
 	want("lone", "regionfs", 0.3, "fuse")
 	want("msync", "regionfs", 2)
@@ -122,8 +134,10 @@ function judge() {
 	judge_cpu("read", 0.6)
 }
 
-# What it costs where the helper answers each miss
+# Beside what is judged: what it costs where the helper answers each miss, say
 function note_asked(	i) {
+	if (have("seq", "regionfs") && have("seq", "uffd-1m"))
+		printf "  %-6s seq: %.2fx userfaultfd with copies of 1 MiB\n", "note", of("seq", "regionfs") / of("seq", "uffd-1m")
 	if (have("seq", "regionfs-asked") && best("seq", 1))
 		printf "  %-6s seq, helper asked: %.2fx the best peer (%s)\n", "note", of("seq", "regionfs-asked") / best_value, best_peer
 	for (i = 1; i <= peers && have("random", "regionfs-asked"); i++)
@@ -170,6 +184,7 @@ function note_asked(	i) {
 	add(m, p, "p99", number("p99_ns") / 1000)
 	add(m, p, "mean", number("mean_ns") / 1000)
 	add(m, p, "mib_s", number("mib_s"))
+	add(m, p, "resident", number("resident") / 1048576)
 	add(m, p, "cpu", number("bytes") ? number("cpu_ns") / 1e9 / (number("bytes") / 1073741824) : 0)
 }
 

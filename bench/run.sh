@@ -51,12 +51,25 @@ until_() {
 	return 1
 }
 
+# tmpfs_up DIR: a tmpfs with the file
+tmpfs_up() {
+	mkdir -p "$1"
+	mount -t tmpfs -o size=$((size + 16))m bench "$1" || { reason="can't mount tmpfs"; return 1; }
+	fill "$1/data"
+}
+
+# read_ahead DIR: 1 MiB, of the file system that is mounted there; what it is then
+read_ahead() {
+	local file
+	file=/sys/class/bdi/$(mountpoint -d "$1")/read_ahead_kb
+	echo 1024 > "$file"
+	cat "$file"
+}
+
 # ---- tmpfs: not a peer but the limit, with all pages present and only not mapped
 
 up_tmpfs() {
-	mkdir "$work/tmpfs"
-	mount -t tmpfs -o size=$((size + 16))m bench "$work/tmpfs" || { reason="can't mount tmpfs"; return 1; }
-	fill "$work/tmpfs/data" || return
+	tmpfs_up "$work/tmpfs" || return
 	target[tmpfs]="--warm $work/tmpfs/data"
 	settings tmpfs 'warm; pages present, not mapped'
 }
@@ -77,11 +90,10 @@ fuse_up() {
 	pids[$name]=$!
 	until_ mountpoint -q "$dir" || { reason="memfs did not mount"; return 1; }
 	bdi=/sys/class/bdi/$(mountpoint -d "$dir")
-	echo 1024 > "$bdi/read_ahead_kb"
 	echo 100 > "$bdi/max_ratio"
 	fill "$dir/data" || return
 	target[$name]=$dir/data
-	settings "$name" "memfs $*; max_read and max_write 1 MiB, read_ahead_kb $(cat "$bdi/read_ahead_kb"), keep_cache, writev replies"
+	settings "$name" "memfs $*; max_read and max_write 1 MiB, read_ahead_kb $(read_ahead "$dir"), keep_cache, writev replies"
 }
 
 fuse_down() { umount "$work/$1"; wait "${pids[$1]:-}"; }
@@ -139,13 +151,11 @@ up_nfs() {
 	local dir=$work/nfs
 	type rpc.nfsd exportfs mount.nfs4 > /dev/null 2>&1 || missing "nfs-kernel-server" || return
 	modprobe -q nfsd && modprobe -q nfs || missing "nfsd in this kernel" || return
-	mkdir "$dir" "$work/nfs.export"
-	mount -t tmpfs -o size=$((size + 16))m bench "$work/nfs.export" || return
-	fill "$work/nfs.export/data" || return
+	mkdir "$dir"
+	tmpfs_up "$work/nfs.export" || return
 	nfs_start "$dir" > "$work/nfs.log" 2>&1 || { reason="nfs: $(tail -1 "$work/nfs.log")"; return 1; }
-	echo 1024 > "/sys/class/bdi/$(mountpoint -d "$dir")/read_ahead_kb"
 	target[nfs]=$dir/data
-	settings nfs 'knfsd with 8 threads on tmpfs, async; vers=4.2, rsize and wsize 1 MiB, nconnect=4, actimeo=86400, read_ahead_kb 1024'
+	settings nfs "knfsd with 8 threads on tmpfs, async; vers=4.2, rsize and wsize 1 MiB, nconnect=4, actimeo=86400, read_ahead_kb $(read_ahead "$dir")"
 }
 
 down_nfs() {
@@ -165,9 +175,8 @@ up_sshfs() {
 	local dir=$work/sshfs
 	type sshfs ssh-keygen > /dev/null 2>&1 && [ -x /usr/sbin/sshd ] || missing "sshfs or openssh-server" || return
 	modprobe -q fuse
-	mkdir -p "$dir" "$work/sshfs.export" /run/sshd
-	mount -t tmpfs -o size=$((size + 16))m bench "$work/sshfs.export" || return
-	fill "$work/sshfs.export/data" || return
+	mkdir -p "$dir" /run/sshd
+	tmpfs_up "$work/sshfs.export" || return
 	sshfs_key "$work/ssh.host" && sshfs_key "$work/ssh.user" && cp "$work/ssh.user.pub" "$work/ssh.keys" || return
 	/usr/sbin/sshd -D -f /dev/null -p 2222 -h "$work/ssh.host" -o ListenAddress=127.0.0.1 -o "AuthorizedKeysFile=$work/ssh.keys" -o StrictModes=no \
 		-o UsePAM=no -o PermitRootLogin=prohibit-password -o 'Subsystem=sftp internal-sftp' 2> "$work/sshfs.log" &
@@ -175,9 +184,8 @@ up_sshfs() {
 	until_ sshfs -p 2222 -o "IdentityFile=$work/ssh.user,StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null,Compression=no,Ciphers=aes128-gcm@openssh.com" \
 		-o max_conns=4,kernel_cache,auto_cache,attr_timeout=86400,entry_timeout=86400 "root@127.0.0.1:$work/sshfs.export" "$dir" 2>> "$work/sshfs.log" ||
 		{ reason="sshfs: $(tail -1 "$work/sshfs.log")"; return 1; }
-	echo 1024 > "/sys/class/bdi/$(mountpoint -d "$dir")/read_ahead_kb"
 	target[sshfs]=$dir/data
-	settings sshfs 'internal-sftp on tmpfs; max_conns=4, kernel_cache, aes128-gcm, no compression, read_ahead_kb 1024'
+	settings sshfs "internal-sftp on tmpfs; max_conns=4, kernel_cache, aes128-gcm, no compression, read_ahead_kb $(read_ahead "$dir")"
 }
 
 down_sshfs() {

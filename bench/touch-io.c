@@ -3,7 +3,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -83,32 +82,21 @@ void run_fsync(struct job *job)
 
 /* ---- direct I/O: 4 KiB at random ---- */
 
-struct reader {
-	struct job *job;
-	const uint64_t *page;
-	uint64_t *ns, bad;
-	size_t count;
-	int fd;
-	pthread_t thread;
-};
-
-static void *read_direct(void *arg)
+static void read_slice(struct slice *slice)
 {
-	struct reader *reader = arg;
 	char *buf = aligned_alloc(BENCH_PAGE, BENCH_PAGE);
 	uint64_t before;
 
 	if (!buf)
 		err(1, "memory");
-	for (size_t i = 0; i < reader->count; i++) {
+	for (size_t i = 0; i < slice->count; i++) {
 		before = now();
-		if (pread(reader->fd, buf, BENCH_PAGE, reader->page[i] * BENCH_PAGE) != (ssize_t)BENCH_PAGE)
-			err(1, "direct read of %s", reader->job->path);
-		reader->ns[i] = now() - before;
-		reader->bad |= *(uint64_t *)buf ^ pattern_word(reader->page[i] * BENCH_WORDS);
+		if (pread(slice->fd, buf, BENCH_PAGE, slice->page[i] * BENCH_PAGE) != (ssize_t)BENCH_PAGE)
+			err(1, "direct read of %s", slice->job->path);
+		slice->ns[i] = now() - before;
+		slice->bad |= *(uint64_t *)buf ^ pattern_word(slice->page[i] * BENCH_WORDS);
 	}
 	free(buf);
-	return NULL;
 }
 
 static int open_direct(const struct job *job)
@@ -124,33 +112,10 @@ static int open_direct(const struct job *job)
 
 static void read_at_once(struct job *job, unsigned int nr)
 {
-	struct reader readers[IN_FLIGHT] = { { 0 } };
-	size_t count = job->pages;
-	uint64_t *page = choose(job->size / BENCH_PAGE, 1, job->seed, &count), start;
 	int fd = open_direct(job);
 
-	count = count / nr * nr;
-	job->ns = allocate(count, sizeof(*job->ns));
-	start = now();
-	for (unsigned int i = 0; i < nr; i++) {
-		size_t first = i * (count / nr);
-
-		readers[i] = (struct reader){ .job = job, .page = page + first, .ns = job->ns + first, .count = count / nr, .fd = fd };
-		if (nr > 1 && pthread_create(&readers[i].thread, NULL, read_direct, &readers[i]))
-			errx(1, "no thread");
-	}
-	if (nr == 1)
-		read_direct(&readers[0]);
-	for (unsigned int i = 0; i < nr; i++) {
-		if (nr > 1)
-			pthread_join(readers[i].thread, NULL);
-		job->bad |= readers[i].bad;
-	}
-	job->total_ns = now() - start;
-	job->samples = count;
-	job->total_bytes = count * BENCH_PAGE;
+	run_slices(job, nr, fd, read_slice);
 	close(fd);
-	free(page);
 }
 
 void run_direct(struct job *job)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Measures of bench-touch that look at the mapping. */
-#include <err.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "job.h"
@@ -106,58 +104,17 @@ void run_check(struct job *job)
 
 /* ---- several at once ---- */
 
-struct toucher {
-	struct job job;		/* its own samples */
-	const uint64_t *page;
-	size_t count;
-	pthread_barrier_t *barrier;
-	pthread_t thread;
-};
-
-static void *touch_thread(void *arg)
+static void touch_slice(struct slice *slice)
 {
-	struct toucher *toucher = arg;
+	struct job own = *slice->job;
 
-	warm_up(&toucher->job, 0);
-	pthread_barrier_wait(toucher->barrier);
-	touch_pages(&toucher->job, toucher->job.map, toucher->page, toucher->count);
-	return NULL;
+	own.ns = slice->ns;
+	warm_up(&own, 0);
+	touch_pages(&own, own.map, slice->page, slice->count);
+	slice->bad = own.bad;
 }
 
-static void toucher_start(struct toucher *toucher, struct job *job, const uint64_t *page, pthread_barrier_t *barrier, size_t first)
-{
-	toucher->job = *job;
-	toucher->job.ns = job->ns + first;
-	toucher->page = page + first;
-	toucher->barrier = barrier;
-	if (pthread_create(&toucher->thread, NULL, touch_thread, toucher))
-		errx(1, "no thread");
-}
-
-/* Each has as many of the chosen pages; the total is from the common start to the last one's end. */
 void run_threads(struct job *job)
 {
-	struct toucher touchers[THREADS];
-	size_t count = job->pages / THREADS * THREADS;
-	uint64_t *page = choose(job->size / BENCH_PAGE, 1, job->seed, &count), start;
-	pthread_barrier_t barrier;
-
-	count = count / THREADS * THREADS;
-	job->ns = allocate(count, sizeof(*job->ns));
-	pthread_barrier_init(&barrier, NULL, THREADS + 1);
-	for (size_t i = 0; i < THREADS; i++) {
-		touchers[i].count = count / THREADS;
-		toucher_start(&touchers[i], job, page, &barrier, i * (count / THREADS));
-	}
-	pthread_barrier_wait(&barrier);
-	start = now();
-	for (size_t i = 0; i < THREADS; i++) {
-		pthread_join(touchers[i].thread, NULL);
-		job->bad |= touchers[i].job.bad;
-	}
-	job->total_ns = now() - start;
-	job->samples = count;
-	job->total_bytes = count * BENCH_PAGE;
-	pthread_barrier_destroy(&barrier);
-	free(page);
+	run_slices(job, THREADS, -1, touch_slice);
 }
