@@ -83,7 +83,7 @@ const struct cmd cmd_leech = {
 	.options = (const struct cmd_option[]) {
 		{ CMD_TEXT, "group", NULL, "NAME", "take over all regions of this group" },
 		{ CMD_SOURCE, "local-source", NULL, "URI",
-		  "where its bytes live from now on (default: the instance's); a group's, as that: below it" },
+		  "where its bytes live from now on (default: the instance's); a group's, as that: below it, or with {region} in it" },
 		{ CMD_TEXT, "finalize", NULL, "WHEN",
 		  "auto: when it costs little; manual: when told to (default without the next two)" },
 		{ CMD_DURATION, "max-downtime", NULL, "TIME", "what it may cost (default: 300ms)" },

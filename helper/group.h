@@ -43,6 +43,7 @@ struct group {
 	bool refused;			/* or never will */
 	bool restarted;			/* what the next helper makes of it has been seen to */
 	bool diverged;			/* the other side has one of them, so all, in service: none is let in any more */
+	unsigned int looking;		/* at sources that are to move with them */
 };
 
 /* names: an array of strings, of which a reference is taken. id NULL: a new one. NULL: no memory, or no random numbers. */

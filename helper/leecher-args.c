@@ -61,19 +61,66 @@ int leecher_take_from(struct control_call *call, char **from)
 	return 0;
 }
 
+#define REGION_HERE "{region}"
+
+/* The region's name in each place that local has for it. malloc'ed; NULL: no memory. */
+static char *with_region(const char *local, const char *region)
+{
+	char *encoded = uri_encode(region), *text = encoded ? strdup("") : NULL, *longer;
+	const char *at;
+
+	for (; text && (at = strstr(local, REGION_HERE)); local = at + strlen(REGION_HERE)) {
+		if (asprintf(&longer, "%s%.*s%s", text, (int)(at - local), local, encoded) < 0)
+			longer = NULL;
+		free(text);
+		text = longer;
+	}
+	if (text && asprintf(&longer, "%s%s", text, local) < 0)
+		longer = NULL;
+	free(encoded);
+	if (!text)
+		return NULL;
+	free(text);
+	return longer;
+}
+
+/* The other host says what the regions of a group are called: that is not for a shell, nor to lead out of a directory. */
+static bool may_not_be_named(struct control_call *call, const char *local, const char *region)
+{
+	bool is_command = !strncmp(local, "peer+exec:", 10);
+	size_t len;
+
+	for (const char *part = region; !is_command && *part; part += len + (part[len] == '/')) {
+		len = strcspn(part, "/");
+		if (!len || (len <= 2 && !strncmp(part, "..", len))) {
+			control_fail(call, -EINVAL, "a region with the name '%s' can't be put into %s", region, local);
+			return true;
+		}
+	}
+	if (is_command)
+		control_fail(call, -EINVAL, REGION_HERE " can't be part of a command: leech each region of the group by itself, or name a peer:// source");
+	return is_command;
+}
+
 /*
  * A name of its own: the region may be renamed, and another one come in its place. What is said of a group is where all of them live, as the
- * instance's default source is.
+ * instance's default source is; or it says which part of it is the region's name.
  */
 static int take_local(struct control_call *call, const char *token, char **to)
 {
-	const char *local = NULL, *left = NULL;
+	const char *local = NULL, *left = NULL, *region = json_string_value(json_object_get(call->args, "region"));
+	bool named;
 
 	if (control_string(call, "local_source", &local))
 		return -EINVAL;
+	named = local && region && strstr(local, REGION_HERE);
+	if (named && may_not_be_named(call, local, region))
+		return -EINVAL;
 	if (!local && json_is_true(json_object_get(call->args, "reuse")))
 		local = left = leecher_store_left(call->region);
-	if (!local || backend_generic(local) || (!left && group_of_args(call->args)))
+	if (named)
+		*to = with_region(local, region);
+	else if (!local || backend_generic(local) || (!left && group_of_args(call->args)))
 		*to = backend_child(local ? local : call->regiond->config->source, token);
 	else
 		*to = strdup(local);

@@ -645,12 +645,6 @@ void leecher_start(struct control_call *call, struct group *group, unsigned int 
 	if (!leecher)
 		return;
 	leecher->again = control_again_text(call, "leecher");
-	if (leecher->policy) {
-		control_fail(call, -EINVAL, "a source moves with a region that moves alone: leave out --managed, or leech %s without its group",
-			     leecher->path);
-		leecher_free(leecher);
-		return;
-	}
 	ret = leecher->again ? leecher_make_source(leecher) : -ENOMEM;
 	if (ret) {
 		control_fail(call, ret, "%s: %s", leecher->path, strerror(-ret));

@@ -141,6 +141,55 @@ static void set_off_all(struct group *group)
 	}
 }
 
+/* It may be in use by now. */
+static void check_left(struct group *group)
+{
+	char why[1024];
+
+	for (unsigned int i = 0; i < json_array_size(group->names); i++) {
+		struct leecher *leecher = member(group, i);
+		int ret = leecher && leecher->left ? leecher_may_replace_unnamed(leecher->left, why, sizeof(why)) : 0;
+
+		if (ret)
+			leecher_fail(leecher, ret, why);
+	}
+}
+
+/* An end of this helper's begins nothing. */
+static void one_looked(struct group *group)
+{
+	if (!--group->looking && !group->regiond->stopping) {
+		check_left(group);
+		set_off_all(group);
+	}
+	group_put(group);
+}
+
+static void source_looked(struct leecher *leecher, int error, const char *why)
+{
+	struct group *group = leecher->handover.group;
+
+	if (error)
+		leecher_fail(leecher, error, why);
+	one_looked(group);
+}
+
+/* No source that cannot be used is found when the first of what is left here has been removed. */
+static void look_at_sources(struct group *group)
+{
+	group->looking = 1;
+	for (unsigned int i = 0; i < json_array_size(group->names); i++) {
+		struct leecher *leecher = member(group, i);
+
+		if (!leecher || leecher->giving_up)
+			continue;
+		group->looking++;
+		group_get(group);
+		leecher_look_at_source(leecher, source_looked);
+	}
+	one_looked(group_get(group));
+}
+
 /* One that is in the way is said before anything is made, or removed. */
 static void check_names(struct gathering *gathering)
 {
@@ -178,7 +227,7 @@ static void begin(struct gathering *gathering)
 		group->call = call;
 	}
 	if (group)
-		set_off_all(group);
+		look_at_sources(group);
 	group_put(group);
 	gathering_free(gathering);
 }
