@@ -13,6 +13,13 @@ struct backend;
 struct backend_open;
 struct region;
 
+struct adopter_left {
+	bool kept;		/* the region has been this host's */
+	bool empty;		/* nothing of it has come */
+	bool dropped;		/* what is missing is not in it, durably */
+	uint64_t missing;	/* bytes that have not come */
+};
+
 struct adopter {
 	/* managed_adopt_open(), of a policy's text. */
 	void (*open)(struct backend_open *open, const char *policy, bool fresh, bool owned, bool pushed);
@@ -36,8 +43,10 @@ struct adopter {
 	 * within. -ESHUTDOWN: the backend is being closed, or it is another host's as well.
 	 */
 	void (*drain)(struct backend *local, void (*done)(void *arg, int error), void *arg);
-	/* It is about to be closed. kept: the region has been this host's. missing: bytes of it that have not come. What was written into it goes where it was not, or the region is removed. */
-	void (*leave)(struct backend *local, bool kept, bool empty, uint64_t missing);
+	/* Its region was removed, and there is something in it that the source could have, as soon as push() is said. */
+	bool (*owes)(struct backend *local);
+	/* It is about to be closed. What was written into it goes where it was not, or the region is removed. */
+	void (*leave)(struct backend *local, const struct adopter_left *left);
 };
 
 /* managed-adopt.c's */

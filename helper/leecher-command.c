@@ -138,7 +138,7 @@ static void unlink_files(const struct leecher *leecher)
 	const struct config *config = leecher->regiond->config;
 	char path[4096];
 
-	if (!leecher->follows || !leecher_is_unspoilt(leecher)) {
+	if (!leecher->closing && (!leecher->follows || !leecher_is_unspoilt(leecher))) {
 		leech_map_path(path, sizeof(path), config->run_dir, leecher->token);
 		chunkmap_unlink(path);
 		leecher_spoil(leecher);
@@ -454,7 +454,7 @@ static void gone(struct leech_watch *watch)
 		leecher_fail(leecher, -ECANCELED, "it was removed here");
 		return;
 	}
-	leecher->giving_up = true;
+	leecher->giving_up = leecher->closing = true;
 	leecher->error = -ECANCELED;
 	snprintf(leecher->why, sizeof(leecher->why), "it was removed here");
 	if (!leecher->stepping)

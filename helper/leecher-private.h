@@ -100,6 +100,7 @@ struct leecher {
 	bool stepping;			/* the kernel, a hook or the store is being waited for: none of us is freed before that */
 	bool settled;			/* nothing is missing of what is known */
 	bool moved_in;			/* the kernel has the local source */
+	bool closing;			/* it was removed, and the leech, which is being closed, needs its map for as long */
 	bool all_here;			/* but the resume hook has not ended yet */
 	bool resumed;			/* the resume hook was run, by whichever helper */
 	bool asked_ever;		/* FINALIZE may have been sent, by whichever helper: giving up is to be told until it is heard */

@@ -490,8 +490,16 @@ static void adopter_drain(struct backend *local, void (*done)(void *arg, int err
 	adopt_drain(to_managed(local), done, arg);
 }
 
+static bool adopter_owes(struct backend *local)
+{
+	struct managed *managed = to_managed(local);
+
+	return managed->region->removing && !managed->region->info.discard && !managed->deleted && !managed->handed && !managed->diverged &&
+	       managed_adopt_waits(managed) && managed->pusher && managed->store && store_gen_oldest(managed->store);
+}
+
 /* The other host drops what is missing here when it hears that nobody needs it. */
-static void say_part(const struct managed *managed, uint64_t missing)
+static void say_part(const struct managed *managed, uint64_t missing, bool dropped)
 {
 	const char *path = managed->region->info.path ? managed->region->info.path : "?";
 	struct store_stats stats = { .unpushed = 0 };
@@ -500,21 +508,24 @@ static void say_part(const struct managed *managed, uint64_t missing)
 		store_stats(managed->store, &stats);
 	log_warning("region %s was removed before all of it had come: of %llu bytes %s has what the host that it came from had pushed there, and maybe older ones",
 		    path, (unsigned long long)missing, managed->backend.uri.text);
-	if (managed_adopt_waits(managed) && stats.unpushed)
+	if (!dropped && managed_adopt_waits(managed) && stats.unpushed)
 		log_warning("region %s: %llu bytes that were here, and could not be pushed before the others had come, went with it", path,
 			    (unsigned long long)stats.unpushed);
 }
 
-static void adopter_leave(struct backend *local, bool kept, bool empty, uint64_t missing)
+static void adopter_leave(struct backend *local, const struct adopter_left *left)
 {
 	struct managed *managed = to_managed(local);
-	bool part = managed->region->destroy && kept && missing, discard = !kept || managed->region->info.discard;
+	bool part = managed->region->removing && left->kept && left->missing, discard = !left->kept || managed->region->info.discard;
 
 	if (part && !discard)
-		say_part(managed, missing);
+		say_part(managed, left->missing, left->dropped);
+	if (managed->region->removing && !discard && left->dropped && managed_adopt_waits(managed))
+		log_warning("region %s was removed before the host that it came from had heard that it is this one's: push what stays of it here only if it was not taken back there",
+			    managed->region->info.path ? managed->region->info.path : "?");
 	/* the store may have older bytes of what is missing: never is that to be pushed, by whoever adds the region again */
-	if (managed->region->destroy || (empty && !kept))
-		managed_forget(managed, discard || (part && managed_adopt_waits(managed)));
+	if (managed->region->removing || (left->empty && !left->kept))
+		managed_forget(managed, discard || (part && !left->dropped && managed_adopt_waits(managed)));
 }
 
 const struct adopter managed_adopter = {
@@ -527,5 +538,6 @@ const struct adopter managed_adopter = {
 	.drop = adopter_drop,
 	.push = adopter_push,
 	.drain = adopter_drain,
+	.owes = adopter_owes,
 	.leave = adopter_leave,
 };

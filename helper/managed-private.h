@@ -65,6 +65,7 @@ struct managed {
 	bool pusher_closing, draining;
 	struct pusher_wait last;
 	struct loop_timer last_timer;	/* draining: the longest that it may take */
+	uint64_t last_pushed;		/* when that was set */
 	struct destroy *destroy;
 	void (*parts_closed)(struct managed *managed);	/* the puller and the pusher, before a DESTROY */
 	int error;

@@ -206,6 +206,16 @@ static void tell_away(struct managed *managed, enum remote_state state, const ch
 
 static void give_up_draining(struct managed *managed, int error);
 
+/* One that nobody has opened before, since it was another host's, may still be that for a moment. */
+static bool is_away(const struct managed *managed)
+{
+	char why[256];
+	int error = remote_error(managed->remote, why, sizeof(why));
+	bool soon = managed->adopting.pushing && !remote_opened(managed->remote) && (error == -EBUSY || backend_is_temporary(error));
+
+	return remote_state(managed->remote) == REMOTE_AWAY && !soon;
+}
+
 static void source_changed(void *arg, enum remote_state state, int error, const char *why)
 {
 	struct managed *managed = arg;
@@ -223,7 +233,7 @@ static void source_changed(void *arg, enum remote_state state, int error, const 
 		managed_opened(managed);
 		return;
 	}
-	if (state == REMOTE_AWAY && managed->draining) {
+	if (managed->draining && is_away(managed)) {
 		give_up_draining(managed, error);
 		return;
 	}
@@ -681,7 +691,16 @@ static void give_up_draining(struct managed *managed, int error)
 
 static void drained_late(struct loop_timer *timer)
 {
-	give_up_draining(container_of(timer, struct managed, last_timer), -ETIMEDOUT);
+	struct managed *managed = container_of(timer, struct managed, last_timer);
+	uint64_t pushed = pusher_stats(managed->pusher)->pushed;
+
+	/* all of such a region is pushed: that takes as long as it takes */
+	if (managed->adopting.on && !managed->region->info.timeout && pushed > managed->last_pushed) {
+		managed->last_pushed = pushed;
+		loop_timer_set(managed_loop(managed), timer, DRAIN_MS);
+		return;
+	}
+	give_up_draining(managed, -ETIMEDOUT);
 }
 
 static void drain(struct managed *managed)
@@ -690,11 +709,12 @@ static void drain(struct managed *managed)
 	int error = remote_error(managed->remote, why, sizeof(why));
 
 	managed->last.done = drained;
-	if (managed->handed || managed->diverged || remote_state(managed->remote) == REMOTE_AWAY || !managed->pusher) {
+	if (managed->handed || managed->diverged || is_away(managed) || !managed->pusher) {
 		drained(&managed->last, error ? error : -ETIMEDOUT);
 		return;
 	}
 	managed->draining = true;
+	managed->last_pushed = pusher_stats(managed->pusher)->pushed;
 	managed->last_timer.fire = drained_late;
 	loop_timer_set(managed_loop(managed), &managed->last_timer,
 		       managed->region->info.timeout ? managed->region->info.timeout : DRAIN_MS);

@@ -116,14 +116,21 @@ bool region_is_kept(struct region *region)
 	return handover && handover->keeps && handover->keeps(handover);
 }
 
+/* A local one, which may have what the source has not: of a managed region, or of one that is to be. */
+static bool has_store(const struct region *region)
+{
+	const char *source = region->info.source;
+
+	return region->info.policy || (source && !strncmp(source, "leech:", 6) && strstr(source, "policy="));
+}
+
 void region_advance_destroy(struct region *region, enum region_state state)
 {
 	recall_source(region);
 	if (state == REGION_READY) {
 		atomic_store(&region->state, REGION_CLOSING);
 		region_advance(region);
-	} else if (wants_deletion(region) || region->info.policy) {
-		/* a local store may have what the source has not */
+	} else if (wants_deletion(region) || has_store(region)) {
 		region_start_open(region);
 	} else {
 		region_destroyed(region);
@@ -159,7 +166,8 @@ void region_advance_closing(struct region *region)
 	}
 	backend = take_backend(region);
 	/* one that is kept is closed for another backend */
-	if (region->destroy && !region_is_kept(region))
+	region->removing |= region->destroy && !region_is_kept(region);
+	if (region->removing)
 		destroy_bytes(region, backend);
 	else
 		backend_close(backend, backend_is_closed, region_get(region));

@@ -417,6 +417,7 @@ void region_advance(struct region *region)
 
 	/* what another host still has from here goes on as if it were there */
 	if (region->destroy && (state == REGION_NEW || state == REGION_READY || state == REGION_FAILED) && !region_is_kept(region)) {
+		region->removing = true;
 		region_advance_destroy(region, state);
 		return;
 	}

@@ -91,6 +91,7 @@ struct region {
 	struct list waiting;		/* struct backend_req, until READY or FAILED */
 	struct list openers;		/* region_open() */
 	struct backend_req *destroy;	/* the DESTROY request */
+	bool removing;			/* it is on its way out for that: nothing keeps it any more */
 	struct loop_task kick;
 	atomic_bool kicked;
 	atomic_bool forgotten;

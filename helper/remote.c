@@ -626,6 +626,9 @@ void remote_close(struct remote *remote, void (*closed)(void *arg), void *arg)
 
 void remote_go(struct remote *remote)
 {
+	/* nobody has tried to open it yet */
+	if (remote->held)
+		set_state(remote, REMOTE_OPENING, 0, "");
 	remote->held = false;
 	remote_advance(remote);
 }

@@ -31,7 +31,7 @@ struct remote_options {
 	 * remote_verified(), which may come from within, and must not come after remote_close().
 	 */
 	void (*verify)(void *arg, const char *version);
-	/* It is AWAY, and not tried, until remote_go(). */
+	/* It is AWAY, and not tried, until remote_go(): then OPENING. */
 	bool held;
 };
 

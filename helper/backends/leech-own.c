@@ -109,7 +109,8 @@ static void owned_told(struct link_req *req, int error)
 	leech->telling = false;
 	if (error)
 		log_warning("%s: the other side did not take that it is owned here: %s", leech->backend.uri.text, why);
-	leech->owned_heard = !error;
+	/* once heard, always: it may be told again after each connection */
+	leech->owned_heard = !error || (leech->owned_heard && error != -ESTALE);
 	if (error && !is_no(error) && !leech->parting) {
 		leech->redial.fire = tell_again;
 		loop_timer_set(leech->backend.loop, &leech->redial, OWNED_AGAIN_MS);

@@ -76,6 +76,8 @@ struct leech {
 		bool over;
 		bool waits;			/* for those who are at what it has skipped */
 		bool running, more;
+		bool leaving;			/* the region was removed: this goes on while we are closed */
+		unsigned int tries;		/* since */
 		int error;
 		uint64_t at, skipped;		/* chunks */
 		struct loop_task task;
@@ -119,6 +121,8 @@ struct fetch {
 /* leech.c */
 /* The other side, as soon as it is there. */
 void leech_dial(struct leech *leech);
+/* The record says that it is this host's. */
+bool leech_is_ours(const struct leech *leech);
 void leech_close_more(struct leech *leech);
 
 /* leech-request.c */
@@ -178,6 +182,11 @@ bool leech_drains(struct leech *leech);
 bool leech_drop_rest(struct leech *leech, void (*done)(void *arg, int error), void *arg);
 /* Of one that is LOST and in memory: what is here goes to the source, whether or not the rest ever comes. */
 void leech_drain_lost(struct leech *leech);
+/*
+ * We are being closed, and nobody is at anything any more. Where the region was removed before it could be pushed, what is here goes to the source all the same, and the store's older bytes
+ * of what is missing do not: these are dropped. true: leech_close_more() comes again.
+ */
+bool leech_drop_last(struct leech *leech);
 /* Somebody is not at his chunks any more. */
 void leech_rest_more(struct leech *leech);
 

@@ -12,18 +12,46 @@
 #include "log.h"
 
 #define AGAIN_MS 1000u
+#define LEAVING_TRIES 3u
 
 static void rest_next(struct leech *leech);
+
+static bool is_over(const struct leech *leech)
+{
+	return leech->closing && !leech->rest.leaving;
+}
 
 static void again(struct loop_timer *timer)
 {
 	struct leech *leech = container_of(timer, struct leech, rest.timer);
 
-	if (leech->closing)
+	if (is_over(leech))
 		return;
 	leech->rest.at = 0;
 	leech->rest.waits = true;
 	leech_rest_more(leech);
+	if (leech->rest.leaving)
+		leech->nr_notes--;	/* the timer's */
+}
+
+/* Nobody but us knows of what was written here: it is worth a few tries. */
+static bool leaves_later(struct leech *leech)
+{
+	if (!leech->rest.leaving || ++leech->rest.tries > LEAVING_TRIES)
+		return false;
+	leech->rest.timer.fire = again;
+	loop_timer_set(leech->backend.loop, &leech->rest.timer, AGAIN_MS);
+	return true;
+}
+
+/*
+ * One that is removed before the other side has heard that it is owned here may have been taken back over there: what is here is not to go over what is written
+ * there since, and stays in the store, as of any source that is not to be had.
+ */
+static void push(struct leech *leech)
+{
+	if (!leech->rest.leaving || leech->owned_heard || leech_record_head(leech->record)->state != LEECH_RECORD_OWNED)
+		leech->outer.adopter->push(leech->local);
 }
 
 /* Whoever waits for it hears of an error; where nobody does it is tried until it succeeds. */
@@ -31,14 +59,14 @@ static void rest_end(struct leech *leech, int error)
 {
 	void (*done)(void *arg, int error) = leech->rest.done;
 
-	if (error && !leech->closing)
+	if (error && !is_over(leech))
 		log_error("%s: what has not come could not be dropped: %s", leech->backend.uri.text, strerror(-error));
 	leech->rest.under_way = false;
 	leech->rest.waits = false;
 	leech->rest.done = NULL;
 	leech->rest.over |= !error;
-	if (!error && !leech->closing) {
-		leech->outer.adopter->push(leech->local);
+	if (!error && !is_over(leech)) {
+		push(leech);
 		leech_drain_lost(leech);
 	}
 	if (error && !done && !leech->closing) {
@@ -47,6 +75,8 @@ static void rest_end(struct leech *leech, int error)
 	}
 	if (done)
 		done(leech->rest.done_arg, error);
+	if (error && leaves_later(leech))
+		return;
 	leech->nr_notes--;
 	leech_close_more(leech);	/* may free it */
 }
@@ -87,7 +117,7 @@ static bool next_run(struct leech *leech, uint64_t *first, uint64_t *end)
 
 static void all_dropped(struct leech *leech)
 {
-	if (leech->rest.skipped != UINT64_MAX && !leech->closing) {
+	if (leech->rest.skipped != UINT64_MAX && !is_over(leech)) {
 		leech->rest.at = leech->rest.skipped;
 		leech->rest.waits = true;
 		/* who was there may have gone meanwhile, and has told nobody */
@@ -95,8 +125,8 @@ static void all_dropped(struct leech *leech)
 			leech_rest_more(leech);
 		return;
 	}
-	if (leech->closing || !leech_flush_start(leech, NULL, flushed))
-		rest_end(leech, leech->closing ? -ESHUTDOWN : -ENOMEM);
+	if (is_over(leech) || !leech_flush_start(leech, NULL, flushed))
+		rest_end(leech, is_over(leech) ? -ESHUTDOWN : -ENOMEM);
 }
 
 /* The store may answer from within: a loop, not a stack. */
@@ -105,7 +135,7 @@ static void rest_next(struct leech *leech)
 	uint64_t chunk = chunkmap_chunk(leech->map), first, end;
 
 	leech->rest.running = true;
-	while (leech->rest.more && !leech->rest.error && !leech->closing && next_run(leech, &first, &end)) {
+	while (leech->rest.more && !leech->rest.error && !is_over(leech) && next_run(leech, &first, &end)) {
 		leech->rest.more = false;
 		leech->outer.adopter->drop(leech->local, first * chunk, (end - first) * chunk, dropped, leech);
 	}
@@ -162,4 +192,40 @@ bool leech_drop_rest(struct leech *leech, void (*done)(void *arg, int error), vo
 	leech->rest.waits = true;
 	leech_rest_more(leech);
 	return true;
+}
+
+/* ---- the region is removed ---- */
+
+static void last_noted(struct leech_record_waiter *waiter, int error)
+{
+	struct leech *leech = container_of(waiter, struct leech, drain.noted);
+
+	if (error)
+		log_error("%s: that it is pushed could not be written down: %s", leech->backend.uri.text, strerror(-error));
+	else if (leech->rest.over)
+		push(leech);
+	else
+		leech_drop_rest(leech, NULL, NULL);
+	leech->nr_notes--;
+	leech_close_more(leech);	/* may free it */
+}
+
+bool leech_drop_last(struct leech *leech)
+{
+	if (leech->rest.leaving || !leech->adopts || !leech_is_ours(leech) || !leech->outer.adopter->owes(leech->local))
+		return false;
+	leech->rest.leaving = true;
+	loop_timer_cancel(leech->backend.loop, &leech->rest.timer);
+	if (leech->outer.adopter->is_memory(leech->local)) {
+		/* leech-drain.c says why */
+		leech_record_head(leech->record)->pushing = true;
+		leech->drain.noted.done = last_noted;
+		leech->nr_notes++;
+		leech_record_save(leech->record, &leech->drain.noted);
+		return true;
+	}
+	if (!leech->rest.over)
+		return leech_drop_rest(leech, NULL, NULL);
+	push(leech);
+	return false;
 }

@@ -54,6 +54,9 @@ static void leech_free(struct leech *leech)
 	leech_drop_lasts(leech);
 	leech_elsewhere_free(leech->elsewhere);
 	chunkmap_close(leech->map);
+	/* not before: who is killed while he removes it is followed by one who goes on with that */
+	if (leech->outer.owner && leech->outer.owner->removing && leech->map_path)
+		chunkmap_unlink(leech->map_path);
 	leech_record_free(leech->record);
 	uri_free(&leech->opening.uri);
 	free(leech->busy);
@@ -66,15 +69,25 @@ static bool is_empty(const struct leech *leech)
 	return chunkmap_state(leech->map) == CHUNKMAP_PULLING && chunkmap_missing(leech->map) == chunkmap_chunks(leech->map);
 }
 
+bool leech_is_ours(const struct leech *leech)
+{
+	uint32_t state = leech_record_head(leech->record)->state;
+
+	return state == LEECH_RECORD_OWNED || state == LEECH_RECORD_COMPLETE || state == LEECH_RECORD_LOST;
+}
+
 /* The local part is about to be closed. */
 static void leave_local(struct leech *leech)
 {
-	uint32_t state = leech_record_head(leech->record)->state;
-	bool ours = state == LEECH_RECORD_OWNED || state == LEECH_RECORD_COMPLETE || state == LEECH_RECORD_LOST;
+	struct adopter_left left;
 
-	if (leech->local && leech->adopts)
-		leech->outer.adopter->leave(leech->local, ours, is_empty(leech),
-					    chunkmap_missing(leech->map) * chunkmap_chunk(leech->map));
+	if (!leech->local || !leech->adopts)
+		return;
+	left = (struct adopter_left){
+		.kept = leech_is_ours(leech), .empty = is_empty(leech), .dropped = leech->rest.over,
+		.missing = chunkmap_missing(leech->map) * chunkmap_chunk(leech->map),
+	};
+	leech->outer.adopter->leave(leech->local, &left);
 }
 
 static void open_failed_closed(void *arg)
@@ -237,6 +250,8 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 		leech->served = true;
 		leech_dial(leech);
 		leech_opened(leech);
+	} else if (leech->outer.owner && leech->outer.owner->removing) {
+		open_failed(leech, -ECANCELED, "it is removed");	/* the other side has it */
 	} else {
 		leech_dial(leech);
 	}
@@ -382,6 +397,8 @@ void leech_close_more(struct leech *leech)
 	if (!leech->closing || !leech->peer_closed || leech->nr_fetches || leech->telling || leech->sized || !local)
 		return;
 	if (leech->nr_flushes || leech->nr_notes || leech->nr_orphans || leech_record_busy(leech->record) || !leech_elsewhere_ends(leech))
+		return;
+	if (leech_drop_last(leech))
 		return;
 	leave_local(leech);
 	leech->local = NULL;

@@ -257,19 +257,81 @@ static void test_handed_on(void)
 	tap_ok(until(host_is(a, "db", "complete")) && until(is_managed_at_b()) && !strcmp(c_says(), "1277"), "it comes back: it is");
 }
 
-/* Nobody is to push what the store has of chunk 1 later on: the store goes. */
-static void test_removed(void)
+/* A has heard that it is B's. What A had of chunk 1 does not come: as if B waited to be made shorter. */
+static void own_heard_without(const char *name, bool in_memory)
+{
+	own_without(name, in_memory);
+	tap_number(write_chunk(b, to->id, 3, 5), 0, "B's program changes another chunk");
+	leech_of(region_of(b)->backend)->keep_off = 1;
+	host_release(a);
+	tap_ok(until(leech_is_heard(leech_of(region_of(b)->backend))), "A hears of it");
+	tap_ok(!chunkmap_present(leech_map(leech_of(region_of(b)->backend)), 1), "and that chunk has not come");
+}
+
+static bool has_store(void)
 {
 	char command[256];
 
-	own_without("removed", false);
-	snprintf(command, sizeof(command), "test -z \"$(ls %s/store)\"", b->run);
-	tap_ok(system(command), "B has a store");
+	snprintf(command, sizeof(command), "test -n \"$(ls %s/store)\"", b->run);
+	return !system(command);
+}
+
+/* What its program wrote goes to C, and what the store has of chunk 1 does not. */
+static void test_removed(void)
+{
+	own_heard_without("removed", false);
+	tap_ok(has_store(), "B has a store");
 	tap_number(kernel_unlink(&b->kernel, to), 0, "the region is removed at B");
-	tap_ok(until(!system(command)), "so is the store");
-	tap_is(c_says(), "1277", "and C has the last that was written before");
+	tap_ok(until(!has_store()), "so is the store");
+	tap_is(c_says(), "1275", "and C has what was written at either, whatever B had not got");
+	tap_ok(until(host_is(a, "db", "complete")), "A hears of it");
+}
+
+static void test_removed_in_memory(void)
+{
+	own_heard_without("removedmem", true);
+	tap_number(kernel_unlink(&b->kernel, to), 0, "the region is removed at B, where it is in memory");
+	tap_ok(until(!strcmp(c_says(), "1275")), "C has what was written at either: %s", c_says());
+	tap_ok(until(host_is(a, "db", "complete")), "A hears of it");
+}
+
+/* A's operator may have taken it back: what is at B is not to go over that. */
+static void test_removed_unheard(void)
+{
+	own_without("unheard", false);
+	tap_number(write_chunk(b, to->id, 3, 5), 0, "B's program changes another chunk");
+	tap_number(kernel_unlink(&b->kernel, to), 0, "the region is removed at B, before A has heard that it is B's");
+	tap_ok(until(!region_of(b)), "it is gone");
+	tap_ok(!strcmp(c_says(), "1277") && has_store(), "C is as it was, and what was written at B stays there: %s", c_says());
 	host_release(a);
 	tap_ok(until(host_is(a, "db", "complete")), "A hears of it");
+}
+
+/* B's helper is killed while that is done: the next one hears nothing of the region but that it is removed. */
+static void test_removed_by_next(void)
+{
+	char command[256];
+
+	own_heard_without("bynext", false);
+	host_kill(b);
+	pass(100);
+	to->linked = false;
+	start_with_barriers(b);
+	to->destroy = (struct backend_req){ .op = BACKEND_DESTROY, .loop = loop, .done = destroyed };
+	region_submit(b->regiond->regions, to->id, &to->destroy);
+	snprintf(command, sizeof(command), "test -z \"$(ls %s/leech-*.map 2>/dev/null)\"", b->run);
+	tap_ok(until(!system(command)), "the next helper removes it");
+	tap_ok(has_store() && !strcmp(c_says(), "1277"), "what was written at B stays there, since it does not know whether A has heard: %s", c_says());
+}
+
+/* All has come, and A does not know whose it is. */
+static void test_removed_whole(void)
+{
+	own_heard_without("whole", false);
+	tap_number(write_chunk(b, to->id, 1, 6), 0, "B's program overwrites what has not come");
+	tap_number(kernel_unlink(&b->kernel, to), 0, "the region is removed at B, which has all of it");
+	tap_ok(until(!strcmp(c_says(), "1675")), "it is pushed: %s", c_says());
+	tap_ok(until(!has_store()), "and the store goes");
 }
 
 int main(void)
@@ -279,6 +341,10 @@ int main(void)
 	test_held();
 	test_lost();
 	test_removed();
+	test_removed_in_memory();
+	test_removed_unheard();
+	test_removed_by_next();
+	test_removed_whole();
 	test_grown();
 	test_grown_held();
 	test_kept();

@@ -451,7 +451,7 @@ static void test_forgone_closed(void)
 /* What the log says when it is removed with so many bytes of it missing. */
 static bool leaving_says(uint64_t missing, const char *what)
 {
-	struct backend_req gone = { .op = BACKEND_DESTROY };
+	struct adopter_left left = { .kept = true, .missing = missing };
 	struct backend *backend = open_adopting(true, true, SIZE);
 	char path[128], said[1024] = "";
 	int err = dup(2), fd;
@@ -459,9 +459,9 @@ static bool leaving_says(uint64_t missing, const char *what)
 	snprintf(path, sizeof(path), "%s/said", source_dir());
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	dup2(fd, 2);
-	region.destroy = &gone;
-	managed_adopter.leave(backend, true, false, missing);
-	region.destroy = NULL;
+	region.removing = true;
+	managed_adopter.leave(backend, &left);
+	region.removing = false;
 	dup2(err, 2);
 	close(err);
 	if (pread(fd, said, sizeof(said) - 1, 0) < 0)
