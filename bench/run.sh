@@ -8,10 +8,10 @@
 #   --size MIB      of the file (default 256)
 #   --pages N       that random touches (default 1000); scatter a quarter of it
 #   --seed N        of the order of pages (default 1; grows by one each round)
-#   --peers LIST    default "tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also sshfs, nfs, fuse-mt, nbd-1,
+#   --peers LIST    default "tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also sshfs, nfs, fuse-mt, nbd-1,
 #                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory
 #   --measures LIST default "random scatter threads lone seq warm read msync fsync direct direct8" (see bench-touch --help)
-#   --bin DIR       where bench-touch and memfs are (default ../build/bench)
+#   --bin DIR       where bench-touch, memfs and ublk are (default ../build/bench)
 #   --icount        the clock counts instructions: judge by the limits for that
 #   --gate          exit with 1 when regionfs misses a target, or could not be measured
 #
@@ -20,7 +20,7 @@
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rounds=5 size=256 pages=1000 seed=1 bin=$here/../build/bench clock=wall gate=0
-peers='tmpfs fuse nbd uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
+peers='tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
 measures='random scatter threads lone seq warm read msync fsync direct direct8'
 
 # shellcheck source=bench/options.sh
@@ -134,6 +134,34 @@ up_nbd() { nbd_up nbd 0 4; }
 down_nbd() { nbd_down nbd 0; }
 up_nbd-1() { nbd_up nbd-1 1 1; }
 down_nbd-1() { nbd_down nbd-1 1; }
+
+# ---- ublk: peers/ublk.c says how its server is tuned; scheduler, requests and readahead are as for NBD. Without a volatile cache there
+# are no flushes, and what the server has is as safe as it gets.
+
+up_ublk() {
+	local device queue
+	[ -x "$work/ublk" ] || missing "ublk server" || return
+	modprobe -q ublk_drv
+	[ -c /dev/ublk-control ] || missing "ublk_drv in this kernel" || return
+	"$work/ublk" --size=$bytes > "$work/ublk.log" 2>&1 &
+	pids[ublk]=$!
+	until_ grep -q '^/dev/ublkb' "$work/ublk.log" || { reason="ublk: $(tail -1 "$work/ublk.log")"; return 1; }
+	device=$(cat "$work/ublk.log") queue=/sys/block/${device##*/}/queue
+	echo none > "$queue/scheduler"
+	echo 1024 > "$queue/max_sectors_kb"
+	echo 1024 > "$queue/read_ahead_kb"
+	fill "$device" || return
+	target[ublk]=$device
+	settings ublk "ublk server; $(find "${queue%/*}/mq" -mindepth 1 -maxdepth 1 -type d | wc -l) queue(s) of $(cat "$queue/nr_requests"), get data, $(cat "$queue/logical_block_size")-byte blocks, scheduler $(cat "$queue/scheduler"), max_sectors_kb $(cat "$queue/max_sectors_kb"), read_ahead_kb $(cat "$queue/read_ahead_kb")"
+}
+
+# A server that was killed leaves its number behind
+down_ublk() {
+	local number
+	kill "${pids[ublk]:-}" && wait "${pids[ublk]}"
+	number=$(sed -n 's,^/dev/ublkb,,p' "$work/ublk.log")
+	[ ! -e "/dev/ublkc$number" ] || "$work/ublk" --delete="$number"
+}
 
 # ---- NFS over loopback: the kernel's own server on a tmpfs, version 4.2, requests and readahead of 1 MiB, four connections (nfs(5),
 # nconnect), attributes cached for a day.
@@ -288,6 +316,7 @@ run() {
 
 [ "$(id -u)" -eq 0 ] || die "needs root: it mounts file systems"
 cp "$bin/bench-touch" "$bin/memfs" "$work" || die "$bin holds no bench-touch and memfs: run make"
+[ ! -x "$bin/ublk" ] || cp "$bin/ublk" "$work"
 for program in regiond regionctl mount.regionfs; do
 	! found=$(command -v $program) || cp "$found" "$work"
 done
