@@ -27,8 +27,6 @@
 #include "pattern.h"
 #include "samples.h"
 
-#define MIB	(1UL << 20)
-
 struct job {
 	const char *tags;	/* members of the result, as JSON */
 	const char *path;

@@ -6,6 +6,7 @@
 #define BENCH_MAPPED_H
 
 #include <err.h>
+#include <errno.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -31,15 +32,13 @@ static inline size_t mapped_size(int fd, const char *path)
 /* Bytes. */
 static inline size_t mapped_resident(char *map, size_t size)
 {
-	size_t pages = size / BENCH_PAGE, count = 0, i;
-	unsigned char *in = allocate(pages, 1);
+	struct measure_job job = { .map = map, .size = size - size % BENCH_PAGE };
+	size_t bytes;
 
-	if (mincore(map, size, in))
+	errno = -measure_resident(&job, &bytes);
+	if (errno)
 		err(1, "mincore");
-	for (i = 0; i < pages; i++)
-		count += in[i] & 1;
-	free(in);
-	return count * BENCH_PAGE;
+	return bytes;
 }
 
 #endif

@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BENCH_PAGE	4096UL
-#define BENCH_WORDS	(BENCH_PAGE / sizeof(uint64_t))	/* words in a page */
+#include "../helper/measure.h"
+
+#define BENCH_PAGE	MEASURE_PAGE
+#define BENCH_WORDS	MEASURE_WORDS	/* words in a page */
 
 static inline uint64_t pattern_word(uint64_t index)
 {
-	return (index + 1) * 0x9e3779b97f4a7c15ULL;
+	return measure_word(index);
 }
 
 /* Fill len bytes that stand at offset of the file; both are multiples of a word. */
@@ -30,10 +32,7 @@ static inline void pattern_fill(void *buf, uint64_t offset, size_t len)
 /* One word of a page, a different one in each: 0 when it is right. */
 static inline uint64_t pattern_touch(const void *map, uint64_t page)
 {
-	const volatile uint64_t *word = map;
-	uint64_t index = page * BENCH_WORDS + page % BENCH_WORDS;
-
-	return word[index] ^ pattern_word(index);
+	return measure_look(map, page);
 }
 
 /* Every word: 0 when all are right. */

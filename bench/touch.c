@@ -36,14 +36,14 @@ static void map_file(struct job *job, unsigned int flags)
 	int writes = flags & MEASURE_WRITES;
 	size_t size;
 
-	job->fd = open(job->path, writes ? O_RDWR : O_RDONLY);
-	if (job->fd < 0)
-		err(1, "%s", job->path);
-	size = mapped_size(job->fd, job->path);
-	job->size = job->size && job->size < size ? job->size : size;
-	job->map = mmap(NULL, job->size, writes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, job->fd, 0);
-	if (job->map == MAP_FAILED)
-		err(1, "mmap of %s", job->path);
+	job->on.fd = open(job->on.path, writes ? O_RDWR : O_RDONLY);
+	if (job->on.fd < 0)
+		err(1, "%s", job->on.path);
+	size = mapped_size(job->on.fd, job->on.path);
+	job->on.size = job->on.size && job->on.size < size ? job->on.size : size;
+	job->on.map = mmap(NULL, job->on.size, writes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, job->on.fd, 0);
+	if (job->on.map == MAP_FAILED)
+		err(1, "mmap of %s", job->on.path);
 }
 
 static void map(struct job *job, unsigned int flags)
@@ -51,11 +51,11 @@ static void map(struct job *job, unsigned int flags)
 	if (job->copy && flags & MEASURE_FILE)
 		errx(EXIT_SKIPPED, "userfaultfd has no file");
 	if (job->copy)
-		job->map = uffd_map(job->size, job->copy, job->process);
+		job->on.map = uffd_map(job->on.size, job->copy, job->process);
 	else
 		map_file(job, flags);
-	if (job->size < WINDOW)
-		errx(1, "%s: %zu bytes are too few to measure", job->path, job->size);
+	if (job->on.size < MEASURE_WINDOW)
+		errx(1, "%s: %zu bytes are too few to measure", job->on.path, job->on.size);
 }
 
 static void drop_all_caches(void)
@@ -71,12 +71,12 @@ static void drop_file(struct job *job)
 {
 	struct stat st;
 
-	if (fsync(job->fd) && errno != EINVAL)
-		err(1, "fsync of %s", job->path);
-	if (!fstat(job->fd, &st) && S_ISBLK(st.st_mode))
-		ioctl(job->fd, BLKFLSBUF, 0);
-	posix_fadvise(job->fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (mapped_resident(job->map, job->size))
+	if (fsync(job->on.fd) && errno != EINVAL)
+		err(1, "fsync of %s", job->on.path);
+	if (!fstat(job->on.fd, &st) && S_ISBLK(st.st_mode))
+		ioctl(job->on.fd, BLKFLSBUF, 0);
+	posix_fadvise(job->on.fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (mapped_resident(job->on.map, job->on.size))
 		drop_all_caches();
 }
 
@@ -85,36 +85,36 @@ static void make_cold(struct job *job)
 	size_t left;
 
 	if (job->copy)
-		uffd_drop(job->map, job->size);
+		uffd_drop(job->on.map, job->on.size);
 	else
 		drop_file(job);
-	left = mapped_resident(job->map, job->size);
+	left = mapped_resident(job->on.map, job->on.size);
 	if (left)
-		errx(1, "%s: %zu bytes stay in memory", job->path, left);
+		errx(1, "%s: %zu bytes stay in memory", job->on.path, left);
 }
 
 /* Leave no pages behind that would press on whoever is measured next. */
 static void unmap(struct job *job)
 {
-	munmap(job->map, job->size);
-	if (job->fd >= 0 && !job->warm)
-		posix_fadvise(job->fd, 0, 0, POSIX_FADV_DONTNEED);
+	munmap(job->on.map, job->on.size);
+	if (job->on.fd >= 0 && !job->warm)
+		posix_fadvise(job->on.fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /* ---- measures ---- */
 
 static const struct measure measures[] = {
-	{ "random", MEASURE_COLD, MADV_RANDOM, run_random, "distinct random pages, MADV_RANDOM" },
-	{ "scatter", MEASURE_COLD, MADV_NORMAL, run_random, "distinct random pages, default advice" },
-	{ "threads", MEASURE_COLD, MADV_RANDOM, run_threads, "distinct random pages by 8 threads, MADV_RANDOM" },
-	{ "lone", MEASURE_COLD, MADV_NORMAL, run_lone, "one page in each 2 MiB, default advice, random order" },
-	{ "seq", MEASURE_COLD, MADV_NORMAL, run_seq, "every page in order, default advice" },
-	{ "warm", 0, MADV_NORMAL, run_warm, "every page in order, when all are mapped" },
-	{ "read", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, run_read, "read() in order, 1 MiB each" },
+	{ "random", MEASURE_COLD, MADV_RANDOM, measure_random, "distinct random pages, MADV_RANDOM" },
+	{ "scatter", MEASURE_COLD, MADV_NORMAL, measure_random, "distinct random pages, default advice" },
+	{ "threads", MEASURE_COLD, MADV_RANDOM, measure_threads, "distinct random pages by 8 threads, MADV_RANDOM" },
+	{ "lone", MEASURE_COLD, MADV_NORMAL, measure_lone, "one page in each 2 MiB, default advice, random order" },
+	{ "seq", MEASURE_COLD, MADV_NORMAL, measure_seq, "every page in order, default advice" },
+	{ "warm", 0, MADV_NORMAL, measure_warm, "every page in order, when all are mapped" },
+	{ "read", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, measure_read, "read() in order, 1 MiB each" },
 	{ "msync", MEASURE_WRITES | MEASURE_FILE, MADV_NORMAL, run_msync, "a store to each page in order, then msync" },
 	{ "fsync", MEASURE_WRITES | MEASURE_FILE, MADV_NORMAL, run_fsync, "write() in order, 1 MiB each, then fsync" },
-	{ "direct", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, run_direct, "O_DIRECT reads of 4 KiB at random" },
-	{ "direct8", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, run_direct8, "the same, 8 in flight" },
+	{ "direct", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, measure_direct, "O_DIRECT reads of 4 KiB at random" },
+	{ "direct8", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, measure_direct8, "the same, 8 in flight" },
 	{ "check", 0, MADV_NORMAL, run_check, "every word, not measured cold" },
 	{ 0 }
 };
@@ -123,20 +123,20 @@ static const struct measure measures[] = {
 static void fill(struct job *job)
 {
 	char *buf = allocate(MIB, 1);
-	int fd = open(job->path, O_WRONLY | O_CREAT, 0644);
+	int fd = open(job->on.path, O_WRONLY | O_CREAT, 0644);
 	uint64_t offset;
 
 	if (fd < 0)
-		err(1, "%s", job->path);
-	if (!job->size)
-		job->size = mapped_size(fd, job->path);
-	for (offset = 0; offset < job->size; offset += MIB) {
+		err(1, "%s", job->on.path);
+	if (!job->on.size)
+		job->on.size = mapped_size(fd, job->on.path);
+	for (offset = 0; offset < job->on.size; offset += MIB) {
 		pattern_fill(buf, offset, MIB);
 		if (pwrite(fd, buf, MIB, offset) != (ssize_t)MIB)
-			err(1, "write to %s at %ju", job->path, (uintmax_t)offset);
+			err(1, "write to %s at %ju", job->on.path, (uintmax_t)offset);
 	}
 	if (fsync(fd) || close(fd))
-		err(1, "fsync of %s", job->path);
+		err(1, "fsync of %s", job->on.path);
 	free(buf);
 }
 
@@ -144,20 +144,20 @@ static void fill(struct job *job)
 
 static void report(struct job *job, size_t pulled)
 {
-	double seconds = job->total_ns / 1e9;
+	double seconds = job->on.total_ns / 1e9;
 
-	sort_ns(job->ns, job->samples);
+	sort_ns(job->on.ns, job->on.samples);
 	printf("{\"peer\":\"%s\",\"measure\":\"%s\",\"round\":%u,\"samples\":%zu,\"seed\":%ju,",
-	       job->label, job->measure, job->round, job->samples, (uintmax_t)job->seed);
+	       job->label, job->measure, job->round, job->on.samples, (uintmax_t)job->on.seed);
 	printf("\"median_ns\":%ju,\"p10_ns\":%ju,\"p90_ns\":%ju,\"p99_ns\":%ju,\"max_ns\":%ju,",
-	       (uintmax_t)percentile(job->ns, job->samples, 50), (uintmax_t)percentile(job->ns, job->samples, 10),
-	       (uintmax_t)percentile(job->ns, job->samples, 90), (uintmax_t)percentile(job->ns, job->samples, 99),
-	       (uintmax_t)percentile(job->ns, job->samples, 100));
+	       (uintmax_t)percentile(job->on.ns, job->on.samples, 50), (uintmax_t)percentile(job->on.ns, job->on.samples, 10),
+	       (uintmax_t)percentile(job->on.ns, job->on.samples, 90), (uintmax_t)percentile(job->on.ns, job->on.samples, 99),
+	       (uintmax_t)percentile(job->on.ns, job->on.samples, 100));
 	printf("\"cpu_ns\":%ju,\"switches\":%ju,", (uintmax_t)job->usage.cpu_ns, (uintmax_t)job->usage.switches);
 	printf("\"mean_ns\":%.0f,\"total_ns\":%ju,\"bytes\":%zu,\"mib_s\":%.1f,\"resident\":%zu}\n",
-	       job->samples ? (double)job->total_ns / job->samples : 0.0,
-	       (uintmax_t)job->total_ns, job->total_bytes,
-	       job->total_ns ? job->total_bytes / seconds / MIB : 0.0, pulled);
+	       job->on.samples ? (double)job->on.total_ns / job->on.samples : 0.0,
+	       (uintmax_t)job->on.total_ns, job->on.total_bytes,
+	       job->on.total_ns ? job->on.total_bytes / seconds / MIB : 0.0, pulled);
 }
 
 static struct usage used(void)
@@ -180,23 +180,34 @@ static struct usage used(void)
 	return usage;
 }
 
+static void fail(const struct job *job, int error)
+{
+	if (error == -EOPNOTSUPP)
+		errx(EXIT_SKIPPED, "%s: no %s", job->on.path, job->on.failed);
+	errno = -error;
+	err(1, "%s of %s", job->on.failed ? job->on.failed : job->measure, job->on.path);
+}
+
 static void measure(struct job *job, const struct measure *what)
 {
 	struct usage before, after;
+	int error;
 
 	map(job, what->flags);
 	if (what->flags & MEASURE_COLD && !job->warm)
 		make_cold(job);
-	if (madvise(job->map, job->size, what->advice))
+	if (madvise(job->on.map, job->on.size, what->advice))
 		err(1, "madvise");
 	before = used();
-	what->run(job);
+	error = what->run(&job->on);
 	after = used();
+	if (error)
+		fail(job, error);
 	job->usage.cpu_ns = after.cpu_ns - before.cpu_ns;
 	job->usage.switches = after.switches - before.switches;
-	if (job->bad)
-		errx(1, "%s: wrong bytes", job->path);
-	report(job, mapped_resident(job->map, job->size));
+	if (job->on.bad)
+		errx(1, "%s: wrong bytes", job->on.path);
+	report(job, mapped_resident(job->on.map, job->on.size));
 	unmap(job);
 }
 
@@ -244,9 +255,9 @@ static void parse(struct job *job, int argc, char **argv)
 		switch (c) {
 		case 'l': job->label = optarg; break;
 		case 'r': job->round = strtoul(optarg, NULL, 0); break;
-		case 'p': job->pages = strtoull(optarg, NULL, 0); break;
-		case 's': job->seed = strtoull(optarg, NULL, 0); break;
-		case 'z': job->size = strtoull(optarg, NULL, 0); break;
+		case 'p': job->on.pages = strtoull(optarg, NULL, 0); break;
+		case 's': job->on.seed = strtoull(optarg, NULL, 0); break;
+		case 'z': job->on.size = strtoull(optarg, NULL, 0); break;
 		case 'u': job->copy = strtoull(optarg, NULL, 0); break;
 		case 'P': job->process = 1; break;
 		case 'w': job->warm = 1; break;
@@ -257,16 +268,16 @@ static void parse(struct job *job, int argc, char **argv)
 	if (optind + 2 - !!job->copy != argc)
 		errx(2, "usage: bench-touch MEASURE [OPTION]... FILE (see --help)");
 	job->measure = argv[optind];
-	job->path = job->copy ? "userfaultfd" : argv[optind + 1];
+	job->on.path = job->copy ? "userfaultfd" : argv[optind + 1];
 }
 
 static void validate(const struct job *job)
 {
-	if (job->size % MIB)
+	if (job->on.size % MIB)
 		errx(2, "--size must be a multiple of 1 MiB");
 	if (!job->copy)
 		return;
-	if (!job->size)
+	if (!job->on.size)
 		errx(2, "--uffd needs --size");
 	if (job->copy < BENCH_PAGE || job->copy > MIB || job->copy & (job->copy - 1))
 		errx(2, "--uffd must be a power of two from 4096 to 1048576");
@@ -274,7 +285,9 @@ static void validate(const struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .label = "file", .pages = 1000, .seed = 1, .fd = -1 };
+	struct job job = {
+		.label = "file", .on = { .fd = -1, .step = MIB, .pages = 1000, .seed = 1, .check = UINT64_MAX }
+	};
 	const struct measure *what;
 
 	parse(&job, argc, argv);
