@@ -91,7 +91,45 @@ static const char mountinfo[] =
 	"43 1 0:44 / /mnt/d rw - tmpfs tmpfs rw\n"
 	"44 1 0:45 / /mnt/e rw - tmpfs tmpfs rw\n"
 	"45 1 0:46 / /mnt/e rw - regionfs ontop rw\n"
+	"46 1 0:42 /dir /mnt/f rw - regionfs two rw\n"
+	"47 46 0:47 / /mnt/a/tmp rw - tmpfs tmpfs rw\n"
 	"broken line\n";
+
+static void check_inside(const char *file, const char *path, const char *wanted)
+{
+	char source[64] = "", inside[64] = "", got[256];
+	int err = regionfs_mount_of(file, path, source, inside, sizeof(source));
+
+	snprintf(got, sizeof(got), "%d %s %s", err, err ? "" : source, err ? "" : inside);
+	tap_is(got, wanted, path);
+}
+
+static void check_mount_of(const char *file)
+{
+	char none[32];
+
+	snprintf(none, sizeof(none), "%d  ", -ENOENT);
+	check_inside(file, "/mnt/a/dir/db", "0 demo /dir/db");
+	check_inside(file, "/mnt/a", "0 demo ");
+	check_inside(file, "/mnt/b c/db", "0 two /db");
+	check_inside(file, "/mnt/e/db", "0 ontop /db");
+	check_inside(file, "/mnt/f/db", "0 two /dir/db");
+	check_inside(file, "/mnt/a/tmp/db", none);
+	check_inside(file, "/mnt/d/db", none);
+	check_inside(file, "/mnt/ab/db", none);
+	check_inside(file, "/proc/1", none);
+}
+
+static void check_mount_target(const char *file)
+{
+	char target[64] = "";
+
+	tap_ok(!regionfs_mount_target(file, "two", target, sizeof(target)) && !strcmp(target, "/mnt/b c"),
+	       "an instance's mount is found, and it is one of the whole");
+	tap_number(regionfs_mount_target(file, "hidden", target, sizeof(target)), -ENOENT, "one that is hidden is not");
+	tap_number(regionfs_mount_target(file, "none", target, sizeof(target)), -ENOENT, "nor one that there isn't");
+	tap_number(regionfs_mount_target("/nowhere", "two", target, sizeof(target)), -ENOENT, "without a list there is none");
+}
 
 static void check_mountinfo(void)
 {
@@ -111,6 +149,8 @@ static void check_mountinfo(void)
 		   "one that is hidden does not");
 	tap_number(regionfs_mount_source(path, "/mnt", source, sizeof(source)), -ENOENT,
 		   "what is no mount is none");
+	check_mount_of(path);
+	check_mount_target(path);
 	unlink(path);
 }
 
