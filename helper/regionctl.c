@@ -8,7 +8,7 @@
 #include "cmd.h"
 #include "version.h"
 
-extern const struct cmd cmd_abort, cmd_add, cmd_drain, cmd_drop, cmd_events, cmd_export;
+extern const struct cmd cmd_abort, cmd_add, cmd_bench, cmd_drain, cmd_drop, cmd_events, cmd_export;
 extern const struct cmd cmd_promote;
 extern const struct cmd cmd_finalize, cmd_freeze, cmd_help, cmd_leech, cmd_lock, cmd_ls, cmd_pull;
 extern const struct cmd cmd_record, cmd_resolve, cmd_rm, cmd_seed, cmd_set, cmd_stat, cmd_sync, cmd_thaw, cmd_unexport;
@@ -19,7 +19,7 @@ extern const struct cmd cmd_instance_start, cmd_instance_stat, cmd_instance_stop
 /* In the order in which help lists them: what a user meets first comes first. */
 const struct cmd *const cmd_table[] = {
 	&cmd_add, &cmd_ls, &cmd_stat, &cmd_set, &cmd_rm,
-	&cmd_sync, &cmd_pull, &cmd_drop, &cmd_drain, &cmd_watch, &cmd_record,
+	&cmd_sync, &cmd_pull, &cmd_drop, &cmd_drain, &cmd_watch, &cmd_record, &cmd_bench,
 	&cmd_export, &cmd_unexport,
 	&cmd_seed, &cmd_leech, &cmd_finalize, &cmd_promote, &cmd_abort, &cmd_resolve, &cmd_wait,
 	&cmd_freeze, &cmd_thaw, &cmd_lock, &cmd_unlock,

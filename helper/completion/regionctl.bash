@@ -40,7 +40,7 @@ _regionctl_instances() {
 _regionctl_value() {
 	case $prev in
 	-i | --instance) mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_instances)" -- "$cur") ;;
-	--tls-* | --helper | --state) _filedir ;;
+	--tls-* | --helper | --state | --compare) _filedir ;;
 	--uid) _allowed_users 2>/dev/null || mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
 	--owner)
 		if [[ $cur == *:* ]]; then
@@ -72,12 +72,13 @@ _regionctl_value() {
 		mapfile -t COMPREPLY < <(cd /sys/fs/cgroup 2>/dev/null && compgen -d -S / -- "$cur")
 		compopt -o nospace
 		;;
+	--measures) mapfile -t COMPREPLY < <(compgen -W 'lone random seq read warm direct' -- "$cur") ;;
 	--finalize) mapfile -t COMPREPLY < <(compgen -W 'auto manual' -- "$cur") ;;
 	--handover) mapfile -t COMPREPLY < <(compgen -W 'complete early' -- "$cur") ;;
 	--on-stall) mapfile -t COMPREPLY < <(compgen -W 'postcopy throttle wait' -- "$cur") ;;
 	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-* | --hook-timeout) ;;
 	--group | --size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime | --max-age | --follow-copies) ;;
-	--takeback | --dirty-ratio | --queues | --depth) ;;
+	--takeback | --dirty-ratio | --queues | --depth | --rounds | --pages | --seed) ;;
 	*) return 1 ;;
 	esac
 }
@@ -91,6 +92,10 @@ _regionctl_operand() {
 	instance) mapfile -t COMPREPLY < <(compgen -W 'ls stat start stop set detach' -- "$cur") ;;
 	'instance st'*) mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_instances)" -- "$cur") ;;
 	instance* | add | drain | events) ;;
+	bench)
+		mapfile -t COMPREPLY < <(compgen -W "$(regionctl "${instance[@]}" ls --names 2>/dev/null)" -- "$cur")
+		((${#COMPREPLY[@]})) || _filedir
+		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W "$(regionctl "${instance[@]}" ls --names 2>/dev/null)" -- "$cur")
 		;;

@@ -37,6 +37,8 @@ static const struct {
 	{ "record\",\"args\":{\"region\":\"near\",\"reset", "{\"ok\":{\"chunks\":1,\"profile\":\"\"}}\n" },
 	{ "record", "{\"ok\":{\"chunks\":1,\"profile\":\"regionfs-profile 1\\n0 1\\n\"}}\n" },
 	{ "pull\",\"args\":{\"pause", "{\"ok\":{\"state\":\"paused\",\"rate\":2048}}\n" },
+	{ "stat\",\"args\":{\"region\":\"shut", "{\"ok\":{\"path\":\"shut\",\"size\":8192,\"flags\":[\"locked\"]}}\n" },
+	{ "stat\",\"args\":{\"region\":\"away", "{\"ok\":{\"path\":\"away\",\"size\":8192,\"flags\":[\"moved\"]}}\n" },
 	{ "stat", "{\"ok\":{" REGION ",\"stats\":{\"reads\":7}}}\n" },
 	{ "rm", "{\"error\":{\"errno\":16,\"message\":\"db has 5 dirty bytes\"}}\n" },
 	{ "thaw", "{\"error\":{\"errno\":2,\"message\":\"no region named db\"}}\n" },
@@ -170,6 +172,24 @@ static void check_managed(void)
 	check("pull near --pause", 0, "paused, 2 KiB/s\n");
 }
 
+/* As far as that goes without a mount. */
+static void check_bench(void)
+{
+	check("bench db 2>&1", 3, "regionctl bench: instance 'demo' is mounted nowhere that can be seen from here: "
+	      "'mount -t regionfs demo DIR'\n");
+	check("bench shut 2>&1", 4, "regionctl bench: shut is locked, so that nobody can read it: 'regionctl unlock shut', or wait "
+	      "for the end of its hand-over\n");
+	check("bench away 2>&1", 1, "regionctl bench: away has moved to another host: measure it there\n");
+	check("bench /dev/null 2>&1", 3, "regionctl bench: /dev/null lies on no regionfs; to measure it beside a region, give it to "
+	      "--compare\n");
+	check("bench db --measures lone,fast 2>&1", 2, "regionctl bench: 'fast' is no measure: there are lone, random, seq, read, "
+	      "warm and direct\n");
+	check("bench db --rounds 0 2>&1", 2, "regionctl bench: --rounds is a number from 1 to 1000\n");
+	check("bench db --size 1K 2>&1", 2, "regionctl bench: --size is at least 4K\n");
+	check("bench db --pages 0 --json 2>/dev/null", 2,
+	      "{\n  \"error\": {\n    \"errno\": 22,\n    \"message\": \"--pages is at least 1\"\n  }\n}\n");
+}
+
 static void check_failures(void)
 {
 	check("rm db 2>&1", 4, "regionctl rm: db has 5 dirty bytes\n");
@@ -226,6 +246,7 @@ int main(int argc, char **argv)
 	server = start_server();
 	check_output();
 	check_managed();
+	check_bench();
 	check_failures();
 	check_usage();
 	check_detach();
