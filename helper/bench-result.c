@@ -127,7 +127,7 @@ static bool is_known(const struct bench_rounds *rounds, enum needs needs)
 /* ---- and of all ---- */
 
 /* None is negative, and what is more exact than this is noise. */
-static json_t *number(double value)
+json_t *bench_number(double value)
 {
 	json_int_t thousandths = (json_int_t)(value * 1000 + 0.5);
 
@@ -136,8 +136,8 @@ static json_t *number(double value)
 
 static json_t *spread_json(struct spread spread)
 {
-	return json_pack("{s:o, s:o, s:o}", "median", number(spread.median), "least", number(spread.least), "most",
-			 number(spread.most));
+	return json_pack("{s:o, s:o, s:o}", "median", bench_number(spread.median), "least", bench_number(spread.least), "most",
+			 bench_number(spread.most));
 }
 
 static json_t *figure_json(const struct bench_rounds *rounds, const struct figure *figure, double *value)

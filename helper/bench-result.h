@@ -37,4 +37,7 @@ json_t *bench_figures(const struct bench_rounds *rounds);
 /* How many times as long the first takes as the second, by bytes a second or by medians. 0: unknown. */
 double bench_ratio(const json_t *region, const json_t *file, bool rate);
 
+/* With three digits behind the point, or none where they are zeroes. */
+json_t *bench_number(double value);
+
 #endif

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd-bench.h"
@@ -14,6 +16,7 @@
 
 #define MOUNTS		"/proc/self/mountinfo"
 #define SIZE_USUAL	(256 * MIB)	/* at most, of a region, unless somebody asks for more */
+#define PATIENCE_S	3
 
 int bench_ask(struct bench *bench, const char *command, json_t *args, json_t **result)
 {
@@ -72,6 +75,8 @@ static int find_region(struct bench *bench, const char *what)
 
 	if (!err && ctx->instance && strcmp(ctx->instance, bench->instance))
 		return cmd_fail(ctx, -ENOENT, "%s is a file of instance '%s', not of '%s'", what, bench->instance, ctx->instance);
+	if (!err && !*bench->region)
+		return cmd_fail(ctx, -EISDIR, "%s is where instance '%s' is mounted: name a file there", what, bench->instance);
 	if (err != -ENOENT)
 		return err ? cmd_fail(ctx, err, "%s: %s", what, strerror(-err)) : CMD_OK;
 	/* a name may begin with '/', too, but whoever writes the path of a file that is there means that */
@@ -184,17 +189,58 @@ static int check_kind(struct bench *bench, struct bench_side *side, int fd)
 	return CMD_OK;
 }
 
+static void *read_byte(void *arg)
+{
+	int fd = *(int *)arg;
+	char byte;
+
+	return (void *)(intptr_t)(pread(fd, &byte, 1, 0) < 0 ? errno : 0);
+}
+
+/* A source that is away, or in somebody else's hands, may take for ever: whoever waits is told. */
+static void say_waiting(struct bench *bench)
+{
+	const char *why;
+	json_t *stat;
+
+	bench_ask(bench, "stat", json_pack("{s:s}", "region", bench->region), &stat);
+	why = json_string_value(json_object_get(stat, "error"));
+	fprintf(stderr, "regionctl bench: waiting for the first bytes of %s%s%s; Ctrl-C ends it\n", bench->region, why ? ": " : "",
+		why ? why : "");
+	json_decref(stat);
+}
+
+/* errno, or 0. On a thread, since nothing else can be done while a read waits. */
+static int read_patiently(struct bench *bench, const struct bench_side *side, int fd)
+{
+	struct timespec limit;
+	pthread_t thread;
+	void *error;
+	int err = pthread_create(&thread, NULL, read_byte, &fd);
+
+	if (err)
+		return err;
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += PATIENCE_S;
+	if (!pthread_timedjoin_np(thread, &error, &limit))
+		return (int)(intptr_t)error;
+	if (side->region)
+		say_waiting(bench);
+	pthread_join(thread, &error);
+	return (int)(intptr_t)error;
+}
+
 /* Its source is opened by that, if it was not; and an error here is one, where later it would be a signal. */
 static int read_first(struct bench *bench, const struct bench_side *side, int fd)
 {
-	char byte;
+	int err = read_patiently(bench, side, fd);
 
-	if (pread(fd, &byte, 1, 0) >= 0)
+	if (!err)
 		return CMD_OK;
 	if (side->region)
-		return cmd_fail(bench->ctx, -errno, "%s can't be read: %s; 'regionctl stat %s' may say why", side->path, strerror(errno),
+		return cmd_fail(bench->ctx, -err, "%s can't be read: %s; 'regionctl stat %s' may say why", side->path, strerror(err),
 				bench->region);
-	return cmd_fail(bench->ctx, -errno, "%s can't be read: %s", side->path, strerror(errno));
+	return cmd_fail(bench->ctx, -err, "%s can't be read: %s", side->path, strerror(err));
 }
 
 static int check_size(struct bench *bench, struct bench_side *side)

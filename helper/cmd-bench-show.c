@@ -25,7 +25,7 @@ static json_t *measure_json(const struct bench *bench, size_t i)
 	if (!file)
 		return json;
 	json_object_set_new(json, "file", file);
-	json_object_set_new(json, "ratio", json_real(bench_ratio(json, file, what->flags & MEASURE_RATE)));
+	json_object_set_new(json, "ratio", bench_number(bench_ratio(json, file, what->flags & MEASURE_RATE)));
 	return json;
 }
 
@@ -62,23 +62,25 @@ static const char *short_number(double value, char text[CELL])
 	return text;
 }
 
-/* "12.3 (11.9-14.0)", each divided by unit; NULL, which is shown as "-", where it is not known. */
-static json_t *range_cell(const json_t *figures, const char *key, double unit)
-{
-	char median[CELL], least[CELL], most[CELL];
-
-	if (!json_object_get(figures, key))
-		return json_null();
-	return json_sprintf("%s (%s-%s)", short_number(member(figures, key, "median") / unit, median),
-			    short_number(member(figures, key, "least") / unit, least),
-			    short_number(member(figures, key, "most") / unit, most));
-}
-
+/* What is not known is null, which is shown as "-". */
 static json_t *median_cell(const json_t *figures, const char *key, double unit)
 {
 	char median[CELL];
 
 	return json_object_get(figures, key) ? json_string(short_number(member(figures, key, "median") / unit, median)) : json_null();
+}
+
+/* "12.3 (11.9-14.0)", each divided by unit. */
+static json_t *range_cell(const json_t *figures, const char *key, double unit)
+{
+	double least = member(figures, key, "least") / unit, most = member(figures, key, "most") / unit;
+	char median[CELL], from[CELL], to[CELL];
+
+	/* one round has no range */
+	if (least == most)
+		return median_cell(figures, key, unit);
+	return json_sprintf("%s (%s-%s)", short_number(member(figures, key, "median") / unit, median), short_number(least, from),
+			    short_number(most, to));
 }
 
 static json_t *size_cell(const json_t *figures, const char *key)
@@ -132,7 +134,7 @@ static json_t *ratio_cell(const json_t *figures)
 {
 	const json_t *ratio = json_object_get(figures, "ratio");
 
-	return ratio ? json_sprintf("%.2f", json_real_value(ratio)) : json_null();
+	return ratio ? json_sprintf("%.2f", json_number_value(ratio)) : json_null();
 }
 
 static json_t *time_row(const json_t *figures, bool compared)

@@ -257,7 +257,8 @@ void show_json_text(const char *text)
 
 void show_json(const json_t *value, bool indent)
 {
-	json_dumpf(value, stdout, JSON_ENCODE_ANY | (indent ? JSON_INDENT(2) : JSON_COMPACT));
+	/* 0.1, and not all that a double has of it */
+	json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) | (indent ? JSON_INDENT(2) : JSON_COMPACT));
 	putchar('\n');
 }
 

@@ -113,6 +113,18 @@ must on a unlock db
 code 1 'a user who may not' setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v regionctl)" bench db --instance a
 says 'Permission denied' 'hears that'
 
+refuses 1 'a mount' "$a"
+says 'is where instance' 'is told from a file'
+
+must on b export other --listen 10.11.0.2:7000 --insecure
+must on a add far --source peer+plain://10.11.0.2:7000/other
+ip -n "$ns_b" link set wire down
+timeout -k 10 -s INT 8 regionctl bench far --instance a > "$work/said" 2>&1
+is $? 124 'a region whose source is away is waited for, until Ctrl-C'
+says 'waiting for the first bytes of far' 'and who waits is told'
+ip -n "$ns_b" link set wire up
+ok 'then the source is back' bench far far --instance a --measures random --rounds 1 --pages 4
+
 on a seed near --listen 10.11.0.1:7001 "${tls[@]}" > /dev/null 2>&1 &
 must wait_for 10 state_is a near serving
 must within 60 nsenter "--net=/run/netns/$ns_b" regionctl leech near --instance b 'peer://10.11.0.1:7001/near' "${tls[@]}" --finalize auto
