@@ -98,7 +98,14 @@ static bool has_flag(const json_t *stat, const char *flag)
 	return false;
 }
 
-/* Nobody could read it, so nothing has to be tried. */
+static bool part_is(const json_t *stat, const char *part, const char *state)
+{
+	const json_t *managed = json_object_get(stat, "managed");
+
+	return !strcmp(json_string_value(json_object_get(json_object_get(managed, part), "state")) ?: "", state);
+}
+
+/* Nobody could read it, or not all of it, so nothing has to be tried. */
 static int check_region(struct bench *bench, const json_t *stat)
 {
 	const char *region = bench->region;
@@ -109,6 +116,10 @@ static int check_region(struct bench *bench, const json_t *stat)
 	if (has_flag(stat, "locked"))
 		return cmd_fail(bench->ctx, -EBUSY, "%s is locked, so that nobody can read it: 'regionctl unlock %s', or wait for "
 				"the end of its hand-over", region, region);
+	/* what is in the page cache might not be in its store */
+	if (part_is(stat, "source", "away") && !part_is(stat, "pull", "complete"))
+		return cmd_fail(bench->ctx, -EBUSY, "the source of %s is away, and not all of it is here: measure it when that is back",
+				region);
 	return CMD_OK;
 }
 
@@ -189,12 +200,21 @@ static int check_kind(struct bench *bench, struct bench_side *side, int fd)
 	return CMD_OK;
 }
 
-static void *read_byte(void *arg)
+int bench_probe(const struct bench_side *side)
 {
-	int fd = *(int *)arg;
-	char byte;
+	static char page[MEASURE_PAGE] __attribute__((aligned(MEASURE_PAGE)));
+	int fd = open(side->path, O_RDONLY | O_CLOEXEC | (side->region ? O_DIRECT : 0)), err;
 
-	return (void *)(intptr_t)(pread(fd, &byte, 1, 0) < 0 ? errno : 0);
+	if (fd < 0)
+		return errno;
+	err = pread(fd, page, sizeof(page), 0) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+static void *probe(void *arg)
+{
+	return (void *)(intptr_t)bench_probe(arg);
 }
 
 /* A source that is away, or in somebody else's hands, may take for ever: whoever waits is told. */
@@ -211,12 +231,12 @@ static void say_waiting(struct bench *bench)
 }
 
 /* errno, or 0. On a thread, since nothing else can be done while a read waits. */
-static int read_patiently(struct bench *bench, const struct bench_side *side, int fd)
+static int read_patiently(struct bench *bench, struct bench_side *side)
 {
 	struct timespec limit;
 	pthread_t thread;
 	void *error;
-	int err = pthread_create(&thread, NULL, read_byte, &fd);
+	int err = pthread_create(&thread, NULL, probe, side);
 
 	if (err)
 		return err;
@@ -230,10 +250,10 @@ static int read_patiently(struct bench *bench, const struct bench_side *side, in
 	return (int)(intptr_t)error;
 }
 
-/* Its source is opened by that, if it was not; and an error here is one, where later it would be a signal. */
-static int read_first(struct bench *bench, const struct bench_side *side, int fd)
+/* An error here is one, where later it would be a signal. */
+static int read_first(struct bench *bench, struct bench_side *side)
 {
-	int err = read_patiently(bench, side, fd);
+	int err = read_patiently(bench, side);
 
 	if (!err)
 		return CMD_OK;
@@ -265,12 +285,10 @@ static int check_side(struct bench *bench, struct bench_side *side)
 	if (fd < 0)
 		return cmd_fail(bench->ctx, -errno, "%s can't be opened: %s", side->path, strerror(errno));
 	code = check_kind(bench, side, fd);
+	close(fd);
 	if (!code)
 		code = check_size(bench, side);
-	if (!code)
-		code = read_first(bench, side, fd);
-	close(fd);
-	return code;
+	return code ? code : read_first(bench, side);
 }
 
 int bench_check(struct bench *bench)

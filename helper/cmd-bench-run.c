@@ -87,17 +87,21 @@ static void drop_file(const struct measure_job *job)
 }
 
 /* What is in memory all the same, since a program uses it, or it could not be written, is told. */
-static int make_cold(struct bench *bench, const struct bench_side *side, const struct measure_job *job, struct bench_result *result)
+static int make_cold(struct bench *bench, const struct bench_side *side, struct measure_job *job, struct bench_result *result)
 {
 	size_t resident;
-	int err;
+	int err = side->region ? -bench_probe(side) : 0;
 
+	job->failed = "read";
+	if (err)
+		return err;
 	if (!side->region)
 		drop_file(job);
 	else if (!bench->no_drop)
 		drop_region(bench, job);
 	if (side->region && bench->no_drop)
 		posix_fadvise(job->fd, 0, (off_t)job->size, POSIX_FADV_DONTNEED);
+	job->failed = "mincore";
 	err = measure_resident(job, &resident);
 	result->not_cold = resident;
 	return err;
@@ -130,10 +134,11 @@ static int measure(struct bench *bench, const struct bench_side *side, const str
 	static struct before_after took;	/* too large for a stack */
 	int err = what->flags & MEASURE_COLD ? make_cold(bench, side, job, result) : make_warm(job);
 
-	if (!err && madvise(job->map, job->size, what->advice))
-		err = -errno;
 	if (err)
 		return err;
+	job->failed = "madvise";
+	if (madvise(job->map, job->size, what->advice))
+		return -errno;
 	if (side->region)
 		count(bench, &took, 0);
 	use(bench, &took, 0);
@@ -149,12 +154,10 @@ static int measure(struct bench *bench, const struct bench_side *side, const str
 static int fail(const struct bench *bench, const struct bench_side *side, const struct measure *what, const struct measure_job *job,
 		int err)
 {
-	const char *failed = job->failed ? job->failed : "madvise";
-
 	if (side->region)
-		return cmd_fail(bench->ctx, err, "%s: %s of %s failed: %s; 'regionctl stat %s' may say why", what->name, failed,
+		return cmd_fail(bench->ctx, err, "%s: %s of %s failed: %s; 'regionctl stat %s' may say why", what->name, job->failed,
 				side->path, strerror(-err), bench->region);
-	return cmd_fail(bench->ctx, err, "%s: %s of %s failed: %s", what->name, failed, side->path, strerror(-err));
+	return cmd_fail(bench->ctx, err, "%s: %s of %s failed: %s", what->name, job->failed, side->path, strerror(-err));
 }
 
 /* So that a small region has samples, too. */

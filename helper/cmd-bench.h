@@ -43,6 +43,11 @@ extern const struct measure bench_measures[];
 int bench_find(struct bench *bench, const char *what);
 /* Whether both files can be read, and how much of them. */
 int bench_check(struct bench *bench);
+/*
+ * Reads a page, of a region past the page cache: its source is there, and opened. 0 or an errno; waits for as long as that takes.
+ * Without it, programs that live on what is near while the source is away would lose that to a measure.
+ */
+int bench_probe(const struct bench_side *side);
 /* Asks regiond. 0, or a negative errno with bench->message. Takes args. */
 int bench_ask(struct bench *bench, const char *command, json_t *args, json_t **result);
 

@@ -118,10 +118,12 @@ says 'is where instance' 'is told from a file'
 
 must on b export other --listen 10.11.0.2:7000 --insecure
 must on a add far --source peer+plain://10.11.0.2:7000/other
+must cat "$a/far"
 ip -n "$ns_b" link set wire down
 timeout -k 10 -s INT 8 regionctl bench far --instance a > "$work/said" 2>&1
 is $? 124 'a region whose source is away is waited for, until Ctrl-C'
 says 'waiting for the first bytes of far' 'and who waits is told'
+ok 'nothing of it was dropped, since it could not have come again' within 5 cmp "$a/far" "$b/other"
 ip -n "$ns_b" link set wire up
 ok 'then the source is back' bench far far --instance a --measures random --rounds 1 --pages 4
 

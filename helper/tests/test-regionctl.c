@@ -38,6 +38,8 @@ static const struct {
 	{ "record", "{\"ok\":{\"chunks\":1,\"profile\":\"regionfs-profile 1\\n0 1\\n\"}}\n" },
 	{ "pull\",\"args\":{\"pause", "{\"ok\":{\"state\":\"paused\",\"rate\":2048}}\n" },
 	{ "stat\",\"args\":{\"region\":\"shut", "{\"ok\":{\"path\":\"shut\",\"size\":8192,\"flags\":[\"locked\"]}}\n" },
+	{ "stat\",\"args\":{\"region\":\"part", "{\"ok\":{\"path\":\"part\",\"size\":8192,\"flags\":[],\"managed\":{\"source\":"
+	  "{\"state\":\"away\"},\"pull\":{\"state\":\"pulling\"}}}}\n" },
 	{ "stat\",\"args\":{\"region\":\"away", "{\"ok\":{\"path\":\"away\",\"size\":8192,\"flags\":[\"moved\"]}}\n" },
 	{ "stat", "{\"ok\":{" REGION ",\"stats\":{\"reads\":7}}}\n" },
 	{ "rm", "{\"error\":{\"errno\":16,\"message\":\"db has 5 dirty bytes\"}}\n" },
@@ -179,6 +181,8 @@ static void check_bench(void)
 	      "'mount -t regionfs demo DIR'\n");
 	check("bench shut 2>&1", 4, "regionctl bench: shut is locked, so that nobody can read it: 'regionctl unlock shut', or wait "
 	      "for the end of its hand-over\n");
+	check("bench part 2>&1", 4, "regionctl bench: the source of part is away, and not all of it is here: measure it when that is "
+	      "back\n");
 	check("bench away 2>&1", 1, "regionctl bench: away has moved to another host: measure it there\n");
 	check("bench /dev/null 2>&1", 3, "regionctl bench: /dev/null lies on no regionfs; to measure it beside a region, give it to "
 	      "--compare\n");
