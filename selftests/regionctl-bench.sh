@@ -80,6 +80,24 @@ ok 'and has what was written' cmp "$work/now" "$a/db"
 must on a sync db
 ok 'and so has its source' cmp "$work/now" "$work/source"
 
+# ---- what is dirty and can't be written: its source has no room
+
+mkdir "$work/full"
+must mount -t tmpfs -o size=6m none "$work/full"
+later umount "$work/full"
+truncate -s 4M "$work/full/source"
+must on a add full --source "file:$work/full/source"
+head -c 8M /dev/zero > "$work/full/fill" 2> /dev/null
+must dd if=/dev/urandom of="$a/full" bs=4k count=3 seek=500 conv=notrunc
+cp "$a/full" "$work/now-full"
+ok 'a region is measured that has bytes which its source does not take' bench full full --instance a --measures random --rounds 1
+is "$(figure full random not_cold_bytes)" 12288 'they stay, and are said not to be cold'
+ok 'they are there' cmp "$work/now-full" "$a/full"
+rm "$work/full/fill"
+must on a sync full
+ok 'and at the source when it has room' cmp "$work/now-full" "$work/full/source"
+must on a rm full
+
 # ---- ended
 
 timeout -k 10 -s INT 3 regionctl bench db --instance a --rounds 1000 > "$work/said" 2>&1
