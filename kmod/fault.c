@@ -105,8 +105,6 @@ static void regionfs_fault_readahead(struct vm_fault *vmf)
 	DEFINE_READAHEAD(rac, file, ra, file->f_mapping, vmf->pgoff);
 	unsigned long count = 1;
 
-	if (vmf->vma->vm_flags & VM_RAND_READ)
-		return;
 	if (vmf->vma->vm_flags & VM_SEQ_READ)
 		count = max(ra->ra_pages, 1U);
 	page_cache_sync_ra(&rac, count);
@@ -118,50 +116,106 @@ static bool regionfs_fault_read(struct folio *folio)
 	return !folio_test_locked(folio) || folio_test_uptodate(folio);
 }
 
+/* What a fault waits for with no lock held: a page that is being read, and the request, where that is its own. Both counted, or NULL. */
+struct regionfs_await {
+	struct folio *folio;
+	struct regionfs_request *req;
+};
+
 /*
- * Waits for a page that is being read, interruptibly, where filemap_fault() would only be killable; drops the fault lock, and the
- * folio's reference. Not counted in as a reader: a lock or a hand-over need not wait for it. The folio's own wait
- * queue is not for modules; ours is woken when a request or a STORE ends, and the time-out is for folios that are unlocked by
- * the page cache itself.
+ * Waits interruptibly, where filemap_fault() would only be killable; drops the fault lock, and the references. Not counted in as a reader:
+ * a lock or a hand-over need not wait for it. The folio's own wait queue is not for modules; ours is woken when a request or a STORE
+ * ends, and the time-out is for folios that are unlocked by the page cache itself.
  */
-static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, struct folio *folio)
+static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, const struct regionfs_await *await)
 {
 	struct file *file = get_file(vmf->vma->vm_file);
 	u64 since = ktime_get_ns();
 	long left;
 
 	regionfs_release_fault_lock(vmf);
-	do {
-		left = wait_event_freezable_timeout(region->wait, regionfs_fault_read(folio), HZ / 20);
-	} while (!left);
+	if (await->req) {
+		wait_for_completion_state(&await->req->done, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
+		regionfs_request_put(await->req);
+	} else {
+		do {
+			left = wait_event_freezable_timeout(region->wait, regionfs_fault_read(await->folio), HZ / 20);
+		} while (!left);
+	}
 	regionfs_waited(region, since);
-	folio_put(folio);
+	folio_put(await->folio);
 	fput(file);
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 }
 
-/*
- * Starts to bring the page in. Its folio, counted, when there is something to wait for and that may be done without locks;
- * *@since is set when there is, and filemap_fault() will wait.
- */
-static struct folio *regionfs_fault_fill(struct vm_fault *vmf, u64 *since)
+/* Under the invalidate_lock: no truncate that has made the file shorter has looked at its pages yet, or one still will. */
+static void regionfs_fault_ask_locked(struct vm_fault *vmf, struct regionfs_region *region, struct regionfs_await *await)
 {
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct folio *folio;
+
+	if (vmf->pgoff >= DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE) || regionfs_region_may(region, REGIONFS_WANT_HELPER))
+		return;
+	folio = regionfs_get_folio(mapping, vmf->pgoff, FGP_CREAT | FGP_FOR_MMAP, vmf->gfp_mask);
+	if (IS_ERR(folio))
+		return;
+	if (folio_trylock(folio))
+		await->req = regionfs_read_start(mapping, folio);
+	if (await->req || !regionfs_fault_read(folio))
+		await->folio = folio;
+	else
+		folio_put(folio);
+}
+
+/*
+ * A page that is not there, of a mapping that is touched at random, or whose READ was taken back: asked for alone. Nothing to wait for: it is here already, or it is not to be
+ * had now, which filemap_fault() meets again.
+ */
+static void regionfs_fault_ask(struct vm_fault *vmf, struct regionfs_region *region, struct regionfs_await *await)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+
+	filemap_invalidate_lock_shared(mapping);
+	regionfs_fault_ask_locked(vmf, region, await);
+	filemap_invalidate_unlock_shared(mapping);
+}
+
+/* One whose READ has failed is tried once more where that is told to the program; one whose READ was taken back is asked for again. */
+static bool regionfs_fault_missing(struct folio *folio)
+{
+	return !folio || (!folio_test_locked(folio) && !folio_test_uptodate(folio) && !regionfs_read_has_failed(folio));
+}
+
+/*
+ * Starts to bring the page in. What to wait for, when there is something and that may be done without locks; *@since is set when there is,
+ * and filemap_fault() will wait.
+ */
+static void regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *region, struct regionfs_await *await, u64 *since)
+{
+	bool may_drop = regionfs_fault_interruptible(vmf) && regionfs_fault_may_drop(vmf), random = vmf->vma->vm_flags & VM_RAND_READ;
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct folio *folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
 
-	if (!folio) {
+	if (may_drop && (random || folio) && regionfs_fault_missing(folio)) {
+		if (folio)
+			folio_put(folio);
+		regionfs_fault_ask(vmf, region, await);
+		return;
+	}
+	if (!folio && !random) {
 		regionfs_fault_readahead(vmf);
 		folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
 	}
 	if (!folio)
-		return NULL;
+		return;
 	if (!regionfs_fault_read(folio)) {
-		if (regionfs_fault_interruptible(vmf) && regionfs_fault_may_drop(vmf))
-			return folio;
+		if (may_drop) {
+			await->folio = folio;
+			return;
+		}
 		*since = ktime_get_ns();
 	}
 	folio_put(folio);
-	return NULL;
 }
 
 static unsigned int regionfs_fault_want(const struct vm_fault *vmf)
@@ -177,15 +231,16 @@ static vm_fault_t regionfs_fault_refused(struct vm_fault *vmf, struct regionfs_r
 	return VM_FAULT_SIGBUS;
 }
 
-/* Counted in as a reader. *@await: a folio to wait for when that is over. */
-static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region, struct folio **await)
+/* Counted in as a reader. @await: what to wait for when that is over. */
+static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region, bool cached, struct regionfs_await *await)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	u64 seq = READ_ONCE(region->retry_seq), since = 0;
 	vm_fault_t ret;
 
-	*await = regionfs_fault_fill(vmf, &since);
-	if (*await)
+	if (!cached)
+		regionfs_fault_fill(vmf, region, await, &since);
+	if (await->folio)
 		return VM_FAULT_RETRY;
 	ret = filemap_fault(vmf);
 	if (since && !(ret & VM_FAULT_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
@@ -208,13 +263,13 @@ static bool regionfs_fault_cached(struct vm_fault *vmf)
 
 static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_region *region)
 {
+	bool cached = regionfs_fault_cached(vmf), paid = false;
 	unsigned int want = regionfs_fault_want(vmf);
-	struct folio *await;
-	bool paid = false;
+	struct regionfs_await await = { NULL };
 	vm_fault_t ret;
 	int err;
 
-	if (!regionfs_fault_cached(vmf)) {
+	if (!cached) {
 		if (regionfs_region_is_helper(region))
 			return VM_FAULT_SIGBUS;
 		err = regionfs_region_may(region, REGIONFS_WANT_HELPER);
@@ -232,11 +287,11 @@ static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_regio
 	err = regionfs_region_enter(region, 0);
 	if (err)
 		return regionfs_fault_refused(vmf, region, err);
-	ret = regionfs_fault_do(vmf, region, &await);
+	ret = regionfs_fault_do(vmf, region, cached, &await);
 	regionfs_region_exit(region, 0);
 	if (paid && ret & (VM_FAULT_RETRY | VM_FAULT_NOPAGE))
 		regionfs_rate_note(region);
-	return await ? regionfs_fault_await(vmf, region, await) : ret;
+	return await.folio ? regionfs_fault_await(vmf, region, &await) : ret;
 }
 
 /* Once the fault lock is dropped, only our reference keeps the region: the file may have been unmapped and closed meanwhile. */
@@ -249,11 +304,15 @@ static vm_fault_t regionfs_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+/* Where the page itself is not there it is brought first, and those around it are mapped with it then: looking for them twice costs as much as all else here. */
 static vm_fault_t regionfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
 {
 	struct regionfs_region *region = regionfs_region_of(file_inode(vmf->vma->vm_file));
+	void *page = xa_load(&vmf->vma->vm_file->f_mapping->i_pages, vmf->pgoff);
 	vm_fault_t ret;
 
+	if (!page || xa_is_value(page))
+		return 0;
 	if (regionfs_region_enter(region, 0))
 		return 0;
 	ret = filemap_map_pages(vmf, start, end);

@@ -125,6 +125,31 @@ static int regionfs_read_one(struct regionfs_builder *b, struct folio *folio)
 	return err ?: e;
 }
 
+/*
+ * Starts to read a locked folio of one page, if it has to be; takes over its lock. The request, counted, or NULL: there is nothing to wait for.
+ * The invalidate_lock is held, as by readahead.
+ */
+struct regionfs_request *regionfs_read_start(struct address_space *mapping, struct folio *folio)
+{
+	struct regionfs_region *region = regionfs_region_of(mapping->host);
+	struct regionfs_builder b = regionfs_read_builder(region, mapping->host, REGIONFS_REQ_DEMAND);
+	struct regionfs_request *req = NULL;
+
+	if (folio->mapping != mapping || folio_test_uptodate(folio) || folio_test_large(folio)) {
+		folio_unlock(folio);
+		return NULL;
+	}
+	BUILD_BUG_ON(REGIONFS_REQUEST_MIN < PAGE_SIZE);	/* one request is all of it */
+	folio_clear_checked(folio);
+	if (regionfs_local_read(region, folio, b.size))
+		return NULL;
+	b.watch = &req;
+	folio_get(folio);
+	regionfs_read_add(&b, folio);
+	regionfs_builder_flush(&b);
+	return req;
+}
+
 int regionfs_read_folio(struct file *file, struct folio *folio)
 {
 	struct inode *inode = folio->mapping->host;

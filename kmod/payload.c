@@ -99,6 +99,8 @@ static void regionfs_finish_read(struct folio *folio, int error)
 	flush_dcache_folio(folio);
 	if (!error)
 		folio_mark_uptodate(folio);
+	else if (error != -REGIONFS_RETRY && !folio_test_large(folio))
+		folio_set_checked(folio);	/* regionfs_read_has_failed() */
 	folio_unlock(folio);
 	folio_put(folio);
 }

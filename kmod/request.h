@@ -144,6 +144,15 @@ struct regionfs_builder {
 	u32 nr_watch;
 };
 
+/* Of a small folio that is not uptodate: the helper has said that its bytes cannot be had. */
+static inline bool regionfs_read_has_failed(struct folio *folio)
+{
+	return !folio_test_large(folio) && folio_test_checked(folio);
+}
+
+/* fill.c */
+struct regionfs_request *regionfs_read_start(struct address_space *mapping, struct folio *folio);
+
 int regionfs_builder_add(struct regionfs_builder *b, struct folio *folio, size_t offset, size_t len,
 			 struct regionfs_part *part);
 void regionfs_builder_flush(struct regionfs_builder *b);
