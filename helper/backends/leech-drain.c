@@ -70,6 +70,14 @@ static void noted(struct leech_record_waiter *waiter, int error)
 	leech->outer.adopter->drain(leech->local, drained, leech);
 }
 
+void leech_note_pushing(struct leech *leech, void (*done)(struct leech_record_waiter *waiter, int error))
+{
+	leech_record_head(leech->record)->pushing = true;
+	leech->drain.noted.done = done;
+	leech->nr_notes++;
+	leech_record_save(leech->record, &leech->drain.noted);
+}
+
 bool leech_is_volatile(const struct leech *leech)
 {
 	return leech->adopts && leech->local && leech->outer.adopter->is_memory(leech->local) && !leech->drain.once;
@@ -87,9 +95,6 @@ bool leech_drains(struct leech *leech)
 		return true;
 	}
 	leech->drain.under_way = true;
-	leech_record_head(leech->record)->pushing = true;
-	leech->drain.noted.done = noted;
-	leech->nr_notes++;
-	leech_record_save(leech->record, &leech->drain.noted);
+	leech_note_pushing(leech, noted);
 	return true;
 }

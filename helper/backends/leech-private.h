@@ -173,6 +173,8 @@ void leech_flush_behind(struct leech *leech);
 /* leech-drain.c */
 /* Is COMPLETE not to be said yet, since nobody but this host's memory and the other side has it? Then leech_complete() comes again. */
 bool leech_drains(struct leech *leech);
+/* Durably, before the first push of a store in memory: by drain.noted, once at a time; done() takes it off nr_notes. */
+void leech_note_pushing(struct leech *leech, void (*done)(struct leech_record_waiter *waiter, int error));
 
 /* leech-rest.c */
 /*

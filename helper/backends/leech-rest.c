@@ -34,13 +34,18 @@ static void again(struct loop_timer *timer)
 		leech->nr_notes--;	/* the timer's */
 }
 
+static void later(struct leech *leech)
+{
+	leech->rest.timer.fire = again;
+	loop_timer_set(leech->backend.loop, &leech->rest.timer, AGAIN_MS);
+}
+
 /* Nobody but us knows of what was written here: it is worth a few tries. */
 static bool leaves_later(struct leech *leech)
 {
 	if (!leech->rest.leaving || ++leech->rest.tries > LEAVING_TRIES)
 		return false;
-	leech->rest.timer.fire = again;
-	loop_timer_set(leech->backend.loop, &leech->rest.timer, AGAIN_MS);
+	later(leech);
 	return true;
 }
 
@@ -69,10 +74,8 @@ static void rest_end(struct leech *leech, int error)
 		push(leech);
 		leech_drain_lost(leech);
 	}
-	if (error && !done && !leech->closing) {
-		leech->rest.timer.fire = again;
-		loop_timer_set(leech->backend.loop, &leech->rest.timer, AGAIN_MS);
-	}
+	if (error && !done && !leech->closing)
+		later(leech);
 	if (done)
 		done(leech->rest.done_arg, error);
 	if (error && leaves_later(leech))
@@ -217,11 +220,7 @@ bool leech_drop_last(struct leech *leech)
 	leech->rest.leaving = true;
 	loop_timer_cancel(leech->backend.loop, &leech->rest.timer);
 	if (leech->outer.adopter->is_memory(leech->local)) {
-		/* leech-drain.c says why */
-		leech_record_head(leech->record)->pushing = true;
-		leech->drain.noted.done = last_noted;
-		leech->nr_notes++;
-		leech_record_save(leech->record, &leech->drain.noted);
+		leech_note_pushing(leech, last_noted);
 		return true;
 	}
 	if (!leech->rest.over)

@@ -44,6 +44,11 @@ static int leech_check(const struct uri *uri, char *why, size_t why_len)
 	return ret ? ret : backend_check(from, why, why_len);
 }
 
+static bool is_removed(const struct leech *leech)
+{
+	return leech->outer.owner && leech->outer.owner->removing;
+}
+
 static void leech_free(struct leech *leech)
 {
 	loop_timer_cancel(leech->backend.loop, &leech->retry);
@@ -55,7 +60,7 @@ static void leech_free(struct leech *leech)
 	leech_elsewhere_free(leech->elsewhere);
 	chunkmap_close(leech->map);
 	/* not before: who is killed while he removes it is followed by one who goes on with that */
-	if (leech->outer.owner && leech->outer.owner->removing && leech->map_path)
+	if (is_removed(leech) && leech->map_path)
 		chunkmap_unlink(leech->map_path);
 	leech_record_free(leech->record);
 	uri_free(&leech->opening.uri);
@@ -250,7 +255,7 @@ static void local_is_open(struct backend_open *open, struct backend *backend, in
 		leech->served = true;
 		leech_dial(leech);
 		leech_opened(leech);
-	} else if (leech->outer.owner && leech->outer.owner->removing) {
+	} else if (is_removed(leech)) {
 		open_failed(leech, -ECANCELED, "it is removed");	/* the other side has it */
 	} else {
 		leech_dial(leech);
