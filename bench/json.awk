@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# What report.awk, managed.awk and migrate.awk have in common: the members of a line of JSON, and lists of numbers. Before them:
+# What report.awk, record.awk, managed.awk and migrate.awk have in common: the members of a line of JSON, and lists of numbers. Before them:
 # awk -f json.awk -f ...
 
 function text(key,	at, rest) {
@@ -25,4 +25,17 @@ function sorted(list,	n, i, j, t) {
 			v[j - 1] = t
 		}
 	return n
+}
+
+# Leaves the smallest and the largest in low and high
+function median(list,	n) {
+	n = sorted(list)
+	low = n ? v[1] : 0
+	high = n ? v[n] : 0
+	return n % 2 ? v[(n + 1) / 2] : n ? (v[n / 2] + v[n / 2 + 1]) / 2 : 0
+}
+
+# Of bench-touch's measures: what is done by several at once, and scatter, which mixes hits and misses
+function by_mean(measure) {
+	return measure ~ /^(scatter|threads|direct8)$/
 }

@@ -4,21 +4,11 @@
 #
 #   awk -f json.awk -f record.awk [-v record=icount/6.1.tsv] RESULTS.jsonl
 
-function median(list,	n) {
-	n = sorted(list)
-	return n % 2 ? v[(n + 1) / 2] : int((v[n / 2] + v[n / 2 + 1]) / 2)
-}
-
-# What is done by several at once, and scatter, which mixes hits and misses, by the mean, as in report.awk
-function figure(measure) {
-	return measure ~ /^(scatter|threads|direct8)$/ ? "mean_ns" : "median_ns"
-}
-
 /^{"peer":"regionfs/ && /"measure":/ && number("round") > 0 {
 	key = text("peer") "\t" text("measure")
 	if (!(key in all))
 		keys[++nr] = key
-	all[key] = all[key] " " number(figure(text("measure")))
+	all[key] = all[key] " " number(by_mean(text("measure")) ? "mean_ns" : "median_ns")
 }
 
 function load(	line, f) {
@@ -36,7 +26,7 @@ function load(	line, f) {
 function compare(	i, now, bad, key) {
 	load()
 	for (i = 1; i <= nr; i++) {
-		now = median(all[keys[i]])
+		now = int(median(all[keys[i]]))
 		if (!(keys[i] in was)) {
 			printf "record: %s is new: %d\n", keys[i], now
 			continue

@@ -4,13 +4,6 @@
 #
 #   awk -f json.awk -f report.awk RESULTS.jsonl
 
-function median(list,	n) {
-	n = sorted(list)
-	if (!n)
-		return 0
-	return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-}
-
 function spread(list,	n) {
 	n = sorted(list)
 	return sprintf("%.1f-%.1f", v[1], v[n])
@@ -27,7 +20,7 @@ function is_rate(measure) {
 
 # What a measure is judged by: throughput; what is done by several at once, and scatter, which mixes hits and misses, by the mean; else medians
 function figure(measure) {
-	return is_rate(measure) ? "mib_s" : measure ~ /^(scatter|threads|direct8)$/ ? "mean" : "median"
+	return is_rate(measure) ? "mib_s" : by_mean(measure) ? "mean" : "median"
 }
 
 function of(measure, peer) {

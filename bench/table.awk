@@ -6,13 +6,6 @@ function has(key) {
 	return index($0, "\"" key "\":") > 0
 }
 
-function median(list,	n) {
-	n = sorted(list)
-	low = n ? v[1] : 0
-	high = n ? v[n] : 0
-	return n % 2 ? v[(n + 1) / 2] : n ? (v[n / 2] + v[n / 2 + 1]) / 2 : 0
-}
-
 function keep(figure, value) {
 	all[figure, rate, rtt, variant] = all[figure, rate, rtt, variant] " " value
 	each[figure, rate, rtt, variant, number("round")] = value
