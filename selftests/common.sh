@@ -167,6 +167,15 @@ within() {
 	timeout -s KILL "$limit" "$@"
 }
 
+# code WANTED WHAT COMMAND...: its exit status, within a minute; what it has said is in $work/said
+code() {
+	local want=$1 what=$2 rc
+	shift 2
+	within 60 "$@" > "$work/said" 2>&1
+	rc=$?
+	is "$rc" "$want" "$what" || note "$(cat "$work/said")"
+}
+
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # ended PID SECONDS: the process, a child of ours or not, ends in time

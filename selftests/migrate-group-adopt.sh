@@ -5,14 +5,8 @@
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
-two_hosts 2ms
+adopt_hosts 2ms
 size=$((4 << 20))
-start_host "$ns_a" c "source=dir:$work/source"
-c=$mnt
-start_host "$ns_a" a source=memory:
-a=$mnt
-start_host "$ns_b" b source=memory:
-b=$mnt
 managed=(--managed --durability local --push-interval 1h)
 names=(db 'db wal')	# a space is not a URI's
 source_of_one() { echo "peer+plain://10.11.0.1:7000/${1// /%20}"; }

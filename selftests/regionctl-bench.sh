@@ -21,14 +21,6 @@ bench() {
 # figure NAME MEASURE KEY [WHICH]
 figure() { jq -r ".measures[] | select(.measure == \"$2\") | .$3.${4:-median}" "$work/$1.json"; }
 
-# code WANTED WHAT COMMAND...
-code() {
-	local want=$1 what=$2 rc
-	shift 2
-	within 60 "$@" > "$work/said" 2>&1
-	rc=$?
-	is "$rc" "$want" "$what" || note "$(cat "$work/said")"
-}
 refuses() { code "$1" "$2" regionctl bench --instance a "${@:3}"; }
 
 # ---- all measures, of the region and of a copy

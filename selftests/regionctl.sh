@@ -5,14 +5,6 @@
 need jq
 command -v regiond > /dev/null || skip_all 'regiond is not built'
 
-# code WANTED WHAT COMMAND...
-code() {
-	local want=$1 what=$2 rc
-	shift 2
-	within 60 "$@" > "$work/said" 2>&1
-	rc=$?
-	is "$rc" "$want" "$what" || note "$(cat "$work/said")"
-}
 get() { regionctl stat "$1" --json | jq -r "$2"; }
 
 mkdir "$work/files"
