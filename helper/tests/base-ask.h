@@ -116,8 +116,12 @@ static inline int remove_base(const char *dir)
 
 static inline void drop_dir(char *dir)
 {
-	if (remove_base(dir) || rmdir(dir))
+	int err = remove_base(dir);
+
+	if (err || rmdir(dir)) {
+		printf("# %s can't be removed: %s\n", dir, strerror(err ? -err : errno));
 		exit(99);
+	}
 	free(dir);
 }
 
