@@ -32,11 +32,6 @@ extern const struct control_cmd control_peer_cmds[], control_region_cmds[], cont
 static struct spawner *spawner;
 static char dir[] = "/tmp/test-migrate.XXXXXX";
 
-/* ---- the loop as a subroutine ---- */
-
-/* until(CONDITION): false after ten seconds */
-#define until(condition) ({ int turns = 0; while (!(condition) && turns++ < 2000) pass(5); (condition); })
-
 /* ---- the kernel ---- */
 
 struct kernel_region {
@@ -559,8 +554,9 @@ static void program_done(struct backend_req *req, int error)
 	program->done = true;
 }
 
-/* A program's request, to its end. -ETIMEDOUT when it waits. */
-static int __attribute__((unused)) host_request(struct host *host, uint64_t id, enum backend_op op, uint64_t offset, uint64_t length, void *data)
+/* A program's request, to its end. -ETIMEDOUT when it waits for longer. */
+static int __attribute__((unused)) host_request_within(int ms, struct host *host, uint64_t id, enum backend_op op, uint64_t offset, uint64_t length,
+						       void *data)
 {
 	struct program *program = calloc(1, sizeof(*program));
 	int error = -ETIMEDOUT;
@@ -570,11 +566,16 @@ static int __attribute__((unused)) host_request(struct host *host, uint64_t id, 
 		.flags = BACKEND_DEMAND, .attach_gen = 1, .epoch = 1, .loop = loop, .done = program_done,
 	};
 	region_submit(host->regiond->regions, id, &program->req);
-	if (until(program->done))
+	if (within(ms, program->done))
 		error = program->error;
 	if (program->done)
 		free(program);
 	return error;
+}
+
+static int __attribute__((unused)) host_request(struct host *host, uint64_t id, enum backend_op op, uint64_t offset, uint64_t length, void *data)
+{
+	return host_request_within(60000, host, id, op, offset, length, data);
 }
 
 /* What stat says of the migration's KEY; "" when there is none. */

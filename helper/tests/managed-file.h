@@ -9,6 +9,7 @@
 #include "regiond.h"
 #include "tap.h"
 #include "tests/source.h"
+#include "tests/until.h"
 
 static struct barriers barriers;
 static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };

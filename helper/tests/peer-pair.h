@@ -115,7 +115,7 @@ static inline void turn(void)
 {
 	struct loop_timer timer = { .fire = timed_out };
 
-	loop_timer_set(loop, &timer, 20000);
+	loop_timer_set(loop, &timer, 60000);
 	loop_run(loop);
 	loop_timer_cancel(loop, &timer);
 }

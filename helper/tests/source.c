@@ -57,7 +57,7 @@ void source_turn(const bool *flag)
 {
 	struct loop_timer timer = { .fire = timed_out };
 
-	loop_timer_set(loop, &timer, 20000);
+	loop_timer_set(loop, &timer, 60000);
 	while (!*flag) {
 		loop_run(loop);
 		loop_again(loop);

@@ -50,7 +50,7 @@ int stage(struct backend *backend, uint64_t batch, bool first, enum backend_op o
 bool source_holds(struct backend *backend, uint64_t offset, uint64_t length, char value);
 /* How many descriptors of ours are of the same file as this one? */
 unsigned int source_nr_open(int fd);
-/* Runs the loop until *flag, at most for 20 s: then the test is over. */
+/* Runs the loop until *flag, at most for a minute: then the test is over. */
 void source_turn(const bool *flag);
 
 #endif

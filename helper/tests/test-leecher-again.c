@@ -315,7 +315,7 @@ static void test_lost(void)
 	host_kill(a);
 	slow.hold = false;
 	list_init(&slow.held);
-	tap_number(host_request(b, to->id, BACKEND_READ, 0, CHUNK, bytes), -ETIMEDOUT, "when A is away, who reads it waits");
+	tap_number(host_request_within(3000, b, to->id, BACKEND_READ, 0, CHUNK, bytes), -ETIMEDOUT, "when A is away, who reads it waits");
 	tap_number(host_do(b, "resolve", db_with("source_lost")), 0, "its operator says that it is lost");
 	tap_number(host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes), -EIO, "who reads it fails");
 	memset(bytes, 9, sizeof(bytes));

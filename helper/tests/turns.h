@@ -4,6 +4,7 @@
 #define REGIONFS_TESTS_TURNS_H
 
 #include "../loop.h"
+#include "until.h"
 
 static struct loop *loop;
 
