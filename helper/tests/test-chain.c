@@ -71,9 +71,8 @@ static void test_aborted(void)
 	tap_number(host_do(b, "abort", db()), 0, "seeding on is aborted");
 	tap_ok(until(on_c.done && on_c.error) && until(host_is(b, "db", "owned")), "B has its region, and still fetches it");
 	tap_number(host_do(b, "abort", db()), -EBUSY, "which cannot be aborted");
-	for (int i = 0; seed_on() && i < 10; i++)
-		pass(50);
-	tap_ok(until(host_is(b, "db", "serving")), "it is seeded on again");
+	/* where it was listened is free some time later */
+	tap_ok(until(!seed_on()) && until(host_is(b, "db", "serving")), "it is seeded on again");
 	leech_c();
 	slow_release();
 	tap_number(host_do(c, "finalize", db()), 0, "C takes it");
@@ -83,24 +82,47 @@ static void test_aborted(void)
 
 /* ---- when it can be seeded on ---- */
 
+/* The resume hook of B's leech waits until a line is written there. */
+static int hook_gate(char path[160])
+{
+	int fd;
+
+	snprintf(path, 160, "%s/gate", b->run);
+	fd = mkfifo(path, 0600) ? -1 : open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		exit(90);
+	return fd;
+}
+
 static void test_when(void)
 {
 	struct user user, seeding;
+	char gate[160], resumed[160];
+	struct stat st;
+	json_t *more;
+	int fd;
 
 	begin("when");
+	fd = hook_gate(gate);
+	snprintf(resumed, sizeof(resumed), "%s/resumed", b->run);
 	c = NULL;
 	snprintf(middle_path, sizeof(middle_path), "%s/s", b->run);
 	slow.hold = true;
-	leech_with(&user, json_pack("{s:s}", "on_resume", "sleep 0.3; touch $REGIONFS_REGION.resumed"));
+	more = json_object();
+	json_object_set_new(more, "on_resume", json_sprintf("read line < %s; printf $REGIONFS_REGION >> %s", gate, resumed));
+	leech_with(&user, more);
 	tap_number(seed_on(), -EBUSY, "what is not owned here yet cannot be seeded on");
 	host_begin(b, &user, "finalize", db());
 	tap_ok(until(!is_on(to, REGIONFS_REGION_LOCKED)), "it is owned");
 	host_begin(b, &seeding, "seed", json_pack("{s:s,s:s,s:b}", "region", "db", "listen", "unix:/nowhere/s", "detach", 1));
 	tap_ok(!seeding.done && !user.done, "while its program is started it waits");
+	if (write(fd, "\n", 1) != 1)
+		exit(90);
 	tap_ok(until(seeding.done) && user.done, "until that is done");
+	close(fd);
 	tap_ok(seeding.error == -ENOENT, "and then fails as it would have: %s", seeding.said);
 	tap_number(seed_on(), 0, "it is seeded on");
-	tap_ok(unlink("db.resumed") == 0, "the program was started once");
+	tap_ok(!stat(resumed, &st) && st.st_size == 2, "the program was started once");
 	slow_release();
 }
 
@@ -282,6 +304,16 @@ static bool is_ours(const struct backend_req *req, const void *data)
 	return req->data == data;
 }
 
+static unsigned int nr_blocked(const void *data)
+{
+	unsigned int n = 0;
+	struct list *at;
+
+	list_for_each(at, &leech_of(region_of(b)->backend)->blocked)
+		n += is_ours(list_entry(at, struct backend_req, list), data);
+	return n;
+}
+
 static void on_read(struct backend_req *req, int error)
 {
 	(void)req;
@@ -294,26 +326,17 @@ static void test_exported(void)
 	static uint8_t bytes[CHUNK];
 	struct backend_req read = { .op = BACKEND_READ, .flags = BACKEND_ZERO_NULL | BACKEND_PEER, .length = CHUNK, .data = bytes, .done = on_read };
 	struct target *target;
-	unsigned int nr = 0;
-	struct list *at;
 
 	begin_owned("exported");
 	read.loop = loop;
 	tap_number(target_region(&target, region_of(b)), 0, "it is exported, too");
 	target->ops->submit(target, &read);
-	pass(100);
-	list_for_each(at, &leech_of(region_of(b)->backend)->blocked)
-		nr += is_ours(list_entry(at, struct backend_req, list), bytes);
-	tap_number((int)nr, 1, "who reads that waits for A");
+	tap_ok(until(nr_blocked(bytes) == 1), "who reads that waits for A");
 	leech_drop(leech_of(region_of(b)->backend), is_ours, bytes);
-	nr = 0;
-	list_for_each(at, &leech_of(region_of(b)->backend)->blocked)
-		nr += is_ours(list_entry(at, struct backend_req, list), bytes);
-	tap_number((int)nr, 1, "and is not taken for one that a seeder serves");
+	tap_number((int)nr_blocked(bytes), 1, "and is not taken for one that a seeder serves");
 	slow_release();
 	tap_ok(until(!leech_of(region_of(b)->backend) || !chunkmap_missing(leech_of(region_of(b)->backend)->map)), "all comes");
-	pass(100);
-	tap_number(bytes[0], 7, "for that as well");
+	tap_ok(until(bytes[0] == 7), "for that as well");
 }
 
 /* ---- A is lost for good ---- */
@@ -480,7 +503,7 @@ static void test_killed_handed(bool boot)
 		kill_middle();
 		start_middle();
 	}
-	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "B's next helper hears that it is moved: %s", host_says(b, "db", "state"));
+	tap_ok(until(host_is(b, "db", "moved")) && until(behind_is("owned")), "B's next helper hears that it is moved: %s", host_says(b, "db", "state"));
 	host_release(c);
 	tap_ok(is_on(to, REGIONFS_REGION_MOVED), "nobody is let in there");
 	tap_number(at_c(151), 9, "C has from B what is there");
@@ -502,7 +525,7 @@ static void test_killed_moved(bool boot)
 		kill_middle();
 		start_middle();
 	}
-	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "B's next helper is where that was: %s", host_says(b, "db", "state"));
+	tap_ok(until(host_is(b, "db", "moved")) && until(behind_is("owned")), "B's next helper is where that was: %s", host_says(b, "db", "state"));
 	tap_ok(until(is_on(to, REGIONFS_REGION_MOVED)), "nobody is let in there");
 	tap_number(at_c(151), 9, "C has from B what is there");
 	slow_release();
@@ -538,7 +561,7 @@ static void test_memory(bool again)
 		start_middle();
 	}
 	tap_ok(until(is_on(to, REGIONFS_REGION_MOVED)) && is_on(to, REGIONFS_REGION_LOCKED), "B's next helper lets nobody in");
-	tap_ok(until(host_is(b, "db", "moved")) && behind_is("owned"), "and says where it is: %s", host_says(b, "db", "state"));
+	tap_ok(until(host_is(b, "db", "moved")) && until(behind_is("owned")), "and says where it is: %s", host_says(b, "db", "state"));
 	slow_release();
 	tap_number(at_c(151), -1, "what C had not got is lost, rather than as old as A has it");
 	for (uint64_t i = 0; i < size / CHUNK; i++)
