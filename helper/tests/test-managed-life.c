@@ -22,6 +22,7 @@ static char data[6u << 20];
 
 static struct {
 	bool on, die, hold;
+	bool busy;			/* for WRITEs at 0 */
 	struct backend_req *held;
 	int open_error;
 	int error[BACKEND_OPS];		/* once */
@@ -43,6 +44,8 @@ static void fake_submit(struct backend *backend, struct backend_req *req)
 		return;
 	}
 	fake.error[req->op] = 0;
+	if (fake.busy && req->op == BACKEND_WRITE && !req->offset)
+		error = -EBUSY;
 	if (fake.die) {
 		fake.die = false;
 		atomic_store(&backend->dead, true);
@@ -220,17 +223,25 @@ static struct backend *with_changes(const char *policy)
 	return backend;
 }
 
+static uint64_t unpushed(struct backend *backend)
+{
+	struct managed_stats stats;
+
+	managed_stats(managed_of(backend), &stats);
+	return stats.store.unpushed;
+}
+
 static void test_removed_away(const char *policy)
 {
 	struct backend *backend = with_changes(policy);
 
-	tap_ok(remove_region(backend, false) < 3000, "removing doesn't wait for a source that is away: %s", policy);
+	tap_ok(remove_region(backend, false) < 20000, "removing doesn't wait for a source that is away: %s", policy);
 	tap_ok(list_empty(&barriers.left), "and nobody waits for it");
 	new_source();
 	region.info.id++;
 	backend = open_managed(policy);
-	for (int i = 0; i < 50 && source_byte(5000) != 'x'; i++)
-		pass(100);
+	/* the byte is there before it is durable, and thereby pushed: closed in between, the rest of the test would wait for this region */
+	until(source_byte(5000) == 'x' && !unpushed(backend));
 	tap_number(source_byte(5000), 'x', "added again with the same source and store, it is pushed");
 	source_close(backend);
 }
@@ -243,7 +254,7 @@ static void test_discarded(void)
 	region.info.id++;
 	backend = with_changes(policy_file);
 	before = entries(dir);
-	tap_ok(remove_region(backend, true) < 3000, "--discard doesn't wait for the source");
+	tap_ok(remove_region(backend, true) < 20000, "--discard doesn't wait for the source");
 	tap_number(entries(dir), before - 1, "and what was not pushed goes");
 	tap_ok(list_empty(&barriers.left), "nobody waits for it");
 }
@@ -257,7 +268,7 @@ static void test_destroyed(void)
 	backend = with_changes(policy_file);
 	since = loop_now_ns();
 	tap_ok(ask(backend, BACKEND_DESTROY, 0, 0, NULL) < 0, "DESTROY fails where the source is away");
-	tap_ok(loop_now_ns() - since < 2000000000ULL, "at once");
+	tap_ok(loop_now_ns() - since < 20000000000ULL, "at once");
 	source_close(backend);
 	new_source();
 	region.info.id++;
@@ -321,19 +332,12 @@ static void test_growth(void)
 	new_source();
 	region.info.id++;
 	backend = open_managed("local=memory durability=local local-size=3M push-interval=1ms");
-	for (int i = 0; i < 50 && backend->caps.local_fd < 0; i++)
-		pass(100);
+	until(backend->caps.local_fd >= 0);
 	tap_ok(backend->caps.local_fd >= 0, "all is here, and fits: the kernel may read it in the store");
 	memset(data, 'z', sizeof(data));
 	tap_number(ask(backend, BACKEND_WRITE, 0, sizeof(data), data), 0, "it grows past its budget");
 	tap_ok(backend->caps.local_fd < 0, "the kernel may not any more");
-	for (int i = 0; i < 50; i++) {
-		managed_stats(managed_of(backend), &all);
-		stats = all.store;
-		if (!stats.unpushed && stats.evicted)
-			break;
-		pass(100);
-	}
+	until((managed_stats(managed_of(backend), &all), stats = all.store, !stats.unpushed && stats.evicted));
 	tap_ok(stats.evicted, "and bytes are given up");
 	tap_ok(backend->caps.local_fd < 0, "it is not told again");
 	source_close(backend);
@@ -348,8 +352,7 @@ static void test_lowered(void)
 	new_source();
 	region.info.id++;
 	backend = open_managed("local=memory durability=local push-interval=1ms");
-	for (int i = 0; i < 50 && backend->caps.local_fd < 0; i++)
-		pass(100);
+	until(backend->caps.local_fd >= 0);
 	tap_ok(backend->caps.local_fd >= 0, "without a budget the kernel may read it");
 	policy_init(&policy);
 	policy_parse(&policy, "local=memory durability=local local-size=1M", why, sizeof(why));
@@ -423,11 +426,12 @@ static void test_late(const char *policy, bool dies)
 	fake.open_error = dies ? -ECONNREFUSED : 0;
 	fake.hold = !dies;
 	ask_start(&read, backend, BACKEND_READ, 8192, sizeof(late), late);
-	for (int i = 0; i < 80 && !read.answered; i++)
-		pass(100);
+	until(read.answered);
 	tap_number(read.answered ? read.error : 1, -ETIMEDOUT, "a READ of a source that is away fails at the region's deadline");
 	fake.hold = false;
 	fake.open_error = 0;
+	/* it may be a while until it is opened again */
+	region.info.timeout = 60000;
 	if (fake.held) {
 		memset(fake.held->data, 7, fake.held->length);
 		backend_done(fake.held, 0);
@@ -476,18 +480,19 @@ static void test_one_busy(void)
 	struct backend_open open = { .loop = regiond.loop };
 	struct remote_options options = { .open = &open, .changed = remote_changed };
 	struct backend_req first = { .op = BACKEND_WRITE, .length = 4096, .data = data, .loop = regiond.loop, .done = first_answered };
-	struct backend_req second = { .op = BACKEND_WRITE, .length = 4096, .data = data, .loop = regiond.loop, .done = second_answered };
+	struct backend_req second = { .op = BACKEND_WRITE, .offset = 4096, .length = 4096, .data = data, .loop = regiond.loop, .done = second_answered };
 
 	fake_begin();
 	uri_parse(&open.uri, uri, NULL, 0);
 	remote_open(&remote, &options);
 	source_turn(&told);
-	fake.error[BACKEND_WRITE] = -EBUSY;
+	fake.busy = true;
 	remote_submit(remote, &first);
-	pass(5);
+	until(fake.nr[BACKEND_WRITE]);
 	remote_submit(remote, &second);
+	tap_ok(until(answered[1]), "a request that is tried again holds up no other");
+	fake.busy = false;
 	source_turn(&answered[0]);
-	tap_ok(answered[1], "a request that is tried again holds up no other");
 	remote_close(remote, remote_gone, NULL);
 	tap_ok(!gone, "a remote is not closed on its caller's stack");
 	source_turn(&gone);
