@@ -37,17 +37,44 @@ static inline void introduce_raw(int fd)
 	send_frame(fd, WIRE_AUTH, WIRE_S_AUTH, &auth);
 }
 
+/* false: the connection is closed, or nothing comes. */
+static inline bool raw_take(int fd, uint8_t *to, size_t len)
+{
+	ssize_t n = 0;
+
+	for (; len; to += n, len -= (size_t)n) {
+		until((n = recv(fd, to, len, MSG_DONTWAIT)) >= 0 || errno != EAGAIN);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
+/* The head of the answer with that id; others are left out. */
+static inline bool raw_answer(int fd, uint64_t id, struct wire_head *got)
+{
+	uint8_t head[WIRE_HEAD_SIZE], byte;
+
+	do {
+		if (!raw_take(fd, head, sizeof(head)) || wire_head_decode(head, UINT32_MAX, got))
+			return false;
+		for (size_t i = sizeof(head); i < got->length; i++)
+			if (!raw_take(fd, &byte, 1))
+				return false;
+	} while (got->id != id);
+	return true;
+}
+
 /* Opens the region for writing, as the demand connection; then any frame may be sent. */
 static inline int raw_open(const struct export *export)
 {
 	struct wire_open open = { .flags = WIRE_OPEN_WRITE, .session = "raw", .region = "dir/db" };
-	uint8_t reply[WIRE_UNAUTH_MAX];
+	struct wire_head got;
 	int fd = raw_connect(export);
 
 	introduce_raw(fd);
 	send_frame(fd, WIRE_OPEN, WIRE_S_OPEN, &open);
-	pass(200);
-	if (recv(fd, reply, sizeof(reply), MSG_DONTWAIT) <= 0)
+	if (!raw_answer(fd, WIRE_OPEN, &got))
 		exit(92);
 	return fd;
 }
@@ -58,16 +85,13 @@ static uint32_t raw_credit;	/* that the last answer gave */
 static inline int raw_ask(int fd, uint8_t type, uint8_t flags, uint32_t length, const void *body, size_t len)
 {
 	struct wire_head head = { .length = length, .type = type, .flags = flags, .id = 5, .generation = 1, .epoch = 1 }, got;
-	uint8_t frame[512] = { 0 }, reply[WIRE_UNAUTH_MAX];
-	ssize_t n;
+	uint8_t frame[512] = { 0 };
 
 	wire_head_encode(frame, &head);
 	memcpy(frame + WIRE_HEAD_SIZE, body, len);
 	if (send(fd, frame, WIRE_HEAD_SIZE + len, MSG_NOSIGNAL) < 0)
 		return -1;
-	pass(100);
-	n = recv(fd, reply, sizeof(reply), MSG_DONTWAIT);
-	if (n < (ssize_t)WIRE_HEAD_SIZE || wire_head_decode(reply, UINT32_MAX, &got))
+	if (!raw_answer(fd, head.id, &got))
 		return -1;
 	raw_credit = got.credit;
 	return got.error;

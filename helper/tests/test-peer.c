@@ -159,8 +159,7 @@ static void test_writers(void)
 	memset(new, 2, sizeof(new));
 	array.hold = true;
 	start(first, &late, BACKEND_WRITE, 8192, 4096, old);
-	pass(100);
-	tap_ok(!list_empty(&array.held), "a WRITE of the old helper is under way");
+	tap_ok(until(!list_empty(&array.held)), "a WRITE of the old helper is under way");
 	{
 		struct backend_open open = {
 			.loop = loop, .instance = "test", .run_dir = dir, .credentials = dir,
@@ -246,8 +245,7 @@ static bool is_shut_out(const struct export *export, uint8_t type, uint32_t leng
 	wire_head_encode(frame, &head);
 	if (write(fd, frame, length < sizeof(frame) ? length : sizeof(frame)) < 0)
 		exit(94);
-	pass(100);
-	n = recv(fd, reply, sizeof(reply), MSG_DONTWAIT);
+	until((n = recv(fd, reply, sizeof(reply), MSG_DONTWAIT)) >= 0 || errno != EAGAIN);
 	close(fd);
 	return n == 0 || (n < 0 && errno == ECONNRESET);
 }
@@ -284,13 +282,11 @@ static void test_crowd(void)
 	export = export_array(&options, false);
 	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
 		crowd[i] = raw_connect(export);
-	for (int i = 0; i < 500 && export->listener->nr_strangers < LISTENER_STRANGERS; i++)
-		pass(10);
+	until(export->listener->nr_strangers == LISTENER_STRANGERS);
 	tap_number(export->listener->nr_strangers, LISTENER_STRANGERS, "as many strangers as there may be");
 	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
 		introduce_raw(crowd[i]);
-	for (int i = 0; i < 500 && export->listener->nr_strangers; i++)
-		pass(10);
+	until(!export->listener->nr_strangers);
 	tap_number(export->listener->nr_services, LISTENER_STRANGERS, "all of them are known then");
 	tap_ok(export->listener->accepting, "and the door is open again");
 	snprintf(source, sizeof(source), "peer+%s?region=dir/db", options.listen);
