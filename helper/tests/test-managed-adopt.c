@@ -582,10 +582,7 @@ static void test_handed_pulls(void)
 	region.info.seed = NULL;
 	region.info.given = 0;
 	managed_hand_over(managed_of(backend), false);
-	for (unsigned int i = 0; i < 100 && stats.puller.pulled < SIZE; i++) {
-		pass(20);
-		managed_stats(managed_of(backend), &stats);
-	}
+	until((managed_stats(managed_of(backend), &stats), stats.puller.pulled >= SIZE));
 	tap_number((long long)stats.puller.pulled, SIZE, "back in service, it is");
 	source_close(backend);
 }
