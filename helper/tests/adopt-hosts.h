@@ -312,7 +312,7 @@ static void own_twice(void)
 	cut();
 	restart_a_with_barriers();
 	tap_ok(until(host_is(a, "db", "in doubt")), "A's next one does not know of it");
-	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
+	tap_number(host_resolve(a, db_with("i_own_it")), 0, "the operator of A says that it is his");
 }
 
 /* B's is kept from being complete by its resume hook. set: set when all has come once; or NULL. */

@@ -535,6 +535,16 @@ static int __attribute__((unused)) host_do(struct host *host, const char *name, 
 	return user.error;
 }
 
+/* regionctl resolve, to its end. What is changing its state just then says so, and does not for long. Takes args. */
+static int __attribute__((unused)) host_resolve(struct host *host, json_t *args)
+{
+	int error = 0;
+
+	until((error = host_do(host, "resolve", json_deep_copy(args))) != -EBUSY);
+	json_decref(args);
+	return error;
+}
+
 static __attribute__((unused)) struct kernel_region *host_region(struct host *host, const char *path)
 {
 	return kernel_find_path(&host->kernel, path);

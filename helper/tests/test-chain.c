@@ -180,13 +180,13 @@ static void test_diverged(void)
 	slow.hold = false;
 	list_init(&slow.held);
 	tap_ok(until(host_is(a, "db", "in doubt")), "A's next helper does not know, either");
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "its operator takes it back");
+	tap_number(host_resolve(a, json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "its operator takes it back");
 	host_begin(c, &finalizing, "finalize", db());
 	tap_ok(until(finalizing.done) && finalizing.error == -ECANCELED, "it is not handed on: %s", finalizing.said);
 	tap_ok(until(behind_is("diverged")) && until(is_on(to, REGIONFS_REGION_FROZEN)), "B and A are frozen");
 	tap_ok(until(host_is(c, "db", "pulling")), "C waits");
 	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "discard", 1)), -EBUSY, "while it is seeded it cannot be discarded");
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b,s:b}", "region", "db", "keep", 1, "force", 1)), 0, "B keeps what it has");
+	tap_number(host_resolve(b, json_pack("{s:s,s:b,s:b}", "region", "db", "keep", 1, "force", 1)), 0, "B keeps what it has");
 	tap_ok(until(!is_on(to, REGIONFS_REGION_FROZEN)), "and goes on");
 	tap_number(host_do(c, "finalize", db()), 0, "then it is handed on");
 	tap_ok(until(host_is(b, "db", "complete")), "to C");
@@ -351,7 +351,7 @@ static void test_lost(void)
 	host_kill(a);
 	slow.hold = false;
 	list_init(&slow.held);
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
+	tap_number(host_resolve(b, json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
 	tap_number(at_c(151), 9, "C has what B has");
 	tap_number(at_c(190), -1, "what only A had is an error");
 	tap_number(write_at(c, third, 190, 4), 0, "until it is overwritten");
@@ -402,7 +402,7 @@ static void test_lost_retried(void)
 	slow.hold = false;
 	list_init(&slow.held);
 	count_asked();
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
+	tap_number(host_resolve(b, json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
 	tap_ok(until(missing(c) == size / CHUNK - 1), "C pulls all that is to be had");
 	reads = asked.reads;
 	for (uint64_t ms = 2000; ms <= 8000; ms *= 2) {
@@ -425,7 +425,7 @@ static void test_lost_pulling(void)
 	host_kill(a);
 	slow.hold = false;
 	list_init(&slow.held);
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
+	tap_number(host_resolve(b, json_pack("{s:s,s:b}", "region", "db", "source_lost", 1)), 0, "A is lost, B's operator says");
 	tap_ok(until(missing(c) == size / CHUNK - 2), "C pulls all that is to be had: %d missing", (int)missing(c));
 	for (uint64_t i = 0; i < size / CHUNK; i++)
 		if (i != 151 && i != 153)

@@ -275,8 +275,8 @@ static void test_lost(void)
 	unhide();
 	tap_ok(until(host_is(a, "db", "diverged")) && until(host_is(b, "db", "diverged")), "when its owner of before is back, both know: %s", host_says(b, "db", "error"));
 	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN) && is_on(at_b, REGIONFS_REGION_FROZEN)), "and are frozen");
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "db", "keep", 1)), 0, "one is kept");
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "discard", 1)), 0, "the other given up");
+	tap_number(host_resolve(b, json_pack("{s:s,s:b}", "region", "db", "keep", 1)), 0, "one is kept");
+	tap_number(host_resolve(a, json_pack("{s:s,s:b}", "region", "db", "discard", 1)), 0, "the other given up");
 	tap_ok(!is_on(at_b, REGIONFS_REGION_FROZEN) && is_on(from, REGIONFS_REGION_MOVED), "it has one owner");
 	tap_number(byte_at(b, at_b, 0), 9, "with what was written there");
 }

@@ -163,14 +163,14 @@ static void test_diverged(void)
 	kill_b();
 	restart_a();
 	tap_ok(until(all_are(a, "in doubt")), "the next one does not know of it");
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "log", "i_own_it", 1)), 0, "A's operator says that one is his");
+	tap_number(host_resolve(a, json_pack("{s:s,s:b}", "region", "log", "i_own_it", 1)), 0, "A's operator says that one is his");
 	tap_ok(until(all_are(a, "resolved")), "so all are");
 	restart_b();
 	tap_ok(until(all_are(a, "diverged") && all_are(b, "diverged")), "when they meet both know");
 	tap_ok(until(all_have(a, REGIONFS_REGION_FROZEN) && all_have(b, REGIONFS_REGION_FROZEN)), "and none goes on");
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b}", "region", "log", "discard", 1)), 0, "B gives up one");
+	tap_number(host_resolve(b, json_pack("{s:s,s:b}", "region", "log", "discard", 1)), 0, "B gives up one");
 	has_nothing();
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "keep", 1)), 0, "A keeps one");
+	tap_number(host_resolve(a, json_pack("{s:s,s:b}", "region", "db", "keep", 1)), 0, "A keeps one");
 	tap_ok(until(none_has(a, REGIONFS_REGION_FROZEN | REGIONFS_REGION_MOVED)) && until(all_are(a, "aborted")), "so all go on there");
 }
 

@@ -77,7 +77,7 @@ void __wrap_notice_start(struct regiond *regiond, const struct notice_words *wor
 
 static int resolve(struct host *host, const char *name, const char *what)
 {
-	return host_do(host, "resolve", json_pack("{s:s,s:b}", "region", name, what, 1));
+	return host_resolve(host, json_pack("{s:s,s:b}", "region", name, what, 1));
 }
 
 static void start(const char *name, unsigned int n, struct user *user)
@@ -152,7 +152,7 @@ static void test_source_lost(const char *name, unsigned int n, const char *named
 	host_kill(b);
 	pass(100);
 	restart_b();
-	tap_ok(until(host_is(b, "db", "owned")) || !strncmp(host_region(b, "db")->source, "dir:", 4), "the next helper knows it: %s", host_says(b, "db", "state"));
+	tap_ok(until(host_is(b, "db", "owned") || !strncmp(host_region(b, "db")->source, "dir:", 4)), "the next helper knows it: %s", host_says(b, "db", "state"));
 	unhide();
 	pass(300);
 	tap_ok(none_has(b, REGIONFS_REGION_LOCKED) && runs(b, "resumed") == 1 && runs(a, "resumed") == 0 && all_have(a, REGIONFS_REGION_FROZEN), "A, should it come back, has not heard that it may go on");

@@ -136,12 +136,12 @@ static void test_resolve(void)
 	host_begin(b, &finalizing, "finalize", one("db"));
 	tap_ok(until(fault.held) && all_are(a, "handed off"), "B has the answers, and has not decided");
 	kill_b();
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "log", "i_own_it", 1)), 0, "A's operator says that one is his");
+	tap_number(host_resolve(a, json_pack("{s:s,s:b}", "region", "log", "i_own_it", 1)), 0, "A's operator says that one is his");
 	tap_ok(until(all_are(a, "resolved")) && none_has(a, REGIONFS_REGION_FROZEN), "so all are");
 	tap_number(runs(a, "resumed"), 1, "and the program goes on");
 	restart_b();
 	has_nothing();
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "keep", 1)), 0, "they are kept");
+	tap_number(host_resolve(a, json_pack("{s:s,s:b}", "region", "db", "keep", 1)), 0, "they are kept");
 	tap_ok(until(all_are(a, "aborted")), "all of them");
 }
 

@@ -193,8 +193,8 @@ static void test_diverged(void)
 	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN) && is_on(to, REGIONFS_REGION_FROZEN)), "both are frozen");
 	tap_ok(until(host_is(b, "db", "diverged") && host_is(a, "db", "diverged")) && region_is_handed(region_of(a)), "and neither pushes");
 	tap_number(flush(a), -ESHUTDOWN, "not A");
-	tap_number(host_do(b, "resolve", db_with("discard")), 0, "B gives up its own");
-	tap_number(host_do(a, "resolve", db_with("keep")), 0, "A keeps its own");
+	tap_number(host_resolve(b, db_with("discard")), 0, "B gives up its own");
+	tap_number(host_resolve(a, db_with("keep")), 0, "A keeps its own");
 	tap_ok(until(!flush(a)) && !strcmp(c_says(), "1744"), "and pushes it");
 }
 

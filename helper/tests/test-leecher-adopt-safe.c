@@ -265,9 +265,9 @@ static void test_diverged(void)
 	tap_ok(writer() != 'b', "which B leaves to it, as long as B's operator has not decided");
 	a->kernel.refuse_freeze = 0;
 	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN)) && region_is_handed(region_of(a)), "A's is frozen later");
-	tap_number(host_do(b, "resolve", db_with("discard")), 0, "B gives up its own");
+	tap_number(host_resolve(b, db_with("discard")), 0, "B gives up its own");
 	tap_ok(writer() != 'b', "and never had C");
-	tap_number(host_do(a, "resolve", db_with("keep")), 0, "A keeps its own");
+	tap_number(host_resolve(a, db_with("keep")), 0, "A keeps its own");
 	tap_ok(!write_chunk(a, from->id, 2, 4) && !strcmp(c_says(), "1747"), "which is written to C");
 }
 

@@ -20,13 +20,7 @@ void __wrap_leech_hurry(struct leech *leech, uint64_t first, uint64_t count)
 /* What it has just said of itself may not be over yet. */
 static int resolve(struct host *host, const char *flag, bool force)
 {
-	int error = -EBUSY;
-
-	for (unsigned int i = 0; error == -EBUSY && i < 500; i++) {
-		pass(20);
-		error = host_do(host, "resolve", json_pack("{s:s,s:b,s:b}", "region", "db", flag, 1, "force", force));
-	}
-	return error;
+	return host_resolve(host, json_pack("{s:s,s:b,s:b}", "region", "db", flag, 1, "force", force));
 }
 
 /*

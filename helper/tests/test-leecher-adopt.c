@@ -170,7 +170,7 @@ static void test_resolved(void)
 	hide();
 	host_release(a);
 	tap_ok(until(host_is(a, "db", "in doubt")), "it is handed over, which B does not hear");
-	tap_number(host_do(a, "resolve", json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "A's operator says that it is A's");
+	tap_number(host_resolve(a, json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "A's operator says that it is A's");
 	barriers_release(a->regiond->barriers);
 	tap_ok(until(!flush(a)) && !strcmp(c_says(), "1777"), "it is pushed again");
 }

@@ -240,16 +240,16 @@ static void test_resolved(void)
 
 	begin("resolved");
 	leech(&user, NULL);
-	tap_number(host_do(a, "resolve", db_with("i_own_it")), -EINVAL, "what is not in doubt cannot be resolved");
+	tap_number(host_resolve(a, db_with("i_own_it")), -EINVAL, "what is not in doubt cannot be resolved");
 	hand_over_unheard(&finalizing);
-	tap_number(host_do(a, "resolve", db_with("keep")), -EINVAL, "in doubt, it is nobody's to keep");
-	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
+	tap_number(host_resolve(a, db_with("keep")), -EINVAL, "in doubt, it is nobody's to keep");
+	tap_number(host_resolve(a, db_with("i_own_it")), 0, "the operator of A says that it is his");
 	tap_ok(!is_on(from, REGIONFS_REGION_FROZEN) && from->epoch == 3 && from->lineage, "it goes on, in an epoch and lineage of its own");
 	tap_ok(host_is(a, "db", "resolved"), "and says so");
 	unhide();
 	tap_ok(until(user.done) && user.error == -ESTALE && finalizing.done && finalizing.error, "B, when it comes back, gives up: %s", user.said);
 	tap_ok(!host_region(b, "db") && until(!is_left_over("leech-")), "and has nothing of it");
-	tap_number(host_do(a, "resolve", db_with("keep")), 0, "A keeps it");
+	tap_number(host_resolve(a, db_with("keep")), 0, "A keeps it");
 	tap_ok(until(host_is(a, "db", "aborted")) && !is_on(from, REGIONFS_REGION_FROZEN), "and seeds it no longer");
 }
 
@@ -267,7 +267,7 @@ static void diverge(const char *name)
 	kill_b();
 	restart_a();
 	tap_ok(until(host_is(a, "db", "in doubt")), "the next one does not know of it");
-	tap_number(host_do(a, "resolve", db_with("i_own_it")), 0, "the operator of A says that it is his");
+	tap_number(host_resolve(a, db_with("i_own_it")), 0, "the operator of A says that it is his");
 	start_b();
 	tap_ok(until(host_is(b, "db", "diverged") && host_is(a, "db", "diverged")), "when they meet both know");
 	tap_ok(until(is_on(from, REGIONFS_REGION_FROZEN) && is_on(to, REGIONFS_REGION_FROZEN)), "and neither goes on");
@@ -283,19 +283,19 @@ static void test_diverged_a(void)
 	start_b();
 	tap_ok(until(host_is(b, "db", "diverged")), "B's next helper knows it, too");
 	tap_ok(until(region_of(b)->state == REGION_READY), "and has opened what there is of it");
-	tap_number(host_do(b, "resolve", db_with("keep")), -ENODATA, "what B has is not all");
-	tap_number(host_do(b, "resolve", db_with("discard")), 0, "it is given up");
+	tap_number(host_resolve(b, db_with("keep")), -ENODATA, "what B has is not all");
+	tap_number(host_resolve(b, db_with("discard")), 0, "it is given up");
 	tap_ok(until(!host_region(b, "db")) && until(!is_left_over("leech-")), "and gone");
-	tap_number(host_do(a, "resolve", db_with("keep")), 0, "A keeps its own");
+	tap_number(host_resolve(a, db_with("keep")), 0, "A keeps its own");
 	tap_ok(!is_on(from, REGIONFS_REGION_FROZEN | REGIONFS_REGION_MOVED), "which goes on");
 }
 
 static void test_diverged_b(void)
 {
 	diverge("diverged2");
-	tap_number(host_do(b, "resolve", json_pack("{s:s,s:b,s:b}", "region", "db", "keep", 1, "force", 1)), 0, "B keeps its own by force");
+	tap_number(host_resolve(b, json_pack("{s:s,s:b,s:b}", "region", "db", "keep", 1, "force", 1)), 0, "B keeps its own by force");
 	tap_ok(until(!strncmp(to->source, "file:", 5)) && !is_on(to, REGIONFS_REGION_FROZEN), "which goes on");
-	tap_number(host_do(a, "resolve", db_with("discard")), 0, "A gives up its own");
+	tap_number(host_resolve(a, db_with("discard")), 0, "A gives up its own");
 	tap_ok(is_on(from, REGIONFS_REGION_MOVED) && !is_on(from, REGIONFS_REGION_FROZEN), "which is of no use there any more");
 }
 
@@ -308,7 +308,7 @@ static void test_lost(void)
 	begin("lost");
 	slow.hold = true;
 	leech(&user, NULL);
-	tap_number(host_do(b, "resolve", db_with("source_lost")), -EINVAL, "before it is owned nothing can be lost");
+	tap_number(host_resolve(b, db_with("source_lost")), -EINVAL, "before it is owned nothing can be lost");
 	tap_number(host_do(b, "finalize", db()), 0, "a region is handed over before any of it has come");
 	tap_ok(until(host_is(a, "db", "moved")), "as A knows");
 	hide();
@@ -316,7 +316,7 @@ static void test_lost(void)
 	slow.hold = false;
 	list_init(&slow.held);
 	tap_number(host_request_within(3000, b, to->id, BACKEND_READ, 0, CHUNK, bytes), -ETIMEDOUT, "when A is away, who reads it waits");
-	tap_number(host_do(b, "resolve", db_with("source_lost")), 0, "its operator says that it is lost");
+	tap_number(host_resolve(b, db_with("source_lost")), 0, "its operator says that it is lost");
 	tap_number(host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes), -EIO, "who reads it fails");
 	memset(bytes, 9, sizeof(bytes));
 	tap_number(host_request(b, to->id, BACKEND_WRITE, 0, 2 * CHUNK, bytes), 0, "it can be overwritten");

@@ -153,13 +153,13 @@ static void test_lost(void)
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "and the rest behind");
 	pass(200);
 	tap_ok(!second->done, "but what is not as it was is not taken: it is waited for");
-	tap_number(host_do(b, "resolve", lost(NULL)), 0, "the operator says that A is lost");
+	tap_number(host_resolve(b, lost(NULL)), 0, "the operator says that A is lost");
 	tap_ok(until(second->done) && second->error == -EIO, "then that access fails");
 	tap_number(read_chunk(2), -EIO, "as does the next one");
 	tap_number(read_chunk(3), 0, "while all else is there");
 	tap_number((long long)says("lost_bytes"), CHUNK, "so much is lost");
 	tap_ok(strstr(host_says(b, "db", "error"), "nobody else has, the first of them at 131072"), "which is said: %s", host_says(b, "db", "error"));
-	tap_number(host_do(b, "resolve", lost(also(1))), 0, "another place is named");
+	tap_number(host_resolve(b, lost(also(1))), 0, "another place is named");
 	tap_number(read_chunk(2), 0, "which has it");
 	tap_ok(until(!strncmp(to->source, "file:", 5)) && until(user.done) && !user.error, "that was the last one: all is here");
 	tap_ok(until(!is_left_over("hashes-")) && until(!is_left_over("leech-")), "and nothing is left over");
@@ -239,12 +239,12 @@ static void test_again(void)
 	start_b();
 	tap_number(read_chunk(0), 0, "the next helper knows where to look, and what for");
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "and does so");
-	tap_number(host_do(b, "resolve", lost(NULL)), 0, "A is lost");
+	tap_number(host_resolve(b, lost(NULL)), 0, "A is lost");
 	tap_number(read_chunk(1), -EIO, "with what nobody has");
 	restart();
 	tap_ok(until(says("lost_bytes") == CHUNK), "so it is for the next helper");
 	tap_number(read_chunk(1), -EIO, "which looks again in vain");
-	tap_number(host_do(b, "resolve", lost(also(1))), 0, "until it is told of another place");
+	tap_number(host_resolve(b, lost(also(1))), 0, "until it is told of another place");
 	tap_number(read_chunk(1), 0, "that has it");
 	tap_ok(until(!strncmp(to->source, "file:", 5)), "all is here");
 	slow_release();
@@ -271,9 +271,9 @@ static void test_named_later(void)
 	own_nothing("later", &user, NULL);
 	make_copy(0, 1);
 	cut();
-	tap_number(host_do(b, "resolve", lost(json_pack("{s:[s,s]}", "also", "region:x", "nowhere:x"))), -EPROTONOSUPPORT, "of two places one is none");
+	tap_number(host_resolve(b, lost(json_pack("{s:[s,s]}", "also", "region:x", "nowhere:x"))), -EPROTONOSUPPORT, "of two places one is none");
 	tap_ok(!strstr(also_of_b(), "region:x"), "so neither is looked at");
-	tap_number(host_do(b, "resolve", lost(also(0))), 0, "A is lost, and a place is named only then");
+	tap_number(host_resolve(b, lost(also(0))), 0, "A is lost, and a place is named only then");
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "what it has comes from there");
 	restart();
 	make_copy(0, 0);
@@ -306,7 +306,7 @@ static void test_region(void)
 	make_copy(0, 0);
 	tap_ok(until(host_is(b, "db", "owned")), "the next helper knows that region, too");
 	tap_ok(until(!read_chunk(1)), "which has got the rest");
-	tap_number(host_do(b, "resolve", lost(NULL)), 0, "the operator says that A is lost");
+	tap_number(host_resolve(b, lost(NULL)), 0, "the operator says that A is lost");
 	tap_ok(until(!strncmp(to->source, "file:", 5)), "all is here");
 	tap_number(read_chunk(3), 0, "as it was");
 	tap_ok(b->kernel.asked[REGIONFS_CMD_WRITEBACK] > 0, "with what is dirty there");
@@ -364,7 +364,7 @@ static void test_zeroes(void)
 	own_nothing("zeroes", &user, NULL);
 	zeroes = 0;
 	cut();
-	tap_number(host_do(b, "resolve", lost(NULL)), 0, "A is lost, and there is nobody else");
+	tap_number(host_resolve(b, lost(NULL)), 0, "A is lost, and there is nobody else");
 	tap_ok(until(says("lost_bytes") == 3 * CHUNK), "a chunk of zeroes is not");
 	tap_ok(!host_request(b, to->id, BACKEND_READ, CHUNK, CHUNK, bytes) && !bytes[0] && !bytes[CHUNK - 1], "it is there");
 	tap_number(read_chunk(0), -EIO, "the others are not");
@@ -529,7 +529,7 @@ static void test_cut_off(void)
 	add_old();
 	cut();
 	tap_ok(until(old.nr == CHUNKS), "A is gone, and another region is asked for all");
-	tap_number(host_do(b, "resolve", lost(NULL)), 0, "for good");
+	tap_number(host_resolve(b, lost(NULL)), 0, "for good");
 	local_watch(BACKEND_RESIZE, 0);
 	program = begin_change(BACKEND_RESIZE, 0, 0);
 	tap_ok(until(local.done) && !program->done, "a program makes it empty, which is all but done");
@@ -557,7 +557,7 @@ static void test_skipped(void)
 	local_watch(BACKEND_WRITE, 1);
 	program = begin_change(BACKEND_WRITE, CHUNK, CHUNK);
 	cut();
-	tap_number(host_do(b, "resolve", lost(also(0))), 0, "A is lost, and a file has it all");
+	tap_number(host_resolve(b, lost(also(0))), 0, "A is lost, and a file has it all");
 	tap_ok(until(says("elsewhere_bytes") == 3 * CHUNK), "which is taken, but for what a program overwrites");
 	pass(200);
 	tap_ok(local.held && !program->done, "that is under way");

@@ -554,7 +554,7 @@ static void test_resolved_left(bool owned)
 	struct peer *peer = (seed_new(owned ? "dleft" : "rleft"), peer_open(1));
 
 	tap_ok(!peer_track(peer) && !peer_finalize(peer), "a leecher may own it");
-	tap_number(host_do(host, "resolve", json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "its operator says that it is this host's");
+	tap_number(host_resolve(host, json_pack("{s:s,s:b}", "region", "db", "i_own_it", 1)), 0, "its operator says that it is this host's");
 	if (owned)
 		tap_ok(peer_own(peer) && until(host_is(host, "db", "diverged")), "the leecher's, too");
 	peer_close(peer);

@@ -193,7 +193,7 @@ static void test_abort(void)
 	close(open(go, O_CREAT | O_WRONLY, 0600));
 	tap_ok(until(aborting.done) && !aborting.error && !host_region(b, "db"), "then it is");
 	tap_is(was_run(), "abort dbaborted by the user", "why is told; on A nothing was stopped");
-	tap_ok(until(host_is(a, "db", "serving")) || host_is(a, "db", "tracking"), "A goes on");
+	tap_ok(until(host_is(a, "db", "serving") || host_is(a, "db", "tracking")), "A goes on");
 	tap_number(host_do(a, "abort", db()), 0, "A is aborted as well");
 	tap_is(was_run(), "abort dbaborted by the user", "its abort hook is run");
 }
