@@ -21,9 +21,10 @@
 
 #define COPIES_MOST	16u		/* chunks that are copied at a time */
 #define LIST_MOST	512u
-/* Nobody waits longer: the source may be far, and away. */
-#define WAIT_MS		2000u
 #define MS		1000000ULL
+
+/* Nobody waits longer: the source may be far, and away. */
+unsigned int snapshot_wait_ms = 2000;
 
 struct snapshot {
 	struct region *region;		/* a reference */
@@ -173,7 +174,7 @@ static void set_late(struct snapshot *snapshot)
 
 	pthread_mutex_lock(&snapshot->lock);
 	if (!list_empty(&snapshot->held))
-		at = backend_private(list_entry(snapshot->held.next, struct backend_req, list), struct held)->at + WAIT_MS * MS;
+		at = backend_private(list_entry(snapshot->held.next, struct backend_req, list), struct held)->at + snapshot_wait_ms * MS;
 	pthread_mutex_unlock(&snapshot->lock);
 	if (at)
 		loop_timer_set(loop_of(snapshot), &snapshot->late, at > now ? (at - now) / MS + 1 : 1);

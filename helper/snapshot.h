@@ -24,6 +24,9 @@ struct region;
 struct snapshot;
 struct tracker;
 
+/* So long a writer waits for a copy at most; but for tests, two seconds. */
+extern unsigned int snapshot_wait_ms;
+
 /* limit: bytes that may be copied. -ENOMEM, or what no file comes of. */
 int snapshot_new(struct snapshot **snapshot, struct region *region, uint32_t chunk, uint64_t limit);
 /* Nobody comes past snapshot_hold() until snapshot_begin(), which takes the chunks of the tracker's closed round, up to the size. */
