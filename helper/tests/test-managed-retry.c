@@ -3,6 +3,7 @@
 #include "fake-helper.h"
 #include "../barrier.h"
 #include "../region-private.h"
+#include "until.h"
 
 #define SIZE 65536
 
@@ -53,11 +54,10 @@ int main(void)
 	region_set_policy(region, policy, false);
 	region->retry_at = 0;
 	region_open_managed(region);
-	pass(300);
+	until(atomic_load(&region->state) == REGION_FAILED && region->managed_retry.slot);
 	tap_number(atomic_load(&region->state), REGION_FAILED, "it is managed now, and can't be opened");
 	close(open(file, O_CREAT | O_TRUNC | O_RDWR, 0600));
-	for (int i = 0; i < 50 && atomic_load(&region->state) != REGION_READY; i++)
-		pass(100);
+	until(atomic_load(&region->state) == REGION_READY);
 	tap_number(atomic_load(&region->state), REGION_READY, "with the source it opens by itself");
 	tap_number(region->managed_retry.slot, 0, "and is not tried again");
 
