@@ -81,7 +81,9 @@ static __attribute__((unused)) json_t *db_from(const char *path, const struct ho
 static __attribute__((unused)) struct kernel_region *leech_from(const char *path, struct host *host, struct user *user, json_t *more)
 {
 	host_begin(host, user, "leech", db_from(path, host, more));
-	if (!until(host_is(host, "db", "pulling")))
+	/* it may be refused, or handed over at once */
+	until(host_is(host, "db", "pulling") || host_is(host, "db", "owned") || user->done);
+	if (!host_is(host, "db", "pulling"))
 		printf("# on %s it is %s: %s\n", host->name, host_says(host, "db", "state"), user->said);
 	return host_region(host, "db");
 }
