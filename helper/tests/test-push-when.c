@@ -96,7 +96,7 @@ static void pretend(struct side *side, uint64_t unpushed)
 static void test_limit(void)
 {
 	struct side side;
-	uint64_t most = 64ull << 20, first, second;
+	uint64_t most = 64ull << 20, first, second, began;
 
 	begin(&side, true, 64, false);
 	side.policy.max_unpushed = most;
@@ -117,12 +117,13 @@ static void test_limit(void)
 	tap_ok(side.limits == 5 && !side.limit, "and below two thirds free");
 	pretend(&side, most);
 	side.limits = 0;
+	began = loop_now_ns();
 	for (int i = 0; i < 10; i++) {
 		side.store.pretend = i % 2 ? most : most / 10 * 9;
 		pusher_kick(side.pusher);
 		pass(15);
 	}
-	tap_ok(side.limits <= 2, "it is not told more than every 100 ms");
+	tap_ok(side.limits <= 1 + (loop_now_ns() - began) / 100000000, "it is not told more than every 100 ms");
 	end(&side);
 }
 
@@ -167,11 +168,12 @@ static void test_limit_close(void)
 static void test_fsyncs(void)
 {
 	struct side side;
-	uint64_t most = 0, late;
+	uint64_t most = 0, late, began;
 
 	begin(&side, true, 64, true);
 	side.remote.trip = 100;
 	side.policy.push_interval = 1000;
+	began = loop_now_ns();
 	for (uint32_t i = 0; i < 800; i++) {
 		side_write(&side, i % 16, 1, i + 1);
 		barriers_close(&barriers);
@@ -183,7 +185,8 @@ static void test_fsyncs(void)
 	}
 	tap_ok(most < 400 * PAGE && late < 2500, "constant fsyncs are pushed many at a time: %llu pages unpushed at most, the oldest for %llu ms",
 	       (unsigned long long)most / PAGE, (unsigned long long)late);
-	tap_ok(side.remote.count[BACKEND_PUBLISH] < 16, "in %u runs", side.remote.count[BACKEND_PUBLISH]);
+	/* it takes 3200 ms at least, and longer on a machine that has much else to do */
+	tap_ok(side.remote.count[BACKEND_PUBLISH] < (loop_now_ns() - began) / 200000000, "in %u runs", side.remote.count[BACKEND_PUBLISH]);
 	side.remote.trip = 0;
 	pass(300);
 	end(&side);
@@ -193,16 +196,19 @@ static void test_fsyncs(void)
 static void test_trickle(void)
 {
 	struct side side;
-	uint64_t oldest = 0;
+	uint64_t oldest = 0, stood = 0, began;
 
 	begin(&side, true, 64, true);
 	side.policy.push_interval = 300;
 	for (uint32_t i = 0; i < 150; i++) {
 		side_write(&side, i % 8, 1, i + 1);
+		began = loop_now_ns();
 		pass(8);
+		stood = loop_now_ns() - began > stood ? loop_now_ns() - began : stood;
 		oldest = pusher_stats(side.pusher)->oldest_ns > oldest ? pusher_stats(side.pusher)->oldest_ns : oldest;
 	}
-	tap_ok(oldest < 400000000, "a trickle is pushed at push_interval: the oldest was unpushed for %llu ms",
+	/* the timer, and each step of a push, may come as late as any pause was long */
+	tap_ok(oldest < 400000000 + 4 * (stood - 8000000), "a trickle is pushed at push_interval: the oldest was unpushed for %llu ms",
 	       (unsigned long long)oldest / 1000000);
 	end(&side);
 }
@@ -245,7 +251,7 @@ static void test_crowd(void)
 	       (unsigned long long)bytes >> 20);
 	for (unsigned int i = 0; i < CROWD; i++)
 		remote_release(&crowd[i].remote);
-	for (int n = 0; n < 500 && calls < CROWD; n++) {
+	for (int n = 0; n < 12000 && calls < CROWD; n++) {
 		pass(5);
 		crowd_bytes(&calls, waiters);
 	}
@@ -276,7 +282,7 @@ static void test_demand(void)
 	       (unsigned long long)pusher_stats(side.pusher)->in_flight >> 10);
 	pusher_demand_end(side.pusher, 4096, 1000);
 	side.remote.trip = 0;
-	for (int i = 0; i < 2000 && !waiter.calls; i++)
+	for (int i = 0; i < 60000 && !waiter.calls; i++)
 		pass(1);
 	tap_ok(waiter.calls == 1 && !waiter.error, "afterwards all goes on");
 	end(&side);
@@ -298,7 +304,7 @@ static void test_sizes(void)
 	tap_ok(side.remote.nr && side.remote.nr <= 8, "no more at once than makes sense to the source (%u)", side.remote.nr);
 	side.remote.caps.parallel = 0;
 	side.remote.trip = 0;
-	for (int i = 0; i < 1000 && !waiter.calls; i++)
+	for (int i = 0; i < 60000 && !waiter.calls; i++)
 		pass(5);
 	tap_number(waiter.calls, 1, "125 MiB arrive");
 	tap_ok(side.remote.longest <= 100 * PAGE, "no request is longer than the source takes");
