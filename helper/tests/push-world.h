@@ -321,7 +321,7 @@ static inline void side_open(struct side *side, uint64_t region)
 static inline void side_close(struct side *side)
 {
 	pusher_close(side->pusher, side_closed, side);
-	for (int i = 0; i < 1000 && !side->closed; i++)
+	for (int i = 0; i < 60000 && !side->closed; i++)
 		pass(1);
 }
 
@@ -375,17 +375,23 @@ static inline void flush_start(struct side *side, struct waiter *waiter)
 	pusher_flush(side->pusher, &waiter->wait);
 }
 
-static inline int flush(struct side *side)
+/* -ETIME when it takes longer. */
+static inline int flush_within(struct side *side, int ms)
 {
 	struct waiter waiter;
 
 	flush_start(side, &waiter);
-	for (int i = 0; i < 2000 && !waiter.calls; i++)
+	for (int i = 0; i < ms && !waiter.calls; i++)
 		pass(1);
 	if (waiter.calls)
 		return waiter.error;
 	pusher_unwait(&waiter.wait);
 	return -ETIME;
+}
+
+static inline int flush(struct side *side)
+{
+	return flush_within(side, 60000);
 }
 
 static inline void begin(struct side *side, bool with_barriers, uint64_t pages, bool publish)

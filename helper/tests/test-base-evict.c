@@ -20,8 +20,7 @@ static struct base *open_budget(const char *dir, bool durable, uint64_t budget)
 /* The room of what was given up goes by itself, some time. */
 static bool room_falls_to(struct base *base, uint64_t room)
 {
-	for (int i = 0; i < 500 && base_stats(base)->room > room; i++)
-		pass(2);
+	until(base_stats(base)->room <= room);
 	return base_stats(base)->room <= room;
 }
 

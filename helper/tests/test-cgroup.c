@@ -109,8 +109,7 @@ static bool is_running(void)
 {
 	unsigned long before = atomic_load(counted);
 
-	for (int i = 0; i < 400 && atomic_load(counted) == before; i++)
-		pass(5);
+	until(atomic_load(counted) != before);
 	return atomic_load(counted) != before;
 }
 
@@ -143,8 +142,7 @@ static void begin(struct cgroup_job *job, const char *path, bool freeze, uint32_
 
 static int finish(void)
 {
-	for (int i = 0; i < 2000 && !ended; i++)
-		pass(5);
+	until(ended);
 	return ended ? result : -EALREADY;
 }
 

@@ -451,12 +451,10 @@ static void test_store_fails(void)
 	near.store_error = -EIO;
 	leech_pull(leech, true);
 	far_release();
-	for (unsigned int i = 0; i < 2000 && near.failed < CHUNKS; i++)
-		pass(5);
+	until(near.failed >= CHUNKS);
 	tap_ok(near.failed >= CHUNKS && !leech->retry_ms, "what cannot be stored is not asked for less often");
 	near.store_error = 0;
-	for (unsigned int i = 0; i < 2000 && chunkmap_missing(leech->map); i++)
-		pass(5);
+	until(!chunkmap_missing(leech->map));
 	tap_number((long long)chunkmap_missing(leech->map), 0, "and comes when it can be");
 	leech_close();
 }

@@ -335,8 +335,7 @@ static void test_rate(void)
 	       (unsigned long long)allowed >> 10);
 	tap_ok(host.bytes >= rate / 8, "and no less than it may");
 	puller_set_rate(puller, 0);
-	for (int i = 0; i < 1000 && present() < PAGES; i++)
-		pass(1);
+	until(present() >= PAGES);
 	tap_ok(present() == PAGES, "without it all comes");
 	end();
 }
@@ -353,8 +352,7 @@ static void test_again(void)
 	asked = host.nr;
 	pass(20);
 	tap_ok(host.nr <= asked + 1, "when the source is away it waits");
-	for (int i = 0; i < 600 && list_empty(&host.held); i++)
-		pass(10);
+	until(!list_empty(&host.held));
 	tap_number(host.nr, asked + 1, "then one request shows whether it is back");
 	answer_one();
 	pass(20);
@@ -393,8 +391,7 @@ static void test_room(void)
 	pass(5);
 	tap_ok(!host.nr && puller_stats(puller)->yielding, "without room it yields");
 	host.full = false;
-	for (int i = 0; i < 300 && !host.nr; i++)
-		pass(10);
+	until(host.nr);
 	tap_ok(host.nr && !puller_stats(puller)->yielding, "it looks again by itself");
 	drain();
 	tap_number(host.completed, 1, "to the end");
@@ -486,8 +483,7 @@ static void on_pressure_closed(struct pressure *pressure)
 
 static void wait_for(struct pressure *pressure, bool high)
 {
-	for (int i = 0; i < 300 && pressure->high != high; i++)
-		pass(10);
+	until(pressure->high == high);
 }
 
 static void test_pressure(void)
@@ -539,8 +535,7 @@ static void test_watch(void)
 	for (int i = 0; i < 3; i++)
 		pressure_unwatch(&watches[i]);
 	pressure_watch(&watches[0], loop, "/nonexistent", path);
-	for (int i = 0; i < 300 && !pressure_is_high(); i++)
-		pass(10);
+	until(pressure_is_high());
 	tap_ok(pressure_is_high() && changes == 1, "who comes while it is closed is told all the same");
 	pressure_unwatch(&watches[0]);
 	tap_ok(!pressure_is_high(), "without anybody nothing is known");
@@ -583,8 +578,7 @@ static void test_yield(void)
 	pass(20);
 	tap_ok(!host.nr && !puller_stats(puller)->complete, "where memory is short nothing new is pulled");
 	write_to(meminfo, "MemTotal: 16000 kB\nMemAvailable: 15000 kB\n");
-	for (int i = 0; i < 300 && !host.nr; i++)
-		pass(10);
+	until(host.nr);
 	drain();
 	tap_ok(present() == PAGES && host.completed == 1, "it goes on when there is memory again");
 	end();

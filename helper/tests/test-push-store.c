@@ -70,7 +70,7 @@ static void gone(void *arg)
 
 static void wait_closed(void)
 {
-	for (int i = 0; i < 3000 && !closed; i++)
+	for (int i = 0; i < 60000 && !closed; i++)
 		pass(1);
 	if (!closed)
 		abort();
@@ -183,7 +183,7 @@ static void flush(void)
 
 	flushed = 0;
 	pusher_flush(pusher, &wait);
-	for (int i = 0; i < 3000 && !flushed; i++)
+	for (int i = 0; i < 60000 && !flushed; i++)
 		pass(1);
 }
 

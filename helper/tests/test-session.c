@@ -96,8 +96,7 @@ static void test_silent(void)
 	array.hold_all = false;
 	last_error = 1;
 	array_release_held();
-	for (int i = 0; i < 1000 && last_error == 1; i++)
-		pass(10);
+	until(last_error != 1);
 	tap_number(last_error, 0, "if it is there after all, it comes back");
 	client_close(client);
 	unexport(export);
@@ -134,13 +133,11 @@ static void test_timeout(void)
 	service_close(list_entry(export->sessions.next, struct export_session, list)->slots[1], -ECONNRESET);
 	pass(300);
 	start(client, &unsent, BACKEND_WRITE, 8192, 4096, bytes);
-	for (int i = 0; i < 1000 && last_error == 1; i++)
-		pass(10);
+	until(last_error != 1);
 	tap_number(last_error, -ETIMEDOUT, "a WRITE that was never sent fails when its time is over");
 	tap_number(timed_error, 1, "one that was sent does not: it may still land");
 	array_release_held();
-	for (int i = 0; i < 1000 && timed_error == 1; i++)
-		pass(10);
+	until(timed_error != 1);
 	tap_number(timed_error, 0, "and does so when the link is back");
 	client_close(client);
 	unexport(export);
@@ -184,8 +181,7 @@ static void test_expired(void)
 	array.release_error = -EIO;
 	array_release_held();
 	array.release_error = 0;
-	for (int i = 0; i < 1000 && last_error == 1; i++)
-		pass(10);
+	until(last_error != 1);
 	tap_number(last_error, 0, "a request that hung for longer than its session is done by the next one");
 	tap_number(request(client, BACKEND_READ, 0, 4096, bytes), 0, "and the client goes on");
 	client_close(client);
@@ -344,8 +340,7 @@ static void test_overtake(void)
 	for (unsigned int i = 0; i < 4; i++)
 		start_read(client, &req[i], 0, i * sizeof(bytes[0]), bytes[i]);
 	start_read(client, &req[4], BACKEND_DEMAND, 3 << 20, bytes[4]);
-	for (int i = 0; i < 1000 && !is_held(3 << 20); i++)
-		pass(1);
+	until(is_held(3 << 20));
 	tap_ok(is_held(3 << 20) && !is_held(3 * sizeof(bytes[0])), "a long READ that a program waits for overtakes the bulk that waits");
 	array.hold_all = false;
 	array_release_held();
@@ -380,8 +375,7 @@ static void test_demand(void)
 	read = (struct backend_req){ .op = BACKEND_READ, .flags = BACKEND_DEMAND, .offset = 2 << 20, .length = 4096, .data = page, .loop = loop,
 				     .done = on_read };
 	backend_submit(client, &read);
-	for (int i = 0; i < 1000 && !(is_held(2 << 20) && is_held(1 << 20)); i++)
-		pass(1);
+	until(is_held(2 << 20) && is_held(1 << 20));
 	session = list_entry(export->sessions.next, struct export_session, list);
 	tap_ok(is_held(2 << 20), "a READ that a program waits for overtakes all else on the demand connection, and at the server");
 	tap_number(session->busy[1], 1, "a DISCARD that nobody waits for is bulk");
@@ -484,8 +478,7 @@ static void test_hurry(void)
 	loop_timer_set(loop, &session->links[1].timer, 3600000);
 	options = (struct listener_options){ .listen = listen };
 	export = export_array(&options, false);
-	for (int i = 0; i < 1000 && session->links[1].state != LINK_UP; i++)
-		pass(10);
+	until(session->links[1].state == LINK_UP);
 	tap_ok(session->links[1].state == LINK_UP, "with slot 0 the others are tried again");
 	client_close(client);
 	unexport(export);
@@ -512,8 +505,7 @@ static void test_writes(void)
 	tap_number(request(client, BACKEND_READ, 0, sizeof(bytes), bytes), 0, "a region that was not written yet is read");
 	tap_ok(session->nr_links == 5 && session->links[3].state == LINK_IDLE && session->links[4].state == LINK_IDLE, "by two bulk connections");
 	tap_number(request(client, BACKEND_WRITE, 0, sizeof(bytes), bytes), 0, "the first WRITE waits for no other connection");
-	for (int i = 0; i < 1000 && (session->links[3].state != LINK_UP || session->links[4].state != LINK_UP); i++)
-		pass(1);
+	until(session->links[3].state == LINK_UP && session->links[4].state == LINK_UP);
 	reads = asked(session, 1);
 	writes = asked(session, 3);
 	request(client, BACKEND_WRITE, 0, sizeof(bytes), bytes);
@@ -540,8 +532,7 @@ static void test_credit(void)
 		pass(10);
 	tap_number((long long)listener->credit, SERVICE_CREDIT_BULK + SERVICE_CREDIT_LEAST, "who writes may send ahead");
 	client_close(client);
-	for (int i = 0; i < 1000 && listener->credit; i++)
-		pass(10);
+	until(!listener->credit);
 	tap_number((long long)listener->credit, 0, "until it has gone");
 	listener->credit = LISTENER_CREDIT - SERVICE_CREDIT_LEAST;
 	client = client_open(source, (struct who){ .instance = 1 });

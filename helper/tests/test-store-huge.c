@@ -139,7 +139,7 @@ static void check_budget(struct store *store)
 
 	watch_start(&watch, store);
 	store_set_budget(store, GIB);
-	for (unsigned int i = 0; i < 500 && base_stats(store->base)->present > GIB; i++)
+	for (unsigned int i = 0; i < 6000 && base_stats(store->base)->present > GIB; i++)
 		wait_ms(10);
 	watch_end(&watch, "a budget");
 	tap_ok(base_stats(store->base)->present <= GIB, "what is more than that is given up");

@@ -203,7 +203,7 @@ static void check_gone(void)
 	store_gen_pushed(store, store_gen_oldest(store));
 	slow_dir = true;
 	/* it has not been used for long */
-	for (unsigned int i = 0; i < 200 && stats.log; i++) {
+	for (unsigned int i = 0; i < 3000 && stats.log; i++) {
 		store->last_change = 0;
 		wait_ms(20);
 		store_stats(store, &stats);

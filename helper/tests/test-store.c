@@ -165,7 +165,7 @@ static void check_counted(void)
 	while (store_gen_oldest(store))
 		store_gen_pushed(store, store_gen_oldest(store));
 	ask_note(store);
-	for (unsigned int i = 0; i < 50 && count_files(dir, "log-") > 4; i++)
+	for (unsigned int i = 0; i < 600 && count_files(dir, "log-") > 4; i++)
 		wait_ms(100);
 	tap_ok(count_files(dir, "log-") <= 4, "and what is pushed goes");
 	close_store(store);

@@ -55,7 +55,7 @@ static void claim(void)
 /* A source is opened by other threads. */
 static void claim_wait(void)
 {
-	for (int i = 0; i < 20000 && !claim_told; i++) {
+	for (int i = 0; i < 600000 && !claim_told; i++) {
 		settle();
 		usleep(100);
 	}
@@ -74,7 +74,7 @@ static bool is_held(void)
 /* Until the kernel has something that it holds. */
 static void wait_held(void)
 {
-	for (int i = 0; i < 20000 && !is_held(); i++) {
+	for (int i = 0; i < 600000 && !is_held(); i++) {
 		settle();
 		usleep(100);
 	}
@@ -193,7 +193,7 @@ static void peer_start(struct peer_req *peer, enum backend_op op, uint64_t offse
 /* The backend works in threads of the kernel's. */
 static void peer_wait(struct peer_req *peer)
 {
-	for (int i = 0; i < 20000 && !peer->told; i++) {
+	for (int i = 0; i < 600000 && !peer->told; i++) {
 		settle();
 		usleep(100);
 	}
