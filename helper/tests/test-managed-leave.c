@@ -161,7 +161,7 @@ static void test_removed(const char *policy)
 	region->info.discard = true;
 	ask(&destroy, BACKEND_DESTROY, 0, 0);
 	tap_number(answer(&destroy), 0, "the region is removed");
-	tap_ok(loop_now_ns() - since < 3000000000ULL, "at once");
+	tap_ok(loop_now_ns() - since < 20000000000ULL, "at once");
 	tap_ok(answer(&read) < 0 && answer(&edge) < 0, "what has waited fails");
 	answer(&write);
 	answer(&sync);
@@ -187,7 +187,7 @@ static void test_elsewhere(const char *policy)
 	tap_ok(!answer(&read) && read.data[0] == 'n', "with another source the READ goes on there");
 	tap_number(answer(&write), 0, "and so does the WRITE");
 	tap_ok(!answer(&late) && late.data[0] == 'n', "and what comes later");
-	tap_ok(loop_now_ns() - since < 3000000000ULL, "at once");
+	tap_ok(loop_now_ns() - since < 20000000000ULL, "at once");
 	region_put(region);
 	helper_end();
 }
