@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* When a pusher begins, how much it has under way, how fast it lets writers go, and how it ends. */
+#include "../pusher-private.h"
 #include "push-world.h"
 
 /* ---- when ---- */
@@ -266,14 +267,20 @@ static void test_demand(void)
 {
 	struct side side;
 	struct waiter waiter;
+	uint32_t version = 0;
+	int error;
 
 	begin(&side, true, 32768, false);
 	pusher_demand_begin(side.pusher);
 	/* so short that on any machine no more than one request may be in a miss's way */
 	pusher_demand_end(side.pusher, 4096, 1000);
-	side_write(&side, 0, 8000, 1);
-	tap_number(flush(&side), 0, "(its window knows the path)");
-	side_write(&side, 0, 8000, 2);
+	/* it begins with some round trips, of which one flush has not enough where answers come many at a time */
+	do {
+		side_write(&side, 0, 8000, ++version);
+		error = flush(&side);
+	} while (!error && side.pusher->window.starting && version < 100);
+	tap_number(error, 0, "(its window knows the path)");
+	side_write(&side, 0, 8000, ++version);
 	side.remote.trip = 20;
 	pusher_demand_begin(side.pusher);
 	flush_start(&side, &waiter);
