@@ -4,7 +4,7 @@
  *
  * Coherence is ext4's: what is cached and dirty in the range is written first; a write drops the range from the page cache
  * before and after. The user's pages are pinned before any lock is taken and belong to the request, so a killed program
- * does not wait for them.
+ * does not wait for them. What is read from a LOCAL file (local.c) needs no request, and pins nothing.
  */
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -154,33 +154,71 @@ static bool regionfs_direct_aligned(loff_t pos, size_t count)
 	return !((pos | count) & (REGIONFS_DIRECT_ALIGN - 1));
 }
 
-/* One batch: dirty pages of the range are written, then it is read. Bytes read; *@err is why no more. */
-static ssize_t regionfs_direct_read_once(struct regionfs_region *region, loff_t pos, struct iov_iter *to, int *err)
+/* As much as the kernel can read itself. */
+static size_t regionfs_direct_local(struct regionfs_region *region, loff_t pos, struct iov_iter *to)
+{
+	size_t done = 0, n = 1;
+
+	while (iov_iter_count(to) && n && !fatal_signal_pending(current)) {
+		n = regionfs_local_direct(region, pos + done, to);
+		done += n;
+	}
+	return done;
+}
+
+/* Takes over a prepared batch of READs. Bytes read; *@err is why no more. */
+static ssize_t regionfs_direct_ask(struct regionfs_direct *d, loff_t pos, int *err)
+{
+	u64 since = ktime_get_ns();
+	ssize_t done;
+
+	*err = regionfs_region_enter(d->region, 0);
+	if (*err) {
+		regionfs_direct_drop(d);
+		return 0;
+	}
+	done = regionfs_direct_run(d, pos, err);
+	regionfs_waited(d->region, since);
+	regionfs_region_exit(d->region, 0);
+	return done;
+}
+
+/* Dirty pages of the range are written, then it is read, once. Bytes read; *@err is why no more. */
+static ssize_t regionfs_direct_read_batch(struct regionfs_region *region, loff_t pos, struct iov_iter *to, int *err)
 {
 	struct regionfs_direct d = { .region = region };
-	ssize_t sent, done = 0;
-	u64 since;
+	ssize_t sent, done;
 
 	*err = regionfs_region_wait(region, REGIONFS_WANT_HELPER, TASK_KILLABLE);
 	if (!*err)
 		*err = regionfs_write_out(region, pos, pos + iov_iter_count(to) - 1, 0);
 	if (*err)
 		return 0;
+	done = regionfs_direct_local(region, pos, to);
+	if (done)
+		return done;
 	sent = regionfs_direct_prepare(&d, REGIONFS_OP_READ, to);
 	if (sent < 0) {
 		*err = sent;
 		return 0;
 	}
-	*err = regionfs_region_enter(region, 0);
-	if (!*err) {
-		since = ktime_get_ns();
-		done = regionfs_direct_run(&d, pos, err);
-		regionfs_waited(region, since);
-		regionfs_region_exit(region, 0);
-	} else {
-		regionfs_direct_drop(&d);
-	}
+	done = regionfs_direct_ask(&d, pos, err);
 	iov_iter_revert(to, sent - done);
+	return done;
+}
+
+/*
+ * One batch. What it is at most is found out once: while its dirty pages are written the helper may change, and with it the size of requests, and
+ * then more would be read than was written.
+ */
+static ssize_t regionfs_direct_read_once(struct regionfs_region *region, loff_t pos, struct iov_iter *to, int *err)
+{
+	size_t count = iov_iter_count(to);
+	ssize_t done;
+
+	iov_iter_truncate(to, (u64)READ_ONCE(region->inst->max_request) * REGIONFS_DIRECT_BATCH);
+	done = regionfs_direct_read_batch(region, pos, to, err);
+	iov_iter_reexpand(to, count - done);
 	return done;
 }
 
@@ -241,10 +279,22 @@ static void regionfs_direct_written(struct inode *inode, loff_t pos, size_t coun
 		mapping_set_error(mapping, -EIO);	/* someone maps and dirties what was just written around him */
 }
 
+/*
+ * What changes is then noted by blocks, else for all of the region, where it would make who reads a LOCAL file read again; so it does where there is no
+ * memory for that.
+ */
+static void regionfs_direct_reserve(struct regionfs_region *region, loff_t pos, size_t count)
+{
+	pgoff_t first = pos >> PAGE_SHIFT, last = (pos + count - 1) >> PAGE_SHIFT;
+
+	regionfs_dirty_reserve(region, first, last - first + 1);
+}
+
 /* Inode lock held: may @count bytes be written, and where? The file's limits may say that it is @count bytes, and no more. */
 static int regionfs_direct_checks(struct kiocb *iocb, loff_t *count)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	struct regionfs_region *region = regionfs_region_of(inode);
 	int err = generic_write_checks_count(iocb, count);
 	ssize_t fits;
 
@@ -259,7 +309,10 @@ static int regionfs_direct_checks(struct kiocb *iocb, loff_t *count)
 	err = file_modified(iocb->ki_filp);
 	if (!err && iocb->ki_pos > i_size_read(inode))
 		err = regionfs_zero_tail(inode, i_size_read(inode));
-	return err ?: regionfs_direct_invalidate(regionfs_region_of(inode), iocb->ki_pos, *count);
+	if (err)
+		return err;
+	regionfs_direct_reserve(region, iocb->ki_pos, *count);
+	return regionfs_direct_invalidate(region, iocb->ki_pos, *count);
 }
 
 /* Inode lock held, counted in as a writer; takes over the batch of @sent bytes. Bytes written; *@err says why no more. */

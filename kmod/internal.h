@@ -187,6 +187,7 @@ int regionfs_token(struct regionfs_instance *inst, u64 addr);
 /* local.c */
 int regionfs_local(struct regionfs_channel *chan, u64 addr);
 bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size);
+size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct iov_iter *to);
 void regionfs_local_drop(struct regionfs_region *region);
 void regionfs_local_drop_all(struct regionfs_instance *inst, u32 gen);
 

@@ -13,6 +13,13 @@
  *    at again after the bytes were copied, and the folio becomes uptodate under the same lock as that: once the word has ended, nothing
  *    more of the file is seen, and its bytes may change, though somebody may still be copying them.
  *
+ * O_DIRECT has no folio whose lock would keep changes away, and no place of its own to copy to. So it copies to the program's memory with
+ * nothing held, and asks afterwards, under the lock under which changes set out and end, whether anything has, or the word has ended
+ * (regionfs_local_end()). If so those bytes do not count: a READ is sent, and its bytes come over them. Until then, and for good where the READ
+ * fails or the program is killed, whoever looks at that memory sees whatever the file held just then: old, newer, torn, or of a
+ * state that LOCK or LOCAL has put there meanwhile. A program may not look at a buffer before read() has returned; but a file that gets bytes which
+ * readers of this region may not see at all must not have been this region's, and the contract says so.
+ *
  * Only tmpfs, since a fault must not wait, unkillably, for another file system that may depend on anything. Where the machine
  * swaps, a page of the file may have to come from there, as any memory of a program may.
  *
@@ -25,9 +32,12 @@
 #include <linux/magic.h>
 #include <linux/pagemap.h>
 #include <linux/pagevec.h>
+#include <linux/sizes.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include "channel.h"
+
+#define REGIONFS_LOCAL_PART	SZ_1M	/* O_DIRECT: at a time */
 
 /* inst->lock held. Returns the file that was there, whose reference is now the caller's. */
 static struct file *regionfs_local_swap(struct regionfs_region *region, struct file *file)
@@ -263,6 +273,108 @@ static bool regionfs_local_keep(struct regionfs_region *region, struct folio *fo
 		folio_mark_uptodate(folio);
 	spin_unlock(&region->inst->lock);
 	return keep;
+}
+
+/* What somebody who reads the file without a folio's lock goes by, and looks at again when he is done. */
+struct regionfs_local_word {
+	struct file *file;	/* counted */
+	pgoff_t first, last;
+	u64 token;		/* regionfs_change_token() */
+};
+
+/*
+ * inst->lock held. LOCKED is looked at since a reader may come here, by way of a write-back that took long, when LOCK is done already. Who began
+ * before the flag was set is told by the token: see regionfs_lock_run(). MOVED has taken the file away, and none comes after it.
+ */
+static bool regionfs_local_open_for(struct regionfs_region *region, const struct regionfs_local_word *word)
+{
+	return regionfs_local_valid(region) && !regionfs_order_pending(region, word->first, word->last) &&
+	       !regionfs_region_test(region, REGIONFS_R_LOCKED);
+}
+
+static bool regionfs_local_begin(struct regionfs_region *region, struct regionfs_local_word *word)
+{
+	struct regionfs_instance *inst = region->inst;
+	bool may;
+
+	if (!READ_ONCE(region->local))
+		return false;
+	spin_lock(&inst->lock);
+	may = regionfs_local_open_for(region, word);
+	if (may) {
+		word->file = get_file(region->local);
+		word->token = regionfs_change_token(region);
+	}
+	spin_unlock(&inst->lock);
+	return may;
+}
+
+/* By blocks, as dirty.c notes it. */
+static bool regionfs_local_changed(struct regionfs_region *region, const struct regionfs_local_word *word)
+{
+	pgoff_t index = word->first;
+
+	for (; index <= word->last; index = round_down(index, REGIONFS_BLOCK_PAGES) + REGIONFS_BLOCK_PAGES)
+		if (regionfs_changed_since(region, index, word->token))
+			return true;
+	return false;
+}
+
+/*
+ * Puts the file. Has the word held, and has nothing set out since that changes the range? Whatever has is on its way still, or has raised
+ * the token before it was taken off the lists, which is under the same lock; what sets out after this changes the file after it was read.
+ * A file that was named anew is another one: ours can't have gone, and come again at the same address, while we hold it.
+ */
+static bool regionfs_local_end(struct regionfs_region *region, const struct regionfs_local_word *word)
+{
+	bool holds;
+
+	spin_lock(&region->inst->lock);
+	holds = regionfs_local_open_for(region, word) && region->local == word->file && !regionfs_local_changed(region, word);
+	spin_unlock(&region->inst->lock);
+	fput(word->file);
+	return holds;
+}
+
+/* All of @to, from @pos on; past the file's end it is zero. As the program, whose memory may have to be faulted in. False: not all of it. */
+static bool regionfs_local_read_all(struct file *file, loff_t pos, struct iov_iter *to)
+{
+	struct kiocb iocb;
+	ssize_t n = 1;
+
+	init_sync_kiocb(&iocb, file);
+	iocb.ki_pos = pos;
+	while (iov_iter_count(to) && n > 0)
+		n = file->f_op->read_iter(&iocb, to);
+	if (!n)
+		iov_iter_zero(iov_iter_count(to), to);
+	return !iov_iter_count(to);
+}
+
+/*
+ * O_DIRECT: from the file to the program's memory; @to lies within the region. Bytes, which @to has gone on by; 0: ask the helper, who also says
+ * what is wrong.
+ *
+ * No lock is held, and nobody is counted in, since that memory may be a mapping of the region; nor is it pinned, so a page of it that has to be
+ * faulted in is waited for, killably, with the file in hand. A part at a time: tmpfs does not look for a signal in the middle, and what could not be
+ * kept is read twice. A pipe would take the file's own pages, and the kernel's own memory the helper's way can't have either.
+ */
+size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct iov_iter *to)
+{
+	size_t len = min_t(size_t, iov_iter_count(to), REGIONFS_LOCAL_PART);
+	struct regionfs_local_word word = { .first = pos >> PAGE_SHIFT, .last = (pos + len - 1) >> PAGE_SHIFT };
+	struct iov_iter part = *to;
+	bool all;
+
+	if (!len || (!user_backed_iter(to) && !iov_iter_is_bvec(to)) || !regionfs_local_begin(region, &word))
+		return 0;
+	iov_iter_truncate(&part, len);
+	all = regionfs_local_read_all(word.file, pos, &part);
+	if (!regionfs_local_end(region, &word) || !all)
+		return 0;
+	iov_iter_advance(to, len);
+	regionfs_stat_add(region, REGIONFS_STAT_LOCAL_BYTES, len);
+	return len;
 }
 
 /*

@@ -196,10 +196,13 @@ static int regionfs_freeze_run(struct regionfs_region *region, struct inode *ino
 	return err;
 }
 
+/* Under inst->lock: who reads a LOCAL file himself, and finds the gate open under it, sees what was done to the file before. */
 static void regionfs_region_open_gate(struct regionfs_region *region, int bit)
 {
+	spin_lock(&region->inst->lock);
 	clear_bit(bit, &region->flags);
-	smp_mb__after_atomic();		/* the flag before the look for waiters */
+	spin_unlock(&region->inst->lock);
+	smp_mb();	/* the flag before the look for waiters */
 	wake_up_all(&region->inst->wait);
 }
 
@@ -267,6 +270,11 @@ void regionfs_region_thaw(struct regionfs_region *region)
 	regionfs_event(region->inst, region, REGIONFS_EVENT_THAWED);
 }
 
+/*
+ * Who reads a LOCAL file himself is not counted in, and not waited for. He looks at the flag, and takes a token, under inst->lock, which is taken here
+ * too after the flag was set: he has seen it, or his token is older than the change that regionfs_invalidate() notes at the end,
+ * and what he has read does not count.
+ */
 static int regionfs_lock_run(struct regionfs_region *region, struct inode *inode, unsigned long deadline)
 {
 	int err;
@@ -386,7 +394,7 @@ static void regionfs_moved_bar(struct regionfs_region *region)
 	set_bit(REGIONFS_R_MOVED, &region->flags);
 	smp_mb__after_atomic();	/* the flag before the look for waiters */
 	wake_up_all(&region->inst->wait);
-	regionfs_local_drop(region);
+	regionfs_local_drop(region);	/* after the flag, which LOCAL looks at under the same lock */
 	regionfs_request_drop_meta(region);
 	regionfs_detach_range(region, 0, U64_MAX);
 	regionfs_region_drain(region, &region->writers, jiffies + HZ);

@@ -9,6 +9,7 @@
 #include <linux/falloc.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include "request.h"
 #include "trace.h"
 
@@ -329,6 +330,15 @@ static int regionfs_discard_closed(struct regionfs_region *region, struct inode 
 	return 0;
 }
 
+/* What was read of the range before is old. By blocks while they are few: a direct write drops what it writes, and others read and STORE beside it. */
+static void regionfs_invalidated(struct regionfs_region *region, loff_t start, loff_t end)
+{
+	if (end - start > SZ_1G)
+		regionfs_changed_all(region);
+	else
+		regionfs_changed(region, start, end - start);
+}
+
 /* Region closed: folios of the range are locked by nobody for long. A writer makes no folio while we discard. */
 static int regionfs_invalidate_closed(struct regionfs_region *region, struct inode *inode, loff_t start, loff_t end,
 				      bool discard)
@@ -343,7 +353,7 @@ static int regionfs_invalidate_closed(struct regionfs_region *region, struct ino
 		err = regionfs_discard_closed(region, inode, first, last);
 	else
 		err = invalidate_inode_pages2_range(inode->i_mapping, first, last);
-	regionfs_changed_all(region);
+	regionfs_invalidated(region, start, end);
 	filemap_invalidate_unlock(inode->i_mapping);
 	if (discard)
 		inode_unlock(inode);

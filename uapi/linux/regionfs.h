@@ -187,11 +187,16 @@ struct regionfs_store {
 
 /*
  * The file fd of the caller's holds, at any time from now on, what a READ of the region would be answered with, at the same offsets
- * (past its end: zeroes). The kernel may then read it itself and send no READ, though it still may send one; it never reads
- * pages so that a WRITE, DISCARD or RESIZE is on its way for. That ends with fd -1, with another file, with the channel, when
+ * (past its end: zeroes). The kernel may then read it itself and send no READ, though it still may send one, and does for
+ * pages that a WRITE, DISCARD or RESIZE is on its way for. That ends with fd -1, with another file, with the channel, when
  * the region's source is set to another or the region has moved. The descriptor may be closed afterwards. Once a LOCAL that ends it (fd
  * -1, or another file) has completed, nothing more of the old file becomes visible, whatever its bytes are then: what was read from it
- * before stays in the page cache.
+ * before stays in the page cache. The same holds for what is put into the file between LOCK and UNLOCK, until UNLOCK.
+ * But for one thing: an O_DIRECT read may have been copying from the file just then, or while such a request was on its way. What it then got
+ * does not count as read, and a READ brings other bytes; but until that has come (and for good, if it fails or the program is killed)
+ * they stand in the program's buffer, for whoever looks there. So a file that was given to a region must never get bytes
+ * that the readers of that region may not see: not another region's, when it is used again. Such a read keeps the file open, too, for as long as
+ * the program's memory has to be waited for.
  * -EBADF: not a regular file that is open for reading. -EOPNOTSUPP: not on a tmpfs, or an unknown flag. -ESTALE: the epoch is not the
  * region's.
  */
