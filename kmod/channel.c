@@ -92,11 +92,17 @@ static bool regionfs_tag_take(struct regionfs_instance *inst, struct regionfs_ta
 	return true;
 }
 
+/* inst->lock held. Is there a helper, and something for it? */
+static bool regionfs_may_pair(const struct regionfs_instance *inst)
+{
+	return inst->chan && !(list_empty(&inst->pending) && list_empty(&inst->urgent));
+}
+
 static struct io_uring_cmd *regionfs_pair(struct regionfs_instance *inst)
 {
 	struct regionfs_tag *tag;
 
-	if (!inst->chan || (list_empty(&inst->pending) && list_empty(&inst->urgent)))
+	if (!regionfs_may_pair(inst))
 		return NULL;
 	tag = regionfs_parked_tag(inst->chan);
 	if (!tag || !regionfs_tag_take(inst, tag))
@@ -290,7 +296,8 @@ static void regionfs_tag_work(struct io_uring_cmd *cmd, unsigned int issue_flags
 		io_uring_cmd_done(cmd, err, 0, issue_flags);
 }
 
-void regionfs_dispatch_unlock(struct regionfs_instance *inst) __releases(&inst->lock)
+/* Not a part of the below, which mostly has nothing to do, and need not clear this array for that. */
+static noinline void regionfs_dispatch(struct regionfs_instance *inst) __releases(&inst->lock)
 {
 	struct io_uring_cmd *cmds[16];
 	unsigned int i, n;
@@ -307,6 +314,14 @@ void regionfs_dispatch_unlock(struct regionfs_instance *inst) __releases(&inst->
 		if (n == ARRAY_SIZE(cmds))
 			spin_lock(&inst->lock);
 	} while (n == ARRAY_SIZE(cmds));
+}
+
+void regionfs_dispatch_unlock(struct regionfs_instance *inst) __releases(&inst->lock)
+{
+	if (regionfs_may_pair(inst))
+		regionfs_dispatch(inst);
+	else
+		spin_unlock(&inst->lock);
 }
 
 /* inst->lock held. What a dead helper's tag leaves behind; its parked command is collected in @parked. */

