@@ -5,9 +5,10 @@
  *
  * READs that the kernel will copy itself (BACKEND_ANY_ADDR) are answered with an address in a mapping of the file; others,
  * who would die of a SIGBUS when it is truncated or punched meanwhile, get a copy. Holes are answered with "zeroes",
- * since touching them through the mapping would fill them. WRITEs go through pwrite():
- * on a full tmpfs a store into the mapping would be a SIGBUS, this is an ENOSPC. Both are a
- * memory copy, so they are done at once; what may take long (punch, truncate) is not.
+ * since touching them through the mapping would fill them. WRITEs go through pwrite(), since on a full tmpfs a store into the mapping would
+ * be a SIGBUS, this is an ENOSPC; but long ones where all pages are there already are copied into the mapping, which takes
+ * half as long, up to a last bit that tells the file's times. Both are a memory copy, so they are done at once; what may
+ * take long (punch, truncate) is not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,10 +29,13 @@
 #include "data.h"
 #include "memory-dir.h"
 #include "pages.h"
+#include "safe-copy.h"
 #include "units.h"
 
 #define MAP_MIN (64ULL << 20)
 #define MAP_MAX (1ULL << 46)
+#define COPY_MIN (64u << 10)	/* shorter WRITEs are not worth the page tables */
+#define COPY_LAST 4096u
 
 /* Mappings only grow; a smaller one may be in use until the backend is closed. */
 struct mapping {
@@ -277,7 +281,7 @@ static struct mapping *memory_grow(struct memory *memory, uint64_t end)
 	if (!larger)
 		return NULL;
 	/* longer than the file: what lies past its end is never touched */
-	larger->addr = mmap(NULL, len, PROT_READ, MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	larger->addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
 	if (larger->addr == MAP_FAILED) {
 		free(larger);
 		return NULL;
@@ -349,9 +353,25 @@ static void memory_wrote(struct memory *memory, uint64_t offset, uint64_t length
 		pages_set(memory->present, offset, length);
 }
 
+/*
+ * How much of a WRITE was copied into the mapping: nothing, or all but its last bytes. The pwrite() of these changes the file's times, and so its version
+ * (BACKEND_VERSION), which must not be new before all bytes are, and stores into a mapping of a tmpfs don't.
+ */
+static uint64_t memory_copy_in(struct memory *memory, const struct backend_req *req)
+{
+	uint64_t end = req->offset + req->length, length = req->length - COPY_LAST;
+	char *addr;
+
+	if (req->length < COPY_MIN || !memory->present || end > backend_size(&memory->backend) ||
+	    pages_test(memory->present, req->offset, req->length) != PAGES_ALL)
+		return 0;
+	addr = memory_address(memory, req->offset, end);
+	return addr && !safe_copy(addr, req->data, length) ? length : 0;
+}
+
 static int memory_write(struct memory *memory, struct backend_req *req)
 {
-	uint64_t done = 0;
+	uint64_t done = memory_copy_in(memory, req);
 	int err = 0;
 
 	while (done < req->length && !err) {
