@@ -102,7 +102,9 @@ static int uring_enter(struct uring *uring, uint64_t ns)
 	uring_fill(uring);
 	if (!ns || !list_empty(&uring->pending))
 		return io_uring_submit_and_get_events(&uring->ring);
-	return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, ns == UINT64_MAX ? NULL : &ts, NULL);
+	if (ns == UINT64_MAX)
+		return io_uring_submit_and_wait(&uring->ring, 1);
+	return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &ts, NULL);
 }
 
 /* Copied out first: a callback may submit, and so overwrite the queue. */

@@ -316,6 +316,24 @@ static vm_fault_t regionfs_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+/*
+ * One page after the other is touched: more and more of what follows is mapped by one fault, as far as its page table goes (the caller's
+ * only promise is that there is one), up to 2 MiB. The last page to map. Several programs that do this in one region disturb each other, and are as well
+ * off as others then.
+ */
+static pgoff_t regionfs_map_ahead(const struct vm_fault *vmf, struct regionfs_region *region, pgoff_t end)
+{
+	unsigned long in_vma = vma_pages(vmf->vma) - (vmf->pgoff - vmf->vma->vm_pgoff);
+	unsigned long in_table = PTRS_PER_PTE - (vmf->address >> PAGE_SHIFT) % PTRS_PER_PTE;
+	unsigned long many = end + 1 - vmf->pgoff;
+
+	many = READ_ONCE(region->map_next) == vmf->pgoff ? max(2 * READ_ONCE(region->map_many), many) : many;
+	many = min3(many, in_vma, in_table);
+	WRITE_ONCE(region->map_many, many);
+	WRITE_ONCE(region->map_next, vmf->pgoff + many);
+	return vmf->pgoff + many - 1;
+}
+
 /* Where the page itself is not there it is brought first, and those around it are mapped with it then: looking for them twice costs as much as all else here. */
 static vm_fault_t regionfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
 {
@@ -328,6 +346,8 @@ static vm_fault_t regionfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_
 	/* It was waited for, where pages are touched at random: hardly one around it is there, and not mapped. */
 	if (vmf->flags & FAULT_FLAG_TRIED && vmf->vma->vm_flags & VM_RAND_READ)
 		start = end = vmf->pgoff;
+	else
+		end = regionfs_map_ahead(vmf, region, end);
 	if (regionfs_region_enter(region, 0))
 		return 0;
 	ret = filemap_map_pages(vmf, start, end);

@@ -193,8 +193,14 @@ static struct file *regionfs_local_get(struct regionfs_region *region, pgoff_t f
 /* Copies @from, a folio of the file's, to where @done bytes of @to are there; up to @len in all. Bytes copied. */
 static size_t regionfs_local_copy_folio(struct folio *to, size_t done, size_t len, struct folio *from)
 {
-	size_t at = folio_pos(to) + done - folio_pos(from), end = min(len, done + folio_size(from) - at), begin = done, n;
+	size_t at, end, begin = done, n;
 
+	if (!folio_test_large(from) && len - done >= PAGE_SIZE) {	/* as tmpfs has them, mostly */
+		memcpy_page(folio_page(to, done >> PAGE_SHIFT), 0, folio_page(from, 0), 0, PAGE_SIZE);
+		return PAGE_SIZE;
+	}
+	at = folio_pos(to) + done - folio_pos(from);
+	end = min(len, done + folio_size(from) - at);
 	for (; done < end; done += n, at += n) {
 		n = min_t(size_t, end - done, PAGE_SIZE);
 		memcpy_page(folio_page(to, done >> PAGE_SHIFT), 0, folio_page(from, at >> PAGE_SHIFT), 0, n);

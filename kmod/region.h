@@ -71,6 +71,8 @@ struct regionfs_region {
 	unsigned int nr_meta;		/* inst->lock: DISCARD and RESIZE among them */
 	unsigned int nr_shells;		/* inst->lock: WRITEs taken back, and not answered yet */
 	unsigned int closing;		/* inst->lock: a truncate or the like detaches everything new */
+	pgoff_t map_next;		/* nothing: a hint where the next fault comes, if pages are touched one after the other */
+	unsigned long map_many;		/* nothing: pages that the last fault has mapped, a hint as well */
 	u64 retry_seq;			/* inst->lock: grows when a read was sent away with REGIONFS_RETRY */
 	atomic64_t takeback_seq;	/* grows when written bytes are to become dirty again, and once they are */
 	atomic64_t answered;		/* grows with each change that the helper has answered */

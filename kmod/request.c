@@ -22,10 +22,11 @@ struct regionfs_request *regionfs_request_alloc(struct regionfs_region *region, 
 	if (op == REGIONFS_OP_WRITE && !(gfp & __GFP_FS))
 		req = mempool_alloc(region->inst->requests, gfp);
 	else
-		req = kmem_cache_alloc(regionfs_request_cache, gfp | __GFP_NOWARN);
+		req = kmem_cache_zalloc(regionfs_request_cache, gfp | __GFP_NOWARN);
 	if (!req)
 		return NULL;
-	memset(req, 0, sizeof(*req));
+	if (op == REGIONFS_OP_WRITE)
+		memset(req, 0, sizeof(*req));	/* it may be one of the reserve */
 	refcount_set(&req->refs, 1);
 	INIT_LIST_HEAD(&req->queue);
 	INIT_LIST_HEAD(&req->in_region);
