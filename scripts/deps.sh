@@ -11,7 +11,7 @@ tools=(
 	liburing-dev libnl-3-dev libnl-genl-3-dev libssl-dev libjansson-dev libzstd-dev libfuse3-dev libsqlite3-dev
 	clang libclang-rt-14-dev sparse shellcheck spin
 	qemu-system-x86 qemu-system-common qemu-utils busybox-static cpio kmod
-	e2fsprogs attr iproute2 iputils-ping fio python3 python3-yaml sqlite3 nbdkit nbd-client fuse3
+	e2fsprogs attr iproute2 iputils-ping fio python3 python3-yaml sqlite3 nbdkit nbd-client fuse3 gnuplot-nox
 	strace psmisc procps rsync socat jq openssl git
 	redis-server redis-tools criu
 )
