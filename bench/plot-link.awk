@@ -66,7 +66,7 @@ function line_style(variant,	b) {
 	variant = text("variant")
 }
 
-/"measure":"seq"/ && !has("backend") && !other { keep("mib_s", number("mib_s")) }
+/"measure":"seq"/ && !has("backend") && !migrates && !other { keep("mib_s", number("mib_s")) }
 
 migrates && /"total_ns":/ {
 	if (variant != "tcp") {

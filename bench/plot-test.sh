@@ -53,7 +53,7 @@ managed_lines() {
 
 migrate_lines() {
 	echo '{"kernel":"6.1.0-test","cpus":2,"rounds":1,"size_mib":256,"order":"seq","segments":1}'
-	echo '{"variant":"tcp","rtt":10,"rate":"200mbit","round":1,"dirty":0,"measure":"tcp","total_ns":11400000000}'
+	echo '{"variant":"tcp","rtt":10,"rate":"200mbit","round":1,"dirty":0,"measure":"seq","total_ns":11400000000,"mib_s":22.4}'
 	printf '{"variant":"%s","rtt":10,"rate":"200mbit","round":1,"dirty":%s,"measure":"migrate","total_ns":%s,"downtime_ns":%s}\n' \
 		ours 0 12500000000 28400000 ours 50 42100000000 533000000 ours-plain 0 11900000000 27000000
 }
