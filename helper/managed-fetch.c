@@ -15,6 +15,7 @@
 #include "managed-private.h"
 #include "region.h"
 #include "regiond.h"
+#include "zero.h"
 
 /* A bulk fetch that takes longer than this is not waited for: the other connection may do better. */
 #define OVERDUE_NS	1000000000ULL
@@ -22,6 +23,8 @@
 #define LATE_NS		20000000ULL
 /* How long the store's word about its room is good. */
 #define TIGHT_NS	1000000000ULL
+/* Bytes, from which on it is worth to see whether all are zero. */
+#define ZEROES_LEAST	(64u << 10)
 
 /* ---- what is on its way ---- */
 
@@ -247,6 +250,13 @@ static void clip(struct fetch *fetch)
 		memset(fetch->buffer + (cut - fetch->offset), 0, fetch_end(fetch) - cut);
 }
 
+/* Sources of this host have zeroes as bytes, where a peer says that they are zeroes. In the store they are a hole; for less that isn't worth it. */
+static void find_zeroes(struct fetch *fetch)
+{
+	if (fetch->req.data && fetch->length >= ZEROES_LEAST && is_zero(fetch->req.data, fetch->length))
+		fetch->req.data = NULL;
+}
+
 static void fetch_came(struct backend_req *req, int error)
 {
 	struct fetch *fetch = container_of(req, struct fetch, req);
@@ -257,6 +267,7 @@ static void fetch_came(struct backend_req *req, int error)
 	if (!error) {
 		atomic_fetch_add_explicit(&managed->fetched, req->data ? fetch->length : 0, memory_order_relaxed);
 		clip(fetch);
+		find_zeroes(fetch);
 	}
 	managed_fetch_answer(fetch, error);
 	if (error || managed->closing) {
