@@ -36,4 +36,7 @@ int run_msync(struct measure_job *job);
 int run_fsync(struct measure_job *job);
 int run_check(struct measure_job *job);
 
+/* touch-many.c: pages at random by job->threads processes (0: 8) */
+int run_processes(struct measure_job *job);
+
 #endif

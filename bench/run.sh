@@ -10,7 +10,8 @@
 #   --seed N        of the order of pages (default 1; grows by one each round)
 #   --peers LIST    default "tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also sshfs, nfs, fuse-mt, nbd-1,
 #                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory
-#   --measures LIST default "random scatter threads lone seq warm read msync fsync direct direct8" (see bench-touch --help)
+#   --measures LIST default "random scatter threads lone seq warm read msync fsync direct direct8" (see bench-touch --help);
+#                   threads:N and processes:N are by N of them
 #   --bin DIR       where bench-touch, memfs and ublk are (default ../build/bench)
 #   --icount        the clock counts instructions: judge by the limits for that
 #   --gate          exit with 1 when regionfs misses a target, or could not be measured
@@ -283,15 +284,16 @@ set_up() {
 
 # one MEASURE ROUND: each peer in turn
 one() {
-	local peer line less count=$pages rc
+	local peer line less count=$pages rc name=$1 workers=''
+	[[ $1 != *:* ]] || name=${1%:*} workers="--workers ${1#*:}"
 	[ "$1" = scatter ] && count=$((pages / 4))
 	for peer in "${up[@]}"; do
 		[ -n "${target[$peer]:-}" ] || continue
 		less=''
 		# a fault a page takes as long as all others together; an eighth shows the same rate
 		[[ $1 == seq && $peer == uffd-4k* ]] && less="--size $((bytes / 8))"
-		# shellcheck disable=SC2086 # the target is several arguments
-		line=$(touch_ "$1" --label "$peer" --round "$2" --pages "$count" --seed $((seed + $2)) ${target[$peer]} $less)
+		# shellcheck disable=SC2086 # the target and the workers are several arguments
+		line=$(touch_ "$name" $workers --label "$peer" --round "$2" --pages "$count" --seed $((seed + $2)) ${target[$peer]} $less)
 		rc=$?
 		if [ $rc = 77 ]; then
 			[ "$2" = 0 ] || continue

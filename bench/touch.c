@@ -107,6 +107,7 @@ static const struct measure measures[] = {
 	{ "random", MEASURE_COLD, MADV_RANDOM, measure_random, "distinct random pages, MADV_RANDOM" },
 	{ "scatter", MEASURE_COLD, MADV_NORMAL, measure_random, "distinct random pages, default advice" },
 	{ "threads", MEASURE_COLD, MADV_RANDOM, measure_threads, "distinct random pages by 8 threads, MADV_RANDOM" },
+	{ "processes", MEASURE_COLD, MADV_RANDOM, run_processes, "the same by 8 processes, each with an mmap_lock of its own" },
 	{ "lone", MEASURE_COLD, MADV_NORMAL, measure_lone, "one page in each 2 MiB, default advice, random order" },
 	{ "seq", MEASURE_COLD, MADV_NORMAL, measure_seq, "every page in order, default advice" },
 	{ "warm", 0, MADV_NORMAL, measure_warm, "every page in order, when all are mapped" },
@@ -147,8 +148,10 @@ static void report(struct job *job, size_t pulled)
 	double seconds = job->on.total_ns / 1e9;
 
 	sort_ns(job->on.ns, job->on.samples);
-	printf("{\"peer\":\"%s\",\"measure\":\"%s\",\"round\":%u,\"samples\":%zu,\"seed\":%ju,",
-	       job->label, job->measure, job->round, job->on.samples, (uintmax_t)job->on.seed);
+	printf("{\"peer\":\"%s\",\"measure\":\"%s", job->label, job->measure);
+	if (job->on.threads)
+		printf(":%u", job->on.threads);
+	printf("\",\"round\":%u,\"samples\":%zu,\"seed\":%ju,", job->round, job->on.samples, (uintmax_t)job->on.seed);
 	printf("\"median_ns\":%ju,\"p10_ns\":%ju,\"p90_ns\":%ju,\"p99_ns\":%ju,\"max_ns\":%ju,",
 	       (uintmax_t)percentile(job->on.ns, job->on.samples, 50), (uintmax_t)percentile(job->on.ns, job->on.samples, 10),
 	       (uintmax_t)percentile(job->on.ns, job->on.samples, 90), (uintmax_t)percentile(job->on.ns, job->on.samples, 99),
@@ -226,13 +229,14 @@ static void usage(void)
 	const struct measure *what;
 
 	puts("usage: bench-touch MEASURE [OPTION]... FILE\n\nMeasures:\n"
-	     "  fill     write the pattern that all others expect");
+	     "  fill      write the pattern that all others expect");
 	for (what = measures; what->name; what++)
-		printf("  %-8s %s\n", what->name, what->help);
+		printf("  %-9s %s\n", what->name, what->help);
 	puts("\nOptions:\n"
 	     "  --label NAME    \"peer\" in the output\n"
 	     "  --round N       \"round\" in the output\n"
 	     "  --pages N       to touch (random, scatter; default 1000)\n"
+	     "  --workers N     threads or processes (default 8); the measure is called threads:N, or processes:N, then\n"
 	     "  --seed N        of the order of pages (default 1)\n"
 	     "  --size BYTES    only the first so many (default all; needed by fill of a new file and by --uffd)\n"
 	     "  --uffd BYTES    no FILE, but memory that userfaultfd fills, BYTES a fault\n"
@@ -246,7 +250,7 @@ static void parse(struct job *job, int argc, char **argv)
 	static const struct option options[] = {
 		{ "label", 1, NULL, 'l' }, { "round", 1, NULL, 'r' }, { "pages", 1, NULL, 'p' },
 		{ "seed", 1, NULL, 's' }, { "size", 1, NULL, 'z' }, { "uffd", 1, NULL, 'u' },
-		{ "process", 0, NULL, 'P' }, { "warm", 0, NULL, 'w' },
+		{ "process", 0, NULL, 'P' }, { "warm", 0, NULL, 'w' }, { "workers", 1, NULL, 't' },
 		{ "help", 0, NULL, 'h' }, { 0 }
 	};
 	int c;
@@ -261,6 +265,7 @@ static void parse(struct job *job, int argc, char **argv)
 		case 'u': job->copy = strtoull(optarg, NULL, 0); break;
 		case 'P': job->process = 1; break;
 		case 'w': job->warm = 1; break;
+		case 't': job->on.threads = strtoul(optarg, NULL, 0); break;
 		case 'h': usage(); break;
 		default: exit(2);
 		}

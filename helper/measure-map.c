@@ -156,10 +156,10 @@ static void touch_slice(struct measure_slice *slice)
 	slice->bad = own.bad;
 }
 
-/* Before they begin: eight threads that make themselves warm cost more than what is measured. */
+/* Before they begin: threads that make themselves warm cost more than what is measured. */
 int measure_threads(struct measure_job *job)
 {
 	int err = warm_up(job, false);
 
-	return err ? err : measure_slices(job, THREADS, -1, touch_slice);
+	return err ? err : measure_slices(job, job->threads ? job->threads : THREADS, -1, touch_slice);
 }

@@ -23,6 +23,7 @@ struct measure_job {
 	size_t size;		/* of the part that is measured */
 	size_t step;		/* that a sample of those that go in order stands for */
 	size_t pages;		/* to touch, for those that choose pages; 0: all */
+	unsigned int threads;	/* of measure_threads; 0: 8 */
 	uint64_t seed;
 	uint64_t check;		/* all ones: each word that is looked at must be measure_word(); 0: it may be anything */
 	/* what came of it; measure_clear() frees it */
