@@ -64,6 +64,11 @@ timed() {
 
 near_pid() { near instance stat --json | jq -e .pid; }
 
+# The programs that the next steps start are in memory, with their libraries: what memory() drops would be read from a disk by the clock
+warm() {
+	{ near instance stat --json | jq .; date; find . -maxdepth 0 -type f | wc -l; umount --version; bench-scale; awk 1; } > /dev/null 2>&1 < /dev/null
+}
+
 # memory TAGS: a line with what the kernel and regiond have, in KiB, when what can go without loss is gone
 memory() {
 	sync
@@ -71,6 +76,7 @@ memory() {
 	record "{$1,$(awk '/^(MemAvailable|Slab|VmallocUsed|PageTables|Percpu|Shmem|Cached):/ {
 		sub(":", "", $1); printf "\"%s\":%d,", tolower($1), $2 }' /proc/meminfo)$(awk '/^(VmRSS|RssAnon|VmHWM):/ {
 		sub(":", "", $1); printf "\"%s\":%d,", tolower($1), $2 }' "/proc/$(near_pid)/status")\"descriptors\":$(find "/proc/$(near_pid)/fd" -mindepth 1 | wc -l)}"
+	warm
 }
 
 # scale TAGS COMMAND OPTION...
@@ -238,6 +244,7 @@ run_cpus() {
 
 # ---- locks
 
+# Tracepoints tell of no spinlock that a single CPU waits for: the first in line spins without them. So samples are taken, too (spins).
 # contentions TAGS: perf lock prints "  12    1.20 ms    3.10 us    2.20 us    spinlock   caller+0x1"
 contentions() {
 	awk -v tags="$1" 'function ns(value, unit) { return value * (unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "us" ? 1e3 : unit == "m" ? 6e10 : 1) }

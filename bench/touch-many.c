@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,8 +21,8 @@
 
 /* What the processes share. */
 struct many {
-	pthread_barrier_t begin, end;
-	uint64_t bad;
+	pthread_barrier_t ready, begin;
+	uint64_t bad, end;		/* when the last one ended: who waits for that may get a CPU long after */
 	uint64_t ns[];			/* a sample each */
 };
 
@@ -35,8 +36,8 @@ static struct many *many_new(unsigned int nr, size_t samples)
 		return NULL;
 	pthread_barrierattr_init(&shared);
 	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&many->ready, &shared, nr + 1);
 	pthread_barrier_init(&many->begin, &shared, nr + 1);
-	pthread_barrier_init(&many->end, &shared, nr + 1);
 	return many;
 }
 
@@ -46,10 +47,21 @@ static const char *map_again(const struct measure_job *job)
 	int fd = open(job->path, O_RDONLY);
 	char *map = mmap(NULL, job->size, PROT_READ, MAP_SHARED, fd, 0);
 
-	if (map == MAP_FAILED || madvise(map, job->size, MADV_RANDOM))
-		err(1, "%s", job->path);
+	if (map == MAP_FAILED || madvise(map, job->size, MADV_RANDOM)) {
+		warn("%s", job->path);
+		kill(getppid(), SIGTERM);	/* all the others wait for this one, and end with it */
+		_exit(1);
+	}
 	close(fd);
 	return map;
+}
+
+static void note_end(struct many *many, uint64_t ns)
+{
+	uint64_t end = __atomic_load_n(&many->end, __ATOMIC_RELAXED);
+
+	while (end < ns && !__atomic_compare_exchange_n(&many->end, &end, ns, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 }
 
 /* The child's own page tables for the samples are made before the clock runs. */
@@ -60,14 +72,15 @@ static void touch_some(const struct measure_job *job, struct many *many, size_t 
 
 	for (size_t i = from; i < from + count; i++)
 		many->ns[i] = now();
+	pthread_barrier_wait(&many->ready);
 	pthread_barrier_wait(&many->begin);
 	for (size_t i = from; i < from + count; i++) {
 		before = now();
 		bad |= pattern_touch(map, job->page[i]);
 		many->ns[i] = now() - before;
 	}
+	note_end(many, now());
 	__atomic_or_fetch(&many->bad, bad, __ATOMIC_RELAXED);
-	pthread_barrier_wait(&many->end);
 }
 
 static void start_all(const struct measure_job *job, struct many *many, unsigned int nr, size_t each)
@@ -116,11 +129,11 @@ int run_processes(struct measure_job *job)
 	if (!many)
 		return -ENOMEM;
 	start_all(job, many, nr, each);
-	pthread_barrier_wait(&many->begin);
+	pthread_barrier_wait(&many->ready);
 	start = now();
-	pthread_barrier_wait(&many->end);
-	job->total_ns = now() - start;
+	pthread_barrier_wait(&many->begin);
 	error = end_all(job, nr);
+	job->total_ns = many->end - start;
 	job->bad = many->bad;
 	job->samples = each * nr;
 	job->total_bytes = job->samples * BENCH_PAGE;
