@@ -2,7 +2,7 @@
 /*
  * The FUSE peer: one file, "data", in memory, through libfuse's low-level API.
  *
- *   memfs [-s] [-f] [-o clone_fd] [--size=BYTES] DIRECTORY
+ *   memfs [-s] [-f] [-o clone_fd] [--size=BYTES] [--delay-us=N] DIRECTORY
  *
  * As fast as libfuse's documentation says how:
  *  - reads and writes of 1 MiB: max_read, max_write, and max_readahead as far as the kernel lets INIT
@@ -17,6 +17,9 @@
  *  - the file's memory is in huge pages;
  *  - one thread (-s) is the fastest way to answer one reader: no wake-up of a second thread. Without
  *    -s it is libfuse's thread pool.
+ *
+ * With --delay-us the answer to each READ leaves so much later, as if the bytes were that far away. Requests do not wait for each other:
+ * delay.c keeps what is due, so that as many are under way as the kernel sends, with one thread, too.
  */
 #define FUSE_USE_VERSION 312
 
@@ -31,6 +34,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "delay.h"
+
 #define FILE_INO	2
 #define FILE_NAME	"data"
 #define REQUEST		(1u << 20)
@@ -40,6 +45,7 @@ static struct {
 	char *bytes;
 	size_t size;
 	unsigned long long room;
+	unsigned long long delay;	/* us, of each READ */
 } file;
 
 static void attributes(fuse_ino_t ino, struct stat *st)
@@ -127,7 +133,12 @@ static void memfs_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t offset,
 
 	(void)ino;
 	(void)fi;
-	fuse_reply_buf(req, file.bytes + offset, len < left ? len : left);
+	if (len > left)
+		len = left;
+	if (file.delay)
+		delay_reply(req, file.bytes + offset, len);
+	else
+		fuse_reply_buf(req, file.bytes + offset, len);
 }
 
 static void memfs_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t len,
@@ -165,7 +176,8 @@ static const struct fuse_lowlevel_ops operations = {
 };
 
 static const struct fuse_opt options[] = {
-	{ "--size=%llu", 0, 0 },
+	{ "--size=%llu", offsetof(typeof(file), room), 0 },
+	{ "--delay-us=%llu", offsetof(typeof(file), delay), 0 },
 	FUSE_OPT_END
 };
 
@@ -200,6 +212,8 @@ static int serve(struct fuse_session *session, const struct fuse_cmdline_opts *o
 	if (fuse_session_mount(session, opts->mountpoint))
 		return 1;
 	fuse_daemonize(opts->foreground);
+	if (file.delay && delay_start(file.delay))
+		return 1;
 	rc = opts->singlethread ? fuse_session_loop(session) : serve_many(session, opts);
 	fuse_session_unmount(session);
 	fuse_remove_signal_handlers(session);
@@ -214,10 +228,10 @@ int main(int argc, char **argv)
 	int rc;
 
 	file.room = 64ULL << 20;
-	if (fuse_opt_parse(&args, &file.room, options, NULL) || fuse_parse_cmdline(&args, &opts))
+	if (fuse_opt_parse(&args, &file, options, NULL) || fuse_parse_cmdline(&args, &opts))
 		return 2;
 	if (!opts.mountpoint)
-		errx(2, "usage: memfs [-s] [-f] [-o clone_fd] [--size=BYTES] DIRECTORY");
+		errx(2, "usage: memfs [-s] [-f] [-o clone_fd] [--size=BYTES] [--delay-us=N] DIRECTORY");
 	fuse_opt_add_arg(&args, "-omax_read=1048576,fsname=memfs,default_permissions");
 	session = fuse_session_new(&args, &operations, sizeof(operations), NULL);
 	if (!session)
