@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# For what is measured over a link (managed.sh, profile.sh, migrate.sh): a far host whose regiond exports files on a tmpfs, by TLS or
+# For what is measured over a link (managed.sh, link-peers.sh, push.sh, profile.sh, migrate.sh): a far host whose regiond exports files on a tmpfs, by TLS or
 # in clear text; a near one with a fresh instance for each run; nbdkit on the far one. All is undone at exit.
 #
 #   hosts_up BIN                    the link, and the far host's instance; sets $work
@@ -16,6 +16,16 @@ background=()			# processes to end
 nbd_device=''			# where there is one
 nbd_server=''
 served=''			# what is exported
+
+# until_ COMMAND...: true once it is, for ten seconds
+until_() {
+	local i
+	for ((i = 0; i < 500; i++)); do
+		"$@" && return 0
+		sleep 0.02
+	done
+	return 1
+}
 
 record() { printf '%s\n' "$1" | tee -a "$work/results"; }
 fill() { bench-touch fill --size $(($2 << 20)) "$1"; }
@@ -46,7 +56,7 @@ hosts_down() {
 		kill "${background[@]}"
 		stop_far
 		link_down
-		umount -l "$work/far"
+		umount -l "$work/far" "$work/near.tmpfs" "$work/near.store"
 		rm -rf --one-file-system "$work"
 	} > /dev/null 2>&1
 	exit "$rc"
@@ -70,14 +80,14 @@ stop_host() {
 	{
 		timeout 60 umount "$2" || umount -l "$2"
 		nsenter "--net=/run/netns/$1" timeout 60 regionctl instance stop "bench-$1" --discard
-		rm -rf --one-file-system "$work/$1.state" "$work/$1.store" "/run/regionfs/bench-$1/memory"
+		rm -rf --one-file-system "$work/$1.state" "$work/$1.store" "$work/$1.tmpfs" "/run/regionfs/bench-$1/memory"
 	} > /dev/null 2>&1
 }
 
 # far_serve NAME VARIANT: exports $work/far/NAME, and only that; a file has one user at a time
 far_serve() {
 	local security=(--tls-psk "$work/key")
-	case $2 in *-plain) security=(--insecure) ;; esac
+	case $2 in *-plain*) security=(--insecure) ;; esac
 	[ -z "$served" ] || far unexport "$served"
 	served=$1
 	far export "$1" --listen "$link_far:7000" --source "file:$work/far/$1" "${security[@]}"
@@ -87,7 +97,7 @@ far_serve() {
 
 # Its stores, too, are new each time
 start_near() {
-	mkdir -p "$work/near.store"
+	mkdir -p "$work/near.store" "$work/near.tmpfs"
 	in_near mount.regionfs bench-near "$work/near" -o "source=memory:,state=$work/near.state" > "$work/log" 2>&1
 }
 
@@ -104,23 +114,28 @@ helper_kib() {
 	pid=$("$1" instance stat --json | jq -e .pid) && awk '/^VmHWM:/ {print $2}' "/proc/$pid/status"
 }
 
-# source_of VARIANT NAME
+# source_of VARIANT NAME: -cN is for N connections
 source_of() {
+	local connections=''
+	[[ $1 =~ -c([1-8])$ ]] && connections=connections=${BASH_REMATCH[1]}
 	case $1 in
-	*-plain) echo "peer+plain://$link_far:7000/$2" ;;
-	*) echo "peer://$link_far:7000/$2?psk=$work/key" ;;
+	*-plain*) echo "peer+plain://$link_far:7000/$2${connections:+?$connections}" ;;
+	*) echo "peer://$link_far:7000/$2?psk=$work/key${connections:+&$connections}" ;;
 	esac
 }
 
-# options_of VARIANT: what regionctl add is given
+# options_of VARIANT: what regionctl add is given; -kSIZE is for chunks of that size
 options_of() {
 	case ${1%%-*} in
 	managed) echo --managed ;;
 	memory) echo --managed --local memory ;;
 	file) echo --managed --local "file:$work/near.store" ;;
+	tmpfs) echo --managed --local "file:$work/near.tmpfs" ;;
 	esac
+	[[ $1 =~ -k([0-9]+[KM])$ ]] && echo --chunk "${BASH_REMATCH[1]}"
 	case $1 in *-nopull*) echo --pull-order none ;; esac
 	case $1 in *-local*) echo --durability local ;; esac
+	return 0
 }
 
 # ---- NBD: nbdkit's file plugin on the same file; four connections, requests of 1 MiB, readahead of 4 MiB, no scheduler
@@ -129,26 +144,34 @@ nbd_possible() {
 	type nbdkit nbd-client > /dev/null 2>&1 && { [ -b /dev/nbd0 ] || modprobe -q nbd nbds_max=1 max_part=0; } && nbd_device=/dev/nbd0
 }
 
-# A new one for each run: that of Debian 12 may abort when a client leaves with requests under way
+# A new one for each run, as that of Debian 12 may abort when a client leaves with requests under way
 nbd_serve() {
-	local i
 	in_far nbdkit -f -r -i "$link_far" -p 10809 -t 16 file "$work/far/data" 2> /dev/null &
 	nbd_server=$!
-	for ((i = 0; i < 100; i++)); do
-		in_far ss -Hltn 'sport = :10809' | grep -q . && return
-		sleep 0.1
-	done
-	return 1
+	until_ nbd_listens
+}
+
+nbd_listens() { in_far ss -Hltn 'sport = :10809' | grep -q .; }
+
+# The same on this host, with each answer so many ms later; as many requests wait at once as come
+nbd_serve_late() {
+	nbdkit -f -r -U "$work/nbd.sock" -t 64 --filter=delay file "$work/far/data" rdelay="$1ms" 2> /dev/null &
+	nbd_server=$!
+	until_ test -S "$work/nbd.sock"
 }
 
 # Not by netlink: the kernel has that in the first namespace alone
 nbd_connect() {
-	local queue=/sys/block/${nbd_device#/dev/}/queue i
-	in_near nbd-client "$link_far" 10809 "$nbd_device" -nonetlink -b 4096 -C 4 || return
-	for ((i = 0; i < 200; i++)); do
-		grep -q -v '^0$' "${queue%/queue}/size" && break
-		sleep 0.02
-	done
+	in_near nbd-client "$link_far" 10809 "$nbd_device" -nonetlink -b 4096 -C 4 && nbd_tune
+}
+
+nbd_connect_late() { nbd-client -unix "$work/nbd.sock" "$nbd_device" -nonetlink -b 4096 -C 4 && nbd_tune; }
+
+nbd_has_size() { grep -q -v '^0$' "/sys/block/${nbd_device#/dev/}/size"; }
+
+nbd_tune() {
+	local queue=/sys/block/${nbd_device#/dev/}/queue
+	until_ nbd_has_size || return
 	echo none > "$queue/scheduler"
 	echo 1024 > "$queue/max_sectors_kb"
 	echo 4096 > "$queue/read_ahead_kb"
@@ -160,5 +183,6 @@ nbd_disconnect() {
 		nbd-client -nonetlink -d "$nbd_device"
 		kill "$nbd_server"
 		wait "$nbd_server"
+		rm -f "$work/nbd.sock"
 	} > /dev/null 2>&1
 }

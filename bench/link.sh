@@ -6,11 +6,12 @@
 #   . link.sh
 #   link_up
 #   link_set 30 200mbit         an RTT of 30 ms, half of it each way; or "unlimited"
+#   link_set 10 200mbit 0.1     0.1 % of the packets are lost, each way
 #   in_near COMMAND...; in_far COMMAND...
 #   link_down
 #
 # netem's queue counts packets, and holds what is on its way as well as what waits: 2 x BDP of them, each of a full MTU. It takes
-# a segment of 64 KiB for one packet, so segmentation is left to TCP where there is a rate ($link_segments MTUs a packet).
+# a segment of 64 KiB for one packet, so segmentation is left to TCP where there is a rate, or loss ($link_segments MTUs a packet).
 
 link_near=10.11.1.2
 link_far=10.11.1.1
@@ -63,10 +64,11 @@ link_packets() {
 	echo $((packets > link_least ? packets : link_least))
 }
 
-# link_set RTT-MS RATE: for connections that are made from now on
+# link_set RTT-MS RATE [LOSS-%]: for connections that are made from now on
 link_set() {
-	local rtt=$1 rate=$2 host delay limit=200000 segments=65535
+	local rtt=$1 rate=$2 loss=${3:-0} host delay limit=200000 segments=65535
 	delay=$((rtt * 500))us
+	[ "$loss" = 0 ] || segments=$link_segments
 	if [ "$rate" != unlimited ]; then
 		limit=$(link_packets "$rtt" "$rate") || return
 		segments=$link_segments
@@ -74,10 +76,10 @@ link_set() {
 	for host in near far; do
 		tc -n "$host" qdisc del dev wire root 2> /dev/null
 		ip -n "$host" link set dev wire gso_max_segs "$segments" || return
-		[ "$rtt $rate" = '0 unlimited' ] && continue
+		[ "$rtt $rate $loss" = '0 unlimited 0' ] && continue
 		# shellcheck disable=SC2046 # two arguments or none
 		tc -n "$host" qdisc add dev wire root netem delay "$delay" limit "$limit" \
-			$([ "$rate" = unlimited ] || echo rate "$rate") || return
+			$([ "$loss" = 0 ] || echo loss "$loss%") $([ "$rate" = unlimited ] || echo rate "$rate") || return
 	done
 	link_forget
 }

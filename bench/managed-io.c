@@ -31,12 +31,14 @@ struct job {
 	const char *tags;	/* members of the result, as JSON */
 	const char *path;
 	uint64_t since;		/* when the clock began; 0: when the file was mapped */
+	uint64_t mapped;	/* when that was */
 	size_t size;
 	size_t chunk;		/* what "first chunk" means */
 	size_t pages;		/* to touch or write */
 	double seconds;		/* at most */
 	uint64_t floor;		/* what took less ns was near already */
 	uint64_t seed;
+	int sync;		/* msync what was changed */
 	char *map;
 	uint64_t *ns;
 };
@@ -68,8 +70,9 @@ static void map_file(struct job *job, int writable)
 	if (job->map == MAP_FAILED)
 		err(1, "mmap of %s", job->path);
 	close(fd);
+	job->mapped = now();
 	if (!job->since)
-		job->since = now();
+		job->since = job->mapped;
 }
 
 /* ---- reading ---- */
@@ -90,7 +93,7 @@ static void check_page(const struct job *job, size_t page, uint64_t invert)
 
 static void run_seq(struct job *job)
 {
-	uint64_t first_page = 0, first_chunk = 0, first_10mb = 0, total;
+	uint64_t first_page = 0, first_chunk = 0, first_10mb = 0, total, read;
 	size_t pages, near, i;
 
 	map_file(job, 0);
@@ -106,9 +109,11 @@ static void run_seq(struct job *job)
 			first_10mb = now() - job->since;
 	}
 	total = now() - job->since;
+	read = now() - job->mapped;
 	begin_result(job, "seq");
 	printf(",\"near_at_start\":%zu,\"first_page_ns\":%ju,\"first_chunk_ns\":%ju,\"first_10mb_ns\":%ju", near,
 	       (uintmax_t)first_page, (uintmax_t)first_chunk, (uintmax_t)first_10mb);
+	printf(",\"read_ns\":%ju,\"read_mib_s\":%.2f", (uintmax_t)read, (double)pages * BENCH_PAGE / MIB / (read / 1e9));
 	printf(",\"bytes\":%zu,\"total_ns\":%ju,\"mib_s\":%.2f}\n", pages * BENCH_PAGE, (uintmax_t)total,
 	       (double)pages * BENCH_PAGE / MIB / (total / 1e9));
 }
@@ -203,6 +208,48 @@ static void check_written(struct job *job)
 		check_page(job, i, ~0ULL);
 }
 
+/*
+ * A part of the pages at random, each inverted whole, and then one msync, or none: what is to be brought elsewhere. All is in memory before.
+ * The clock's reading when it began is told, for what goes on where this ends.
+ */
+static void run_change(struct job *job)
+{
+	size_t pages, i;
+	uint64_t *page, start, stored;
+
+	map_file(job, 1);
+	pages = job->size / BENCH_PAGE;
+	for (i = 0; i < pages; i++)
+		check_page(job, i, 0);
+	page = choose(pages, 1, job->seed, &job->pages);
+	start = now();
+	for (i = 0; i < job->pages; i++)
+		invert_page(job, page[i]);
+	stored = now();
+	if (job->sync)
+		sync_range(job, 0, job->size);
+	begin_result(job, "push");
+	printf(",\"pages\":%zu,\"began\":%ju,\"stored_ns\":%ju,\"msync_ns\":%ju}\n", job->pages, (uintmax_t)start,
+	       (uintmax_t)(stored - start), (uintmax_t)(now() - stored));
+}
+
+/* Has just that arrived? */
+static void check_changed(struct job *job)
+{
+	size_t pages, i;
+	uint64_t *page;
+	char *changed;
+
+	map_file(job, 0);
+	pages = job->size / BENCH_PAGE;
+	page = choose(pages, 1, job->seed, &job->pages);
+	changed = allocate(pages, 1);
+	for (i = 0; i < job->pages; i++)
+		changed[page[i]] = 1;
+	for (i = 0; i < pages; i++)
+		check_page(job, i, changed[i] ? ~0ULL : 0);
+}
+
 /* ---- one bulk TCP stream: sendfile on one side, read on the other, and written where a file is named; nothing checked ---- */
 
 static struct sockaddr_in address(char **argv)
@@ -267,7 +314,8 @@ static void usage(void)
 	     "Measures:\n"
 	     "  seq      every byte in order\n"
 	     "  random   distinct random pages, MADV_RANDOM\n"
-	     "  write    random pages with an msync each, then all of the file with one\n\n"
+	     "  write    random pages with an msync each, then all of the file with one\n"
+	     "  change   random pages, then one msync; changed looks whether just these are\n\n"
 	     "Options:\n"
 	     "  --tags JSON     members for the result\n"
 	     "  --since NS      when the clock began, of \"bench-io now\" (default: when FILE is mapped)\n"
@@ -276,7 +324,8 @@ static void usage(void)
 	     "  --pages N       to touch or write (default 200)\n"
 	     "  --seconds S     and no longer than that (default 30)\n"
 	     "  --floor-us N    random: what took less was near already, and is only counted\n"
-	     "  --seed N        of the order of pages (default 1)");
+	     "  --seed N        of the order of pages (default 1)\n"
+	     "  --no-sync       change: no msync");
 	exit(0);
 }
 
@@ -285,7 +334,7 @@ static void parse(struct job *job, int argc, char **argv)
 	static const struct option options[] = {
 		{ "tags", 1, NULL, 't' }, { "since", 1, NULL, 'n' }, { "size", 1, NULL, 'z' },
 		{ "chunk", 1, NULL, 'c' }, { "pages", 1, NULL, 'p' }, { "seconds", 1, NULL, 'x' },
-		{ "floor-us", 1, NULL, 'f' }, { "seed", 1, NULL, 's' }, { "help", 0, NULL, 'h' }, { 0 }
+		{ "floor-us", 1, NULL, 'f' }, { "seed", 1, NULL, 's' }, { "no-sync", 0, NULL, 'S' }, { "help", 0, NULL, 'h' }, { 0 }
 	};
 	int c;
 
@@ -299,6 +348,7 @@ static void parse(struct job *job, int argc, char **argv)
 		case 'x': job->seconds = strtod(optarg, NULL); break;
 		case 'f': job->floor = strtoull(optarg, NULL, 0) * 1000; break;
 		case 's': job->seed = strtoull(optarg, NULL, 0); break;
+		case 'S': job->sync = 0; break;
 		case 'h': usage(); break;
 		default: exit(2);
 		}
@@ -307,7 +357,7 @@ static void parse(struct job *job, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .tags = "", .chunk = MIB, .pages = 200, .seconds = 30, .seed = 1 };
+	struct job job = { .tags = "", .chunk = MIB, .pages = 200, .seconds = 30, .seed = 1, .sync = 1 };
 	int operands;
 	char *what;
 
@@ -323,6 +373,10 @@ int main(int argc, char **argv)
 		run_random(&job);
 	else if (!strcmp(what, "write") && operands == 1)
 		run_write(&job);
+	else if (!strcmp(what, "change") && operands == 1)
+		run_change(&job);
+	else if (!strcmp(what, "changed") && operands == 1)
+		check_changed(&job);
 	else if (!strcmp(what, "written") && operands == 1)
 		check_written(&job);
 	else if (!strcmp(what, "send") && operands == 3)

@@ -5,11 +5,11 @@
 #   awk -f json.awk -f table.awk -f managed.awk RESULTS.jsonl
 
 function is_managed(variant) {
-	return variant ~ /^(managed|memory|file)/
+	return variant ~ /^(managed|memory|file|tmpfs)/
 }
 
 function judge(rate,	i, v) {
-	if (!any("mib_s", rate, "tcp") && !any("mib_s", rate, "direct") && !any("miss", rate, "direct") && !any("write_mib_s", rate, "direct"))
+	if (!any("mib_s", rate, "tcp") && !any("mib_s", rate, "nbd") && !any("mib_s", rate, "direct") && !any("miss", rate, "direct") && !any("write_mib_s", rate, "direct"))
 		return
 	ratios(rate)
 	for (i = 1; i <= variants[0]; i++) {
@@ -33,6 +33,8 @@ function judge(rate,	i, v) {
 	printf "\nkernel %s, %d CPU(s), %d rounds", text("kernel"), number("cpus"), number("rounds")
 	if (has("size_mib"))
 		printf ", %d MiB read, %d MiB written, %d MTU(s) a packet", number("size_mib"), number("write_mib"), number("segments")
+	if (text("clock") == "icount")
+		printf ", times are instructions (1 us = 1000)"
 	if (has("db_mib"))
 		printf ", a database of %d MiB, %d lookups", number("db_mib"), number("lookups")
 	print ""
@@ -49,8 +51,18 @@ function judge(rate,	i, v) {
 		keep("helper", number("helper_kib") / 1024)
 }
 
+# What it has cost, for each GiB of the file
+/"cpu_ns":/ && number("bytes") {
+	gib = number("bytes") / 1073741824
+	keep("cpu", number("cpu_ns") / 1e9 / gib)
+	keep("switches", number("switches") / 1000 / gib)
+	keep("network", number("network_bytes") / number("bytes"))
+}
+
 /"measure":"seq"/ {
 	keep("mib_s", number("mib_s"))
+	if (has("read_mib_s"))
+		keep("read_mib_s", number("read_mib_s"))
 	if (has("first_page_ns")) {
 		keep("page", number("first_page_ns") / 1e6)
 		keep("chunk", number("first_chunk_ns") / 1e6)
@@ -77,6 +89,10 @@ function judge(rate,	i, v) {
 
 BEGIN {
 	about["mib_s"] = "seq: cold sequential mmap read, MiB/s"
+	about["read_mib_s"] = "seq: the same from the mapping on, MiB/s"
+	about["cpu"] = "CPU time of the whole machine, both hosts, seconds for each GiB"
+	about["switches"] = "context switches of the whole machine, thousands for each GiB"
+	about["network"] = "bytes that came through the link for each byte of the file"
 	about["page"] = "seq: to the first page, ms"
 	about["chunk"] = "seq: to the first MiB, ms"
 	about["ten"] = "seq: to the first 10 MB, ms"

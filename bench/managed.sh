@@ -39,77 +39,15 @@ variants_backends='direct managed memory file'
 . "$here/options.sh"
 take_options 'rtts rates size write rounds measures variants=only pages seconds segments bin' "$@"
 
-# shellcheck source=bench/hosts.sh
-. "$here/hosts.sh"
-
-# ---- one run of a variant
-
-# tags VARIANT: what every result says of itself
-tags() {
-	printf '"variant":"%s","rtt":%s,"rate":"%s","round":%s' "$1" "$rtt" "$rate" "$round"
-}
-
-failed() {
-	local why
-	why=$(tail -n 1 "$work/log" | tr -cd "[:alnum:] .,:;/_()'-")
-	say "$2 failed at $1, $rtt ms: $why"
-	record "{$(tags "$2"),\"failed\":\"$1\",\"why\":\"$why\"}"
-}
-
-io() { timeout 600 bench-io "$@" 2> "$work/log"; }
-
-# Adds "memory" to a result: the most that the helper has had
-with_memory() { sed "s/}$/,\"helper_kib\":$(helper_kib near)}/"; }
-
-# region MEASURE VARIANT NAME OPTION-OF-BENCH-IO...: adds it, measures, and tells; the clock has begun before "add"
-region() {
-	local measure=$1 variant=$2 name=$3 since line
-	shift 3
-	far_serve "$name" "$variant" > "$work/log" 2>&1 || return
-	start_near || return
-	since=$(bench-io now)
-	# shellcheck disable=SC2046 # several options
-	near add "$name" --source "$(source_of "$variant" "$name")" $(options_of "$variant") > "$work/log" 2>&1 || return
-	line=$(io "$measure" --tags "$(tags "$variant")" --since "$since" "$@" "$work/near/$name") || return
-	near sync "$name" > "$work/log" 2>&1 || return
-	record "$(with_memory <<< "$line")"
-}
-
-run_region() {
-	region "$@" || failed "$1" "$2"
-	stop_near
-}
-
-run_nbd() {
-	local measure=$1 since line
-	shift
-	nbd_serve
-	link_forget
-	since=$(bench-io now)
-	if nbd_connect > "$work/log" 2>&1 &&
-		line=$(io "$measure" --tags "$(tags nbd)" --since "$since" "$@" --size $((size << 20)) "$nbd_device"); then
-		record "$line"
-	else
-		failed "$measure" nbd
-	fi
-	nbd_disconnect
-}
-
-# Three, and the last one counts
-run_tcp() {
-	local i line
-	for i in 1 2 3; do
-		line=$(in_near timeout 600 bench-io receive --tags "$(tags tcp)" "$link_far" 7100 2> "$work/log") || { failed seq tcp; return; }
-	done
-	record "$line"
-}
+# shellcheck source=bench/link-run.sh
+. "$here/link-run.sh"
 
 # ---- measures
 
 seq_of() {
 	case $1 in
-	tcp) run_tcp ;;
-	nbd) run_nbd seq ;;
+	tcp) run_tcp 3 ;;
+	nbd) run_nbd nbd seq ;;
 	*) run_region seq "$1" data ;;
 	esac
 }
@@ -118,7 +56,7 @@ seq_of() {
 random_of() {
 	local options=(--pages "$pages" --seconds "$seconds" --floor-us $((rtt * 1000)) --seed "$round")
 	case $1 in
-	nbd) run_nbd random "${options[@]}" ;;
+	nbd) run_nbd nbd random "${options[@]}" ;;
 	*) run_region random "$1" data "${options[@]}" ;;
 	esac
 }
@@ -155,32 +93,6 @@ backends_of() {
 	done
 }
 
-# measure NAME: each of its variants that can be run here
-measure() {
-	local list=variants_$1 variant
-	for variant in ${!list}; do
-		case " ${only:-$variant} " in *" $variant "*) ;; *) continue ;; esac
-		possible "$variant" || continue
-		link_forget
-		"$1_of" "$variant"
-	done
-}
-
-# The first error that a variant cannot be run at all for is told once
-declare -A told
-possible() {
-	local why=''
-	case $1 in
-	tcp | direct*) ;;
-	nbd) [ -n "$nbd_device" ] || why='no nbdkit, nbd-client or nbd module' ;;
-	*) near_can managed || why='regionctl add has no --managed' ;;
-	esac
-	[ -n "$why" ] || return 0
-	[ -n "${told[$1]:-}" ] || record "{\"variant\":\"$1\",\"skipped\":\"$why\"}"
-	told[$1]=1
-	return 1
-}
-
 run() {
 	local name
 	for rate in $rates; do
@@ -201,6 +113,7 @@ run() {
 
 link_segments=$segments
 hosts_up "$bin"
+usage_up
 record "$(printf '{"kernel":"%s","cpus":%s,"rounds":%s,"size_mib":%s,"write_mib":%s,"segments":%s}' \
 	"$(uname -r)" "$(nproc)" "$rounds" "$size" "$write" "$segments")"
 fill "$work/far/data" "$size" || die "cannot fill $work/far/data"

@@ -56,7 +56,7 @@ function row(figure, rate, variant,	i, value) {
 			continue
 		}
 		value = of(figure, rate, rtts[i], variant)
-		printf " %20s", sprintf("%.1f (%.1f-%.1f)", value, low, high)
+		printf " %20s", sprintf(high < 10 ? "%.2f (%.2f-%.2f)" : "%.1f (%.1f-%.1f)", value, low, high)
 	}
 	print ""
 }

@@ -12,6 +12,7 @@ tools=(
 	clang libclang-rt-14-dev sparse shellcheck spin
 	qemu-system-x86 qemu-system-common qemu-utils busybox-static cpio kmod
 	e2fsprogs attr iproute2 iputils-ping fio python3 python3-yaml sqlite3 nbdkit nbd-client fuse3 gnuplot-nox
+	sshfs openssh-server nfs-kernel-server libxxhash-dev
 	strace psmisc procps rsync socat jq openssl git
 	redis-server redis-tools criu
 )
