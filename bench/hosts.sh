@@ -56,7 +56,7 @@ hosts_down() {
 		kill "${background[@]}"
 		stop_far
 		link_down
-		umount -l "$work/far" "$work/near.tmpfs" "$work/near.store"
+		umount -l "$work/far" "$work/near.tmpfs" "$work/near.store" "$work/plain"
 		rm -rf --one-file-system "$work"
 	} > /dev/null 2>&1
 	exit "$rc"
@@ -144,9 +144,10 @@ nbd_possible() {
 	type nbdkit nbd-client > /dev/null 2>&1 && { [ -b /dev/nbd0 ] || modprobe -q nbd nbds_max=1 max_part=0; } && nbd_device=/dev/nbd0
 }
 
-# A new one for each run, as that of Debian 12 may abort when a client leaves with requests under way
+# A new one for each run, as that of Debian 12 may abort when a client leaves with requests under way. Not by in_far: the
+# process to end would be a shell, and nbdkit would stay
 nbd_serve() {
-	in_far nbdkit -f -r -i "$link_far" -p 10809 -t 16 file "$work/far/data" 2> /dev/null &
+	nsenter --net=/run/netns/far nbdkit -f -r -i "$link_far" -p 10809 -t 16 file "$work/far/data" 2> /dev/null &
 	nbd_server=$!
 	until_ nbd_listens
 }
