@@ -38,10 +38,13 @@ function want(figure, rate, variant, other, to, least,	i, j, list, value) {
 	}
 }
 
+# fuse and nbd-late pay for no network and no second host; sshfs is a FUSE that does, by the same link
 function wants(rate, variant,	direct) {
 	direct = variant ~ /^direct/
 	want(direct ? "read_mib_s" : "mib_s", rate, variant, "read_mib_s", "fuse", 3)
+	want(direct ? "read_mib_s" : "mib_s", rate, variant, "read_mib_s", "fuse-1m", 3)
 	want(direct ? "read_mib_s" : "mib_s", rate, variant, "read_mib_s", "nbd-late", 1)
+	want(direct ? "read_mib_s" : "mib_s", rate, variant, "read_mib_s", "sshfs", rate == "unlimited" ? 3 : 1)
 	if (rate != "unlimited")
 		want("mib_s", rate, variant, "mib_s", "tcp", 0.9)
 }

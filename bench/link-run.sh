@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# hosts.sh, and one run of a variant over the link, for managed.sh and link-peers.sh.
+# hosts.sh, and one run of a variant over the link, for managed.sh, link-peers.sh and push.sh.
 #
 # A script that uses it sets $rtt, $rate, $loss and $round before each, has $size, MiB, and $only, the variants that are wanted; of each
 # measure NAME variants_NAME, a list, and NAME_of VARIANT.
@@ -103,7 +103,8 @@ declare -A told
 possible() {
 	local why=''
 	case $1 in
-	tcp | direct*) ;;
+	tcp | direct* | hash*) ;;
+	rsync*) type rsync > /dev/null 2>&1 || why='no rsync' ;;
 	nbd*) [ -n "$nbd_device" ] || why='no nbdkit, nbd-client or nbd module' ;;
 	fuse*) [ -c /dev/fuse ] || modprobe -q fuse || why='no FUSE' ;;
 	sshfs) type sshfs ssh-keygen > /dev/null 2>&1 && [ -x /usr/sbin/sshd ] || why='no sshfs or openssh-server' ;;
