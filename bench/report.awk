@@ -102,11 +102,17 @@ function judge_random(	ratio, i) {
 	}
 }
 
+# By the sums of all rounds: a round's CPU time comes in ticks of 10 ms
 function judge_cpu(measure, limit,	ratio) {
-	if (!have(measure, "regionfs") || !have(measure, "fuse") || !median(all[measure, "fuse", "cpu"]))
+	if (!have(measure, "regionfs") || !have(measure, "fuse") || !cpu_ns[measure, "fuse"])
 		return
-	ratio = median(all[measure, "regionfs", "cpu"]) / median(all[measure, "fuse", "cpu"])
-	verdict(ratio <= limit, sprintf("%s: %.2fx the CPU time of fuse, wanted at most %.2fx", measure, ratio, limit))
+	ratio = cpu_ns[measure, "regionfs"] / cpu_bytes[measure, "regionfs"] / (cpu_ns[measure, "fuse"] / cpu_bytes[measure, "fuse"])
+	verdict(ratio <= limit, sprintf("%s: %.2fx the CPU time of fuse, wanted at most %.2fx (%.2f and %.2f s/GiB; context switches %.2fx)", measure, ratio,
+		limit, per_gib(measure, "regionfs"), per_gib(measure, "fuse"), switches[measure, "regionfs"] / switches[measure, "fuse"]))
+}
+
+function per_gib(measure, peer) {
+	return cpu_ns[measure, peer] / 1e9 / (cpu_bytes[measure, peer] / 1073741824)
 }
 
 function judge() {
@@ -178,6 +184,9 @@ function note_asked(	i) {
 	add(m, p, "mean", number("mean_ns") / 1000)
 	add(m, p, "mib_s", number("mib_s"))
 	add(m, p, "resident", number("resident") / 1048576)
+	cpu_ns[m, p] += number("cpu_ns")
+	cpu_bytes[m, p] += number("bytes")
+	switches[m, p] += number("switches")
 	add(m, p, "cpu", number("bytes") ? number("cpu_ns") / 1e9 / (number("bytes") / 1073741824) : 0)
 }
 
