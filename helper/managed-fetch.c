@@ -263,12 +263,13 @@ static void fetch_came(struct backend_req *req, int error)
 	struct managed *managed = fetch->managed;
 
 	fetch->landed = true;
-	managed_flow_end(&managed->bypass.source, !error && req->data ? fetch->length : 0);
 	if (!error) {
 		atomic_fetch_add_explicit(&managed->fetched, req->data ? fetch->length : 0, memory_order_relaxed);
 		clip(fetch);
 		find_zeroes(fetch);
 	}
+	/* what the store does not count, below, would make its source look fast */
+	managed_flow_end(&managed->bypass.source, !error && req->data ? fetch->length : 0);
 	managed_fetch_answer(fetch, error);
 	if (error || managed->closing) {
 		managed_fetch_free(fetch, error ? error : -ESHUTDOWN);
