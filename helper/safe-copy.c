@@ -22,15 +22,23 @@ static _Thread_local struct copy copying;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int unable;
 
+/* Is it of the instruction that was interrupted? Else somebody has sent it, or it tells of memory that is bad elsewhere. */
+static bool is_fault(const siginfo_t *info)
+{
+	return info->si_code == BUS_ADRERR || info->si_code == BUS_MCEERR_AR || info->si_code == BUS_ADRALN;
+}
+
 static void bus_error(int sig, siginfo_t *info, void *context)
 {
 	uintptr_t at = (uintptr_t)info->si_addr;
 
 	(void)context;
-	if (copying.active && at >= copying.start && at < copying.end)
+	if (is_fault(info) && copying.active && at >= copying.start && at < copying.end)
 		siglongjmp(copying.out, 1);
-	/* the instruction is run again, and ends us */
+	/* it ends us, as it would have: the instruction is run again, or it is sent again */
 	signal(sig, SIG_DFL);
+	if (!is_fault(info))
+		raise(sig);
 }
 
 /* Not blocked while it is handled, since the handler does not return where it jumps. */

@@ -7,7 +7,7 @@
 
 /*
  * By any thread. 0, or -EFAULT where a store would have been a SIGBUS: some of it may have been copied then. The first call takes SIGBUS for
- * the process; one that is not of such a copy ends it, as ever.
+ * the process; one that is not of such a copy, or where its bytes come from, ends it, as ever.
  */
 int safe_copy(void *to, const void *from, size_t len);
 

@@ -216,6 +216,11 @@ static void regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *re
 	}
 	if (!folio)
 		return;
+	if (may_drop && regionfs_fault_missing(folio)) {	/* its READ was taken back at once */
+		folio_put(folio);
+		regionfs_fault_ask(vmf, region, await);
+		return;
+	}
 	if (!regionfs_fault_read(folio)) {
 		if (may_drop) {
 			await->folio = folio;
@@ -323,33 +328,51 @@ static vm_fault_t regionfs_fault(struct vm_fault *vmf)
  */
 static pgoff_t regionfs_map_ahead(const struct vm_fault *vmf, struct regionfs_region *region, pgoff_t end)
 {
+	pgoff_t next = READ_ONCE(region->map_next);
 	unsigned long in_vma = vma_pages(vmf->vma) - (vmf->pgoff - vmf->vma->vm_pgoff);
 	unsigned long in_table = PTRS_PER_PTE - (vmf->address >> PAGE_SHIFT) % PTRS_PER_PTE;
-	unsigned long many = end + 1 - vmf->pgoff;
+	unsigned long last = READ_ONCE(region->map_many), many = end + 1 - vmf->pgoff;
 
-	many = READ_ONCE(region->map_next) == vmf->pgoff ? max(2 * READ_ONCE(region->map_many), many) : many;
+	if (vmf->pgoff == next || vmf->pgoff == next + 1)	/* the one in between was not there, and was mapped alone */
+		many = max(2 * last, many);
+	else if (vmf->pgoff < next && next - vmf->pgoff <= last)	/* where no more was there then */
+		many = max(last, many);
 	many = min3(many, in_vma, in_table);
 	WRITE_ONCE(region->map_many, many);
 	WRITE_ONCE(region->map_next, vmf->pgoff + many);
 	return vmf->pgoff + many - 1;
 }
 
+/* Is the page in the cache? @marked: it starts readahead, and so was left out when those around it were mapped. Both are hints. */
+static bool regionfs_map_there(const struct vm_fault *vmf, bool *marked)
+{
+	struct folio *folio;
+	bool there;
+
+	rcu_read_lock();
+	folio = xa_load(&vmf->vma->vm_file->f_mapping->i_pages, vmf->pgoff);
+	there = folio && !xa_is_value(folio);
+	if (there)
+		*marked = test_bit(PG_readahead, &folio->flags);	/* not counted, so it may be anything by now: no checks */
+	rcu_read_unlock();
+	return there;
+}
+
 /* Where the page itself is not there it is brought first, and those around it are mapped with it then: looking for them twice costs as much as all else here. */
 static vm_fault_t regionfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
 {
 	struct regionfs_region *region = regionfs_region_of(file_inode(vmf->vma->vm_file));
-	void *page = xa_load(&vmf->vma->vm_file->f_mapping->i_pages, vmf->pgoff);
+	bool marked = false;
 	vm_fault_t ret;
 
-	if (!page || xa_is_value(page))
+	if (!regionfs_map_there(vmf, &marked))
 		return 0;
-	/* It was waited for, where pages are touched at random: hardly one around it is there, and not mapped. */
-	if (vmf->flags & FAULT_FLAG_TRIED && vmf->vma->vm_flags & VM_RAND_READ)
-		start = end = vmf->pgoff;
-	else
-		end = regionfs_map_ahead(vmf, region, end);
 	if (regionfs_region_enter(region, 0))
 		return 0;
+	if (!(vmf->vma->vm_flags & VM_RAND_READ) && !marked)
+		end = regionfs_map_ahead(vmf, region, end);
+	else if (vmf->flags & FAULT_FLAG_TRIED)	/* it was waited for: hardly one around it is there, and not mapped */
+		start = end = vmf->pgoff;
 	ret = filemap_map_pages(vmf, start, end);
 	regionfs_region_exit(region, 0);
 	return ret;

@@ -71,14 +71,15 @@ struct regionfs_region {
 	unsigned int nr_meta;		/* inst->lock: DISCARD and RESIZE among them */
 	unsigned int nr_shells;		/* inst->lock: WRITEs taken back, and not answered yet */
 	unsigned int closing;		/* inst->lock: a truncate or the like detaches everything new */
-	pgoff_t map_next;		/* nothing: a hint where the next fault comes, if pages are touched one after the other */
-	unsigned long map_many;		/* nothing: pages that the last fault has mapped, a hint as well */
 	u64 retry_seq;			/* inst->lock: grows when a read was sent away with REGIONFS_RETRY */
 	atomic64_t takeback_seq;	/* grows when written bytes are to become dirty again, and once they are */
 	atomic64_t answered;		/* grows with each change that the helper has answered */
 	atomic64_t synced;		/* up to which of these a SYNC was answered; never more than ->answered */
 	unsigned long retry_after;	/* jiffies; background write-back rests until then after an error; 0: not */
 	wait_queue_head_t wait;		/* a request ended, the last reader or writer left */
+
+	pgoff_t map_next;		/* nothing: a hint where the next fault comes, if pages are touched one after the other */
+	unsigned long map_many;		/* nothing: pages that the last fault has mapped, a hint as well */
 
 	struct file *local;		/* inst->lock; counted; see local.c */
 	u32 local_gen;			/* inst->lock: the attach generation of the helper that named it */

@@ -354,24 +354,30 @@ static void memory_wrote(struct memory *memory, uint64_t offset, uint64_t length
 }
 
 /*
- * How much of a WRITE was copied into the mapping: nothing, or all but its last bytes. The pwrite() of these changes the file's times, and so its version
- * (BACKEND_VERSION), which must not be new before all bytes are, and stores into a mapping of a tmpfs don't.
+ * How much of a WRITE was copied into the mapping: nothing, or all but its last bytes. Of stores into a mapping of a tmpfs only the first may change
+ * the file's times, and so its version (BACKEND_VERSION); the pwrite() of the last bytes does, when all others are there. Up to a whole page, behind which a file
+ * that was cut ends with a SIGBUS.
  */
 static uint64_t memory_copy_in(struct memory *memory, const struct backend_req *req)
 {
-	uint64_t end = req->offset + req->length, length = req->length - COPY_LAST;
+	uint64_t end = req->offset + req->length, length = (end - COPY_LAST) / PAGES_SIZE * PAGES_SIZE - req->offset;
 	char *addr;
 
 	if (req->length < COPY_MIN || !memory->present || end > backend_size(&memory->backend) ||
 	    pages_test(memory->present, req->offset, req->length) != PAGES_ALL)
 		return 0;
 	addr = memory_address(memory, req->offset, end);
-	return addr && !safe_copy(addr, req->data, length) ? length : 0;
+	if (!addr)
+		return 0;
+	if (!safe_copy(addr, req->data, length))
+		return length;
+	pages_set(memory->present, req->offset, length);	/* a part of it may have filled holes that somebody punched meanwhile */
+	return 0;
 }
 
 static int memory_write(struct memory *memory, struct backend_req *req)
 {
-	uint64_t done = memory_copy_in(memory, req);
+	uint64_t copied = memory_copy_in(memory, req), done = copied;
 	int err = 0;
 
 	while (done < req->length && !err) {
@@ -382,6 +388,8 @@ static int memory_write(struct memory *memory, struct backend_req *req)
 					    errno == ENOSPC ? "the tmpfs is full" : strerror(errno));
 		done += n > 0 ? (uint64_t)n : 0;
 	}
+	if (err && copied)
+		futimens(memory->fd, NULL);	/* there is no last pwrite() to tell of those that were copied */
 	memory_wrote(memory, req->offset, done);
 	return err;
 }

@@ -81,8 +81,10 @@ static void test_threads(void)
 	munmap(whole, PAGES * PAGE);
 }
 
-/* A SIGBUS outside a copy, and one in a copy whose source it is. */
-static int ends_with(bool copies)
+enum wrong { OUTSIDE, SOURCE, SENT };
+
+/* A SIGBUS outside a copy, one in a copy whose source it is, and one that somebody sends. */
+static int ends_with(enum wrong wrong)
 {
 	char *map = map_file(8);
 	int status;
@@ -90,8 +92,10 @@ static int ends_with(bool copies)
 
 	if (!pid) {
 		safe_copy(from, from + PAGE, 64);
-		if (copies)
+		if (wrong == SOURCE)
 			safe_copy(from, map + 8 * PAGE, PAGE);
+		else if (wrong == SENT)
+			kill(getpid(), SIGBUS);
 		else
 			*(volatile char *)(map + 8 * PAGE) = 1;
 		_exit(0);
@@ -109,7 +113,8 @@ int main(void)
 	test_whole();
 	test_short();
 	test_threads();
-	tap_number(ends_with(false), SIGBUS, "a SIGBUS of something else ends the process");
-	tap_number(ends_with(true), SIGBUS, "so does one where the bytes come from");
+	tap_number(ends_with(OUTSIDE), SIGBUS, "a SIGBUS of something else ends the process");
+	tap_number(ends_with(SOURCE), SIGBUS, "so does one where the bytes come from");
+	tap_number(ends_with(SENT), SIGBUS, "and one that was sent");
 	return tap_end();
 }
