@@ -45,8 +45,23 @@ static void test_going_back(void)
 	tap_number(runs(a, "resumed"), 1, "the program on A went on once");
 }
 
+/* Is each still one that was handed over, and whose other side has not told that all of it came? */
+static bool all_left(void)
+{
+	bool left = true;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		struct region *region = region_find_path(a->regiond->regions, names[i]);
+
+		left &= region && seeder_is_left(&region->info);
+		if (region)
+			region_put(region);
+	}
+	return left;
+}
+
 /* Its address is taken when the next helper comes; it has moved, as a record says, and B is lost. */
-static void begin_lost(const char *name)
+static void try_lost(const char *name)
 {
 	struct user user, finalizing;
 
@@ -58,6 +73,19 @@ static void begin_lost(const char *name)
 	kill_a();
 	mkdir(socket_path, 0700);
 	host_start(a);
+}
+
+/* B may have had all of it before it was lost: then there is nothing to give up, and it is done once more. */
+static void begin_lost(const char *name)
+{
+	char again[64];
+
+	try_lost(name);
+	for (int i = 0; i < 50 && !all_left(); i++) {
+		rmdir(socket_path);
+		snprintf(again, sizeof(again), "%s-%d", name, i);
+		try_lost(again);
+	}
 	seeder_restart(a->regiond);
 }
 
