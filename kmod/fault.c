@@ -204,23 +204,18 @@ static void regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *re
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct folio *folio = cached == REGIONFS_PAGE_ABSENT ? NULL : regionfs_get_cached_folio(mapping, vmf->pgoff);
 
+	if (!folio && !random) {
+		regionfs_fault_readahead(vmf);
+		folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
+	}
 	if (may_drop && (random || folio) && regionfs_fault_missing(folio)) {
 		if (folio)
 			folio_put(folio);
 		regionfs_fault_ask(vmf, region, await);
 		return;
 	}
-	if (!folio && !random) {
-		regionfs_fault_readahead(vmf);
-		folio = regionfs_get_cached_folio(mapping, vmf->pgoff);
-	}
 	if (!folio)
 		return;
-	if (may_drop && regionfs_fault_missing(folio)) {	/* its READ was taken back at once */
-		folio_put(folio);
-		regionfs_fault_ask(vmf, region, await);
-		return;
-	}
 	if (!regionfs_fault_read(folio)) {
 		if (may_drop) {
 			await->folio = folio;
@@ -362,16 +357,16 @@ static bool regionfs_map_there(const struct vm_fault *vmf, bool *marked)
 static vm_fault_t regionfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
 {
 	struct regionfs_region *region = regionfs_region_of(file_inode(vmf->vma->vm_file));
-	bool marked = false;
+	bool random = vmf->vma->vm_flags & VM_RAND_READ, marked = false;
 	vm_fault_t ret;
 
 	if (!regionfs_map_there(vmf, &marked))
 		return 0;
 	if (regionfs_region_enter(region, 0))
 		return 0;
-	if (!(vmf->vma->vm_flags & VM_RAND_READ) && !marked)
+	if (!random && !marked)
 		end = regionfs_map_ahead(vmf, region, end);
-	else if (vmf->flags & FAULT_FLAG_TRIED)	/* it was waited for: hardly one around it is there, and not mapped */
+	else if (random && vmf->flags & FAULT_FLAG_TRIED)	/* it was waited for: hardly one around it is there, and not mapped */
 		start = end = vmf->pgoff;
 	ret = filemap_map_pages(vmf, start, end);
 	regionfs_region_exit(region, 0);
