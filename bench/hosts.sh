@@ -17,15 +17,8 @@ nbd_device=''			# where there is one
 nbd_server=''
 served=''			# what is exported
 
-# until_ COMMAND...: true once it is, for ten seconds
-until_() {
-	local i
-	for ((i = 0; i < 500; i++)); do
-		"$@" && return 0
-		sleep 0.02
-	done
-	return 1
-}
+# shellcheck source=bench/until.sh disable=SC2154 # here: of who sources this
+. "$here/until.sh"
 
 record() { printf '%s\n' "$1" | tee -a "$work/results"; }
 fill() { bench-touch fill --size $(($2 << 20)) "$1"; }

@@ -42,15 +42,8 @@ record() { printf '%s\n' "$1" | tee -a "$work/results"; }
 settings() { record "{\"peer\":\"$1\",\"settings\":\"$2\"}"; }
 missing() { reason="no $1"; return 1; }
 
-# until COMMAND...: true once it is, for ten seconds
-until_() {
-	local i
-	for ((i = 0; i < 200; i++)); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
-}
+# shellcheck source=bench/until.sh
+. "$here/until.sh"
 
 # tmpfs_up DIR: a tmpfs with the file
 tmpfs_up() {
