@@ -104,11 +104,15 @@ function judge_random(	ratio, i) {
 
 # By the sums of all rounds: a round's CPU time comes in ticks of 10 ms
 function judge_cpu(measure, limit,	ratio) {
-	if (!have(measure, "regionfs") || !have(measure, "fuse") || !cpu_ns[measure, "fuse"])
+	if (!have_cpu(measure, "regionfs"))
 		return
-	ratio = cpu_ns[measure, "regionfs"] / cpu_bytes[measure, "regionfs"] / (cpu_ns[measure, "fuse"] / cpu_bytes[measure, "fuse"])
+	ratio = per_gib(measure, "regionfs") / per_gib(measure, "fuse")
 	verdict(ratio <= limit, sprintf("%s: %.2fx the CPU time of fuse, wanted at most %.2fx (%.2f and %.2f s/GiB; context switches %.2fx)", measure, ratio,
 		limit, per_gib(measure, "regionfs"), per_gib(measure, "fuse"), switches[measure, "regionfs"] / switches[measure, "fuse"]))
+}
+
+function have_cpu(measure, name) {
+	return have(measure, name) && have(measure, "fuse") && cpu_ns[measure, "fuse"]
 }
 
 function per_gib(measure, peer) {
@@ -133,12 +137,20 @@ function judge() {
 	judge_cpu("read", 0.6)
 }
 
+function note_cpu(measure) {
+	if (have_cpu(measure, "regionfs-asked"))
+		printf "  %-6s %s, helper asked: %.2fx the CPU time of fuse (%.2f s/GiB)\n", "note", measure,
+			per_gib(measure, "regionfs-asked") / per_gib(measure, "fuse"), per_gib(measure, "regionfs-asked")
+}
+
 # Beside what is judged: what it costs where the helper answers each miss, say
 function note_asked(	i) {
 	if (have("seq", "regionfs") && have("seq", "uffd-1m"))
 		printf "  %-6s seq: %.2fx userfaultfd with copies of 1 MiB\n", "note", of("seq", "regionfs") / of("seq", "uffd-1m")
 	if (have("seq", "regionfs-asked") && best("seq", 1))
 		printf "  %-6s seq, helper asked: %.2fx the best peer (%s)\n", "note", of("seq", "regionfs-asked") / best_value, best_peer
+	note_cpu("seq")
+	note_cpu("read")
 	for (i = 1; i <= peers && have("random", "regionfs-asked"); i++)
 		if (judged(peer[i], "random"))
 			printf "  %-6s random, helper asked: %.3fx %s\n", "note", of("random", "regionfs-asked") / of("random", peer[i]), peer[i]

@@ -172,7 +172,8 @@ static struct usage used(void)
 	char line[512];
 
 	while (file && fgets(line, sizeof(line), file)) {
-		sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", ticks, ticks + 1, ticks + 2, ticks + 3, ticks + 4, ticks + 5, ticks + 6, ticks + 7);
+		if (!strncmp(line, "cpu ", 4))	/* a blank of sscanf's would match none, and so a line of one CPU's */
+			sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", ticks, ticks + 1, ticks + 2, ticks + 3, ticks + 4, ticks + 5, ticks + 6, ticks + 7);
 		sscanf(line, "ctxt %llu", &switches);
 	}
 	if (file)
