@@ -25,8 +25,12 @@ struct job {
 	size_t copy;		/* userfaultfd: bytes a fault */
 	int process;		/* userfaultfd: the handler is a process of its own */
 	int warm;		/* leave in memory what is there */
+	const char *pull;	/* regionfs instance: what shall be there is pulled, not read */
 	struct usage usage;	/* while it ran */
 };
+
+/* Of a measure, beside the flags of measure.h: all of it is in memory when it begins, and not mapped. */
+#define MEASURE_THERE	16u
 
 /* What can't be done here is said with this exit status, and is no failure. */
 #define EXIT_SKIPPED	77

@@ -35,7 +35,7 @@ function median(list,	n) {
 	return n % 2 ? v[(n + 1) / 2] : n ? (v[n / 2] + v[n / 2 + 1]) / 2 : 0
 }
 
-# Of bench-touch's measures: what is done by several at once, and scatter, which mixes hits and misses
+# Of bench-touch's measures: what is done by several at once, and what mixes faults with pages that another's fault has mapped
 function by_mean(measure) {
-	return measure ~ /^(scatter|threads|direct8)$/
+	return measure ~ /^(scatter|threads|pulled|direct8)$/
 }

@@ -15,10 +15,10 @@ function add(measure, peer, what, value) {
 
 # Those whose figure is MiB/s, and more is better
 function is_rate(measure) {
-	return measure ~ /^(seq|warm|read|msync|fsync)$/
+	return measure ~ /^(seq|pulled-seq|warm|read|msync|fsync)$/
 }
 
-# What a measure is judged by: throughput; what is done by several at once, and scatter, which mixes hits and misses, by the mean; else medians
+# What a measure is judged by: throughput; the mean, where by_mean() says so; else medians
 function figure(measure) {
 	return is_rate(measure) ? "mib_s" : by_mean(measure) ? "mean" : "median"
 }
@@ -36,6 +36,8 @@ function head(measure,	about) {
 	about["scatter"] = "scatter: random 4 KiB pages, default advice, hits among them; us on average"
 	about["lone"] = "lone: one cold page in each 2 MiB, default advice; us"
 	about["seq"] = "seq: cold sequential mmap read; MiB/s, then us for a MiB"
+	about["pulled"] = "pulled: random 4 KiB pages, MADV_RANDOM, all there and none mapped, hits among them; us on average"
+	about["pulled-seq"] = "pulled-seq: sequential mmap read of what is there and not mapped; MiB/s, then us for a MiB"
 	about["threads"] = "threads: cold 4 KiB pages by 8 threads, MADV_RANDOM; us for each on average, all together"
 	about["warm"] = "warm: sequential access to what is mapped; MiB/s, then us for a MiB"
 	about["read"] = "read: cold read() of 1 MiB, in order; MiB/s, then us for a MiB"
@@ -128,6 +130,8 @@ function judge() {
 	judge_random()
 	want("threads", "regionfs-asked", 0.5, "fuse")
 	want("lone", "regionfs", 0.3, "fuse")
+	want("pulled", "regionfs", 1.25, "tmpfs")
+	want("pulled-seq", "regionfs", 0.8, "tmpfs")
 	want("msync", "regionfs", 2)
 	want("fsync", "regionfs", 2)
 	want("direct", "regionfs", 0.95)

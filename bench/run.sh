@@ -10,8 +10,9 @@
 #   --seed N        of the order of pages (default 1; grows by one each round)
 #   --peers LIST    default "tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also sshfs, nfs, fuse-mt, nbd-1,
 #                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory
-#   --measures LIST default "random scatter threads lone seq warm read msync fsync direct direct8" (see bench-touch --help);
-#                   threads:N and processes:N are by N of them
+#   --measures LIST default "random scatter threads lone seq pulled pulled-seq warm read msync fsync direct direct8" (see bench-touch
+#                   --help); threads:N and processes:N are by N of them. pulled, pulled-seq: the first touch of pages that are there,
+#                   where regionctl pull, or for peers a read of all, has put them after they were dropped; tmpfs has them anyway
 #   --bin DIR       where bench-touch, memfs and ublk are (default ../build/bench)
 #   --icount        the clock counts instructions: judge by the limits for that
 #   --gate          exit with 1 when regionfs misses a target, or could not be measured
@@ -22,7 +23,7 @@ set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rounds=5 size=256 pages=1000 seed=1 bin=$here/../build/bench clock=wall gate=0
 peers='tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
-measures='random scatter threads lone seq warm read msync fsync direct direct8'
+measures='random scatter threads lone seq pulled pulled-seq warm read msync fsync direct direct8'
 
 # shellcheck source=bench/options.sh
 . "$here/options.sh"
@@ -242,7 +243,7 @@ regionfs_up() {
 	mount.regionfs "$name" "$dir" -o "$options" > "$work/$name.log" 2>&1 ||
 		{ reason="mount.regionfs: $(tail -1 "$work/$name.log")"; return 1; }
 	fill "$dir/data" || return
-	target[$name]=$dir/data
+	target[$name]="--pull $name $dir/data"
 	settings "$name" "mount.regionfs -o $options"
 }
 
@@ -286,12 +287,13 @@ one() {
 		# a fault a page takes as long as all others together; an eighth shows the same rate
 		[[ $1 == seq && $peer == uffd-4k* ]] && less="--size $((bytes / 8))"
 		# shellcheck disable=SC2086 # the target and the workers are several arguments
-		line=$(touch_ "$name" $workers --label "$peer" --round "$2" --pages "$count" --seed $((seed + $2)) ${target[$peer]} $less)
+		line=$(touch_ "$name" $workers --label "$peer" --round "$2" --pages "$count" --seed $((seed + $2)) ${target[$peer]} $less 2> "$work/said")
 		rc=$?
 		if [ $rc = 77 ]; then
 			[ "$2" = 0 ] || continue
 			line="{\"peer\":\"$peer\",\"unsupported\":\"$1\"}"
 		elif [ $rc != 0 ]; then
+			cat "$work/said" >&2
 			say "$peer failed at $1"
 			line="{\"peer\":\"$peer\",\"failed\":\"$1\"}"
 		fi

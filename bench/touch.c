@@ -5,8 +5,8 @@
  *
  *   bench-touch MEASURE [OPTION]... FILE
  *
- * It starts each measure cold (nothing of the file in the page cache, which mincore has to confirm),
- * looks at one word of each page that it touches, and ends with an error when one was wrong. The
+ * It starts each measure cold (nothing of the file in the page cache, which mincore has to confirm), or with
+ * all of it there but nothing mapped, looks at one word of each page that it touches, and ends with an error when one was wrong. The
  * result is one line of JSON; times are nanoseconds of CLOCK_MONOTONIC.
  */
 #include <err.h>
@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <linux/fs.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "job.h"
@@ -93,6 +95,52 @@ static void make_cold(struct job *job)
 		errx(1, "%s: %zu bytes stay in memory", job->on.path, left);
 }
 
+static void pull(const struct job *job)
+{
+	char *argv[] = { "regionctl", "pull", "--instance", (char *)job->pull, basename(job->on.path), NULL };
+	posix_spawn_file_actions_t actions;
+	int status;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);	/* stdout is for results */
+	errno = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+	if (errno || waitpid(pid, &status, 0) != pid)
+		err(1, "regionctl");
+	if (status)
+		errx(1, "regionctl pull of %s failed", job->on.path);
+	posix_spawn_file_actions_destroy(&actions);
+}
+
+static void read_all(const struct job *job)
+{
+	char *buf = allocate(MIB, 1);
+
+	for (size_t at = 0; at < job->on.size; at += MIB)
+		if (pread(job->on.fd, buf, MIB, at) != (ssize_t)MIB)
+			err(1, "read of %s at %zu", job->on.path, at);
+	free(buf);
+}
+
+/* Each time anew: what an earlier measure has left would not be what a pull leaves. */
+static void bring(struct job *job)
+{
+	size_t there;
+
+	if (job->copy)
+		errx(EXIT_SKIPPED, "userfaultfd has no pages that are there and not mapped");
+	if (!job->warm) {
+		make_cold(job);
+		if (job->pull)
+			pull(job);
+		else
+			read_all(job);
+	}
+	there = mapped_resident(job->on.map, job->on.size);
+	if (there < job->on.size)
+		errx(1, "%s: %zu bytes are in memory, of %zu", job->on.path, there, job->on.size);
+}
+
 /* Leave no pages behind that would press on whoever is measured next. */
 static void unmap(struct job *job)
 {
@@ -110,6 +158,8 @@ static const struct measure measures[] = {
 	{ "processes", MEASURE_COLD, MADV_RANDOM, run_processes, "the same by 8 processes, each with an mmap_lock of its own" },
 	{ "lone", MEASURE_COLD, MADV_NORMAL, measure_lone, "one page in each 2 MiB, default advice, random order" },
 	{ "seq", MEASURE_COLD, MADV_NORMAL, measure_seq, "every page in order, default advice" },
+	{ "pulled", MEASURE_THERE, MADV_RANDOM, measure_random, "distinct random pages, MADV_RANDOM, when all are there and none is mapped" },
+	{ "pulled-seq", MEASURE_THERE, MADV_NORMAL, measure_seq, "every page in order, default advice, then" },
 	{ "warm", 0, MADV_NORMAL, measure_warm, "every page in order, when all are mapped" },
 	{ "read", MEASURE_COLD | MEASURE_FILE, MADV_NORMAL, measure_read, "read() in order, 1 MiB each" },
 	{ "msync", MEASURE_WRITES | MEASURE_FILE, MADV_NORMAL, run_msync, "a store to each page in order, then msync" },
@@ -200,6 +250,8 @@ static void measure(struct job *job, const struct measure *what)
 	map(job, what->flags);
 	if (what->flags & MEASURE_COLD && !job->warm)
 		make_cold(job);
+	if (what->flags & MEASURE_THERE)
+		bring(job);
 	if (madvise(job->on.map, job->on.size, what->advice))
 		err(1, "madvise");
 	before = used();
@@ -230,19 +282,20 @@ static void usage(void)
 	const struct measure *what;
 
 	puts("usage: bench-touch MEASURE [OPTION]... FILE\n\nMeasures:\n"
-	     "  fill      write the pattern that all others expect");
+	     "  fill       write the pattern that all others expect");
 	for (what = measures; what->name; what++)
-		printf("  %-9s %s\n", what->name, what->help);
+		printf("  %-10s %s\n", what->name, what->help);
 	puts("\nOptions:\n"
 	     "  --label NAME    \"peer\" in the output\n"
 	     "  --round N       \"round\" in the output\n"
-	     "  --pages N       to touch (random, scatter; default 1000)\n"
+	     "  --pages N       to touch (random, scatter, pulled; default 1000)\n"
 	     "  --workers N     threads or processes (default 8); the measure is called threads:N, or processes:N, then\n"
 	     "  --seed N        of the order of pages (default 1)\n"
 	     "  --size BYTES    only the first so many (default all; needed by fill of a new file and by --uffd)\n"
 	     "  --uffd BYTES    no FILE, but memory that userfaultfd fills, BYTES a fault\n"
 	     "  --process       userfaultfd's handler in a process of its own, not a thread\n"
-	     "  --warm          don't drop what is in memory");
+	     "  --warm          don't drop what is in memory\n"
+	     "  --pull NAME     FILE is at the root of regionfs instance NAME: what has to be there is pulled; else FILE is read");
 	exit(0);
 }
 
@@ -252,6 +305,7 @@ static void parse(struct job *job, int argc, char **argv)
 		{ "label", 1, NULL, 'l' }, { "round", 1, NULL, 'r' }, { "pages", 1, NULL, 'p' },
 		{ "seed", 1, NULL, 's' }, { "size", 1, NULL, 'z' }, { "uffd", 1, NULL, 'u' },
 		{ "process", 0, NULL, 'P' }, { "warm", 0, NULL, 'w' }, { "workers", 1, NULL, 't' },
+		{ "pull", 1, NULL, 'b' },
 		{ "help", 0, NULL, 'h' }, { 0 }
 	};
 	int c;
@@ -266,6 +320,7 @@ static void parse(struct job *job, int argc, char **argv)
 		case 'u': job->copy = strtoull(optarg, NULL, 0); break;
 		case 'P': job->process = 1; break;
 		case 'w': job->warm = 1; break;
+		case 'b': job->pull = optarg; break;
 		case 't': job->on.threads = strtoul(optarg, NULL, 0); break;
 		case 'h': usage(); break;
 		default: exit(2);
