@@ -42,7 +42,8 @@ const struct cmd cmd_pull = {
 		"A direct region's come into the page cache. A managed one is pulled anyway: this waits\n"
 		"until all is here that its order names. --pause, --resume and --rate change how that\n"
 		"goes on, and don't wait. With --offset or --length the page cache is filled, and the\n"
-		"store on the way.\n",
+		"store on the way; so it is without them where the order is none, or the source is on\n"
+		"this host and there is no store.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
 		{ CMD_SIZE, "offset", NULL, "SIZE", "from here" },

@@ -129,6 +129,18 @@ static int set_rate(struct control_call *call, struct region *region)
 	return err;
 }
 
+/* Is there something that can be paused? Else the call has been failed. */
+static bool can_pause(struct control_call *call, const struct region *region, struct managed *managed)
+{
+	if (managed_puller(managed))
+		return true;
+	if (managed_is_pulled(managed))
+		control_fail(call, -EAGAIN, "%s is not pulled yet: try again", region->info.path);
+	else
+		control_fail(call, -EINVAL, "nothing pulls %s in the background", region->info.path);
+	return false;
+}
+
 static void set_now(struct control_call *call, struct region *region, struct managed *managed)
 {
 	bool pause = false, resume = false;
@@ -140,6 +152,8 @@ static void set_now(struct control_call *call, struct region *region, struct man
 		control_fail(call, -EINVAL, "it can't be paused and go on");
 		return;
 	}
+	if ((pause || resume) && !can_pause(call, region, managed))
+		return;
 	if (set_rate(call, region))
 		return;
 	if (pause || resume)
@@ -161,7 +175,7 @@ static void pull_open(struct region *region, int error, void *arg)
 		set_now(call, region, managed);
 	else if (!call->client)
 		control_fail(call, -ECANCELED, "nobody waits for it any more");
-	else if (managed_policy(managed)->pull == PULL_NONE)
+	else if (!managed_is_pulled(managed))
 		control_pull_range(call, region);
 	else
 		wait_start(call, region, managed);

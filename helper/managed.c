@@ -82,12 +82,16 @@ static bool is_near(const struct managed *managed)
 	return !managed->store && backend_local(managed->backend.uri.text) && managed->policy.pull == PULL_SEQUENTIAL;
 }
 
+bool managed_is_pulled(const struct managed *managed)
+{
+	return managed->policy.pull != PULL_NONE && !is_near(managed);
+}
+
 static void start_puller(struct managed *managed)
 {
 	char why[256];
 
-	if (managed->closing || managed->pusher_closing || managed->puller || managed->policy.pull == PULL_NONE || is_near(managed) ||
-	    managed->adopting.on)
+	if (managed->closing || managed->pusher_closing || managed->puller || !managed_is_pulled(managed) || managed->adopting.on)
 		return;
 	if (!managed->store && !managed->region->regiond->device)
 		return;

@@ -90,7 +90,9 @@ struct managed_bucket {
 	uint64_t present, coming, unpushed, going;
 };
 uint64_t managed_map(struct managed *managed, unsigned int n, struct managed_bucket *buckets);	/* returns a bucket's bytes */
-/* NULL: nothing is pulled. */
+/* Does the background pull it? Not where that is to pull nothing, nor where all is near as it is. */
+bool managed_is_pulled(const struct managed *managed);
+/* NULL: nothing is pulled, or not yet. */
 struct puller *managed_puller(struct managed *managed);
 struct pusher *managed_pusher(struct managed *managed);	/* NULL: no store, writes go through */
 struct profile *managed_profile(struct managed *managed);

@@ -20,6 +20,7 @@ static struct {
 	unsigned int policies;		/* how often it was told another one */
 	bool writable;
 	bool paused;
+	bool idle, unpulled;		/* it has no puller yet; it never will */
 	unsigned int resets;
 	struct pusher_wait *wait;
 } near;
@@ -29,6 +30,7 @@ void __wrap_managed_open(struct backend_open *open, const struct policy *policy,
 const struct policy *__wrap_managed_policy(const struct managed *managed);
 void __wrap_managed_stats(struct managed *managed, struct managed_stats *stats);
 uint64_t __wrap_managed_map(struct managed *managed, unsigned int n, struct managed_bucket *buckets);
+bool __wrap_managed_is_pulled(const struct managed *managed);
 struct puller *__wrap_managed_puller(struct managed *managed);
 struct pusher *__wrap_managed_pusher(struct managed *managed);
 struct profile *__wrap_managed_profile(struct managed *managed);
@@ -68,9 +70,14 @@ uint64_t __wrap_managed_map(struct managed *managed, unsigned int n, struct mana
 	return 4096;
 }
 
+bool __wrap_managed_is_pulled(const struct managed *managed)
+{
+	return !near.unpulled;
+}
+
 struct puller *__wrap_managed_puller(struct managed *managed)
 {
-	return (struct puller *)&near;
+	return near.idle || near.unpulled ? NULL : (struct puller *)&near;
 }
 
 struct pusher *__wrap_managed_pusher(struct managed *managed)
@@ -338,6 +345,12 @@ static void test_pull(void)
 	tap_is(policy_of("db"), "local=memory pull-rate=1M durability=local", "which is kept");
 	tap_number(command("pull", db_and("rate", json_integer(1))), -EINVAL, "nor too slowly");
 	tap_number(command("pull", json_pack("{s:s,s:b,s:i}", "region", "db", "pause", 1, "offset", 0)), -EINVAL, "a range can't be paused");
+	near.idle = true;
+	tap_number(command("pull", db_and("pause", json_true())), -EAGAIN, "nor what is not pulled yet");
+	near.unpulled = true;
+	tap_number(command("pull", db_and("resume", json_true())), -EINVAL, "nor what never will be");
+	tap_ok(strstr(user.said, "in the background"), "which is said");
+	near.idle = near.unpulled = false;
 	host_begin(host, &user, "pull", db());
 	pass(50);
 	near.there = false;
