@@ -132,21 +132,27 @@ static int regionfs_read_one(struct regionfs_builder *b, struct folio *folio)
 struct regionfs_request *regionfs_read_start(struct address_space *mapping, struct folio *folio)
 {
 	struct regionfs_region *region = regionfs_region_of(mapping->host);
-	struct regionfs_builder b = regionfs_read_builder(region, mapping->host, REGIONFS_REQ_DEMAND);
-	struct regionfs_request *req = NULL;
+	loff_t size = i_size_read(mapping->host);
+	struct regionfs_request *req;
 
 	if (folio->mapping != mapping || folio_test_uptodate(folio) || folio_test_large(folio)) {
 		folio_unlock(folio);
 		return NULL;
 	}
-	BUILD_BUG_ON(REGIONFS_REQUEST_MIN < PAGE_SIZE);	/* one request is all of it */
 	folio_clear_checked(folio);
-	if (regionfs_local_read(region, folio, b.size))
+	if (regionfs_local_read(region, folio, size))
 		return NULL;
-	b.watch = &req;
+	req = regionfs_request_alloc(region, REGIONFS_OP_READ, GFP_NOFS);
+	if (!req) {
+		folio_unlock(folio);
+		return NULL;
+	}
+	BUILD_BUG_ON(REGIONFS_REQUEST_MIN < PAGE_SIZE);	/* one request is all of it */
+	req->pos = folio_pos(folio);
+	req->flags = REGIONFS_REQ_DEMAND;
 	folio_get(folio);
-	regionfs_read_add(&b, folio);
-	regionfs_builder_flush(&b);
+	regionfs_request_add(req, folio_page(folio, 0), 0, PAGE_SIZE, NULL);	/* there is room for the first */
+	regionfs_request_submit_read(regionfs_request_get(req), size);
 	return req;
 }
 

@@ -518,28 +518,27 @@ void regionfs_takeback_work(struct work_struct *work)
 	regionfs_detach_finish(&victims);
 }
 
-/* A READ is cut where the file ends, beyond which folios are zero. False when nothing is left of it. */
-static bool regionfs_builder_clip(struct regionfs_builder *b)
+/* A READ is cut where the file, of @size bytes, ends, beyond which folios are zero: it is done when nothing is left of it. */
+void regionfs_request_submit_read(struct regionfs_request *req, loff_t size)
 {
-	struct regionfs_request *req = b->req;
-
-	if (b->op == REGIONFS_OP_READ && req->pos + req->len > b->size)
-		req->len = req->pos < b->size ? b->size - req->pos : 0;
-	return req->len;
-}
-
-void regionfs_builder_flush(struct regionfs_builder *b)
-{
-	struct regionfs_request *req = b->req;
-
-	if (!req)
-		return;
-	if (regionfs_builder_clip(b)) {
+	if (req->pos + req->len > size)
+		req->len = req->pos < size ? size - req->pos : 0;
+	if (req->len) {
 		regionfs_request_submit(req);
 	} else {
 		regionfs_payload_from_user(req, 0);
 		regionfs_request_end(req, 0);
 	}
+}
+
+void regionfs_builder_flush(struct regionfs_builder *b)
+{
+	if (!b->req)
+		return;
+	if (b->op == REGIONFS_OP_READ)
+		regionfs_request_submit_read(b->req, b->size);
+	else
+		regionfs_request_submit(b->req);
 	b->req = NULL;
 }
 

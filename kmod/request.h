@@ -86,6 +86,7 @@ void regionfs_request_put(struct regionfs_request *req);
 int regionfs_request_add(struct regionfs_request *req, struct page *page, u32 offset, u32 len,
 			 struct regionfs_part *part);
 void regionfs_request_submit(struct regionfs_request *req);
+void regionfs_request_submit_read(struct regionfs_request *req, loff_t size);
 int regionfs_request_wait(struct regionfs_request *req);
 int regionfs_request_wait_until(struct regionfs_request *req, unsigned long deadline);
 int regionfs_request_meta(struct regionfs_region *region, u8 op, u64 pos, u64 len, u64 arg);
