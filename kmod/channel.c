@@ -84,7 +84,7 @@ static bool regionfs_tag_take(struct regionfs_instance *inst, struct regionfs_ta
 	req->not_before = 0;
 	req->state = REGIONFS_S_HANDING;
 	req->started = jiffies;
-	if (!list_empty(&req->in_inst))
+	if (!list_empty(&req->in_inst) && !list_is_last(&req->in_inst, &inst->outstanding))
 		list_move_tail(&req->in_inst, &inst->outstanding);
 	req->attach_gen = tag->chan->attach_gen;
 	tag->req = req;
@@ -276,9 +276,10 @@ static int regionfs_tag_hand(struct regionfs_tag *tag)
 		}
 	}
 	regionfs_dispatch_unlock(inst);
-	regionfs_detach_finish(&victims);
-	if (err == -ECANCELED)
+	if (err == -ECANCELED) {
+		regionfs_detach_finish(&victims);
 		regionfs_request_purge(inst);
+	}
 	return err;
 }
 

@@ -67,6 +67,7 @@ void regionfs_order_del(struct regionfs_request *req)
 	list_for_each_entry_safe(next, tmp, &region->blocked, queue) {
 		if (regionfs_order_conflicts(next))
 			continue;
+		list_del(&next->queue);
 		regionfs_request_queue(next);
 	}
 }

@@ -136,11 +136,11 @@ static struct list_head *regionfs_request_list(struct regionfs_request *req)
 	return req->flags & REGIONFS_REQ_DEMAND ? &inst->urgent : &inst->pending;
 }
 
-/* inst->lock held. Nothing that is older stands in its way, or not any more. */
+/* inst->lock held, and on no queue. Nothing that is older stands in its way, or not any more. */
 void regionfs_request_queue(struct regionfs_request *req)
 {
 	req->state = REGIONFS_S_QUEUED;
-	list_move_tail(&req->queue, regionfs_request_list(req));
+	list_add_tail(&req->queue, regionfs_request_list(req));
 }
 
 /* inst->lock held. */
@@ -246,7 +246,8 @@ static void regionfs_request_unlist(struct regionfs_request *req)
 		region->nr_shells--;
 		wake_up_all(&region->wait);
 	}
-	list_del_init(&req->queue);
+	if (!list_empty(&req->queue))	/* mostly it was handed over, and is on none */
+		list_del_init(&req->queue);
 	list_del_init(&req->in_region);
 	list_del_init(&req->in_inst);
 	region->inst->nr_outstanding--;
