@@ -32,6 +32,12 @@ static bool regionfs_fault_may_drop(const struct vm_fault *vmf)
 	return (vmf->flags & (FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT)) == FAULT_FLAG_ALLOW_RETRY;
 }
 
+/* May it wait with no lock held, by regionfs_fault_await()? */
+static bool regionfs_fault_may_await(const struct vm_fault *vmf)
+{
+	return regionfs_fault_interruptible(vmf) && regionfs_fault_may_drop(vmf);
+}
+
 /* The region is locked, frozen or without helper. A signal ends the wait; the fault code then looks at it. */
 static vm_fault_t regionfs_fault_wait(struct vm_fault *vmf, struct regionfs_region *region, unsigned int want)
 {
@@ -166,7 +172,7 @@ static void regionfs_fault_ask_locked(struct vm_fault *vmf, struct regionfs_regi
 	folio = regionfs_get_folio(mapping, vmf->pgoff, FGP_CREAT | FGP_FOR_MMAP, vmf->gfp_mask);
 	if (IS_ERR(folio))
 		return;
-	if (folio_trylock(folio))
+	if (!regionfs_read_has_failed(folio) && folio_trylock(folio))
 		await->req = regionfs_read_start(mapping, folio);
 	if (await->req || !regionfs_fault_read(folio))
 		await->folio = folio;
@@ -200,7 +206,7 @@ static bool regionfs_fault_missing(struct folio *folio)
 static void regionfs_fault_fill(struct vm_fault *vmf, struct regionfs_region *region, enum regionfs_page cached,
 				struct regionfs_await *await, u64 *since)
 {
-	bool may_drop = regionfs_fault_interruptible(vmf) && regionfs_fault_may_drop(vmf), random = vmf->vma->vm_flags & VM_RAND_READ;
+	bool may_drop = regionfs_fault_may_await(vmf), random = vmf->vma->vm_flags & VM_RAND_READ;
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct folio *folio = cached == REGIONFS_PAGE_ABSENT ? NULL : regionfs_get_cached_folio(mapping, vmf->pgoff);
 
@@ -272,16 +278,27 @@ static enum regionfs_page regionfs_fault_cached(struct vm_fault *vmf)
 	return is;
 }
 
+/*
+ * A page of a mapping that is touched at random, and there is a helper to ask: regionfs_map_pages() has just not found it, so it is taken for
+ * absent without another look. If it is there all the same, regionfs_fault_ask() finds it.
+ */
+static bool regionfs_fault_at_once(struct vm_fault *vmf, struct regionfs_region *region)
+{
+	return vmf->vma->vm_flags & VM_RAND_READ && !(vmf->flags & (FAULT_FLAG_WRITE | FAULT_FLAG_TRIED)) &&
+	       regionfs_fault_may_await(vmf) && !regionfs_region_may(region, REGIONFS_WANT_HELPER) &&
+	       !regionfs_region_is_helper(region);
+}
+
 static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_region *region)
 {
-	enum regionfs_page cached = regionfs_fault_cached(vmf);
-	bool paid = false;
+	bool at_once = regionfs_fault_at_once(vmf, region), paid = false;
+	enum regionfs_page cached = at_once ? REGIONFS_PAGE_ABSENT : regionfs_fault_cached(vmf);
 	unsigned int want = regionfs_fault_want(vmf);
 	struct regionfs_await await = { NULL };
 	vm_fault_t ret;
 	int err;
 
-	if (cached != REGIONFS_PAGE_UPTODATE) {
+	if (cached != REGIONFS_PAGE_UPTODATE && !at_once) {
 		if (regionfs_region_is_helper(region))
 			return VM_FAULT_SIGBUS;
 		err = regionfs_region_may(region, REGIONFS_WANT_HELPER);
