@@ -161,18 +161,33 @@ static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_reg
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 }
 
+/* The page's folio, counted: a new one, *@locked, or one that has come before it. -ENOMEM. */
+static struct folio *regionfs_fault_folio(struct vm_fault *vmf, struct address_space *mapping, bool *locked)
+{
+	struct folio *folio = filemap_alloc_folio(vmf->gfp_mask, 0);
+	int err = folio ? filemap_add_folio(mapping, folio, vmf->pgoff, vmf->gfp_mask) : -ENOMEM;
+
+	*locked = !err;
+	if (!err)
+		return folio;
+	if (folio)
+		folio_put(folio);
+	return err == -EEXIST ? regionfs_get_folio(mapping, vmf->pgoff, FGP_CREAT | FGP_FOR_MMAP, vmf->gfp_mask) : ERR_PTR(err);
+}
+
 /* Under the invalidate_lock: no truncate that has made the file shorter has looked at its pages yet, or one still will. */
 static void regionfs_fault_ask_locked(struct vm_fault *vmf, struct regionfs_region *region, struct regionfs_await *await)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct folio *folio;
+	bool locked;
 
 	if (vmf->pgoff >= DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE) || regionfs_region_may(region, REGIONFS_WANT_HELPER))
 		return;
-	folio = regionfs_get_folio(mapping, vmf->pgoff, FGP_CREAT | FGP_FOR_MMAP, vmf->gfp_mask);
+	folio = regionfs_fault_folio(vmf, mapping, &locked);
 	if (IS_ERR(folio))
 		return;
-	if (!regionfs_read_has_failed(folio) && folio_trylock(folio))
+	if (locked || (!regionfs_read_has_failed(folio) && folio_trylock(folio)))
 		await->req = regionfs_read_start(mapping, folio);
 	if (await->req || !regionfs_fault_read(folio))
 		await->folio = folio;
