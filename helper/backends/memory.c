@@ -9,6 +9,8 @@
  * be a SIGBUS, this is an ENOSPC; but long ones where all pages are there already are copied into the mapping, which takes
  * half as long, up to a last bit that tells the file's times. Both are a memory copy, so they are done at once; what may
  * take long (punch, truncate) is not.
+ *
+ * "memory:SIZE?delay=10ms" stands for a source that is far away: a request is begun only so long after it was asked, and each waits by itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +28,11 @@
 #include "backend.h"
 #include "backends/file-journal.h"
 #include "backends/file-version.h"
+#include "backends/memory-uri.h"
 #include "data.h"
 #include "memory-dir.h"
 #include "pages.h"
 #include "safe-copy.h"
-#include "units.h"
 
 #define MAP_MIN (64ULL << 20)
 #define MAP_MAX (1ULL << 46)
@@ -51,58 +53,19 @@ struct memory {
 	struct pages *present;		/* NULL: unknown, so READs copy */
 	_Atomic(struct mapping *) map;
 	pthread_mutex_t grow;
+	uint64_t delay;			/* ms, of each request; 0: none */
 	struct loop_work work;		/* open */
 };
 
 struct memory_req {
 	struct loop_op op;
 	struct loop_work work;
+	struct loop_timer timer;
 };
 
 static struct memory *memory_of(struct backend *backend)
 {
 	return container_of(backend, struct memory, backend);
-}
-
-/* ---- the source ---- */
-
-static const char *memory_name(const struct uri *uri)
-{
-	return uri_option(uri, "name");
-}
-
-static int memory_size(const struct uri *uri, uint64_t *size)
-{
-	*size = 0;
-	return *uri->path ? regionfs_size_parse(uri->path, size) : 0;
-}
-
-static int memory_check(const struct uri *uri, char *why, size_t why_len)
-{
-	const char *name = memory_name(uri);
-	uint64_t size;
-
-	if (uri->host || memory_size(uri, &size)) {
-		snprintf(why, why_len, "%s: memory: is followed by a size, as in memory:64M", uri->text);
-		return -EINVAL;
-	}
-	if (name && (!*name || *name == '.' || strchr(name, '/') || strlen(name) > 200)) {
-		snprintf(why, why_len, "%s: \"%s\" can't be the name of a memory region's file", uri->text, name);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static bool memory_generic(const struct uri *uri)
-{
-	return !memory_name(uri);
-}
-
-static char *memory_child(const struct uri *base, const char *name)
-{
-	char *source;
-
-	return asprintf(&source, "memory:%s?name=%s", base->path, name) < 0 ? NULL : source;
 }
 
 /* ---- open, in the pool ---- */
@@ -134,7 +97,7 @@ static int memory_create(struct memory *memory, const struct backend_open *open)
 	int err;
 
 	if (!size)
-		memory_size(&memory->backend.uri, &size);
+		memory_uri_size(&memory->backend.uri, &size);
 	if (!ftruncate(memory->fd, (off_t)size))
 		return 0;
 	err = -errno;
@@ -166,7 +129,7 @@ static int memory_work(struct loop_work *work)
 {
 	struct memory *memory = container_of(work, struct memory, work);
 	const struct backend_open *open = memory->backend.open;
-	const char *name = memory_name(&memory->backend.uri);
+	const char *name = memory_uri_name(&memory->backend.uri);
 	char dir[4096];
 	int err;
 
@@ -215,7 +178,8 @@ static void memory_opened(struct loop_work *work, int res)
 		return;
 	}
 	caps->local = true;
-	caps->local_fd = memory->fd;
+	if (!memory->delay)	/* whoever reads the file itself waits for nothing */
+		caps->local_fd = memory->fd;
 	caps->version = true;
 	caps->fence = FENCE_PROCESS;
 	caps->durability = DURABLE_NEVER;
@@ -227,6 +191,7 @@ static void memory_open(struct backend *backend)
 	struct memory *memory = memory_of(backend);
 
 	memory->fd = -1;
+	memory_uri_delay(&backend->uri, &memory->delay);
 	pthread_mutex_init(&memory->grow, NULL);
 	memory->work.work = memory_work;
 	memory->work.done = memory_opened;
@@ -465,10 +430,8 @@ static void memory_discard(struct memory *memory, struct backend_req *req)
 	memory_punch(req);
 }
 
-static void memory_submit(struct backend *backend, struct backend_req *req)
+static void memory_begin(struct memory *memory, struct backend_req *req)
 {
-	struct memory *memory = memory_of(backend);
-
 	switch (req->op) {
 	case BACKEND_READ:
 		backend_done(req, memory_read(memory, req));
@@ -496,6 +459,26 @@ static void memory_submit(struct backend *backend, struct backend_req *req)
 	}
 }
 
+static void memory_delayed(struct loop_timer *timer)
+{
+	struct backend_req *req = backend_req_of(container_of(timer, struct memory_req, timer));
+
+	memory_begin(memory_of(req->backend), req);
+}
+
+static void memory_submit(struct backend *backend, struct backend_req *req)
+{
+	struct memory *memory = memory_of(backend);
+	struct memory_req *mine = backend_private(req, struct memory_req);
+
+	if (!memory->delay) {
+		memory_begin(memory, req);
+		return;
+	}
+	mine->timer = (struct loop_timer){ .fire = memory_delayed };
+	loop_timer_set(req->loop, &mine->timer, memory->delay);
+}
+
 static int memory_data(const struct backend *backend, uint64_t from, uint64_t *start, uint64_t *end)
 {
 	return data_find(container_of(backend, const struct memory, backend)->fd, from, start, end);
@@ -506,12 +489,12 @@ const struct backend_ops memory_backend = {
 	.summary = "memory:SIZE: files on a tmpfs; they outlive the helper, not a reboot",
 	.size = sizeof(struct memory),
 	.local = true,
-	.check = memory_check,
+	.check = memory_uri_check,
 	.open = memory_open,
 	.close = memory_close,
 	.submit = memory_submit,
-	.child = memory_child,
-	.generic = memory_generic,
+	.child = memory_uri_child,
+	.generic = memory_uri_generic,
 	.journal = memory_journal,
 	.identity = memory_identity,
 	.data = memory_data,

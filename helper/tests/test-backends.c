@@ -458,6 +458,7 @@ int main(int argc, char **argv)
 	pthread_create(&thread, NULL, other_thread, &barrier);
 	pthread_barrier_wait(&barrier);
 	check_source("memory", "memory:1M?name=test");
+	check_source("memory, delayed", "memory:1M?name=late&delay=1ms");
 	snprintf(source, sizeof(source), "file:%s/file", work_dir);
 	check_source("file", source);
 	snprintf(source, sizeof(source), "file:%s/file?direct=no", work_dir);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The memory backend where a WRITE ends half-way: what of it has landed is answered alike, however it is asked for. A limit
- * on the size of files stands for a full tmpfs. And long WRITEs over what is there.
+ * on the size of files stands for a full tmpfs. And long WRITEs over what is there, and answers that are delayed.
  */
 #include <errno.h>
 #include <signal.h>
@@ -78,11 +78,64 @@ static void test_cut_behind(struct backend *backend)
 	tap_ok(source_holds(backend, 0, LONG, 3), "its bytes are there, too");
 }
 
+#define DELAYED	8
+
+static struct loop *loop;
+static struct ask late[DELAYED];
+static unsigned int there;	/* of them, when the timer went off */
+static bool fired;
+
+static void count_answers(struct loop_timer *timer)
+{
+	there = 0;
+	for (int i = 0; i < DELAYED; i++)
+		there += late[i].answered;
+	fired = true;
+	loop_stop(loop);
+}
+
+static void ask_all(struct backend *backend, enum backend_op op, char *data)
+{
+	for (unsigned int i = 0; i < DELAYED; i++)
+		ask_start(&late[i], backend, op, i * PAGE, PAGE, data + i * PAGE);
+}
+
+#define DELAY	300
+
+/* Timers go off in the order of their times, however slow we are: one of 1 ms before those that are set later, one as long as theirs after them. */
+static void test_delay(void)
+{
+	struct backend *backend = source_open("memory:0?name=late&delay=300ms", true, 0);
+	struct loop_timer timer = { .fire = count_answers };
+	uint64_t began = loop_now_ns();
+	bool right = true;
+
+	tap_ok(backend->caps.local_fd < 0, "the kernel does not get the file of one that is delayed");
+	loop_timer_set(loop, &timer, 1);
+	memset(longer, 4, sizeof(longer));
+	ask_all(backend, BACKEND_WRITE, longer);
+	source_turn(&fired);
+	tap_number(there, 0, "the loop goes on, and none is answered");
+	for (int i = 0; i < DELAYED; i++)
+		ask_wait(&late[i]);
+	tap_ok(loop_now_ns() - began >= DELAY * 1000000ull, "all wait for their time");
+	memset(longer, 0, sizeof(longer));
+	ask_all(backend, BACKEND_READ, longer);
+	loop_timer_set(loop, &timer, DELAY + 1);
+	fired = false;
+	source_turn(&fired);
+	tap_number(there, DELAYED, "and do not wait for each other");
+	for (int i = 0; i < DELAYED; i++)
+		right &= !ask_wait(&late[i]) && *(char *)late[i].req.data == 4;
+	tap_ok(right, "with what was written");
+	source_close(backend);
+}
+
 int main(void)
 {
 	struct backend *backend;
 
-	source_begin();
+	loop = source_begin();
 	memset(ones, 1, sizeof(ones));
 	signal(SIGXFSZ, SIG_IGN);
 	backend = source_open("memory:0?name=half", true, 0);
@@ -94,7 +147,9 @@ int main(void)
 	backend = source_open("memory:0?name=again", true, 0);
 	test_again(backend);
 	test_cut_behind(backend);
+	tap_ok(backend->caps.local_fd >= 0, "the kernel gets the file");
 	source_close(backend);
+	test_delay();
 	source_end();
 	return tap_end();
 }

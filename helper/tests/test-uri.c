@@ -67,6 +67,10 @@ static void check_checks(void)
 	tap_number(backend_check("memory:64M", why, sizeof(why)), 0, "memory:64M");
 	tap_number(backend_check("memory:lots", why, sizeof(why)), -EINVAL, why);
 	tap_number(backend_check("memory:1M?name=../x", why, sizeof(why)), -EINVAL, why);
+	tap_number(backend_check("memory:1M?delay=10ms", why, sizeof(why)), 0, "memory:1M?delay=10ms");
+	tap_number(backend_check("memory:1M?delay=soon", why, sizeof(why)), -EINVAL, why);
+	tap_number(backend_check("memory:1M?delay", why, sizeof(why)), -EINVAL, why);
+	tap_number(backend_check("memory:1M?delay=61s", why, sizeof(why)), -EINVAL, why);
 	tap_number(backend_check("file:relative", why, sizeof(why)), -EINVAL, why);
 	tap_number(backend_check("dir://host/x", why, sizeof(why)), -EINVAL, why);
 	tap_number(backend_check("gopher:x", why, sizeof(why)), -EPROTONOSUPPORT, why);
@@ -118,6 +122,7 @@ int main(void)
 	free(encoded);
 	check_child("memory:", "memory:?name=name-1&owned");
 	check_child("memory:64M", "memory:64M?name=name-1&owned");
+	check_child("memory:?delay=0.25s", "memory:?name=name-1&delay=250ms&owned");
 	check_child("dir:/srv", "dir:/srv/name-1?owned");
 	check_child("dir:/srv/?chunk=64K", "dir:/srv/name-1?chunk=64K&owned");
 	check_child("peer://h:1/x", "peer://h:1/x/name-1?owned");
