@@ -162,9 +162,9 @@ function note_asked(	i) {
 
 /"clock":/ {
 	clock = text("clock")
-	printf "\nkernel %s, %d CPU(s), %s, %d rounds, %d MiB, %d pages\n", text("kernel"), number("cpus"),
+	printf "\nkernel %s, %d CPU(s), %s, %d rounds, %d MiB, %d pages%s\n", text("kernel"), number("cpus"),
 		clock == "icount" ? "times are instructions (1 us = 1000)" : "wall clock", number("rounds"),
-		number("size_mib"), number("pages")
+		number("size_mib"), number("pages"), number("delay_ms") ? ", each answer of a peer of that kind " number("delay_ms") " ms late" : ""
 }
 
 /"skipped":/ {

@@ -13,6 +13,8 @@
 #   --measures LIST default "random scatter threads lone seq pulled pulled-seq warm read msync fsync direct direct8" (see bench-touch
 #                   --help); threads:N and processes:N are by N of them. pulled, pulled-seq: the first touch of pages that are there,
 #                   where regionctl pull, or for peers a read of all, has put them after they were dropped; tmpfs has them anyway
+#   --delay-ms N    each answer to a READ comes so much later, as from a source that is far away, at the peers that can: fuse, fuse-mt and
+#                   regionfs-asked; the others are as they are (default 0)
 #   --bin DIR       where bench-touch, memfs and ublk are (default ../build/bench)
 #   --icount        the clock counts instructions: judge by the limits for that
 #   --gate          exit with 1 when regionfs misses a target, or could not be measured
@@ -21,13 +23,13 @@
 # earlier run). How each peer is tuned is said in its up_ function below, and in the JSON.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-rounds=5 size=256 pages=1000 seed=1 bin=$here/../build/bench clock=wall gate=0
+rounds=5 size=256 pages=1000 seed=1 delay=0 bin=$here/../build/bench clock=wall gate=0
 peers='tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
 measures='random scatter threads lone seq pulled pulled-seq warm read msync fsync direct direct8'
 
 # shellcheck source=bench/options.sh
 . "$here/options.sh"
-take_options 'rounds size pages seed peers measures bin icount=clock:icount gate=gate:1' "$@"
+take_options 'rounds size pages seed delay-ms=delay peers measures bin icount=clock:icount gate=gate:1' "$@"
 
 bytes=$((size << 20))
 work=$(mktemp -d "${TMPDIR:-/tmp}/regionfs-bench.XXXXXX") || exit 2
@@ -77,6 +79,7 @@ down_tmpfs() { umount "$work/tmpfs"; }
 fuse_up() {
 	local name=$1 dir=$work/$1 bdi
 	shift
+	[ "$delay" = 0 ] || set -- "$@" --delay-us=$((delay * 1000))
 	[ -x "$work/memfs" ] || missing "memfs" || return
 	modprobe -q fuse
 	[ -c /dev/fuse ] || missing "/dev/fuse" || return
@@ -235,8 +238,9 @@ down_uffd-1m() { :; }
 
 # ---- regionfs: as a user would mount it; and with its helper asked for each miss, which is what other sources cost
 
+# regionfs_up NAME SOURCE [OPTION]
 regionfs_up() {
-	local name=$1 dir=$work/$1 options=source=memory:${2:+,$2}
+	local name=$1 dir=$work/$1 options=source=$2${3:+,$3}
 	grep -qw regionfs /proc/filesystems || missing "kernel module" || return
 	type mount.regionfs regiond > /dev/null 2>&1 || missing "regiond or mount.regionfs on PATH" || return
 	mkdir "$dir"
@@ -247,10 +251,21 @@ regionfs_up() {
 	settings "$name" "mount.regionfs -o $options"
 }
 
-up_regionfs() { regionfs_up regionfs; }
-down_regionfs() { umount "$work/regionfs"; }
-up_regionfs-asked() { regionfs_up regionfs-asked local-read=no; }
-down_regionfs-asked() { umount "$work/regionfs-asked"; }
+# With its region, so that a later run, whose source may be another, does not find it
+regionfs_down() {
+	rm -f "$work/$1/data"
+	umount "$work/$1"
+	regionctl instance stop "$1" --discard
+}
+
+up_regionfs() { regionfs_up regionfs memory:; }
+down_regionfs() { regionfs_down regionfs; }
+up_regionfs-asked() {
+	local late=''
+	[ "$delay" = 0 ] || late="?delay=${delay}ms"
+	regionfs_up regionfs-asked "memory:$late" local-read=no
+}
+down_regionfs-asked() { regionfs_down regionfs-asked; }
 
 # ---- the run
 
@@ -303,8 +318,8 @@ one() {
 
 run() {
 	local round measure
-	record "$(printf '{"kernel":"%s","cpus":%s,"clock":"%s","rounds":%s,"size_mib":%s,"pages":%s,"seed":%s}' \
-		"$(uname -r)" "$(nproc)" "$clock" "$rounds" "$size" "$pages" "$seed")"
+	record "$(printf '{"kernel":"%s","cpus":%s,"clock":"%s","rounds":%s,"size_mib":%s,"pages":%s,"seed":%s,"delay_ms":%s}' \
+		"$(uname -r)" "$(nproc)" "$clock" "$rounds" "$size" "$pages" "$seed" "$delay")"
 	set_up
 	for ((round = 0; round <= rounds; round++)); do
 		for measure in $measures; do one "$measure" $round; done
