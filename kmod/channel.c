@@ -368,13 +368,15 @@ static int regionfs_commit_copy(struct regionfs_instance *inst, struct regionfs_
 }
 
 /*
- * inst->lock held. A WRITE was done. One that had been taken back by then shows that the source is slow, not that the helper hangs: the
+ * inst->lock held. A READ or WRITE was done. A WRITE that had been taken back by then shows that the source is slow, not that the helper hangs: the
  * next ones get twice that time, or the same bytes would be written again for ever. Where they need less, it goes down again.
  */
 static void regionfs_commit_pace(struct regionfs_instance *inst, const struct regionfs_request *req)
 {
 	unsigned long took = jiffies - req->started;
 
+	if (req->op == REGIONFS_OP_READ)
+		regionfs_window_pace(req->region, req->len, took);
 	if (req->op != REGIONFS_OP_WRITE)
 		return;
 	if (req->detached)

@@ -88,6 +88,16 @@ static inline void regionfs_mapping_set_orders(struct address_space *mapping, un
 #endif
 }
 
+/*
+ * Pages that may be read ahead at once. Where orders are not bounded above, a window bounds them: folios of 2 MiB don't fit into 1.5 MiB. Its
+ * multiples have to be aligned, or folios get short.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#define REGIONFS_WINDOW		(SZ_8M >> PAGE_SHIFT)
+#else
+#define REGIONFS_WINDOW		((SZ_1M + SZ_512K) >> PAGE_SHIFT)
+#endif
+
 /* How often the pages of a file's folio are mapped, in all. */
 static inline int regionfs_folio_mapcount(struct folio *folio)
 {

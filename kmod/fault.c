@@ -133,7 +133,32 @@ static bool regionfs_fault_read(struct folio *folio)
 struct regionfs_await {
 	struct folio *folio;
 	struct regionfs_request *req;
+	pgoff_t index;
+	bool goes_on;	/* regionfs_fault_goes_on() */
 };
+
+/* Is it where the next window is to be begun, of who touches one page after the other? */
+static bool regionfs_fault_goes_on(const struct vm_fault *vmf, struct folio *folio)
+{
+	const struct file_ra_state *ra = &vmf->vma->vm_file->f_ra;
+
+	return folio_test_readahead(folio) && !(vmf->vma->vm_flags & VM_RAND_READ) &&
+	       vmf->pgoff == round_down(ra->start + ra->size - ra->async_size, folio_nr_pages(folio));
+}
+
+/*
+ * Begins the next window while this one is still on its way, as filemap_fault() does before it waits: two of them are on their way then. Not
+ * in the fault itself, whose locks it would keep for so many new pages.
+ */
+static void regionfs_fault_next(struct file *file, struct regionfs_region *region, const struct regionfs_await *await)
+{
+	DEFINE_READAHEAD(rac, file, &file->f_ra, file->f_mapping, await->index);
+
+	if (regionfs_region_enter(region, 0))
+		return;
+	page_cache_async_ra(&rac, await->folio, 1);
+	regionfs_region_exit(region, 0);
+}
 
 /*
  * Waits interruptibly, where filemap_fault() would only be killable; drops the fault lock, and the references. Not counted in as a reader:
@@ -147,6 +172,8 @@ static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_reg
 	long left;
 
 	regionfs_release_fault_lock(vmf);
+	if (await->goes_on)
+		regionfs_fault_next(file, region, await);
 	if (await->req) {
 		wait_for_completion_state(&await->req->done, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
 		regionfs_request_put(await->req);
@@ -281,7 +308,7 @@ static vm_fault_t regionfs_fault_do(struct vm_fault *vmf, struct regionfs_region
 	return READ_ONCE(region->retry_seq) != seq ? VM_FAULT_NOPAGE : ret;
 }
 
-static enum regionfs_page regionfs_fault_cached(struct vm_fault *vmf)
+static enum regionfs_page regionfs_fault_cached(struct vm_fault *vmf, bool *goes_on)
 {
 	struct folio *folio = regionfs_get_cached_folio(vmf->vma->vm_file->f_mapping, vmf->pgoff);
 	enum regionfs_page is;
@@ -289,6 +316,7 @@ static enum regionfs_page regionfs_fault_cached(struct vm_fault *vmf)
 	if (!folio)
 		return REGIONFS_PAGE_ABSENT;
 	is = folio_test_uptodate(folio) ? REGIONFS_PAGE_UPTODATE : REGIONFS_PAGE_THERE;
+	*goes_on = regionfs_fault_goes_on(vmf, folio);
 	folio_put(folio);
 	return is;
 }
@@ -306,10 +334,10 @@ static bool regionfs_fault_at_once(struct vm_fault *vmf, struct regionfs_region 
 
 static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_region *region)
 {
+	struct regionfs_await await = { .index = vmf->pgoff };
 	bool at_once = regionfs_fault_at_once(vmf, region), paid = false;
-	enum regionfs_page cached = at_once ? REGIONFS_PAGE_ABSENT : regionfs_fault_cached(vmf);
+	enum regionfs_page cached = at_once ? REGIONFS_PAGE_ABSENT : regionfs_fault_cached(vmf, &await.goes_on);
 	unsigned int want = regionfs_fault_want(vmf);
-	struct regionfs_await await = { NULL };
 	vm_fault_t ret;
 	int err;
 
@@ -331,6 +359,7 @@ static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_regio
 	err = regionfs_region_enter(region, 0);
 	if (err)
 		return regionfs_fault_refused(vmf, region, err);
+	regionfs_window_set(vmf->vma->vm_file, region, await.goes_on);
 	ret = regionfs_fault_do(vmf, region, cached, &await);
 	regionfs_region_exit(region, 0);
 	if (paid && ret & (VM_FAULT_RETRY | VM_FAULT_NOPAGE))

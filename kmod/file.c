@@ -35,6 +35,12 @@ static int regionfs_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* Does a read at @pos begin where the last one has ended? */
+static bool regionfs_goes_on(struct file *file, loff_t pos)
+{
+	return (pgoff_t)(pos >> PAGE_SHIFT) - (pgoff_t)((u64)file->f_ra.prev_pos >> PAGE_SHIFT) <= 1;
+}
+
 /* @flags: IOCB_NOWAIT, or 0. */
 static ssize_t regionfs_read_some(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region, int flags)
 {
@@ -42,6 +48,7 @@ static ssize_t regionfs_read_some(struct kiocb *iocb, struct iov_iter *to, struc
 
 	if (regionfs_region_enter(region, 0))
 		return -REGIONFS_RETRY;
+	regionfs_window_set(iocb->ki_filp, region, regionfs_goes_on(iocb->ki_filp, iocb->ki_pos));
 	flags &= ~iocb->ki_flags;
 	iocb->ki_flags |= flags;
 	ret = generic_file_read_iter(iocb, to);
@@ -131,6 +138,7 @@ static ssize_t regionfs_splice_read(struct file *in, loff_t *pos, struct pipe_in
 	do {
 		ret = regionfs_region_enter(region, 0);
 		if (!ret) {
+			regionfs_window_set(in, region, regionfs_goes_on(in, *pos));
 			ret = regionfs_filemap_splice_read(in, pos, pipe, len, flags);
 			regionfs_region_exit(region, 0);
 		}

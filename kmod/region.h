@@ -80,6 +80,7 @@ struct regionfs_region {
 
 	pgoff_t map_next;		/* nothing: a hint where the next fault comes, if pages are touched one after the other */
 	unsigned long map_many;		/* nothing: pages that the last fault has mapped, a hint as well */
+	unsigned long read_took;	/* nothing: jiffies that the last long READ took, a hint for ahead.c */
 
 	struct file *local;		/* inst->lock; counted; see local.c */
 	u32 local_gen;			/* inst->lock: the attach generation of the helper that named it */
@@ -163,6 +164,11 @@ int regionfs_rate_set(struct regionfs_region *region, u64 rate);
 
 /* waits.c */
 void regionfs_waited(struct regionfs_region *region, u64 since);
+
+/* ahead.c */
+void regionfs_window_init(struct backing_dev_info *bdi);
+void regionfs_window_pace(struct regionfs_region *region, u32 len, unsigned long took);
+void regionfs_window_set(struct file *file, struct regionfs_region *region, bool goes_on);
 
 /* dirty.c */
 #define REGIONFS_BLOCK_SHIFT	9	/* pages per block of the dirty map: no folio is larger */

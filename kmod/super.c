@@ -95,8 +95,7 @@ static int regionfs_super_bdi(struct super_block *sb, struct regionfs_instance *
 
 	if (err)
 		return err;
-	sb->s_bdi->ra_pages = SZ_1M >> PAGE_SHIFT;
-	sb->s_bdi->io_pages = SZ_1M >> PAGE_SHIFT;
+	regionfs_window_init(sb->s_bdi);
 	sb->s_bdi->capabilities |= BDI_CAP_STRICTLIMIT;
 	return bdi_set_max_ratio(sb->s_bdi, inst->dirty_ratio);
 }

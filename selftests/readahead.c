@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Sequential reading reaches requests of 1 MiB; a random touch asks for little. Demand is marked. */
+/*
+ * Sequential reading reaches requests of 1 MiB, and several MiB ahead of the program; a random touch asks for little, wherever it is, and a
+ * LOCAL region is read by so much as one request has. Demand is marked.
+ */
 #include "lib/app.h"
 #include "lib/env.h"
 
@@ -20,25 +23,109 @@ static uint64_t longest(uint64_t id, uint32_t from)
 	return most;
 }
 
-static void sequential(uint64_t id, const char *name, bool map)
+/* Up to where the helper was asked for. */
+static uint64_t asked_to(uint64_t id, uint32_t from)
+{
+	uint64_t to = 0;
+
+	for (uint32_t i = from; i != fh_mark(e.fh); i++) {
+		const struct regionfs_io_desc *d = &fh_at(e.fh, i)->desc;
+
+		if (d->region == id && d->op == REGIONFS_OP_READ && d->offset + d->length > to)
+			to = d->offset + d->length;
+	}
+	return to;
+}
+
+/* Reads all in order. How far ahead of the program the helper was asked at most. */
+static uint64_t in_order(uint64_t id, int fd, const char *p, bool *good)
 {
 	static char buf[64 * KiB];
+	uint32_t from = fh_mark(e.fh);
+	uint64_t most = 0, to;
+
+	*good = true;
+	for (uint64_t at = 0; at < SIZE; at += sizeof(buf)) {
+		if (!p)
+			must(pread(fd, buf, sizeof(buf), at) == sizeof(buf));
+		*good &= pattern_check(p ? p + at : buf, sizeof(buf), at, 1) < 0;
+		to = asked_to(id, from);
+		if (to > at + sizeof(buf) && to - at - sizeof(buf) > most)
+			most = to - at - sizeof(buf);
+	}
+	return most;
+}
+
+/* @advice: of posix_fadvise(). */
+static void sequential(const char *name, bool map, int advice)
+{
+	uint64_t id = env_filled(&e, name, SIZE, 1), ahead;
 	uint32_t from = fh_mark(e.fh);
 	int fd = env_path_fd(&e, name, O_RDONLY);
 	char *p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
 	unsigned int n;
+	bool good;
+
+	must(p != MAP_FAILED && !posix_fadvise(fd, 0, 0, advice));
+	ahead = in_order(id, fd, map ? p : NULL, &good);
+	ok(good, "%s: 32 MiB in order are right", name);
+	n = fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, 0, NULL);
+	is(longest(id, from), MiB, "%s: requests grow to 1 MiB", name);
+	ok(n <= 200, "%s: %u requests", name, n);
+	ok(ahead >= 5 * MiB / 2, "%s: up to %llu KiB ahead are asked for", name, (unsigned long long)(ahead / KiB));
+	munmap(p, SIZE);
+	close(fd);
+}
+
+/* A touch behind what is there might go on with it, or not. */
+static void touch_behind(const char *name, bool map)
+{
+	uint64_t id = env_filled(&e, name, SIZE, 1), bytes;
+	int fd = env_path_fd(&e, name, O_RDONLY);
+	static char buf[MiB];
+	uint32_t from;
+	char *p;
+
+	must(!posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM));
+	for (uint64_t at = 4 * MiB; at < 16 * MiB; at += sizeof(buf))
+		must(pread(fd, buf, sizeof(buf), at) == sizeof(buf));
+	close(fd);
+	fd = env_path_fd(&e, name, O_RDONLY);
+	p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	must(p != MAP_FAILED && !posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL));
+	from = fh_mark(e.fh);
+	if (!map)
+		must(pread(fd, buf, 4 * KiB, 16 * MiB) == 4 * KiB);
+	is(map ? p[16 * MiB] : buf[0], (char)pattern_byte(1, 16 * MiB), "%s: a page behind 12 MiB that are there is right", name);
+	fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, 0, &bytes);
+	ok(bytes <= MiB + 4 * KiB, "%s: it asked for %llu KiB", name, (unsigned long long)(bytes / KiB));
+	munmap(p, SIZE);
+	close(fd);
+}
+
+/* What is copied by who touches it is copied by so much as one request has, whatever he says. */
+static void local(const char *name, bool map)
+{
+	uint64_t id = env_filled(&e, name, SIZE, 1), was, now, most = 0;
+	int fd = env_path_fd(&e, name, O_RDONLY);
+	char *p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0), buf[4 * KiB];
 	bool good = true;
 
+	must(p != MAP_FAILED && !posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL) && !fh_local(e.fh, id, 0, NULL));
+	was = env_stat(&e, id, REGIONFS_STAT_LOCAL_BYTES);
 	for (uint64_t at = 0; at < SIZE; at += sizeof(buf)) {
 		if (!map)
 			must(pread(fd, buf, sizeof(buf), at) == sizeof(buf));
 		good &= pattern_check(map ? p + at : buf, sizeof(buf), at, 1) < 0;
+		if (at % (32 * KiB))
+			continue;
+		now = env_stat(&e, id, REGIONFS_STAT_LOCAL_BYTES);
+		most = now - was > most ? now - was : most;
+		was = now;
 	}
 	ok(good, "%s: 32 MiB in order are right", name);
-	n = fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, 0, NULL);
-	ok(longest(id, from) >= MiB, "%s: requests grow to 1 MiB (%llu)", name,
-	   (unsigned long long)longest(id, from));
-	ok(n <= 200, "%s: %u requests", name, n);
+	is(was, SIZE, "%s: all of them are copied by the kernel", name);
+	is(most, MiB, "%s: 1 MiB at a time", name);
 	munmap(p, SIZE);
 	close(fd);
 }
@@ -67,8 +154,13 @@ int main(void)
 {
 	tap_start(300);
 	env_start(&e, "readahead");
-	sequential(env_filled(&e, "by-read", SIZE, 1), "by-read", false);
-	sequential(env_filled(&e, "by-map", SIZE, 1), "by-map", true);
+	sequential("by-read", false, POSIX_FADV_NORMAL);
+	sequential("by-map", true, POSIX_FADV_NORMAL);
+	sequential("advised", true, POSIX_FADV_SEQUENTIAL);
+	touch_behind("behind-read", false);
+	touch_behind("behind-map", true);
+	local("local-read", false);
+	local("local-map", true);
 	random_touch();
 	return tap_done();
 }
