@@ -168,11 +168,12 @@ static void regionfs_tag_return(struct regionfs_tag *tag)
 static void regionfs_describe(struct regionfs_request *req, struct regionfs_io_desc *desc)
 {
 	struct regionfs_region *region = req->region;
+	bool polled = req->op == REGIONFS_OP_READ && req->flags & REGIONFS_REQ_DEMAND && regionfs_poll_pays(region);
 
 	*desc = (struct regionfs_io_desc){
 		.id = req->id, .region = region->id, .offset = req->pos, .length = req->len, .arg = req->arg,
 		.epoch = req->epoch, .region_gen = READ_ONCE(region->gen),
-		.attach_gen = req->attach_gen, .op = req->op, .flags = req->flags,
+		.attach_gen = req->attach_gen, .op = req->op, .flags = req->flags | (polled ? REGIONFS_REQ_POLLED : 0),
 	};
 }
 

@@ -17,6 +17,7 @@
 
 struct regionfs_direct {
 	struct regionfs_region *region;
+	u64 since;		/* READs: ktime_get_ns() when they were asked for; else 0, so that nobody polls */
 	unsigned int nr;
 	struct regionfs_request *reqs[REGIONFS_DIRECT_BATCH];
 };
@@ -127,6 +128,7 @@ static ssize_t regionfs_direct_wait(struct regionfs_direct *d, int *err)
 
 	*err = 0;
 	for (i = 0; i < d->nr; i++) {
+		regionfs_poll_until(d->region, d->since, completion_done(&d->reqs[i]->done));
 		e = *err == -EINTR ? -EINTR : regionfs_request_wait(d->reqs[i]);
 		if (!*err && !e)
 			done += d->reqs[i]->len;
@@ -169,16 +171,19 @@ static size_t regionfs_direct_local(struct regionfs_region *region, loff_t pos, 
 /* Takes over a prepared batch of READs. Bytes read; *@err is why no more. */
 static ssize_t regionfs_direct_ask(struct regionfs_direct *d, loff_t pos, int *err)
 {
-	u64 since = ktime_get_ns();
 	ssize_t done;
+	u64 took;
 
+	d->since = ktime_get_ns();
 	*err = regionfs_region_enter(d->region, 0);
 	if (*err) {
 		regionfs_direct_drop(d);
 		return 0;
 	}
 	done = regionfs_direct_run(d, pos, err);
-	regionfs_waited(d->region, since);
+	took = regionfs_waited(d->region, d->since);
+	if (d->nr == 1)		/* many say nothing of how long one takes */
+		regionfs_poll_learn(d->region, took);
 	regionfs_region_exit(d->region, 0);
 	return done;
 }

@@ -175,14 +175,16 @@ static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_reg
 	if (await->goes_on)
 		regionfs_fault_next(file, region, await);
 	if (await->req) {
+		regionfs_poll_until(region, since, completion_done(&await->req->done));
 		wait_for_completion_state(&await->req->done, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
 		regionfs_request_put(await->req);
 	} else {
+		regionfs_poll_until(region, since, regionfs_fault_read(await->folio));
 		do {
 			left = wait_event_freezable_timeout(region->wait, regionfs_fault_read(await->folio), HZ / 20);
 		} while (!left);
 	}
-	regionfs_waited(region, since);
+	regionfs_poll_learn(region, regionfs_waited(region, since));
 	folio_put(await->folio);
 	fput(file);
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;

@@ -68,8 +68,9 @@ static bool regionfs_read_await(struct kiocb *iocb, struct regionfs_region *regi
 		return false;
 	if (folio_test_locked(folio) && !folio_test_uptodate(folio)) {
 		since = ktime_get_ns();
+		regionfs_poll_until(region, since, !folio_test_locked(folio));
 		waited = !folio_wait_locked_killable(folio);
-		regionfs_waited(region, since);
+		regionfs_poll_learn(region, regionfs_waited(region, since));
 	}
 	folio_put(folio);
 	return waited;

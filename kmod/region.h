@@ -36,6 +36,13 @@ struct regionfs_turn {
 	int err;
 };
 
+/* What was learnt of polling for a region: see poll.c. */
+struct regionfs_poll {
+	int rest;			/* not 0: it doesn't pay; so many short waits until it is tried again */
+	int penalty;			/* what rest was set to last */
+	int credit;
+};
+
 /*
  * Lifetime: one reference for the inode, one for each request, lookup and op. The inode holds the region until it is
  * evicted; then ->inode is NULL.
@@ -99,6 +106,7 @@ struct regionfs_region {
 	u64 changed_all;		/* see dirty.c */
 	atomic64_t stats[__REGIONFS_STAT_MAX];
 	atomic64_t waits[REGIONFS_WAITS_BUCKETS];
+	struct regionfs_poll poll;	/* hints, without a lock */
 	struct rcu_head rcu;
 };
 
@@ -162,8 +170,21 @@ bool regionfs_rate_paid(struct regionfs_region *region);
 bool regionfs_rate_noted(struct regionfs_region *region);
 int regionfs_rate_set(struct regionfs_region *region, u64 rate);
 
-/* waits.c */
-void regionfs_waited(struct regionfs_region *region, u64 since);
+/* waits.c; returns how long, in ns */
+u64 regionfs_waited(struct regionfs_region *region, u64 since);
+
+/* poll.c */
+bool regionfs_poll_pays(const struct regionfs_region *region);
+bool regionfs_poll_worth(const struct regionfs_region *region);
+bool regionfs_poll_more(u64 since);
+void regionfs_poll_learn(struct regionfs_region *region, u64 ns);
+
+/* Looks for a moment for what is waited for since @since, where that is worth it. */
+#define regionfs_poll_until(region, since, cond) do {				\
+	if (regionfs_poll_worth(region))					\
+		while (!(cond) && regionfs_poll_more(since))			\
+			;							\
+} while (0)
 
 /* ahead.c */
 void regionfs_window_init(struct backing_dev_info *bdi);

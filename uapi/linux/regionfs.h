@@ -150,6 +150,8 @@ enum regionfs_op {
 #define REGIONFS_REQ_DIRECT	(1u << 1)
 /* It was, or may have been, in an earlier helper's hands. */
 #define REGIONFS_REQ_REPEATED	(1u << 2)
+/* A hint on READ: the program looks for the answer for a moment before it sleeps. So it may soon ask for more, if it is answered soon. */
+#define REGIONFS_REQ_POLLED	(1u << 3)
 
 struct regionfs_io_desc {
 	__u64 id;		/* grows with each request of the instance; cookie is its low half */
