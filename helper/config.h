@@ -61,6 +61,7 @@ struct config {
 	uint32_t takeback;	/* ms; 0: the kernel's */
 	uint32_t dirty_ratio;	/* percent; 0: the kernel's */
 	bool local_read;	/* the kernel may read memory regions itself */
+	bool poll;		/* loop_may_poll(): for the queues */
 	bool managed;		/* regions are, unless they were added as direct ones */
 	struct policy policy;	/* of managed regions, where nothing else is said */
 	bool have_group;

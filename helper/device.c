@@ -33,6 +33,7 @@ struct device {
 	/* running */
 	struct queue **queue;
 	unsigned int nr_queues;		/* that have a thread */
+	bool poll;
 	unsigned int nr_idle;		/* of these, that have answered all */
 	bool stopping;
 	void (*broken)(void *arg, int error);
@@ -144,6 +145,7 @@ static int device_alloc(struct device *device, const struct device_options *opti
 {
 	size_t tags = (size_t)options->queues * options->depth;
 
+	device->poll = options->poll;
 	device->desc_len = tags * sizeof(struct regionfs_io_desc);
 	device->desc = mmap(NULL, device->desc_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
 			    -1, 0);
@@ -231,7 +233,7 @@ int device_start(struct device *device, struct regions *regions, void (*broken)(
 	const struct regionfs_attach *attach = &device->attach;
 	struct queue_options options = {
 		.fd = device->fd,
-		.depth = attach->depth,
+		.depth = attach->depth, .poll = device->poll,
 		.max_request = attach->max_request,
 		.any_addr = (attach->features & REGIONFS_F_ANY_ADDR) != 0,
 		.regions = regions,

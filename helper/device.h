@@ -14,6 +14,7 @@ struct device_options {
 	const char *instance;
 	unsigned int queues;
 	unsigned int depth;
+	bool poll;		/* queues look for requests for a moment before they sleep */
 	uint32_t max_request;	/* 0: the kernel's default */
 	uint64_t features;	/* to ask for */
 };

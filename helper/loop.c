@@ -228,6 +228,16 @@ void loop_again(struct loop *loop)
 	atomic_store(&loop->stopped, false);
 }
 
+void loop_may_poll(struct loop *loop, bool on)
+{
+	uring_may_poll(loop->uring, on);
+}
+
+void loop_expect(struct loop *loop, bool polled)
+{
+	uring_expect(loop->uring, polled);
+}
+
 int loop_open(struct loop **out, unsigned int entries)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));

@@ -39,6 +39,10 @@ struct loop_op {
 
 /* A loop for the calling thread; entries: submissions per batch (0: a default). Not submitted ones queue without limit. */
 int loop_open(struct loop **loop, unsigned int entries);
+/* May the loop look for what comes for a moment before it sleeps (polling.h)? Not at first; for one that serves programs of this host. */
+void loop_may_poll(struct loop *loop, bool on);
+/* More may come soon after what is done now, and from who polls sooner: if it may, it looks for that. */
+void loop_expect(struct loop *loop, bool polled);
 /* Runs callbacks until loop_stop(), and may be called again after it; returns 0, or a negative errno when the ring is broken. */
 int loop_run(struct loop *loop);
 /* Any thread, any number of times. */

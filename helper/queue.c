@@ -194,6 +194,8 @@ static void tag_ready(struct loop_op *op, int res)
 		tag->cookie = (uint32_t)desc->id;
 		tag->held = true;
 		queue->nr_held++;
+		if (desc->flags & REGIONFS_REQ_DEMAND)
+			loop_expect(queue->loop, desc->flags & REGIONFS_REQ_POLLED);
 		tag_dispatch(tag, desc);
 		return;
 	}
@@ -240,6 +242,7 @@ static void *queue_thread(void *arg)
 	queue_tell_started(queue, err);
 	if (err)
 		return NULL;
+	loop_may_poll(queue->loop, queue->options.poll);
 	queue_park_all(queue);
 	err = loop_run(queue->loop);
 	if (err)

@@ -18,6 +18,7 @@ struct queue_options {
 	unsigned int depth;
 	uint32_t max_request;
 	bool any_addr;
+	bool poll;			/* loop_may_poll() */
 	const struct regionfs_io_desc *desc;	/* of first_tag */
 	struct regions *regions;
 	struct loop *home;			/* where the callbacks come */

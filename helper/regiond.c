@@ -302,6 +302,7 @@ static int device_attach(void)
 		.instance = config.name,
 		.queues = config.queues,
 		.depth = config.depth,
+		.poll = config.poll,
 		.max_request = config.max_request,
 		.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER | REGIONFS_F_LOCAL_STORE,
 	};

@@ -2,10 +2,12 @@
 /* uring: the ring below a loop, and the operations of loop.h. The only user of liburing. */
 #include <errno.h>
 #include <liburing.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "loop.h"
+#include "polling.h"
 #include "uring.h"
 
 #define URING_ENTRIES	256
@@ -19,6 +21,9 @@ struct uring {
 	struct list pending;		/* ops that found the submission queue full */
 	struct list cancelled;		/* of these, ops that were given up */
 	uint64_t in_flight;
+	bool may_poll;
+	/* whether to, after requests of programs that poll, and of others: one comes soon, of many others any */
+	struct poll polled, demand;
 	bool closing;
 };
 
@@ -31,8 +36,8 @@ struct completion {
 static int setup(struct io_uring *ring, unsigned int entries)
 {
 	static const unsigned int flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-		IORING_SETUP_COOP_TASKRUN,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		0,
 	};
 	int err = -EINVAL;
@@ -68,6 +73,19 @@ int uring_open(struct uring **out, unsigned int entries)
 	return 0;
 }
 
+void uring_may_poll(struct uring *uring, bool on)
+{
+	uring->may_poll = on && poll_possible();
+}
+
+void uring_expect(struct uring *uring, bool polled)
+{
+	if (polled)
+		uring->polled.expected = true;
+	else
+		uring->demand.expected = true;
+}
+
 /* The place to write op's submission to: the ring, or op itself when that is full or others wait already. */
 static struct io_uring_sqe *uring_sqe(struct uring *uring, struct loop_op *op)
 {
@@ -94,17 +112,78 @@ static void uring_fill(struct uring *uring)
 	}
 }
 
-static int uring_enter(struct uring *uring, uint64_t ns)
+static int uring_sleep(struct uring *uring, uint64_t ns)
 {
 	struct __kernel_timespec ts = { .tv_sec = (int64_t)(ns / 1000000000), .tv_nsec = (long long)(ns % 1000000000) };
 	struct io_uring_cqe *cqe;
 
-	uring_fill(uring);
-	if (!ns || !list_empty(&uring->pending))
-		return io_uring_submit_and_get_events(&uring->ring);
 	if (ns == UINT64_MAX)
 		return io_uring_submit_and_wait(&uring->ring, 1);
 	return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &ts, NULL);
+}
+
+static inline void cpu_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+/* Is a completion there, or task work that makes one? The kernel says both in memory that is shared. */
+static bool uring_due(struct uring *uring)
+{
+	return io_uring_cq_ready(&uring->ring) || IO_URING_READ_ONCE(*uring->ring.sq.kflags) & IORING_SQ_TASKRUN;
+}
+
+/*
+ * Looks for something to come, for POLL_NS and at most ns. For how long it had to; UINT64_MAX: nothing came. Who waits for this CPU gets it; alone on
+ * it, to yield costs a system call.
+ */
+static uint64_t uring_look(struct uring *uring, uint64_t ns)
+{
+	uint64_t since = loop_now_ns(), now = since;
+
+	for (unsigned int i = 1; !uring_due(uring); i++) {
+		if (now - since >= (ns < POLL_NS ? ns : POLL_NS))
+			return UINT64_MAX;
+		if (i % 4)
+			cpu_pause();
+		else
+			sched_yield();
+		now = loop_now_ns();
+	}
+	return now - since;
+}
+
+/* What was started is submitted before it is looked for more. */
+static int uring_wait_polling(struct uring *uring, struct poll *poll, uint64_t ns)
+{
+	int err = io_uring_sq_ready(&uring->ring) ? io_uring_submit_and_get_events(&uring->ring) : 0;
+	uint64_t took;
+
+	if (err < 0 || io_uring_cq_ready(&uring->ring))
+		return err;
+	took = uring_look(uring, ns);
+	poll_looked(poll, took);
+	if (took == UINT64_MAX)
+		return uring_sleep(uring, ns);
+	return io_uring_cq_ready(&uring->ring) ? 0 : io_uring_get_events(&uring->ring);
+}
+
+static int uring_enter(struct uring *uring, uint64_t ns)
+{
+	bool polled, demand;
+
+	uring_fill(uring);
+	if (!ns || !list_empty(&uring->pending))
+		return io_uring_submit_and_get_events(&uring->ring);
+	polled = poll_worth(&uring->polled);
+	demand = poll_worth(&uring->demand);
+	if (uring->may_poll && (polled || demand))
+		return uring_wait_polling(uring, polled ? &uring->polled : &uring->demand, ns);
+	return uring_sleep(uring, ns);
 }
 
 /* Copied out first: a callback may submit, and so overwrite the queue. */

@@ -12,6 +12,9 @@ struct uring;
 int uring_open(struct uring **uring, unsigned int entries);
 /* Cancels what is under way and waits for it, within bounds. */
 void uring_close(struct uring *uring);
+/* May it look for completions for a moment before it sleeps (polling.h)? Not at first. By the thread that it is for. */
+void uring_may_poll(struct uring *uring, bool on);
+void uring_expect(struct uring *uring, bool polled);
 /*
  * Submits what was started, waits for a completion for at most ns nanoseconds (0: not at all, UINT64_MAX: for ever),
  * and calls back for those that are there. Returns how many, or a negative errno when the ring is broken.

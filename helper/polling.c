@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+/* polling: what polling.h says. */
+#include <sched.h>
+
+#include "polling.h"
+
+#define PAYS_NS		(POLL_NS / 4)
+#define CREDIT		16
+#define REST_MIN	32
+#define REST_MAX	4096
+
+bool poll_worth(struct poll *poll)
+{
+	bool expected = poll->expected;
+
+	poll->expected = false;
+	if (expected && poll->rest) {
+		poll->rest--;
+		return false;
+	}
+	return expected;
+}
+
+static void lost(struct poll *poll, int credit)
+{
+	poll->credit -= credit;
+	if (poll->credit > -CREDIT)
+		return;
+	poll->credit = 0;
+	poll->penalty *= 2;
+	if (poll->penalty < REST_MIN)
+		poll->penalty = REST_MIN;
+	if (poll->penalty > REST_MAX)
+		poll->penalty = REST_MAX;
+	poll->rest = poll->penalty;
+}
+
+void poll_looked(struct poll *poll, uint64_t ns)
+{
+	if (ns > PAYS_NS)
+		lost(poll, ns == UINT64_MAX ? 2 : 1);
+	else if (poll->credit < CREDIT)
+		poll->credit++;
+	else
+		poll->penalty = 0;
+}
+
+bool poll_possible(void)
+{
+	cpu_set_t set[8];	/* 8192 CPUs, the most that Linux has */
+
+	return !sched_getaffinity(0, sizeof(set), set) && CPU_COUNT_S(sizeof(set), set) > 1;
+}
