@@ -8,19 +8,26 @@
  *
  *  - A LOCAL region is copied by who misses: more would only take longer.
  *  - Requests are taken back when they are not answered in time. A source so slow that two windows might not be gets small ones.
+ *  - Pages that are being read are nothing that reclaim could take: all streams of an instance together have no more than a few long windows
+ *    under way, and a machine with little memory has no long ones.
  */
 #include <linux/backing-dev.h>
+#include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sizes.h>
 #include "region.h"
 
 #define REGIONFS_WINDOW_NEAR	(SZ_1M >> PAGE_SHIFT)
 #define REGIONFS_UNDER_WAY	16	/* two of the longest windows, in requests of 1 MiB */
+#define REGIONFS_UNDER_WAY_ALL	64	/* requests of any kind, of an instance */
+#define REGIONFS_OF_MEMORY	64	/* the part of it that a window may be */
 
 /* What a superblock begins with. A request is as long as before: that is the device's ->io_pages. */
 void regionfs_window_init(struct backing_dev_info *bdi)
 {
-	bdi->ra_pages = REGIONFS_WINDOW;
+	unsigned long most = max_t(unsigned long, totalram_pages() / REGIONFS_OF_MEMORY, REGIONFS_WINDOW_NEAR);
+
+	bdi->ra_pages = min_t(unsigned long, REGIONFS_WINDOW, most);
 	bdi->io_pages = REGIONFS_WINDOW_NEAR;
 }
 
@@ -31,20 +38,38 @@ void regionfs_window_pace(struct regionfs_region *region, u32 len, unsigned long
 		WRITE_ONCE(region->read_took, took);
 }
 
-static bool regionfs_window_too_long(struct regionfs_region *region)
+/* Is no more to be read ahead of anybody than was before there were long windows? */
+static bool regionfs_window_near(struct regionfs_region *region)
 {
 	unsigned long limit = msecs_to_jiffies(READ_ONCE(region->inst->takeback_ms));
 
-	return READ_ONCE(region->read_took) > limit / REGIONFS_UNDER_WAY;
+	return READ_ONCE(region->local) || READ_ONCE(region->read_took) > limit / REGIONFS_UNDER_WAY ||
+	       READ_ONCE(region->inst->nr_outstanding) > REGIONFS_UNDER_WAY_ALL;
+}
+
+/*
+ * The page cache does not let the window of a stream get smaller again by itself. What was asked for stays: the next one begins where that ends, and
+ * at the same mark, so ->async_size may be more than ->size until then.
+ */
+static void regionfs_window_shrink(struct file_ra_state *ra, unsigned int pages)
+{
+	if (ra->size <= pages)
+		return;
+	ra->start += ra->size - pages;
+	ra->size = pages;
 }
 
 /* Before the page cache may read ahead. @goes_on: it is the next access of one after the other. Several programs with one file may mix it up: it is a hint. */
 void regionfs_window_set(struct file *file, struct regionfs_region *region, bool goes_on)
 {
 	unsigned int pages = READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages);
+	unsigned int few = min_t(unsigned int, pages, REGIONFS_WINDOW_NEAR);
+	bool near = regionfs_window_near(region);
 
-	if (!goes_on || READ_ONCE(region->local) || regionfs_window_too_long(region))
-		pages = min_t(unsigned int, pages, REGIONFS_WINDOW_NEAR);
+	if (!goes_on || near)
+		pages = few;
 	if (file->f_ra.ra_pages != pages)
 		file->f_ra.ra_pages = pages;
+	if (near)
+		regionfs_window_shrink(&file->f_ra, few);
 }

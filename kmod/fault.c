@@ -154,8 +154,10 @@ static void regionfs_fault_next(struct file *file, struct regionfs_region *regio
 {
 	DEFINE_READAHEAD(rac, file, &file->f_ra, file->f_mapping, await->index);
 
-	if (regionfs_region_enter(region, 0))
+	/* of several programs that came to this page one is enough */
+	if (signal_pending(current) || !folio_test_readahead(await->folio) || regionfs_region_enter(region, 0))
 		return;
+	regionfs_window_set(file, region, true);
 	page_cache_async_ra(&rac, await->folio, 1);
 	regionfs_region_exit(region, 0);
 }

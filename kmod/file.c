@@ -16,6 +16,7 @@ static int regionfs_open(struct inode *inode, struct file *file)
 	if (file->f_mode & FMODE_WRITE && regionfs_region_test(region, REGIONFS_R_READ_ONLY))
 		return -EROFS;
 	file->f_mode |= FMODE_CAN_ODIRECT;
+	regionfs_window_set(file, region, false);
 	first = file->f_mode & FMODE_WRITE && atomic_inc_return(&region->open_writers) == 1;
 	if (atomic_inc_return(&region->opens) == 1)
 		regionfs_event(region->inst, region, REGIONFS_EVENT_OPENED);

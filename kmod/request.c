@@ -511,6 +511,8 @@ void regionfs_takeback_work(struct work_struct *work)
 		if (req->busy || !regionfs_request_overdue(req, limit))
 			continue;
 		trace_regionfs_request_takeback(req, 0, false);
+		if (req->op == REGIONFS_OP_READ)
+			regionfs_window_pace(req->region, req->len, limit);
 		regionfs_detach_locked(req, &victims);
 	}
 	if (!list_empty(&inst->outstanding) || inst->nr_delayed)
