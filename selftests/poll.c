@@ -6,7 +6,7 @@
 #define SIZE	(64 * MiB)
 #define POLL_US	"/sys/module/regionfs/parameters/poll_us"
 #define LONG	"600000000"	/* longer than any wait here */
-#define TRIES	20		/* whatever else runs on its CPU sends it to sleep at once */
+#define TRIES	60		/* whatever else runs on its CPU sends it to sleep at once */
 
 static struct env e;
 static uint64_t id, page;
@@ -37,7 +37,7 @@ static pid_t held_reader(enum app_what what, long *held)
 	uint32_t from = fh_mark(e.fh);
 	pid_t pid;
 
-	page += 256 * KiB;	/* nothing is read ahead */
+	page += 128 * KiB;	/* nothing is read ahead */
 	fh_rule(e.fh, REGIONFS_OP_READ, id, 0, 0, FH_HOLD, 0, -1);
 	pid = app_start(path, what, page, 4096, 1);
 	*held = fh_wait(e.fh, from, REGIONFS_OP_READ, id, page, 4096, FH_HELD, SOON);
@@ -54,8 +54,8 @@ static void answered(pid_t pid)
 
 static bool polls(pid_t pid)
 {
-	for (int i = 0; i < 10; i++) {
-		usleep(10000);
+	for (int i = 0; i < 5; i++) {
+		usleep(2000);
 		if (state_of(pid) != 'R')
 			return false;
 	}
@@ -66,14 +66,16 @@ static bool polls(pid_t pid)
 static pid_t polling_reader(enum app_what what, long *held)
 {
 	pid_t pid = held_reader(what, held);
+	bool seen = polls(pid);
 
-	for (int i = 0; i < TRIES && !polls(pid); i++) {
+	for (int i = 0; i < TRIES && !seen; i++) {
 		fh_clear(e.fh);
 		must(fh_release_all(e.fh) >= 0);
 		must(reap(pid, SOON) == 0);
 		pid = held_reader(what, held);
+		seen = polls(pid);
 	}
-	ok(polls(pid), "a %s looks for its answer", app_name(what));
+	ok(seen, "a %s looks for its answer", app_name(what));
 	return pid;
 }
 
