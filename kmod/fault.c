@@ -133,7 +133,6 @@ static bool regionfs_fault_read(struct folio *folio)
 struct regionfs_await {
 	struct folio *folio;
 	struct regionfs_request *req;
-	pgoff_t index;
 	bool goes_on;	/* regionfs_fault_goes_on() */
 };
 
@@ -152,7 +151,7 @@ static bool regionfs_fault_goes_on(const struct vm_fault *vmf, struct folio *fol
  */
 static void regionfs_fault_next(struct file *file, struct regionfs_region *region, const struct regionfs_await *await)
 {
-	DEFINE_READAHEAD(rac, file, &file->f_ra, file->f_mapping, await->index);
+	DEFINE_READAHEAD(rac, file, &file->f_ra, file->f_mapping, await->folio->index);
 
 	/* of several programs that came to this page one is enough */
 	if (signal_pending(current) || !folio_test_readahead(await->folio) || regionfs_region_enter(region, 0))
@@ -338,7 +337,7 @@ static bool regionfs_fault_at_once(struct vm_fault *vmf, struct regionfs_region 
 
 static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_region *region)
 {
-	struct regionfs_await await = { .index = vmf->pgoff };
+	struct regionfs_await await = { NULL };
 	bool at_once = regionfs_fault_at_once(vmf, region), paid = false;
 	enum regionfs_page cached = at_once ? REGIONFS_PAGE_ABSENT : regionfs_fault_cached(vmf, &await.goes_on);
 	unsigned int want = regionfs_fault_want(vmf);
