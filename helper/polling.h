@@ -3,8 +3,9 @@
  * polling: whether a thread that waits should look for what comes for a moment before it goes to sleep. A program that polls for its answer
  * (kmod/poll.c) asks for more at once, from another CPU: then to look takes less than to sleep and be woken, and saves the program the waking.
  *
- * Only when such a program was heard of, and it has turned out to pay, which it does where something is found in a quarter of the time. Where it is not it
- * is left off for some times; each time that was wrong for twice as many. One thread's.
+ * Only when something may come soon, after a request of such a program or of any that waits, each of which is learnt of by itself (uring.c); and where it has
+ * turned out to pay, which it does when something is found in a quarter of the time. Where it is not it is left off for some times; each time that was
+ * wrong for twice as many. One thread's.
  */
 #ifndef REGIONFS_POLLING_H
 #define REGIONFS_POLLING_H

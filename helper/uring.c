@@ -21,7 +21,7 @@ struct uring {
 	struct list pending;		/* ops that found the submission queue full */
 	struct list cancelled;		/* of these, ops that were given up */
 	uint64_t in_flight;
-	bool may_poll;
+	bool may_poll;			/* else nothing is ever expected */
 	/* whether to, after requests of programs that poll, and of others: one comes soon, of many others any */
 	struct poll polled, demand;
 	bool closing;
@@ -80,9 +80,9 @@ void uring_may_poll(struct uring *uring, bool on)
 
 void uring_expect(struct uring *uring, bool polled)
 {
-	if (polled)
+	if (uring->may_poll && polled)
 		uring->polled.expected = true;
-	else
+	else if (uring->may_poll)
 		uring->demand.expected = true;
 }
 
@@ -181,7 +181,7 @@ static int uring_enter(struct uring *uring, uint64_t ns)
 		return io_uring_submit_and_get_events(&uring->ring);
 	polled = poll_worth(&uring->polled);
 	demand = poll_worth(&uring->demand);
-	if (uring->may_poll && (polled || demand))
+	if (polled || demand)
 		return uring_wait_polling(uring, polled ? &uring->polled : &uring->demand, ns);
 	return uring_sleep(uring, ns);
 }
