@@ -17,20 +17,6 @@ static void restore(void)
 	write_file(POLL_US, before);
 }
 
-static char state_of(pid_t pid)
-{
-	char name[64], state = '?';
-	FILE *f;
-
-	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
-	f = fopen(name, "r");
-	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = '?';
-	if (f)
-		fclose(f);
-	return state;
-}
-
 /* A reader whose answer is held, of a page that nobody has read. */
 static pid_t held_reader(enum app_what what, long *held)
 {
@@ -45,18 +31,19 @@ static pid_t held_reader(enum app_what what, long *held)
 	return pid;
 }
 
-static void answered(pid_t pid)
+/* Answers what is held; how the reader has ended. */
+static int release(pid_t pid)
 {
 	fh_clear(e.fh);
 	must(fh_release_all(e.fh) >= 0);
-	is(reap(pid, SOON), 0, "answered, it has the right bytes");
+	return reap(pid, SOON);
 }
 
 static bool polls(pid_t pid)
 {
 	for (int i = 0; i < 5; i++) {
 		usleep(2000);
-		if (state_of(pid) != 'R')
+		if (proc_state(pid) != 'R')
 			return false;
 	}
 	return true;
@@ -69,9 +56,7 @@ static pid_t polling_reader(enum app_what what, long *held)
 	bool seen = polls(pid);
 
 	for (int i = 0; i < TRIES && !seen; i++) {
-		fh_clear(e.fh);
-		must(fh_release_all(e.fh) >= 0);
-		must(reap(pid, SOON) == 0);
+		must(release(pid) == 0);
 		pid = held_reader(what, held);
 		seen = polls(pid);
 	}
@@ -81,7 +66,7 @@ static pid_t polling_reader(enum app_what what, long *held)
 
 static bool is_stopped(void *arg)
 {
-	return state_of(*(pid_t *)arg) == 'T';
+	return proc_state(*(pid_t *)arg) == 'T';
 }
 
 static void looks(enum app_what what)
@@ -94,7 +79,7 @@ static void looks(enum app_what what)
 	if (what == APP_MAP_READ)
 		ok(wait_until(is_stopped, &pid, SOON), "it can be stopped");
 	must(kill(pid, SIGCONT) == 0);
-	answered(pid);
+	is(release(pid), 0, "answered, it has the right bytes");
 	pid = polling_reader(what, &held);
 	ok(kill_in_time(pid, SOON), "and killed");
 	fh_clear(e.fh);
@@ -110,7 +95,7 @@ static void never(void)
 	pid = held_reader(APP_MAP_READ, &held);
 	ok(wait_asleep(pid, SOON), "with 0 it sleeps");
 	ok(!(fh_at(e.fh, held)->desc.flags & REGIONFS_REQ_POLLED), "and the helper is not told");
-	answered(pid);
+	is(release(pid), 0, "answered, it has the right bytes");
 }
 
 /* Answers that come too late, so many that it is left off. */
@@ -125,9 +110,7 @@ static void left_off(void)
 		pid = held_reader(APP_MAP_READ, &held);
 		flags = fh_at(e.fh, held)->desc.flags & REGIONFS_REQ_POLLED;
 		usleep(1000);
-		fh_clear(e.fh);
-		must(fh_release_all(e.fh) >= 0);
-		must(reap(pid, SOON) == 0);
+		must(release(pid) == 0);
 		n++;
 	}
 	ok(!flags, "where answers come late it is left off (after %u)", n);

@@ -99,18 +99,25 @@ bool kill_in_time(pid_t pid, int ms)
 	return reap(pid, ms) != -ETIMEDOUT;
 }
 
-static bool asleep(void *arg)
+char proc_state(pid_t pid)
 {
 	char path[64], text[512] = "", *p;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", *(pid_t *)arg);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY);
 	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
 		text[0] = 0;
 	close(fd);
 	p = strrchr(text, ')');
-	return p && (p[2] == 'S' || p[2] == 'D');
+	return p ? p[2] : '?';
+}
+
+static bool asleep(pid_t pid)
+{
+	char state = proc_state(pid);
+
+	return state == 'S' || state == 'D';
 }
 
 /* Asleep at two looks that are apart: not just on its way. */
@@ -119,7 +126,7 @@ bool wait_asleep(pid_t pid, int ms)
 	int in_a_row = 0;
 
 	for (long long until = now_ms() + ms; now_ms() < until && in_a_row < 5; usleep(20000))
-		in_a_row = asleep(&pid) ? in_a_row + 1 : 0;
+		in_a_row = asleep(pid) ? in_a_row + 1 : 0;
 	return in_a_row >= 5;
 }
 

@@ -25,6 +25,8 @@ int reap(pid_t pid, int ms);
 void tell_stack(pid_t pid);
 /* kill -9, then reap: true when it was gone in time. */
 bool kill_in_time(pid_t pid, int ms);
+/* As /proc/PID/stat has it: R, S, D, T ...; '?': there is no such process. */
+char proc_state(pid_t pid);
 /* Is the process asleep (S or D) in a system call or fault? */
 bool wait_asleep(pid_t pid, int ms);
 
