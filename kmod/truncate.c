@@ -67,12 +67,28 @@ int regionfs_cut_source(struct regionfs_region *region, loff_t size)
 	return regionfs_send_resize(region, size, size);
 }
 
+/*
+ * The folio at @index, an edge of what was cut, could not be split if it is pinned: it is still there whole, and whoever has the pin may write pages
+ * whose bits were cleared.
+ */
+static void regionfs_mark_pinned(struct regionfs_region *region, struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = regionfs_get_cached_folio(mapping, index);
+
+	if (!folio)
+		return;
+	if (folio_maybe_dma_pinned(folio))
+		regionfs_dirty_set(region, folio->index, folio_nr_pages(folio));
+	folio_put(folio);
+}
+
 /* Inode lock and invalidate_lock held, region closed from the lower of both sizes on. */
 static void regionfs_take_size(struct regionfs_region *region, struct inode *inode, loff_t size)
 {
 	atomic64_add(size - i_size_read(inode), &region->inst->bytes);
 	truncate_setsize(inode, size);
 	regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
+	regionfs_mark_pinned(region, inode->i_mapping, size >> PAGE_SHIFT);
 	regionfs_changed_all(region);
 }
 
@@ -186,6 +202,8 @@ static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 		/* first: a store into what is left of a folio that could not be split sets a bit again, which has to stay */
 		regionfs_dirty_clear(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
 		truncate_pagecache_range(inode, start, end - 1);
+		regionfs_mark_pinned(region, inode->i_mapping, start >> PAGE_SHIFT);
+		regionfs_mark_pinned(region, inode->i_mapping, (end - 1) >> PAGE_SHIFT);
 		regionfs_changed_all(region);
 	}
 	filemap_invalidate_unlock(inode->i_mapping);

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A hole is punched into a large folio in which a device is writing to a pinned page, so that the folio can't be split and stays: what the
+ * device writes then is written back as what the mapping shows, and FREEZE, if it says that nobody writes any more, is right.
+ */
+#include "lib/app.h"
+#include "lib/env.h"
+
+#define AT	(2 * MiB)	/* where a large folio begins, once a sequential read has come there */
+#define HOLE	(AT + 16 * KiB)
+#define LENGTH	(48 * KiB)
+#define PINNED	(AT + 32 * KiB)
+
+static struct env e, other;
+static uint64_t id;
+static char path[128], other_path[128];
+static char *map;
+static int fd;
+
+/* Reads from the other instance straight into a mapped page of ours; held there, it pins the page. */
+static int pinner(void *arg)
+{
+	int from = open(other_path, O_RDONLY | O_DIRECT);
+
+	return pread(from, map + PINNED, 4096, 0) == 4096 ? 0 : 1;
+}
+
+static pid_t pin(void)
+{
+	uint32_t from = fh_mark(other.fh);
+	pid_t pid;
+
+	map[PINNED] = 1;
+	fh_rule(other.fh, REGIONFS_OP_READ, 0, 0, 0, FH_HOLD, 0, -1);
+	pid = spawn(pinner, NULL);
+	must(fh_wait(other.fh, from, REGIONFS_OP_READ, 0, 0, 0, FH_HELD, SOON) >= 0);
+	return pid;
+}
+
+static void unpin(pid_t pid)
+{
+	fh_clear(other.fh);
+	fh_release_all(other.fh);
+	is(reap(pid, SOON), 0, "the direct read ends");
+}
+
+static void punch(void)
+{
+	is(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, HOLE, LENGTH), 0, "the hole is punched");
+}
+
+/* In order, so that there are large folios */
+static void read_all(void)
+{
+	char part[16 * KiB];
+
+	must(env_long(&e, REGIONFS_CMD_INVALIDATE, id) == 0);
+	for (loff_t at = 0; at < (loff_t)(4 * MiB); at += sizeof(part))
+		must(pread(fd, part, sizeof(part), at) == sizeof(part));
+}
+
+/* @beside: another page of the folio is dirty too, so that the folio is not dirty whole. */
+static void written(bool beside)
+{
+	char shown[4096], got[4096];
+	pid_t pid;
+
+	read_all();
+	if (beside)
+		is(app_run(path, APP_WRITE, AT + 4096, 4096, 2), 0, "a page beside is dirtied");
+	pid = pin();
+	punch();
+	is(fsync(fd), 0, "fsync");
+	unpin(pid);
+	memcpy(shown, map + PINNED, sizeof(shown));
+	is(fsync(fd), 0, "fsync, after the device has written");
+	fh_pread(e.fh, id, got, sizeof(got), PINNED);
+	ok(!memcmp(shown, got, sizeof(got)), "the source has what the mapping showed");
+}
+
+static void frozen(void)
+{
+	char before[4096];
+	pid_t pid;
+	int rc;
+
+	read_all();
+	pid = pin();
+	punch();
+	is(fsync(fd), 0, "fsync");
+	memcpy(before, map + PINNED, sizeof(before));
+	env_ask(&e, REGIONFS_CMD_FREEZE, id);
+	nlq_u32(&e.q, REGIONFS_A_DEADLINE, 1000);
+	rc = env_call_long(&e);
+	ok(!rc || rc == -EBUSY, "FREEZE succeeds, or tells of the pin");
+	unpin(pid);
+	ok(rc || !memcmp(before, map + PINNED, sizeof(before)), "if it succeeds, nothing changes any more");
+	env_simple(&e, REGIONFS_CMD_THAW, id);
+}
+
+int main(void)
+{
+	tap_start(300);
+	env_start(&e, "punch");
+	env_start(&other, "other");
+	id = env_filled(&e, "r", 4 * MiB, 1);
+	must(env_filled(&other, "r", MiB, 7));
+	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
+	snprintf(other_path, sizeof(other_path), "%s", env_path(&other, "r"));
+	fd = env_path_fd(&e, "r", O_RDWR);
+	map = mmap(NULL, 4 * MiB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(map != MAP_FAILED);
+	written(true);
+	written(false);
+	frozen();
+	munmap(map, 4 * MiB);
+	close(fd);
+	return tap_done();
+}
