@@ -12,6 +12,9 @@
  *    such a page may change without another fault.
  *  - A dirty folio without a bit set is dirty whole.
  *
+ * So a page in the page cache that somebody may write through a pin of his own has its bit set, or is of a dirty folio that has none: that is
+ * where freeze looks for them.
+ *
  * So ->dirty_folio need not know which page is meant: bits are a superset of the truth, or absent.
  *
  * @changed of a block, and region->changed_all, are the change sequence at the last change of the source that
@@ -98,6 +101,25 @@ bool regionfs_dirty_test(struct regionfs_region *region, pgoff_t index)
 	struct regionfs_dirty *block = regionfs_dirty_block(region, index);
 
 	return block && test_bit(index & (REGIONFS_BLOCK_PAGES - 1), block->bits);
+}
+
+/* The next page from *@index on whose bit is set, to *@index; false when there is none. May sleep. */
+bool regionfs_dirty_next(struct regionfs_region *region, pgoff_t *index)
+{
+	unsigned long start = *index >> REGIONFS_BLOCK_SHIFT, bit = *index & (REGIONFS_BLOCK_PAGES - 1), id;
+	struct regionfs_dirty *block;
+
+	xa_for_each_start(&region->dirty, id, block, start) {
+		cond_resched();
+		if (id != start)
+			bit = 0;
+		bit = find_next_bit(block->bits, REGIONFS_BLOCK_PAGES, bit);
+		if (bit < REGIONFS_BLOCK_PAGES) {
+			*index = (id << REGIONFS_BLOCK_SHIFT) + bit;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Is a bit of @folio's set? A folio never crosses a block. */

@@ -197,6 +197,7 @@ void regionfs_window_set(struct file *file, struct regionfs_region *region, bool
 
 int regionfs_dirty_reserve(struct regionfs_region *region, pgoff_t index, unsigned long nr);
 void regionfs_dirty_set(struct regionfs_region *region, pgoff_t index, unsigned long nr);
+bool regionfs_dirty_next(struct regionfs_region *region, pgoff_t *index);
 void regionfs_dirty_clear(struct regionfs_region *region, pgoff_t index, pgoff_t end);
 void regionfs_dirty_copy(struct regionfs_region *region, struct folio *folio, unsigned long *bits);
 bool regionfs_dirty_test(struct regionfs_region *region, pgoff_t index);

@@ -128,27 +128,70 @@ static int regionfs_region_drain(struct regionfs_region *region, atomic_t *count
 	return left ? 0 : -EBUSY;
 }
 
-/* Pages that someone may still write through a pin of their own; *@first is the first one's offset. */
-static u64 regionfs_region_pinned(struct address_space *mapping, u64 *first)
+/* Pinned pages, as they are found */
+struct regionfs_pinned {
+	struct regionfs_region *region;
+	u64 count;
+	u64 first;		/* the offset of the first; not meant while there are none */
+};
+
+static void regionfs_pinned_look(struct regionfs_pinned *pinned, struct folio *folio)
+{
+	if (!folio_maybe_dma_pinned(folio))
+		return;
+	if (!pinned->count || (u64)folio_pos(folio) < pinned->first)
+		pinned->first = folio_pos(folio);
+	pinned->count += folio_nr_pages(folio);
+}
+
+/* Those whose dirty bits are set */
+static void regionfs_pinned_bits(struct regionfs_pinned *pinned, struct address_space *mapping)
+{
+	pgoff_t index;
+
+	for (index = 0; regionfs_dirty_next(pinned->region, &index); index++) {
+		struct folio *folio = regionfs_get_cached_folio(mapping, index);
+
+		cond_resched();
+		if (!folio)
+			continue;
+		regionfs_pinned_look(pinned, folio);
+		index = folio_next_index(folio) - 1;
+		folio_put(folio);
+	}
+}
+
+/* Dirty folios that have no bits: whoever dirtied them didn't come by a fault of his own. */
+static void regionfs_pinned_dirty(struct regionfs_pinned *pinned, struct address_space *mapping)
 {
 	struct folio_batch batch;
 	pgoff_t index = 0;
 	unsigned int i;
-	u64 count = 0;
 
 	folio_batch_init(&batch);
-	while (filemap_get_folios(mapping, &index, ULONG_MAX, &batch)) {
-		for (i = 0; i < folio_batch_count(&batch); i++) {
-			if (!folio_maybe_dma_pinned(batch.folios[i]))
-				continue;
-			if (!count)
-				*first = folio_pos(batch.folios[i]);
-			count += folio_nr_pages(batch.folios[i]);
-		}
+	while (filemap_get_folios_tag(mapping, &index, ULONG_MAX, PAGECACHE_TAG_DIRTY, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++)
+			if (!regionfs_dirty_any(pinned->region, batch.folios[i]))
+				regionfs_pinned_look(pinned, batch.folios[i]);
 		folio_batch_release(&batch);
 		cond_resched();
 	}
-	return count;
+}
+
+/*
+ * Pages that someone may still write through a pin of his own; *@first is the first one's offset. Such a page had a fault for
+ * writing, which set its dirty bit, and write-back leaves the bit of a page that is pinned (dirty.c). So the others, which may be
+ * all that memory holds, need not be looked at: programs stand still meanwhile.
+ */
+static u64 regionfs_region_pinned(struct regionfs_region *region, struct address_space *mapping, u64 *first)
+{
+	struct regionfs_pinned pinned = { .region = region };
+
+	regionfs_pinned_bits(&pinned, mapping);
+	regionfs_pinned_dirty(&pinned, mapping);
+	if (pinned.count)
+		*first = pinned.first;
+	return pinned.count;
 }
 
 /* Until no page is pinned; an unpin tells nobody, so it is looked for. */
@@ -156,7 +199,7 @@ static int regionfs_freeze_pinned(struct regionfs_region *region, struct inode *
 				  u64 *pinned, u64 *first)
 {
 	for (;;) {
-		*pinned = regionfs_region_pinned(inode->i_mapping, first);
+		*pinned = regionfs_region_pinned(region, inode->i_mapping, first);
 		if (!*pinned || force)
 			return 0;
 		if (time_after_eq(jiffies, deadline))
@@ -166,17 +209,23 @@ static int regionfs_freeze_pinned(struct regionfs_region *region, struct inode *
 	}
 }
 
-/* All that is dirty is written; true in *@again when something was dirtied since this began: by a pin that was let go after that. */
-static int regionfs_freeze_sync(struct regionfs_region *region, struct address_space *mapping, unsigned long deadline,
+/*
+ * All that is dirty is written; true in *@again when something was dirtied since this began: by a pin that was let go after that; or when there is such
+ * a pin now, taken before the page's mapping was write-protected. It dirties first, and goes then, so it is looked for first.
+ */
+static int regionfs_freeze_sync(struct regionfs_region *region, struct address_space *mapping, unsigned long deadline, bool force,
 				bool *again)
 {
+	u64 first;
 	int err;
 
 	clear_bit(REGIONFS_R_LATE_DIRTY, &region->flags);
 	smp_mb__after_atomic();		/* the flag before the look for dirty pages */
 	err = regionfs_sync(region, deadline);
-	*again = regionfs_region_test(region, REGIONFS_R_LATE_DIRTY) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
-		 mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+	*again = !err && !force && regionfs_region_pinned(region, mapping, &first);
+	smp_rmb();			/* the pins before what they leave behind */
+	*again |= regionfs_region_test(region, REGIONFS_R_LATE_DIRTY) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+		  mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
 	if (!err && *again && time_after_eq(jiffies, deadline))
 		return -EBUSY;
 	return err;
@@ -191,7 +240,7 @@ static int regionfs_freeze_run(struct regionfs_region *region, struct inode *ino
 	while (!err && again) {
 		err = regionfs_freeze_pinned(region, inode, deadline, force, pinned, first);
 		if (!err)
-			err = regionfs_freeze_sync(region, inode->i_mapping, deadline, &again);
+			err = regionfs_freeze_sync(region, inode->i_mapping, deadline, force, &again);
 	}
 	return err;
 }

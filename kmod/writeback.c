@@ -98,6 +98,8 @@ static void regionfs_write_folio(struct regionfs_builder *b, struct folio *folio
 	folio_start_writeback(folio);
 	if (!regionfs_folio_held(folio))
 		regionfs_dirty_clear(b->region, folio->index, folio_next_index(folio));
+	else if (!regionfs_dirty_any(b->region, folio))
+		regionfs_dirty_set(b->region, folio->index, folio_nr_pages(folio));
 	regionfs_write_runs(b, folio, &runs);
 	folio_unlock(folio);
 }

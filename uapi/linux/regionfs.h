@@ -239,7 +239,8 @@ struct regionfs_local {
  *                A_EPOCH and A_LINEAGE (never down), A_FLAGS with A_FLAGS_MASK (READ_ONLY, FIXED_SIZE), A_TIMEOUT.
  *                Setting READ_ONLY revokes write access at once, then writes what is dirty.
  * FREEZE         L. No one writes from now on; all dirty bytes are written and synced. A_FORCE: in spite of pinned pages. -EBUSY with A_COUNT
- *                (pages) and A_OFFSET (the first) when pages are pinned for long; then the region is thawed again.
+ *                (pages) and A_OFFSET (the first) when pages that were written through a mapping stay pinned until the deadline; then the
+ *                region is thawed again.
  * THAW           undoes it.
  * LOCK           L. No one reads, writes or maps until UNLOCK; only STORE fills.
  * UNLOCK         [A_OFFSET, A_LENGTH repeated in A_RANGES] drops these ranges from the page cache first; bumps the region generation.
