@@ -190,6 +190,7 @@ static bool is_long(uint8_t cmd)
 	case REGIONFS_CMD_LOCK:
 	case REGIONFS_CMD_INVALIDATE:
 	case REGIONFS_CMD_WRITEBACK:
+	case REGIONFS_CMD_MOVED:
 		return true;
 	default:
 		return false;

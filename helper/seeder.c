@@ -435,6 +435,7 @@ static void moved_noted(struct state_waiter *waiter, int error)
 	if (seeder->aborting)
 		control_fail(seeder->aborting, -EBUSY, "%s has just moved", seeder_name(seeder));
 	seeder->aborting = NULL;
+	seeder->leaving = seeder->give_up = false;	/* it is too late for that abort, but not for the next one */
 }
 
 static void kernel_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)

@@ -121,7 +121,7 @@ static const struct genl_ops regionfs_ops[] = {
 	{ .cmd = REGIONFS_CMD_UNLOCK, .doit = regionfs_nl_unlock },
 	{ .cmd = REGIONFS_CMD_INVALIDATE, .doit = regionfs_nl_op },
 	{ .cmd = REGIONFS_CMD_WRITEBACK, .doit = regionfs_nl_op },
-	{ .cmd = REGIONFS_CMD_MOVED, .doit = regionfs_nl_moved },
+	{ .cmd = REGIONFS_CMD_MOVED, .doit = regionfs_nl_op },
 	{ .cmd = REGIONFS_CMD_TRACK, .doit = regionfs_nl_later },
 	{ .cmd = REGIONFS_CMD_WRITE_RATE, .doit = regionfs_nl_write_rate },
 };

@@ -41,7 +41,6 @@ int regionfs_nl_region_set(struct sk_buff *skb, struct genl_info *info);
 int regionfs_nl_thaw(struct sk_buff *skb, struct genl_info *info);
 int regionfs_nl_unlock(struct sk_buff *skb, struct genl_info *info);
 int regionfs_nl_write_rate(struct sk_buff *skb, struct genl_info *info);
-int regionfs_nl_moved(struct sk_buff *skb, struct genl_info *info);
 
 /* op.c: the long commands. */
 int regionfs_nl_op(struct sk_buff *skb, struct genl_info *info);

@@ -360,27 +360,3 @@ int regionfs_nl_unlock(struct sk_buff *skb, struct genl_info *info)
 	regionfs_nl_end(&nl);
 	return err;
 }
-
-int regionfs_nl_moved(struct sk_buff *skb, struct genl_info *info)
-{
-	struct regionfs_nl nl;
-	struct sk_buff *msg;
-	u64 lost = 0;
-	void *head;
-	int err = regionfs_nl_begin(&nl, skb, info, REGIONFS_NL_REGION);
-
-	if (err)
-		return err;
-	err = regionfs_region_moved(nl.region, regionfs_nl_u64(info, REGIONFS_A_EPOCH, 0), &lost);
-	regionfs_nl_end(&nl);
-	if (err)
-		return regionfs_nl_refuse(info, err, "the epoch must be newer than the region's");
-	msg = genlmsg_new(64, GFP_KERNEL);
-	head = msg ? genlmsg_put_reply(msg, info, &regionfs_family, 0, REGIONFS_CMD_MOVED) : NULL;
-	if (!head || nla_put_u64_64bit(msg, REGIONFS_A_COUNT, lost, REGIONFS_A_PAD)) {
-		nlmsg_free(msg);
-		return -ENOMEM;
-	}
-	genlmsg_end(msg, head);
-	return genlmsg_reply(msg, info);
-}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Long netlink commands: freeze, lock, invalidate, write back, stop. Each is a work of its own with a deadline; its end is told to the
+ * Long netlink commands: freeze, lock, invalidate, write back, moved, stop. Each is a work of its own with a deadline; its end is told to the
  * caller, if that still listens, in a DONE message with the request's sequence number. So none of them holds the
  * netlink locks of others while it waits.
  */
@@ -16,7 +16,7 @@ struct regionfs_long_op {
 	u32 portid, seq;
 	u8 cmd;
 	bool discard, force, sync, helper_calls;
-	u64 offset, length;
+	u64 offset, length, epoch;
 	unsigned long deadline;		/* jiffies */
 
 	u64 count, first;		/* what it gives */
@@ -48,6 +48,8 @@ static int regionfs_op_run(struct regionfs_long_op *op)
 		return regionfs_invalidate(op->region, op->offset, regionfs_op_end_offset(op), op->discard, op->deadline);
 	case REGIONFS_CMD_WRITEBACK:
 		return regionfs_op_writeback(op);
+	case REGIONFS_CMD_MOVED:
+		return regionfs_region_moved(op->region, op->epoch, &op->count);
 	case REGIONFS_CMD_INSTANCE_STOP:
 		return regionfs_instance_stop(op->inst, op->helper_calls, op->discard, op->deadline, &op->count, &op->why);
 	default:
@@ -133,6 +135,7 @@ static void regionfs_op_init(struct regionfs_long_op *op, struct regionfs_nl *nl
 	op->force = nla_get_flag(a[REGIONFS_A_FORCE]);
 	op->sync = nla_get_flag(a[REGIONFS_A_SYNC]);
 	op->offset = a[REGIONFS_A_OFFSET] ? nla_get_u64(a[REGIONFS_A_OFFSET]) : 0;
+	op->epoch = a[REGIONFS_A_EPOCH] ? nla_get_u64(a[REGIONFS_A_EPOCH]) : 0;
 	op->length = a[REGIONFS_A_LENGTH] ? nla_get_u64(a[REGIONFS_A_LENGTH]) : 0;
 	op->deadline = (jiffies + msecs_to_jiffies(ms)) ?: 1;
 	op->helper_calls = regionfs_channel_is_caller(nl->inst);
@@ -157,6 +160,11 @@ int regionfs_nl_op(struct sk_buff *skb, struct genl_info *info)
 		goto end;
 	}
 	regionfs_op_init(op, &nl);
+	if (op->cmd == REGIONFS_CMD_MOVED && regionfs_region_moved_begin(op->region, op->epoch)) {
+		err = regionfs_nl_refuse(info, -EINVAL, "the epoch must be newer than the region's");
+		regionfs_op_free(op);
+		goto end;
+	}
 	queue_work(regionfs_op_wq, &op->work);
 end:
 	regionfs_nl_end(&nl);

@@ -148,6 +148,7 @@ void regionfs_region_thaw(struct regionfs_region *region);
 int regionfs_region_lock(struct regionfs_region *region, unsigned long deadline);
 int regionfs_region_unlock(struct regionfs_region *region, const struct regionfs_range *ranges, unsigned int nr);
 int regionfs_region_set_read_only(struct regionfs_region *region, bool on);
+int regionfs_region_moved_begin(struct regionfs_region *region, u64 epoch);
 int regionfs_region_moved(struct regionfs_region *region, u64 epoch, u64 *lost);
 
 static inline void regionfs_stat_add(struct regionfs_region *region, enum regionfs_stat stat, u64 n)

@@ -438,31 +438,37 @@ int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
  * No request with bytes is sent from here on, those that are on their way are taken back, and whoever was writing comes out; who
  * does not within a second writes to pages that nobody will ever see or send.
  */
-static void regionfs_moved_bar(struct regionfs_region *region)
+/* From now on nobody gets in. -EINVAL unless @epoch is newer than the region's. */
+int regionfs_region_moved_begin(struct regionfs_region *region, u64 epoch)
 {
+	if (epoch <= READ_ONCE(region->epoch))
+		return -EINVAL;
 	set_bit(REGIONFS_R_MOVED, &region->flags);
 	smp_mb__after_atomic();	/* the flag before the look for waiters */
 	wake_up_all(&region->inst->wait);
 	regionfs_local_drop(region);	/* after the flag, which LOCAL looks at under the same lock */
+	return 0;
+}
+
+/* Who was in gets out. */
+static void regionfs_moved_drain(struct regionfs_region *region)
+{
 	regionfs_request_drop_meta(region);
 	regionfs_detach_range(region, 0, U64_MAX);
 	regionfs_region_drain(region, &region->writers, jiffies + HZ);
 }
 
 /*
- * The region lives elsewhere: nobody reads or writes it here again. *@lost: dirty bytes dropped by it. -EINVAL unless
- * @epoch is newer than the region's. The epoch is raised last, so that no WRITE of the old owner's carries the new one.
+ * The region lives elsewhere: nobody reads or writes it here again. To end what regionfs_region_moved_begin() has begun. *@lost: dirty bytes dropped by
+ * it. The epoch is raised last, so that no WRITE of the old owner's carries the new one. -ENOENT: the region is gone.
  */
 int regionfs_region_moved(struct regionfs_region *region, u64 epoch, u64 *lost)
 {
-	struct inode *inode;
+	struct inode *inode = regionfs_region_inode(region);
 
-	if (epoch <= READ_ONCE(region->epoch))
-		return -EINVAL;
-	inode = regionfs_region_inode(region);
 	if (!inode)
 		return -ENOENT;
-	regionfs_moved_bar(region);
+	regionfs_moved_drain(region);
 	*lost = regionfs_drop_all(region);
 	spin_lock(&region->meta_lock);
 	region->epoch = max(region->epoch, epoch);

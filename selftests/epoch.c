@@ -33,7 +33,7 @@ static void moved(void)
 	is(truncate(env_path(&e, "r"), 16 * KiB), 0, "a truncate without a helper");
 	env_ask(&e, REGIONFS_CMD_MOVED, id);
 	nlq_u64(&e.q, REGIONFS_A_EPOCH, 9);
-	is(env_call(&e), 0, "then the region moves");
+	is(env_call_long(&e), 0, "then the region moves");
 	from = fh_mark(e.fh);
 	must(fh_start(e.fh) == 0);
 	is(app_run(env_path(&e, "other"), APP_READ, 0, 4096, 1), 0, "the next helper works");

@@ -65,7 +65,7 @@ static void on_states(void)
 	ok(event(REGIONFS_EVENT_UNLOCKED), "unlocked");
 	env_ask(&e, REGIONFS_CMD_MOVED, id);
 	nlq_u64(&e.q, REGIONFS_A_EPOCH, 9);
-	is(env_call(&e), 0, "MOVED");
+	is(env_call_long(&e), 0, "MOVED");
 	ok(event(REGIONFS_EVENT_MOVED), "moved");
 }
 

@@ -472,7 +472,7 @@ static void moved(void)
 	stop_at(fresh());
 	env_ask(&e, REGIONFS_CMD_MOVED, id);
 	nlq_u64(&e.q, REGIONFS_A_EPOCH, 5);
-	is(env_call(&e), 0, "MOVED");
+	is(env_call_long(&e), 0, "MOVED");
 	let_go();
 	must(ends(SOON));
 	is(r.got, -ESTALE, "is what the reader is told");

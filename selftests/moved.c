@@ -23,7 +23,7 @@ static int moved(uint64_t epoch)
 {
 	env_ask(&e, REGIONFS_CMD_MOVED, id);
 	nlq_u64(&e.q, REGIONFS_A_EPOCH, epoch);
-	return env_call(&e);
+	return env_call_long(&e);
 }
 
 /* What an access to the open file came to: an errno. It is a child's, which can be left behind when it hangs. */

@@ -68,7 +68,7 @@ static void gone(void)
 	store = waiter(APP_MAP_WRITE);
 	env_ask(&e, REGIONFS_CMD_MOVED, id);
 	nlq_u64(&e.q, REGIONFS_A_EPOCH, 9);
-	is(env_call(&e), 0, "MOVED");
+	is(env_call_long(&e), 0, "MOVED");
 	is(reap(pid, SOON), ESTALE, "moved: the write ends");
 	is(reap(store, SOON), APP_SIGBUS, "and the store");
 }

@@ -247,8 +247,8 @@ struct regionfs_local {
  * INVALIDATE     L. A_OFFSET, A_LENGTH: writes what is dirty in the range, then drops it from the page cache.
  *                A_DISCARD: drops it without writing.
  * WRITEBACK      L. A_OFFSET, A_LENGTH: writes what is dirty in the range; A_SYNC: and sends SYNC.
- * MOVED          A_EPOCH (newer): the region lives elsewhere. Open files get ESTALE, mappings SIGBUS, cached
- *                bytes are dropped. Gives A_COUNT, late dirty bytes that were lost by it.
+ * MOVED          L. A_EPOCH (newer): the region lives elsewhere. Nobody gets in any more once it is acknowledged: open files get ESTALE, mappings
+ *                SIGBUS; cached bytes are dropped when it is done, which A_DEADLINE doesn't bound. Gives A_COUNT, late dirty bytes that were lost by it.
  * EVENT          from the kernel, multicast: A_EVENT, and what changed. A hint: after a gap, dump again. Two that come of things done
  *                at once may come in either order: what depends on the state asks for it (REGION_GET).
  * WRITE_RATE     A_WRITE_RATE: the region's writers (write(2), stores through mappings, O_DIRECT; all of them together) are slowed to
