@@ -4,7 +4,7 @@
 # For what is measured over a link (managed.sh, link-peers.sh, push.sh, profile.sh, migrate.sh): a far host whose regiond exports files on a tmpfs, by TLS or
 # in clear text; a near one with a fresh instance for each run; nbdkit on the far one. All is undone at exit.
 #
-#   hosts_up BIN                    the link, and the far host's instance; sets $work
+#   hosts_up BIN [DEVICE]           the link, and the far host's instance; sets $work. DEVICE is formatted, for the state of both
 #   far_serve NAME VARIANT          $work/far/NAME, as that variant wants it: by TLS or in clear text
 #   start_near; near COMMAND...; stop_near       also far
 
@@ -36,6 +36,11 @@ hosts_up() {
 	link_up || exit 2
 	mkdir "$work/far" "$work/far.mnt" "$work/near"
 	mount -t tmpfs -o size=100% far "$work/far"
+	durable=$work
+	if [ -n "${2:-}" ]; then
+		durable=$work/durable
+		{ mkdir "$durable" && mkfs.ext4 -q -F "$2" && mount "$2" "$durable"; } || { echo "cannot mount $2" >&2; exit 2; }
+	fi
 	(umask 077 && echo "bench:$(openssl rand -hex 32)" > "$work/key")
 	start_far || exit 2
 }
@@ -49,7 +54,7 @@ hosts_down() {
 		kill "${background[@]}"
 		stop_far
 		link_down
-		umount -l "$work/far" "$work/near.tmpfs" "$work/near.store" "$work/plain"
+		umount -l "$work/far" "$work/durable" "$work/near.tmpfs" "$work/near.store" "$work/plain"
 		rm -rf --one-file-system "$work"
 	} > /dev/null 2>&1
 	exit "$rc"
@@ -57,7 +62,7 @@ hosts_down() {
 
 # ---- the far host
 
-start_far() { in_far mount.regionfs bench-far "$work/far.mnt" -o "source=memory:,state=$work/far.state"; }
+start_far() { in_far mount.regionfs bench-far "$work/far.mnt" -o "source=memory:,state=$durable/far.state"; }
 far() { in_far regionctl --instance bench-far "$@"; }
 
 # behind COMMAND...: goes on there until the end
@@ -73,7 +78,7 @@ stop_host() {
 	{
 		timeout 60 umount "$2" || umount -l "$2"
 		nsenter "--net=/run/netns/$1" timeout 60 regionctl instance stop "bench-$1" --discard
-		rm -rf --one-file-system "$work/$1.state" "$work/$1.store" "$work/$1.tmpfs" "/run/regionfs/bench-$1/memory"
+		rm -rf --one-file-system "$durable/$1.state" "$work/$1.store" "$work/$1.tmpfs" "/run/regionfs/bench-$1/memory"
 	} > /dev/null 2>&1
 }
 
@@ -91,7 +96,7 @@ far_serve() {
 # Its stores, too, are new each time
 start_near() {
 	mkdir -p "$work/near.store" "$work/near.tmpfs"
-	in_near mount.regionfs bench-near "$work/near" -o "source=memory:,state=$work/near.state" > "$work/log" 2>&1
+	in_near mount.regionfs bench-near "$work/near" -o "source=memory:,state=$durable/near.state" > "$work/log" 2>&1
 }
 
 near() { in_near regionctl --instance bench-near "$@"; }

@@ -15,6 +15,7 @@
 #   --variants LIST or "all" (default "stop rsync precopy postcopy ours ours-plain")
 #   --max-downtime MS  that "ours" is given (default 2 RTT + 50)
 #   --patience S    that "precopy" waits for its rounds to get small (default 30)
+#   --state DEVICE  a disk that is formatted for what both helpers keep durably (default: the file system of $TMPDIR, where syncing may cost nothing)
 #   --segments N    MTUs in a packet where there is a rate (default 1)
 #   --bin DIR       where bench-io, bench-touch and bench-migrate are (default ../build/bench)
 #
@@ -32,12 +33,12 @@
 # What it has written is compared with what is there in the end. Prints lines of JSON, then tables (migrate.awk).
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-rtts=10 rates=200mbit dirties='0 1 150' order=seq size=256 rounds=1 max_downtime='' patience=30 segments=1 bin=$here/../build/bench
+rtts=10 rates=200mbit dirties='0 1 150' order=seq size=256 rounds=1 max_downtime='' patience=30 segments=1 state='' bin=$here/../build/bench
 variants='stop rsync precopy postcopy ours ours-plain'
 
 # shellcheck source=bench/options.sh
 . "$here/options.sh"
-take_options 'rtts rates dirty=dirties order size rounds variants max-downtime=max_downtime patience segments bin' "$@"
+take_options 'rtts rates dirty=dirties order size rounds variants max-downtime=max_downtime patience segments state bin' "$@"
 [ "$variants" != all ] || variants='stop rsync precopy postcopy ours hook throttle precopy-plain postcopy-plain ours-plain'
 
 # shellcheck source=bench/hosts.sh
@@ -320,11 +321,11 @@ one_round() {
 }
 
 link_segments=$segments
-hosts_up "$bin"
+hosts_up "$bin" "$state"
 stop_far
 cp "$bin/bench-migrate" "$work" || die "$bin holds no bench-migrate: run make"
-record "$(printf '{"kernel":"%s","cpus":%s,"rounds":%s,"size_mib":%s,"order":"%s","segments":%s}' \
-	"$(uname -r)" "$(nproc)" "$rounds" "$size" "$order" "$segments")"
+record "$(printf '{"kernel":"%s","cpus":%s,"rounds":%s,"size_mib":%s,"order":"%s","segments":%s,"state":"%s"}' \
+	"$(uname -r)" "$(nproc)" "$rounds" "$size" "$order" "$segments" "${state:-tmp}")"
 { fill "$work/far/data" "$size" && cp "$work/far/data" "$work/far/live"; } || die "cannot fill $work/far/data"
 behind bench-io send "$link_far" 7100 "$work/far/data"
 behind bench-io send "$link_far" 7101 "$work/far/live"
