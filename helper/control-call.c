@@ -107,6 +107,29 @@ json_t *control_id(uint64_t id)
 
 /* ---- arguments ---- */
 
+static bool takes_key(const struct control_cmd *cmd, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *at = cmd->args; at && (at = strstr(at, key)); at += len)
+		if ((at == cmd->args || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+			return true;
+	return false;
+}
+
+bool control_takes(struct control_call *call)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(call->args, key, value)
+		if (!takes_key(call->cmd, key)) {
+			control_fail(call, -EINVAL, "\"%s\" takes no \"%s\"", call->cmd->name, key);
+			return false;
+		}
+	return true;
+}
+
 bool control_has(struct control_call *call, const char *key)
 {
 	json_t *value = json_object_get(call->args, key);

@@ -327,7 +327,7 @@ const struct control_cmd control_peer_cmds[] = {
 	{ "seed", CONTROL_DETACHES, SEED_ARGS, seeder_run },
 	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },
 	{ "finalize", CONTROL_DETACHES, "region handover", run_finalize },
-	{ "promote", CONTROL_DETACHES, "region source_lost on_resume resume_unit hook_timeout", run_promote },
+	{ "promote", CONTROL_DETACHES, "region source_lost force on_resume resume_unit hook_timeout", run_promote },
 	{ "abort", 0, "region force", run_abort },
 	{ "resolve", 0, "region i_own_it keep discard source_lost force also", run_resolve },
 	{ NULL, 0, NULL, NULL },

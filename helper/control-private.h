@@ -41,6 +41,8 @@ void control_put(struct control_client *client, json_t *line, bool optional);
 /* One whole line, without its end; client may be NULL. */
 void control_put_text(struct control_client *client, const char *text, size_t len);
 void control_ended(struct control_client *client);
+/* Does the command take all of the call's arguments? If not, the call has been failed. */
+bool control_takes(struct control_call *call);
 /* Has the kernel asked about the region that the call names, then runs the handler. */
 void control_resolve(struct control_call *call);
 

@@ -165,21 +165,8 @@ static const struct control_cmd *find_cmd(const char *name)
 	return NULL;
 }
 
-static bool takes_key(const struct control_cmd *cmd, const char *key)
-{
-	size_t len = strlen(key);
-
-	for (const char *at = cmd->args; at && (at = strstr(at, key)); at += len)
-		if ((at == cmd->args || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
-			return true;
-	return false;
-}
-
 static bool check_call(struct control_call *call, const struct control_client *client, const char *name)
 {
-	const char *key;
-	json_t *value;
-
 	if (!call->cmd) {
 		control_fail(call, -EOPNOTSUPP, "regiond has no command \"%s\"", name);
 		return false;
@@ -188,11 +175,8 @@ static bool check_call(struct control_call *call, const struct control_client *c
 		control_fail(call, -EPERM, "\"%s\" is for root", name);
 		return false;
 	}
-	json_object_foreach(call->args, key, value)
-		if (!takes_key(call->cmd, key)) {
-			control_fail(call, -EINVAL, "\"%s\" takes no \"%s\"", name, key);
-			return false;
-		}
+	if (!control_takes(call))
+		return false;
 	if (client->control->regiond->stopping) {
 		control_fail(call, -ESHUTDOWN, "regiond is stopping");
 		return false;

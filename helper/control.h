@@ -77,7 +77,7 @@
  *           also: [URI or "region:PATH"...], reuse_from: [path...]. A region that has moved away, and is complete there, is replaced
  *           follow: it stays up to date, and is not handed over; instead of the latter, max_age: ms (1000). Ends when it is shown. On a
  *           region that follows already, source is whom to follow from now on.
- * promote D region source_lost? on_resume? resume_unit? hook_timeout?  -> {HANDOVER}   of one that follows
+ * promote D region source_lost? force? on_resume? resume_unit? hook_timeout?  -> {HANDOVER}   of one that follows; force: with source_lost
  * finalize D region handover?                -> {HANDOVER}, or of one in a group {GROUP}; it, abort and resolve are then about all of them
  * abort     region force?                    -> {}
  * resolve   region i_own_it? keep? discard? source_lost? force? also?  -> {}   one of the four; also: with source_lost

@@ -519,7 +519,9 @@ static void host_begin(struct host *host, struct user *user, const char *name, j
 	call->args = args;
 	call->client = (struct control_client *)user;
 	call->region = path ? region_find_path(host->regiond->regions, path) : NULL;
-	cmd->run(call);
+	/* as regiond does before that */
+	if (control_takes(call))
+		cmd->run(call);
 }
 
 /* The same, to its end. */
