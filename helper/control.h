@@ -88,8 +88,8 @@
  * HANDOVER, also of stat: region, role ("seeder", "leecher", "follower"), state, bytes, rounds, peer, error?, and more, each from when on it is known. ms, bytes,
  *   bytes a second. Leecher, before the hand-over: doing (as progress has it), finalize, handover?, max_downtime, on_stall, stalled, throttle? (what writers there are slowed to),
  *   fetch_rate, dirty_rate, flush_rate, unflushed (dirty in the page cache there), last_round_bytes, remaining, estimate_ms (downtime, if
- *   it came now), behind_ms (what programs may have to wait for after it). Since then at_risk (bytes that only the other side has), risked (that were so at the hand-over), in the end the summary: total_ms, downtime (as the
- *   application felt it), of which suspend_ms, freeze_ms, handover_ms; pull_bytes, round_bytes, final_bytes, behind_bytes; dirty_bytes (the final
+ *   it came now), behind_ms (what programs may have to wait for after it). Since then at_risk (bytes that only the other side has), risked (that were so at the hand-over), in the end the summary: total_ms, downtime (from the suspend
+ *   hook's begin until who waits here is let in), of which suspend_ms, freeze_ms, handover_ms; resume_ms? (what starts the program here, after that, took; if there is something); pull_bytes, round_bytes, final_bytes, behind_bytes; dirty_bytes (the final
  *   list), faults, fault_wait_us, fault_wait_max_us, fault_waits: [faults that took less than 2, 4, 8 ... us]. The seeder has those of
  *   them that it can know, behind?: {HANDOVER}, the leecher's of a region that is seeded on before all of it has come.
  *   Of one in a group, as stat tells it, also group: {name, state (of the one that is least far), members: [{region, state, done?, total?, error?}...],

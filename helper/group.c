@@ -201,7 +201,7 @@ static void add_up(const struct group *group, json_t *shown)
 		"done", "total", "bytes", "remaining", "unflushed", "dirty_rate", "fetch_rate", "estimate_ms", "behind_ms", "pull_bytes",
 		"round_bytes", "final_bytes", "behind_bytes", "dirty_bytes", "faults", NULL,
 	};
-	static const char *const longest[] = { "total_ms", "downtime", "suspend_ms", "freeze_ms", "handover_ms", "max_downtime", NULL };
+	static const char *const longest[] = { "total_ms", "downtime", "suspend_ms", "freeze_ms", "handover_ms", "resume_ms", "max_downtime", NULL };
 
 	for (size_t i = 0; i < json_array_size(group->names); i++) {
 		for (const char *const *key = sums; *key; key++)

@@ -23,6 +23,7 @@ static void resumed(struct suspend *suspend, int error, const char *why)
 {
 	struct leecher *leecher = container_of(suspend, struct leecher, suspend);
 
+	leecher->went_on = loop_now_ns();
 	if (error)
 		note(leecher, "it is owned here", why);
 	leecher_note_resumed(leecher);
@@ -33,6 +34,7 @@ static void resumed(struct suspend *suspend, int error, const char *why)
 void leecher_resume(struct leecher *leecher)
 {
 	leecher->stepping = true;
+	leecher->resuming = loop_now_ns();
 	if (leecher->resumed)
 		leecher->suspend.begun = 0;
 	suspend_start(&leecher->suspend, leecher->handover.region, resumed);

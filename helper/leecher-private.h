@@ -137,6 +137,7 @@ struct leecher {
 	struct loop_timer timer;	/* progress, and when to look for dirty chunks again */
 	struct loop_timer limit;	/* of connecting, of giving up */
 	uint64_t began, asked, handed, owned, done;	/* loop_now_ns() */
+	uint64_t resuming, went_on;	/* the resume hook's begin and end, the same; 0: this helper has not run it */
 	uint64_t pulled;		/* bytes before the hand-over */
 	uint64_t risked;		/* bytes that only the other side had then */
 	struct {

@@ -107,8 +107,8 @@ void leecher_show_way(const struct leecher *leecher, json_t *show)
 /* ---- what it was ---- */
 
 /*
- * As the application felt it: from the suspend hook's begin until it can go on here. The clocks differ, so this side's is taken, but for the way
- * of the message that began it.
+ * From the suspend hook's begin until who waits here is let in. The clocks differ, so this side's is taken, but for the way of the message that
+ * began it. What starts the program here comes after that, and is told apart.
  */
 static uint64_t downtime_ms(const struct leecher *leecher)
 {
@@ -127,6 +127,8 @@ static void show_downtime(const struct leecher *leecher, json_t *show)
 	set(show, "suspend_ms", leecher->final.suspend_ms);
 	set(show, "freeze_ms", leecher->final.freeze_ms);
 	set(show, "handover_ms", all - there);
+	if (leecher->went_on && (leecher->suspend.on_resume || leecher->suspend.unit))
+		set(show, "resume_ms", (leecher->went_on - leecher->resuming) / MS);
 	set(show, "total_ms", (loop_now_ns() - leecher->began) / MS);
 }
 

@@ -62,7 +62,7 @@ is "$(ip netns identify "$pid")" "$ns_a" 'on A'
 # ---- it moves ----
 before=$(steps "$a")
 ok 'B finalizes' within 60 regionctl finalize --instance b db --json
-note "downtime $(jq .downtime "$work/said") ms, of which the dump $(jq .suspend_ms "$work/said")"
+note "downtime $(jq .downtime "$work/said") ms, of which the dump $(jq .suspend_ms "$work/said"); the restore after it $(jq .resume_ms "$work/said") ms"
 at_most "$(du -sk "$work/images" | cut -f1)" 4096 'what CRIU has dumped is small, without the 32768 KiB of the region'
 is "$(ip netns identify "$pid")" "$ns_b" 'the process is on B' || criu_said
 after=$(steps "$b")

@@ -57,7 +57,7 @@ all_is_there() {
 	ok "$1: the program on A has come to its end" ended $program 20
 	ok "$1: no writer is slowed on A" is_free "$1"
 	ok "$1: A lets go of it" wait_for 20 on a rm "$1"
-	note "$(jq -c '{total_ms, downtime, suspend_ms, freeze_ms, handover_ms, pull_bytes, round_bytes, final_bytes, behind_bytes, rounds, dirty_bytes, faults, fault_waits}' "$work/leech.$1")"
+	note "$(jq -c '{total_ms, downtime, suspend_ms, freeze_ms, handover_ms, resume_ms, pull_bytes, round_bytes, final_bytes, behind_bytes, rounds, dirty_bytes, faults, fault_waits}' "$work/leech.$1")"
 }
 
 regionctl events --instance b > "$work/events" 2>&1 &

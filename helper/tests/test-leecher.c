@@ -370,6 +370,28 @@ static void test_faults(void)
 	       "of the downtime, and of what had come when");
 }
 
+/* Who waits is let in before what starts the program is run; what that took is told apart. */
+static void test_resumed(void)
+{
+	struct user user, finalizing;
+	json_t *show;
+
+	begin("resumed");
+	leech(&user, "sleep 0.3");
+	host_begin(b, &finalizing, "finalize", db());
+	tap_ok(until(finalizing.done) && !finalizing.error, "finalize is answered when the resume hook has ended");
+	show = json_loads(finalizing.answer, 0, NULL);
+	tap_ok(json_integer_value(json_object_get(show, "resume_ms")) >= 300, "which says how long that took");
+	tap_number(json_integer_value(json_object_get(show, "downtime")),
+		   json_integer_value(json_object_get(show, "suspend_ms")) + json_integer_value(json_object_get(show, "freeze_ms")) +
+		   json_integer_value(json_object_get(show, "handover_ms")), "the downtime is the sum of the other parts");
+	json_decref(show);
+	tap_ok(until(user.done) && !user.error, "all of it comes");
+	show = json_loads(user.answer, 0, NULL);
+	tap_ok(json_integer_value(json_object_get(show, "resume_ms")) >= 300, "so does the summary");
+	json_decref(show);
+}
+
 /* What was changed last is asked for before programs may ask. */
 static void test_hurry(void)
 {
@@ -419,6 +441,7 @@ int main(void)
 	test_throttle_aborted();
 	test_throttle_restarted();
 	test_faults();
+	test_resumed();
 	test_hurry();
 	return hosts_end();
 }
