@@ -86,7 +86,7 @@ const struct cmd cmd_leech = {
 		  "where its bytes live from now on (default: the instance's); a group's, as that: below it, or with {region} in it" },
 		{ CMD_TEXT, "finalize", NULL, "WHEN",
 		  "auto: when it costs little; manual: when told to (default without the next two)" },
-		{ CMD_DURATION, "max-downtime", NULL, "TIME", "what it may cost (default: 300ms)" },
+		{ CMD_DURATION, "max-downtime", NULL, "TIME", "what it may cost: 300ms (default), 2s; a bare number is seconds, as everywhere" },
 		{ CMD_TEXT, "on-stall", NULL, "WAY", "postcopy, throttle or wait" },
 		{ CMD_TEXT, "handover", NULL, "HOW", "complete or early (default: complete, unless told, or on --on-stall postcopy)" },
 		{ CMD_TEXT, "on-resume", NULL, "COMMAND", "starts the program here, after the hand-over" },
