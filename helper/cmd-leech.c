@@ -55,8 +55,8 @@ const struct cmd cmd_leech = {
 	.details =
 		"Makes REGION here, locked, and pulls its bytes while programs on the other host go on\n"
 		"writing. 'regionctl finalize REGION' then moves it: programs here that wait for it go on.\n"
-		"With --max-downtime or --on-stall it is finalized by itself, as soon as programs would\n"
-		"stand still, and wait for what is missing then, for no longer than that.\n"
+		"With --max-downtime, --on-stall or --handover it is finalized by itself, as soon as programs\n"
+		"would stand still, and wait for what is missing then, for no longer than --max-downtime.\n"
 		"Programs that change as much as the link carries are said to stall it. Then:\n"
 		"  --on-stall postcopy   it is handed over, and the rest is fetched behind (usual)\n"
 		"  --on-stall throttle   they are slowed over there, until what is left is little\n"
@@ -85,7 +85,7 @@ const struct cmd cmd_leech = {
 		{ CMD_SOURCE, "local-source", NULL, "URI",
 		  "where its bytes live from now on (default: the instance's); a group's, as that: below it, or with {region} in it" },
 		{ CMD_TEXT, "finalize", NULL, "WHEN",
-		  "auto: when it costs little; manual: when told to (default without the next two)" },
+		  "auto: when it costs little; manual: when told to (default without the next three)" },
 		{ CMD_DURATION, "max-downtime", NULL, "TIME", "what it may cost: 300ms (default), 2s; a bare number is seconds, as everywhere" },
 		{ CMD_TEXT, "on-stall", NULL, "WAY", "postcopy, throttle or wait" },
 		{ CMD_TEXT, "handover", NULL, "HOW", "complete or early (default: complete, unless told, or on --on-stall postcopy)" },

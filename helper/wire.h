@@ -104,9 +104,10 @@ enum wire_type {
 #define WIRE_INFO_VERSION	(1u << 5)
 #define WIRE_INFO_GROUP		(1u << 6)	/* it is seeded with others, and moves with them or not at all */
 
-/* Flags of STATUS. */
+/* Flags of FINALIZE. */
 #define WIRE_FINALIZE_ADOPT	(1u << 0)	/* the region's source moves with it */
 
+/* Flags of STATUS. */
 #define WIRE_STATUS_FLUSH	(1u << 0)	/* write what is dirty in the page cache first, for a while */
 #define WIRE_STATUS_HERE	(1u << 1)	/* a follower's: the round is there whole */
 

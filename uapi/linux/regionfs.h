@@ -255,7 +255,7 @@ struct regionfs_local {
  *                so many bytes a second, in the order in which they came; 0: no limit. A change, also one that lifts it, takes effect at once,
  *                for those too that are asleep. Truncate and fallocate are not slowed, readers neither. The limit is the attached helper's:
  *                it ends with it, and when the region is unlinked. -ENOTCONN: a limit, and there is no helper.
- * TRACK is kept for live migration, -EOPNOTSUPP.
+ * TRACK is reserved, -EOPNOTSUPP: for a migration the helper keeps track of what it is given to write.
  */
 enum regionfs_cmd {
 	REGIONFS_CMD_UNSPEC,
