@@ -35,14 +35,22 @@ static void lost(struct poll *poll, int credit)
 	poll->rest = poll->penalty;
 }
 
+/*
+ * What was found long after the time to look was over was found by a thread that did not run meanwhile: others had its CPU, and would have had to let it
+ * in at once if it had slept. Then it does not look for long, also where most else was found soon.
+ */
 void poll_looked(struct poll *poll, uint64_t ns)
 {
-	if (ns > PAYS_NS)
+	if (ns != UINT64_MAX && ns > 2 * POLL_NS) {
+		poll->penalty = REST_MAX;
+		lost(poll, 2 * CREDIT);
+	} else if (ns > PAYS_NS) {
 		lost(poll, ns == UINT64_MAX ? 2 : 1);
-	else if (poll->credit < CREDIT)
+	} else if (poll->credit < CREDIT) {
 		poll->credit++;
-	else
+	} else {
 		poll->penalty = 0;
+	}
 }
 
 bool poll_possible(void)

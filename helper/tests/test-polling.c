@@ -64,9 +64,26 @@ static void test_learn(void)
 	tap_ok(n < 50, "what takes half of the time doesn't pay (%d)", n);
 }
 
+/* It had no CPU while it looked. */
+static void test_late(void)
+{
+	struct poll poll = { 0 };
+	int n;
+
+	for (n = 0; n < 100 && expects(&poll); n++)
+		poll_looked(&poll, POLL_NS / 10);
+	poll_looked(&poll, POLL_NS * 10);
+	n = rest(&poll);
+	tap_ok(n > 1000, "what was found long after the time was over ends it for long (%d)", n);
+	for (n = 0; n < 100 && expects(&poll); n++)
+		poll_looked(&poll, POLL_NS / 10);
+	tap_number(n, 100, "and then it is tried again");
+}
+
 int main(void)
 {
 	test_expected();
 	test_learn();
+	test_late();
 	return tap_end();
 }
