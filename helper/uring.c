@@ -157,7 +157,16 @@ static uint64_t uring_look(struct uring *uring, uint64_t ns)
 	return now - since;
 }
 
-/* What was started is submitted before it is looked for more. */
+/* Nothing has come, for ns at most. What a timer has cut short says nothing. */
+static int uring_looked_in_vain(struct uring *uring, struct poll *poll, uint64_t ns)
+{
+	if (ns < POLL_NS)
+		return 0;
+	poll_looked(poll, UINT64_MAX);
+	return uring_sleep(uring, ns == UINT64_MAX ? ns : ns - POLL_NS);
+}
+
+/* What was started is submitted before it is looked for more. Task work that has made no completion is nothing that was found. */
 static int uring_wait_polling(struct uring *uring, struct poll *poll, uint64_t ns)
 {
 	int err = io_uring_sq_ready(&uring->ring) ? io_uring_submit_and_get_events(&uring->ring) : 0;
@@ -166,10 +175,12 @@ static int uring_wait_polling(struct uring *uring, struct poll *poll, uint64_t n
 	if (err < 0 || io_uring_cq_ready(&uring->ring))
 		return err;
 	took = uring_look(uring, ns);
-	poll_looked(poll, took);
 	if (took == UINT64_MAX)
-		return uring_sleep(uring, ns);
-	return io_uring_cq_ready(&uring->ring) ? 0 : io_uring_get_events(&uring->ring);
+		return uring_looked_in_vain(uring, poll, ns);
+	if (!io_uring_cq_ready(&uring->ring))
+		err = io_uring_get_events(&uring->ring);
+	poll_looked(poll, io_uring_cq_ready(&uring->ring) ? took : UINT64_MAX);
+	return err;
 }
 
 static int uring_enter(struct uring *uring, uint64_t ns)
