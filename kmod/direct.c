@@ -17,7 +17,7 @@
 
 struct regionfs_direct {
 	struct regionfs_region *region;
-	u64 since;		/* READs: ktime_get_ns() when they were asked for; else 0, so that nobody polls */
+	u64 since;		/* READs: ktime_get_ns() when they were asked for; else 0 */
 	unsigned int nr;
 	struct regionfs_request *reqs[REGIONFS_DIRECT_BATCH];
 };
@@ -119,7 +119,7 @@ static void regionfs_direct_drop(struct regionfs_direct *d)
 	d->nr = 0;
 }
 
-/* Waits for a batch. Bytes done from its start on; *@err is why no more. */
+/* Waits for a batch. Bytes done from its start on; *@err is why no more. Polls only for what is learnt from: a READ that is alone. */
 static ssize_t regionfs_direct_wait(struct regionfs_direct *d, int *err)
 {
 	ssize_t done = 0;
@@ -128,7 +128,8 @@ static ssize_t regionfs_direct_wait(struct regionfs_direct *d, int *err)
 
 	*err = 0;
 	for (i = 0; i < d->nr; i++) {
-		regionfs_poll_until(d->region, d->since, completion_done(&d->reqs[i]->done));
+		if (d->since && d->nr == 1)
+			regionfs_poll_until(d->region, d->since, completion_done(&d->reqs[i]->done));
 		e = *err == -EINTR ? -EINTR : regionfs_request_wait(d->reqs[i]);
 		if (!*err && !e)
 			done += d->reqs[i]->len;

@@ -3,7 +3,7 @@
 #include "lib/app.h"
 #include "lib/env.h"
 
-#define SIZE	(64 * MiB)
+#define SIZE	(96 * MiB)
 #define POLL_US	"/sys/module/regionfs/parameters/poll_us"
 #define LONG	"600000000"	/* longer than any wait here */
 #define TRIES	60		/* whatever else runs on its CPU sends it to sleep at once */
@@ -17,18 +17,23 @@ static void restore(void)
 	write_file(POLL_US, before);
 }
 
-/* A reader whose answer is held, of a page that nobody has read. */
-static pid_t held_reader(enum app_what what, long *held)
+/* A reader whose answer is held, of pages that nobody has read. */
+static pid_t held_reader_of(enum app_what what, size_t len, long *held)
 {
 	uint32_t from = fh_mark(e.fh);
 	pid_t pid;
 
 	page += 128 * KiB;	/* nothing is read ahead */
 	fh_rule(e.fh, REGIONFS_OP_READ, id, 0, 0, FH_HOLD, 0, -1);
-	pid = app_start(path, what, page, 4096, 1);
+	pid = app_start(path, what, page, len, 1);
 	*held = fh_wait(e.fh, from, REGIONFS_OP_READ, id, page, 4096, FH_HELD, SOON);
 	must(*held >= 0);
 	return pid;
+}
+
+static pid_t held_reader(enum app_what what, long *held)
+{
+	return held_reader_of(what, 4096, held);
 }
 
 /* Answers what is held; how the reader has ended. */
@@ -86,6 +91,22 @@ static void looks(enum app_what what)
 	must(fh_release_all(e.fh) >= 0);
 }
 
+/* What several READs take says nothing of one, so nothing would ever be learnt. A few may seem to poll that have not slept yet. */
+static void batch(void)
+{
+	int seen = 0, wrong = 0;
+	long held;
+	pid_t pid;
+
+	for (int i = 0; i < TRIES; i++) {
+		pid = held_reader_of(APP_DIRECT_READ, 2 * MiB, &held);
+		seen += polls(pid);
+		wrong += release(pid) != 0;
+	}
+	ok(seen < TRIES / 4, "who reads by several requests at once sleeps (but %d of %d)", seen, TRIES);
+	is(wrong, 0, "answered, all have the right bytes");
+}
+
 static void never(void)
 {
 	long held;
@@ -133,6 +154,7 @@ int main(void)
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
 	looks(APP_MAP_READ);
 	looks(APP_DIRECT_READ);
+	batch();
 	never();
 	left_off();
 	return tap_done();
