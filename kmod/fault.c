@@ -169,23 +169,25 @@ static void regionfs_fault_next(struct file *file, struct regionfs_region *regio
 static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_region *region, const struct regionfs_await *await)
 {
 	struct file *file = get_file(vmf->vma->vm_file);
-	u64 since = ktime_get_ns();
+	u64 since = ktime_get_ns(), looked = since;
 	long left;
 
 	regionfs_release_fault_lock(vmf);
-	if (await->goes_on)
+	if (await->goes_on) {
 		regionfs_fault_next(file, region, await);
+		looked = ktime_get_ns();	/* to begin megabytes takes longer than it may look */
+	}
 	if (await->req) {
-		regionfs_poll_until(region, since, completion_done(&await->req->done));
+		regionfs_poll_until(region, looked, completion_done(&await->req->done));
 		wait_for_completion_state(&await->req->done, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
 		regionfs_request_put(await->req);
 	} else {
-		regionfs_poll_until(region, since, regionfs_fault_read(await->folio));
+		regionfs_poll_until(region, looked, regionfs_fault_read(await->folio));
 		do {
 			left = wait_event_freezable_timeout(region->wait, regionfs_fault_read(await->folio), HZ / 20);
 		} while (!left);
 	}
-	regionfs_poll_learn(region, regionfs_waited(region, since));
+	regionfs_poll_learn(region, regionfs_waited(region, since) - (looked - since));
 	folio_put(await->folio);
 	fput(file);
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
