@@ -7,7 +7,7 @@
  * as a reader. Not in threads whose pool starts another one when one sleeps: to poll there would keep those waiting that come after.
  *
  * Whether it pays is learnt for each region: it does where answers are found in a quarter of the time that it may look for. The first come later,
- * since the helper sleeps; the requests tell it to look for the next (REGIONFS_REQ_POLLED). Where answers are not found it is left off, until
+ * since the helper sleeps; the requests tell it that someone may poll, so that it looks for the next (REGIONFS_REQ_POLLED). Where answers are not found it is left off, until
  * so many waits were short, to sleep and be woken included; each time that was wrong it takes twice as many. So a far source costs a few such moments in all.
  */
 #include <linux/cpumask.h>
@@ -37,9 +37,15 @@ bool regionfs_poll_pays(const struct regionfs_region *region)
 	return !READ_ONCE(region->poll.rest) && regionfs_poll_ns() && num_online_cpus() > 1;
 }
 
+/* Threads of a pool do not. */
+static bool regionfs_poll_may(void)
+{
+	return num_online_cpus() > 1 && !(current->flags & (PF_IO_WORKER | PF_WQ_WORKER));
+}
+
 bool regionfs_poll_worth(const struct regionfs_region *region)
 {
-	return regionfs_poll_pays(region) && !(current->flags & (PF_IO_WORKER | PF_WQ_WORKER));
+	return regionfs_poll_pays(region) && regionfs_poll_may();
 }
 
 /* May a program that waits since @since, by ktime_get_ns(), look once more? */
@@ -62,13 +68,13 @@ static void regionfs_poll_lost(struct regionfs_poll *poll, int credit)
 	WRITE_ONCE(poll->rest, penalty);
 }
 
-/* A wait before which it might have polled took @ns. Who learns at the same time may undo it: these are hints. */
+/* A wait took @ns. One that had to do without polling teaches nothing. Who learns at the same time may undo it: these are hints. */
 void regionfs_poll_learn(struct regionfs_region *region, u64 ns)
 {
 	int rest = READ_ONCE(region->poll.rest), credit = READ_ONCE(region->poll.credit);
 	u64 limit = regionfs_poll_ns();
 
-	if (num_online_cpus() == 1)
+	if (!regionfs_poll_may() || signal_pending(current))
 		return;
 	if (rest && ns <= limit)
 		WRITE_ONCE(region->poll.rest, rest - 1);
