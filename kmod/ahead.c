@@ -18,9 +18,10 @@
 #include "region.h"
 
 #define REGIONFS_WINDOW_NEAR	(SZ_1M >> PAGE_SHIFT)
-#define REGIONFS_UNDER_WAY	16	/* two of the longest windows, in requests of 1 MiB */
-#define REGIONFS_UNDER_WAY_ALL	64	/* requests of any kind, of an instance */
+#define REGIONFS_UNDER_WAY	16	/* two of the longest windows, in MiB */
+#define REGIONFS_UNDER_WAY_ALL	SZ_64M	/* what an instance's READs ask for */
 #define REGIONFS_OF_MEMORY	64	/* the part of it that a window may be */
+#define REGIONFS_OF_MEMORY_ALL	16	/* and that all of an instance may ask for */
 
 /* What a superblock begins with. A request is as long as before: that is the device's ->io_pages. */
 void regionfs_window_init(struct backing_dev_info *bdi)
@@ -31,11 +32,17 @@ void regionfs_window_init(struct backing_dev_info *bdi)
 	bdi->io_pages = REGIONFS_WINDOW_NEAR;
 }
 
-/* The helper has answered a READ of @len bytes in @took jiffies. A hint: others may have been in its way. */
+/* The helper has answered a READ of @len bytes in @took jiffies: that much per MiB. A hint: others may have been in its way. */
 void regionfs_window_pace(struct regionfs_region *region, u32 len, unsigned long took)
 {
 	if (len >= SZ_64K)
-		WRITE_ONCE(region->read_took, took);
+		WRITE_ONCE(region->read_took, took / max_t(u32, len / SZ_1M, 1));
+}
+
+/* Do an instance's READs ask for so much that long windows are not for now? */
+static bool regionfs_window_full(const struct regionfs_instance *inst)
+{
+	return READ_ONCE(inst->reading) > min_t(u64, REGIONFS_UNDER_WAY_ALL, (u64)totalram_pages() / REGIONFS_OF_MEMORY_ALL << PAGE_SHIFT);
 }
 
 /* Is no more to be read ahead of anybody than was before there were long windows? */
@@ -44,7 +51,7 @@ static bool regionfs_window_near(struct regionfs_region *region)
 	unsigned long limit = msecs_to_jiffies(READ_ONCE(region->inst->takeback_ms));
 
 	return READ_ONCE(region->local) || READ_ONCE(region->read_took) > limit / REGIONFS_UNDER_WAY ||
-	       READ_ONCE(region->inst->nr_outstanding) > REGIONFS_UNDER_WAY_ALL;
+	       regionfs_window_full(region->inst);
 }
 
 /*

@@ -82,6 +82,7 @@ struct regionfs_instance {
 	struct list_head outstanding;	/* lock: every request that holds folios or pages, by ->started */
 	struct list_head locals;	/* lock: regions that are read from a file; see local.c */
 	unsigned int nr_outstanding;	/* lock */
+	u64 reading;			/* lock: bytes of the READs among them */
 	unsigned int nr_delayed;	/* lock: pending ones that must not be sent yet */
 
 	wait_queue_head_t wait;		/* helper came or went, a region was thawed, unlocked ... */

@@ -5,6 +5,7 @@
  * References: one belongs to the machinery, from regionfs_request_submit() to regionfs_request_end() or
  * regionfs_request_forget(); a waiter takes one of its own before it submits.
  */
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include "request.h"
 #include "trace.h"
@@ -158,10 +159,12 @@ static void regionfs_request_enlist(struct regionfs_request *req)
 			queue_delayed_work(regionfs_wq, &inst->takeback, HZ);
 		list_add_tail(&req->in_inst, &inst->outstanding);
 	}
-	if (req->op == REGIONFS_OP_READ)
+	if (req->op == REGIONFS_OP_READ) {
+		inst->reading += req->len;
 		list_add_tail(&req->in_region, &region->reads);
-	else if (regionfs_request_ordered(req))
+	} else if (regionfs_request_ordered(req)) {
 		list_add_tail(&req->in_region, &region->ordered);
+	}
 	if (regionfs_op_is_meta(req->op))
 		region->nr_meta++;
 	if (regionfs_order_add(req)) {
@@ -251,6 +254,8 @@ static void regionfs_request_unlist(struct regionfs_request *req)
 	list_del_init(&req->in_region);
 	list_del_init(&req->in_inst);
 	region->inst->nr_outstanding--;
+	if (req->op == REGIONFS_OP_READ)
+		region->inst->reading -= req->len;
 	if (regionfs_op_is_meta(req->op))
 		region->nr_meta--;
 	regionfs_order_del(req);
@@ -512,7 +517,7 @@ void regionfs_takeback_work(struct work_struct *work)
 			continue;
 		trace_regionfs_request_takeback(req, 0, false);
 		if (req->op == REGIONFS_OP_READ)
-			regionfs_window_pace(req->region, req->len, limit);
+			regionfs_window_pace(req->region, min_t(u32, req->len, SZ_1M), limit);
 		regionfs_detach_locked(req, &victims);
 	}
 	if (!list_empty(&inst->outstanding) || inst->nr_delayed)
