@@ -60,23 +60,37 @@ static bool regionfs_window_near(struct regionfs_region *region)
  */
 static void regionfs_window_shrink(struct file_ra_state *ra, unsigned int pages)
 {
-	if (ra->size <= pages)
+	unsigned int size = READ_ONCE(ra->size);	/* others with this file may change it */
+
+	if (size <= pages)
 		return;
-	ra->start += ra->size - pages;
+	ra->start += size - pages;
 	ra->size = pages;
 }
 
-/* Before the page cache may read ahead. @goes_on: it is the next access of one after the other. Several programs with one file may mix it up: it is a hint. */
+/* As long as a window of @file may be now; never shorter than @few. */
+static unsigned int regionfs_window_most(struct file *file, struct regionfs_region *region, unsigned int few)
+{
+	return regionfs_window_near(region) ? few : READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages);
+}
+
+/*
+ * Before the page cache may read ahead. @goes_on: it is the next access of one after the other. Several programs with one file may mix it up: it is a
+ * hint. What others do is looked at only where a long window is to begin, or stands: most faults are alone.
+ */
 void regionfs_window_set(struct file *file, struct regionfs_region *region, bool goes_on)
 {
-	unsigned int pages = READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages);
-	unsigned int few = min_t(unsigned int, pages, REGIONFS_WINDOW_NEAR);
-	bool near = regionfs_window_near(region);
+	struct file_ra_state *ra = &file->f_ra;
+	unsigned int few = min_t(unsigned int, READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages), REGIONFS_WINDOW_NEAR);
+	unsigned int pages = few;
 
-	if (!goes_on || near)
-		pages = few;
-	if (file->f_ra.ra_pages != pages)
-		file->f_ra.ra_pages = pages;
-	if (near)
-		regionfs_window_shrink(&file->f_ra, few);
+	if (goes_on || READ_ONCE(ra->size) > few) {
+		pages = regionfs_window_most(file, region, few);
+		if (pages == few)
+			regionfs_window_shrink(ra, few);
+		else if (!goes_on)
+			pages = few;
+	}
+	if (ra->ra_pages != pages)
+		ra->ra_pages = pages;
 }

@@ -364,7 +364,8 @@ static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_regio
 	err = regionfs_region_enter(region, 0);
 	if (err)
 		return regionfs_fault_refused(vmf, region, err);
-	regionfs_window_set(vmf->vma->vm_file, region, await.goes_on);
+	if (!(vmf->vma->vm_flags & VM_RAND_READ))	/* nothing is read ahead of that */
+		regionfs_window_set(vmf->vma->vm_file, region, await.goes_on);
 	ret = regionfs_fault_do(vmf, region, cached, &await);
 	regionfs_region_exit(region, 0);
 	if (paid && ret & (VM_FAULT_RETRY | VM_FAULT_NOPAGE))
