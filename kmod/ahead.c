@@ -23,10 +23,16 @@
 #define REGIONFS_OF_MEMORY	64	/* the part of it that a window may be */
 #define REGIONFS_OF_MEMORY_ALL	16	/* and that all of an instance may ask for */
 
+/* A part of so much memory, aligned: else folios get short. */
+static unsigned long regionfs_window_of(unsigned long pages)
+{
+	return max_t(unsigned long, round_down(pages / REGIONFS_OF_MEMORY, REGIONFS_WINDOW_NEAR / 2), REGIONFS_WINDOW_NEAR);
+}
+
 /* What a superblock begins with. A request is as long as before: that is the device's ->io_pages. */
 void regionfs_window_init(struct backing_dev_info *bdi)
 {
-	unsigned long most = max_t(unsigned long, totalram_pages() / REGIONFS_OF_MEMORY, REGIONFS_WINDOW_NEAR);
+	unsigned long most = regionfs_window_of(totalram_pages());
 
 	bdi->ra_pages = min_t(unsigned long, REGIONFS_WINDOW, most);
 	bdi->io_pages = REGIONFS_WINDOW_NEAR;
@@ -71,7 +77,9 @@ static void regionfs_window_shrink(struct file_ra_state *ra, unsigned int pages)
 /* As long as a window of @file may be now; never shorter than @few. */
 static unsigned int regionfs_window_most(struct file *file, struct regionfs_region *region, unsigned int few)
 {
-	return regionfs_window_near(region) ? few : READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages);
+	unsigned int most = min_t(unsigned int, READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages), REGIONFS_WINDOW);
+
+	return regionfs_window_near(region) ? few : most;
 }
 
 /*
