@@ -9,9 +9,10 @@
  *  - A LOCAL region is copied by who misses: more would only take longer.
  *  - Requests are taken back when they are not answered in time. A source so slow that two windows might not be gets small ones.
  *  - Pages that are being read are nothing that reclaim could take: all streams of an instance together have no more than a few long windows
- *    under way, and a machine with little memory has no long ones.
+ *    under way, and a machine or a memory cgroup with little memory has no long ones.
  */
 #include <linux/backing-dev.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sizes.h>
@@ -74,12 +75,29 @@ static void regionfs_window_shrink(struct file_ra_state *ra, unsigned int pages)
 	ra->size = pages;
 }
 
+/* What a window may have of the memory that a program may use: its cgroups', or the machine's. */
+static unsigned long regionfs_window_of_group(void)
+{
+	unsigned long pages = totalram_pages();
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg;
+
+	rcu_read_lock();
+	for (memcg = mem_cgroup_from_task(current); memcg; memcg = parent_mem_cgroup(memcg))
+		pages = min(pages, READ_ONCE(memcg->memory.max));
+	rcu_read_unlock();
+#endif
+	return regionfs_window_of(pages);
+}
+
 /* As long as a window of @file may be now; never shorter than @few. */
 static unsigned int regionfs_window_most(struct file *file, struct regionfs_region *region, unsigned int few)
 {
 	unsigned int most = min_t(unsigned int, READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages), REGIONFS_WINDOW);
 
-	return regionfs_window_near(region) ? few : most;
+	if (most == few || regionfs_window_near(region))
+		return few;
+	return min_t(unsigned long, most, regionfs_window_of_group());
 }
 
 /*

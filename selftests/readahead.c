@@ -77,6 +77,31 @@ static void sequential(const char *name, bool map, int advice)
 	close(fd);
 }
 
+#define GROUP	"/sys/fs/cgroup/readahead-test"
+
+static void leave_group(void)
+{
+	write_file("/sys/fs/cgroup/cgroup.procs", "0");
+	rmdir(GROUP);
+}
+
+/* What is read ahead is charged to who reads, and cannot be reclaimed: of little memory it takes little. */
+static void in_group(void)
+{
+	uint64_t id = env_filled(&e, "in-group", SIZE, 1), ahead;
+	int fd = env_path_fd(&e, "in-group", O_RDONLY);
+	bool good;
+
+	if (mkdir(GROUP, 0700) || write_file(GROUP "/memory.max", "67108864") || write_file(GROUP "/cgroup.procs", "0")) {
+		tap_skip("no memory cgroup can be made");
+	} else {
+		ahead = in_order(id, fd, NULL, &good);
+		ok(good && ahead <= 5 * MiB / 2, "in a cgroup of 64 MiB up to %llu KiB ahead are asked for", (unsigned long long)(ahead / KiB));
+	}
+	leave_group();
+	close(fd);
+}
+
 /* A touch behind what is there might go on with it, or not. */
 static void touch_behind(const char *name, bool map)
 {
@@ -157,6 +182,7 @@ int main(void)
 	sequential("by-read", false, POSIX_FADV_NORMAL);
 	sequential("by-map", true, POSIX_FADV_NORMAL);
 	sequential("advised", true, POSIX_FADV_SEQUENTIAL);
+	in_group();
 	touch_behind("behind-read", false);
 	touch_behind("behind-map", true);
 	local("local-read", false);
