@@ -15,6 +15,7 @@
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include "region.h"
 
@@ -98,6 +99,27 @@ static unsigned int regionfs_window_most(struct file *file, struct regionfs_regi
 	if (most == few || regionfs_window_near(region))
 		return few;
 	return min_t(unsigned long, most, regionfs_window_of_group());
+}
+
+/*
+ * For posix_fadvise() or madvise(WILLNEED), and readahead(): asks for what is missing from @index to before @end, for one window of it as any file system. Nobody
+ * waits for that, so it goes behind what is waited for; regionfs_readahead() knows it by its state, which is not the file's.
+ */
+void regionfs_window_ask(struct file *file, struct regionfs_region *region, pgoff_t index, pgoff_t end)
+{
+	pgoff_t left = min_t(pgoff_t, end - index, max_t(unsigned int, regionfs_window_most(file, region, 0), REGIONFS_WINDOW_NEAR));
+
+	while (left && !fatal_signal_pending(current) && !regionfs_region_enter(region, 0)) {
+		unsigned int n = min_t(pgoff_t, left, REGIONFS_WINDOW_NEAR);
+		struct file_ra_state ra = { .start = index, .size = n, .async_size = n };
+		DEFINE_READAHEAD(rac, file, &ra, file->f_mapping, index);
+
+		page_cache_ra_unbounded(&rac, n, 0);
+		regionfs_region_exit(region, 0);
+		cond_resched();
+		index += n;
+		left -= n;
+	}
 }
 
 /*

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Open files. read, write, mmap; what they do about the helper is in fill.c, write.c, fault.c and direct.c. */
+/* Open files. read, write, mmap, advice; what they do about the helper is in fill.c, write.c, fault.c and direct.c. */
+#include <linux/fadvise.h>
 #include <linux/pagemap.h>
 #include "region.h"
 
@@ -16,7 +17,6 @@ static int regionfs_open(struct inode *inode, struct file *file)
 	if (file->f_mode & FMODE_WRITE && regionfs_region_test(region, REGIONFS_R_READ_ONLY))
 		return -EROFS;
 	file->f_mode |= FMODE_CAN_ODIRECT;
-	regionfs_window_set(file, region, false);
 	first = file->f_mode & FMODE_WRITE && atomic_inc_return(&region->open_writers) == 1;
 	if (atomic_inc_return(&region->opens) == 1)
 		regionfs_event(region->inst, region, REGIONFS_EVENT_OPENED);
@@ -163,6 +163,19 @@ static int regionfs_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+static int regionfs_fadvise(struct file *file, loff_t pos, loff_t len, int advice)
+{
+	loff_t size = i_size_read(file_inode(file)), end;
+
+	if (advice != POSIX_FADV_WILLNEED || len < 0)
+		return generic_fadvise(file, pos, len, advice);
+	if (pos < 0 || pos >= size)
+		return 0;
+	end = len && len < size - pos ? pos + len : size;
+	regionfs_window_ask(file, regionfs_region_of(file_inode(file)), pos >> PAGE_SHIFT, DIV_ROUND_UP(end, PAGE_SIZE));
+	return 0;
+}
+
 const struct file_operations regionfs_file_fops = {
 	.open		= regionfs_open,
 	.release	= regionfs_release,
@@ -174,4 +187,5 @@ const struct file_operations regionfs_file_fops = {
 	.fallocate	= regionfs_fallocate,
 	.splice_read	= regionfs_splice_read,
 	.splice_write	= iter_file_splice_write,
+	.fadvise	= regionfs_fadvise,
 };

@@ -190,6 +190,7 @@ void regionfs_poll_learn(struct regionfs_region *region, u64 ns);
 /* ahead.c */
 void regionfs_window_init(struct backing_dev_info *bdi);
 void regionfs_window_pace(struct regionfs_region *region, u32 len, unsigned long took);
+void regionfs_window_ask(struct file *file, struct regionfs_region *region, pgoff_t index, pgoff_t end);
 void regionfs_window_set(struct file *file, struct regionfs_region *region, bool goes_on);
 
 /* dirty.c */

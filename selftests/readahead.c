@@ -37,6 +37,16 @@ static uint64_t asked_to(uint64_t id, uint32_t from)
 	return to;
 }
 
+/* How many requests somebody waited for. */
+static unsigned int demanded(uint32_t from)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = from; i != fh_mark(e.fh); i++)
+		n += fh_at(e.fh, i)->desc.flags & REGIONFS_REQ_DEMAND ? 1 : 0;
+	return n;
+}
+
 /* Reads all in order. How far ahead of the program the helper was asked at most. */
 static uint64_t in_order(uint64_t id, int fd, const char *p, bool *good)
 {
@@ -155,6 +165,11 @@ static void local(const char *name, bool map)
 	close(fd);
 }
 
+static bool nothing_outstanding(void *arg)
+{
+	return !env_stat(&e, 0, REGIONFS_STAT_OUTSTANDING);
+}
+
 static void random_touch(void)
 {
 	uint64_t id = env_filled(&e, "random", SIZE, 1), at = 1, bytes;
@@ -175,6 +190,43 @@ static void random_touch(void)
 	close(fd);
 }
 
+/* What is wanted soon is asked for, and nobody waits for it; what stands in its middle changes nothing. */
+static void will_need(void)
+{
+	uint64_t id = env_filled(&e, "needed", SIZE, 1), bytes;
+	int fd = env_path_fd(&e, "needed", O_RDONLY);
+	uint32_t from = fh_mark(e.fh);
+	char buf[4 * KiB];
+
+	must(!posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM));
+	for (uint64_t at = 256 * KiB; at < 288 * KiB; at += sizeof(buf))
+		must(pread(fd, buf, sizeof(buf), at) == sizeof(buf));
+	fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, 0, &bytes);
+	is(bytes, 32 * KiB, "advised RANDOM, what is read is asked for, and no more");
+	close(fd);
+	fd = env_path_fd(&e, "needed", O_RDONLY);
+	from = fh_mark(e.fh);
+	is(posix_fadvise(fd, 0, MiB, POSIX_FADV_WILLNEED), 0, "advised WILLNEED");
+	must(wait_until(nothing_outstanding, NULL, SOON));
+	fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, 0, &bytes);
+	is(bytes, MiB - 32 * KiB, "what was not there is asked for");
+	is(demanded(from), 0, "and not marked as demand");
+	close(fd);
+}
+
+/* To advise it is no way round the bound of those that touch. */
+static void local_needed(void)
+{
+	uint64_t id = env_filled(&e, "local-needed", SIZE, 1), was;
+	int fd = env_path_fd(&e, "local-needed", O_RDONLY);
+
+	must(!fh_local(e.fh, id, 0, NULL));
+	was = env_stat(&e, id, REGIONFS_STAT_LOCAL_BYTES);
+	must(!posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED));
+	is(env_stat(&e, id, REGIONFS_STAT_LOCAL_BYTES) - was, MiB, "advised WILLNEED, a LOCAL file just opened: 1 MiB is copied");
+	close(fd);
+}
+
 int main(void)
 {
 	tap_start(300);
@@ -188,5 +240,7 @@ int main(void)
 	local("local-read", false);
 	local("local-map", true);
 	random_touch();
+	will_need();
+	local_needed();
 	return tap_done();
 }
