@@ -125,19 +125,22 @@ void regionfs_window_ask(struct file *file, struct regionfs_region *region, pgof
 /*
  * Before the page cache may read ahead. @goes_on: it is the next access of one after the other. Several programs with one file may mix it up: it is a
  * hint. What others do is looked at only where a long window is to begin, or stands: most faults are alone.
+ *
+ * Where one stands it is kept also for who does not go on: of several threads that read in order in one file the last one's place is known only, and
+ * the page cache, when one comes to a mark, looks no farther than this for where its window ends; what is not found is not gone on with.
  */
 void regionfs_window_set(struct file *file, struct regionfs_region *region, bool goes_on)
 {
 	struct file_ra_state *ra = &file->f_ra;
 	unsigned int few = min_t(unsigned int, READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages), REGIONFS_WINDOW_NEAR);
-	unsigned int pages = few;
+	unsigned int size = READ_ONCE(ra->size), pages = few;
 
-	if (goes_on || READ_ONCE(ra->size) > few) {
+	if (goes_on || size > few) {
 		pages = regionfs_window_most(file, region, few);
 		if (pages == few)
 			regionfs_window_shrink(ra, few);
 		else if (!goes_on)
-			pages = few;
+			pages = min(pages, size);	/* more than few */
 	}
 	if (ra->ra_pages != pages)
 		ra->ra_pages = pages;

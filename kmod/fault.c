@@ -111,8 +111,8 @@ static void regionfs_fault_readahead(struct vm_fault *vmf)
 	DEFINE_READAHEAD(rac, file, ra, file->f_mapping, vmf->pgoff);
 	unsigned long count = 1;
 
-	if (vmf->vma->vm_flags & VM_SEQ_READ)
-		count = max(ra->ra_pages, 1U);
+	if (vmf->vma->vm_flags & VM_SEQ_READ)	/* a request */
+		count = max(min_t(unsigned long, ra->ra_pages, file_inode(file)->i_sb->s_bdi->io_pages), 1UL);
 	page_cache_sync_ra(&rac, count);
 	ra->prev_pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
 }

@@ -170,6 +170,30 @@ static bool nothing_outstanding(void *arg)
 	return !env_stat(&e, 0, REGIONFS_STAT_OUTSTANDING);
 }
 
+/* As two threads may: in order in two places of one file, by turns once both have long windows. */
+static void by_turns(void)
+{
+	const uint64_t half = 3 * SIZE / 2, first = SIZE / 2;
+	uint64_t id = env_filled(&e, "by-turns", 2 * half, 1);
+	int fd = env_path_fd(&e, "by-turns", O_RDONLY);
+	static char buf[64 * KiB];
+	uint32_t from;
+
+	for (uint64_t place = 0; place < 2 * half; place += half)
+		for (uint64_t at = 0; at < first; at += sizeof(buf))
+			must(pread(fd, buf, sizeof(buf), place + at) == sizeof(buf));
+	must(wait_until(nothing_outstanding, NULL, SOON));
+	from = fh_mark(e.fh);
+	for (uint64_t at = first; at < first + SIZE / 2; at += sizeof(buf)) {
+		must(pread(fd, buf, sizeof(buf), half + at) == sizeof(buf));
+		must(pread(fd, buf, sizeof(buf), at) == sizeof(buf));
+	}
+	must(wait_until(nothing_outstanding, NULL, SOON));
+	ok(fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, half, NULL), "by turns in two places, more is asked for");
+	is(demanded(from), 0, "before somebody waits for it");
+	close(fd);
+}
+
 static void random_touch(void)
 {
 	uint64_t id = env_filled(&e, "random", SIZE, 1), at = 1, bytes;
@@ -240,6 +264,7 @@ int main(void)
 	local("local-read", false);
 	local("local-map", true);
 	random_touch();
+	by_turns();
 	will_need();
 	local_needed();
 	return tap_done();
