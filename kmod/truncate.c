@@ -67,17 +67,47 @@ int regionfs_cut_source(struct regionfs_region *region, loff_t size)
 	return regionfs_send_resize(region, size, size);
 }
 
-/*
- * The folio at @index, an edge of what was cut, could not be split if it is pinned: it is still there whole, and whoever has the pin may write pages
- * whose bits were cleared.
- */
-static void regionfs_mark_pinned(struct regionfs_region *region, struct address_space *mapping, pgoff_t index)
+/* Does the large folio at @index, an edge of the pages [@first, @end), reach out of them? Counted. */
+static struct folio *regionfs_get_edge(struct address_space *mapping, pgoff_t index, pgoff_t first, pgoff_t end)
 {
 	struct folio *folio = regionfs_get_cached_folio(mapping, index);
 
 	if (!folio)
+		return NULL;
+	if (folio->index < first || folio_next_index(folio) > end)
+		return folio;
+	folio_put(folio);
+	return NULL;
+}
+
+/*
+ * Before the pages [@first, @end) are cut out. A folio at their edge that is pinned can't be split: dirty, it stays in the page cache whole; clean, as
+ * write-back leaves it, it would be dropped whole, with what is being written beside the cut through the pin. So it is made dirty. Without a dirty bit
+ * nobody has it pinned to write.
+ */
+static void regionfs_keep_edge(struct regionfs_region *region, struct address_space *mapping, pgoff_t index, pgoff_t first, pgoff_t end)
+{
+	struct folio *folio = regionfs_get_edge(mapping, index, first, end);
+
+	if (!folio)
 		return;
-	if (folio_maybe_dma_pinned(folio))
+	folio_lock(folio);
+	if (folio->mapping == mapping && folio_maybe_dma_pinned(folio) && regionfs_dirty_any(region, folio)) {
+		regionfs_dirty_set(region, folio->index, folio_nr_pages(folio));
+		folio_mark_dirty(folio);
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+/* After the cut: one that is still there whole may be written by who has it pinned, or has been, in pages whose bits were cleared. */
+static void regionfs_mark_edge(struct regionfs_region *region, struct address_space *mapping, pgoff_t index, pgoff_t first, pgoff_t end)
+{
+	struct folio *folio = regionfs_get_edge(mapping, index, first, end);
+
+	if (!folio)
+		return;
+	if (folio_test_dirty(folio) || regionfs_dirty_any(region, folio))
 		regionfs_dirty_set(region, folio->index, folio_nr_pages(folio));
 	folio_put(folio);
 }
@@ -85,10 +115,13 @@ static void regionfs_mark_pinned(struct regionfs_region *region, struct address_
 /* Inode lock and invalidate_lock held, region closed from the lower of both sizes on. */
 static void regionfs_take_size(struct regionfs_region *region, struct inode *inode, loff_t size)
 {
+	pgoff_t first = DIV_ROUND_UP(size, PAGE_SIZE);
+
 	atomic64_add(size - i_size_read(inode), &region->inst->bytes);
+	regionfs_keep_edge(region, inode->i_mapping, size >> PAGE_SHIFT, first, ULONG_MAX);
 	truncate_setsize(inode, size);
-	regionfs_dirty_clear(region, DIV_ROUND_UP(size, PAGE_SIZE), ULONG_MAX);
-	regionfs_mark_pinned(region, inode->i_mapping, size >> PAGE_SHIFT);
+	regionfs_dirty_clear(region, first, ULONG_MAX);
+	regionfs_mark_edge(region, inode->i_mapping, size >> PAGE_SHIFT, first, ULONG_MAX);
 	regionfs_changed_all(region);
 }
 
@@ -189,6 +222,7 @@ static int regionfs_punch_size(struct regionfs_region *region, struct inode *ino
 static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 {
 	struct regionfs_region *region = regionfs_region_of(inode);
+	pgoff_t first = start >> PAGE_SHIFT, next = end >> PAGE_SHIFT;
 	int err;
 
 	if (start >= end || start >= i_size_read(inode))
@@ -199,11 +233,13 @@ static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 	if (!err)
 		err = regionfs_request_meta(region, REGIONFS_OP_DISCARD, start, min_t(loff_t, end, i_size_read(inode)) - start, 0);
 	if (!err) {
-		/* first: a store into what is left of a folio that could not be split sets a bit again, which has to stay */
-		regionfs_dirty_clear(region, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+		regionfs_keep_edge(region, inode->i_mapping, first, first, next);
+		regionfs_keep_edge(region, inode->i_mapping, next - 1, first, next);
+		/* before the cut: a store into what is left of a folio that could not be split sets a bit again, which has to stay */
+		regionfs_dirty_clear(region, first, next);
 		truncate_pagecache_range(inode, start, end - 1);
-		regionfs_mark_pinned(region, inode->i_mapping, start >> PAGE_SHIFT);
-		regionfs_mark_pinned(region, inode->i_mapping, (end - 1) >> PAGE_SHIFT);
+		regionfs_mark_edge(region, inode->i_mapping, first, first, next);
+		regionfs_mark_edge(region, inode->i_mapping, next - 1, first, next);
 		regionfs_changed_all(region);
 	}
 	filemap_invalidate_unlock(inode->i_mapping);

@@ -12,9 +12,10 @@
 #define PINNED	(AT + 32 * KiB)
 
 static struct env e, other;
-static uint64_t id;
+static uint64_t id, other_id;
 static char path[128], other_path[128];
 static char *map;
+static uint64_t pinned;
 static int fd;
 
 /* Reads from the other instance straight into a mapped page of ours; held there, it pins the page. */
@@ -22,15 +23,17 @@ static int pinner(void *arg)
 {
 	int from = open(other_path, O_RDONLY | O_DIRECT);
 
-	return pread(from, map + PINNED, 4096, 0) == 4096 ? 0 : 1;
+	return pread(from, map + pinned, 4096, 0) == 4096 ? 0 : 1;
 }
 
-static pid_t pin(void)
+/* @at: of the page */
+static pid_t pin(uint64_t at)
 {
 	uint32_t from = fh_mark(other.fh);
 	pid_t pid;
 
-	map[PINNED] = 1;
+	pinned = at;
+	map[at] = 1;
 	fh_rule(other.fh, REGIONFS_OP_READ, 0, 0, 0, FH_HOLD, 0, -1);
 	pid = spawn(pinner, NULL);
 	must(fh_wait(other.fh, from, REGIONFS_OP_READ, 0, 0, 0, FH_HELD, SOON) >= 0);
@@ -68,7 +71,7 @@ static void written(bool beside)
 	read_all();
 	if (beside)
 		is(app_run(path, APP_WRITE, AT + 4096, 4096, 2), 0, "a page beside is dirtied");
-	pid = pin();
+	pid = pin(PINNED);
 	punch();
 	is(fsync(fd), 0, "fsync");
 	unpin(pid);
@@ -78,6 +81,29 @@ static void written(bool beside)
 	ok(!memcmp(shown, got, sizeof(got)), "the source has what the mapping showed");
 }
 
+/* Written back it is clean, and a folio that is clean is easily dropped: whole, with the page beside the hole that is being written. */
+static void beside(bool truncate)
+{
+	char source[4096], got[4096];
+	pid_t pid;
+
+	read_all();
+	pid = pin(AT + 4096);
+	is(fsync(fd), 0, "the page beside the hole is written back while it is pinned");
+	if (truncate)
+		is(ftruncate(fd, HOLE), 0, "the file is cut behind it");
+	else
+		punch();
+	unpin(pid);
+	fh_pread(other.fh, other_id, source, sizeof(source), 0);
+	ok(!memcmp(source, map + AT + 4096, sizeof(source)), "the mapping shows what the device wrote");
+	is(fsync(fd), 0, "fsync");
+	fh_pread(e.fh, id, got, sizeof(got), AT + 4096);
+	ok(!memcmp(source, got, sizeof(got)), "and the source has it");
+	if (truncate)
+		is(ftruncate(fd, 4 * MiB), 0, "the file is as long as before");
+}
+
 static void frozen(void)
 {
 	char before[4096];
@@ -85,7 +111,7 @@ static void frozen(void)
 	int rc;
 
 	read_all();
-	pid = pin();
+	pid = pin(PINNED);
 	punch();
 	is(fsync(fd), 0, "fsync");
 	memcpy(before, map + PINNED, sizeof(before));
@@ -104,7 +130,7 @@ int main(void)
 	env_start(&e, "punch");
 	env_start(&other, "other");
 	id = env_filled(&e, "r", 4 * MiB, 1);
-	must(env_filled(&other, "r", MiB, 7));
+	other_id = env_filled(&other, "r", MiB, 7);
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
 	snprintf(other_path, sizeof(other_path), "%s", env_path(&other, "r"));
 	fd = env_path_fd(&e, "r", O_RDWR);
@@ -112,6 +138,8 @@ int main(void)
 	must(map != MAP_FAILED);
 	written(true);
 	written(false);
+	beside(false);
+	beside(true);
 	frozen();
 	munmap(map, 4 * MiB);
 	close(fd);
