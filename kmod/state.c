@@ -211,21 +211,22 @@ static int regionfs_freeze_pinned(struct regionfs_region *region, struct inode *
 
 /*
  * All that is dirty is written; true in *@again when something was dirtied since this began: by a pin that was let go after that; or when there is such
- * a pin now, taken before the page's mapping was write-protected. It dirties first, and goes then, so it is looked for first.
+ * a pin now, taken before the page's mapping was write-protected, which @pinned and @first tell, if not NULL. It dirties first, and goes then, so it is
+ * looked for first.
  */
-static int regionfs_freeze_sync(struct regionfs_region *region, struct address_space *mapping, unsigned long deadline, bool force,
-				bool *again)
+static int regionfs_freeze_sync(struct regionfs_region *region, struct address_space *mapping, unsigned long deadline, u64 *pinned,
+				u64 *first, bool *again)
 {
-	u64 first;
 	int err;
 
 	clear_bit(REGIONFS_R_LATE_DIRTY, &region->flags);
 	smp_mb__after_atomic();		/* the flag before the look for dirty pages */
 	err = regionfs_sync(region, deadline);
-	*again = !err && !force && regionfs_region_pinned(region, mapping, &first);
+	if (!err && pinned)
+		*pinned = regionfs_region_pinned(region, mapping, first);
 	smp_rmb();			/* the pins before what they leave behind */
-	*again |= regionfs_region_test(region, REGIONFS_R_LATE_DIRTY) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
-		  mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+	*again = (pinned && *pinned) || regionfs_region_test(region, REGIONFS_R_LATE_DIRTY) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+		 mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
 	if (!err && *again && time_after_eq(jiffies, deadline))
 		return -EBUSY;
 	return err;
@@ -240,7 +241,7 @@ static int regionfs_freeze_run(struct regionfs_region *region, struct inode *ino
 	while (!err && again) {
 		err = regionfs_freeze_pinned(region, inode, deadline, force, pinned, first);
 		if (!err)
-			err = regionfs_freeze_sync(region, inode->i_mapping, deadline, force, &again);
+			err = regionfs_freeze_sync(region, inode->i_mapping, deadline, force ? NULL : pinned, first, &again);
 	}
 	return err;
 }
@@ -434,10 +435,6 @@ int regionfs_region_set_read_only(struct regionfs_region *region, bool on)
 	return err;
 }
 
-/*
- * No request with bytes is sent from here on, those that are on their way are taken back, and whoever was writing comes out; who
- * does not within a second writes to pages that nobody will ever see or send.
- */
 /* From now on nobody gets in. -EINVAL unless @epoch is newer than the region's. */
 int regionfs_region_moved_begin(struct regionfs_region *region, u64 epoch)
 {
@@ -450,7 +447,10 @@ int regionfs_region_moved_begin(struct regionfs_region *region, u64 epoch)
 	return 0;
 }
 
-/* Who was in gets out. */
+/*
+ * No request with bytes is sent from here on, those that are on their way are taken back, and whoever was writing comes out; who
+ * does not within a second writes to pages that nobody will ever see or send.
+ */
 static void regionfs_moved_drain(struct regionfs_region *region)
 {
 	regionfs_request_drop_meta(region);
