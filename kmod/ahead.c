@@ -3,8 +3,8 @@
  * How far is read ahead of a program. The page cache decides that by the file's window (f_ra.ra_pages); ours is the device's (bdi), so that
  * whoever administers it has the last word, at once and over any posix_fadvise().
  *
- * That much, several requests, only for who goes on where he was: a source that is far away has to be asked long before. All others, and who has
- * no use for more, get as much as one request may have at most: what was guessed wrongly is not much then.
+ * That much, several requests, only for who goes on where he was, and in a file where somebody has: a source that is far away has to be asked long before. All
+ * others, and who has no use for more, get as much as one request may have at most: what was guessed wrongly is not much then.
  *
  *  - A LOCAL region is copied by who misses: more would only take longer.
  *  - Requests are taken back when they are not answered in time. A source so slow that two windows might not be gets small ones.
@@ -15,7 +15,6 @@
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include "region.h"
 
@@ -102,24 +101,19 @@ static unsigned int regionfs_window_most(struct file *file, struct regionfs_regi
 }
 
 /*
- * For posix_fadvise() or madvise(WILLNEED), and readahead(): asks for what is missing from @index to before @end, for one window of it as any file system. Nobody
- * waits for that, so it goes behind what is waited for; regionfs_readahead() knows it by its state, which is not the file's.
+ * For posix_fadvise() or madvise(WILLNEED), and readahead(): asks for what is missing from @index to before @end, of no more than a request, as without long
+ * windows. The program may touch it at once, so it is asked for as if it did.
  */
 void regionfs_window_ask(struct file *file, struct regionfs_region *region, pgoff_t index, pgoff_t end)
 {
-	pgoff_t left = min_t(pgoff_t, end - index, max_t(unsigned int, regionfs_window_most(file, region, 0), REGIONFS_WINDOW_NEAR));
+	unsigned int n = min_t(pgoff_t, end - index, REGIONFS_WINDOW_NEAR);
+	struct file_ra_state ra = { .start = index, .size = n };
+	DEFINE_READAHEAD(rac, file, &ra, file->f_mapping, index);
 
-	while (left && !fatal_signal_pending(current) && !regionfs_region_enter(region, 0)) {
-		unsigned int n = min_t(pgoff_t, left, REGIONFS_WINDOW_NEAR);
-		struct file_ra_state ra = { .start = index, .size = n, .async_size = n };
-		DEFINE_READAHEAD(rac, file, &ra, file->f_mapping, index);
-
-		page_cache_ra_unbounded(&rac, n, 0);
-		regionfs_region_exit(region, 0);
-		cond_resched();
-		index += n;
-		left -= n;
-	}
+	if (regionfs_region_enter(region, 0))
+		return;
+	page_cache_ra_unbounded(&rac, n, 0);
+	regionfs_region_exit(region, 0);
 }
 
 /*
@@ -140,7 +134,7 @@ void regionfs_window_set(struct file *file, struct regionfs_region *region, bool
 		if (pages == few)
 			regionfs_window_shrink(ra, few);
 		else if (!goes_on)
-			pages = min(pages, size);	/* more than few */
+			pages = min_t(unsigned int, pages, round_up(size, REGIONFS_WINDOW_NEAR));	/* aligned: else folios get short */
 	}
 	if (ra->ra_pages != pages)
 		ra->ra_pages = pages;

@@ -65,8 +65,6 @@ static u16 regionfs_readahead_flags(struct readahead_control *rac)
 {
 	const struct file_ra_state *ra = rac->ra;
 
-	if (rac->file && ra != &rac->file->f_ra)	/* regionfs_window_ask() */
-		return 0;
 	return ra && readahead_index(rac) == ra->start && ra->size && ra->size == ra->async_size ? 0 : REGIONFS_REQ_DEMAND;
 }
 

@@ -179,6 +179,7 @@ static void by_turns(void)
 	static char buf[64 * KiB];
 	uint32_t from;
 
+	must(!env_takeback(&e, 60000));		/* a host that stands still for a moment is no slow source */
 	for (uint64_t place = 0; place < 2 * half; place += half)
 		for (uint64_t at = 0; at < first; at += sizeof(buf))
 			must(pread(fd, buf, sizeof(buf), place + at) == sizeof(buf));
@@ -214,7 +215,7 @@ static void random_touch(void)
 	close(fd);
 }
 
-/* What is wanted soon is asked for, and nobody waits for it; what stands in its middle changes nothing. */
+/* What is wanted soon is asked for, as much as one request may; what stands in its middle changes nothing. */
 static void will_need(void)
 {
 	uint64_t id = env_filled(&e, "needed", SIZE, 1), bytes;
@@ -230,11 +231,10 @@ static void will_need(void)
 	close(fd);
 	fd = env_path_fd(&e, "needed", O_RDONLY);
 	from = fh_mark(e.fh);
-	is(posix_fadvise(fd, 0, MiB, POSIX_FADV_WILLNEED), 0, "advised WILLNEED");
+	is(posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED), 0, "advised WILLNEED of all of it");
 	must(wait_until(nothing_outstanding, NULL, SOON));
 	fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, 0, &bytes);
-	is(bytes, MiB - 32 * KiB, "what was not there is asked for");
-	is(demanded(from), 0, "and not marked as demand");
+	is(bytes, MiB - 32 * KiB, "what was not there of a MiB is asked for");
 	close(fd);
 }
 
