@@ -208,9 +208,11 @@ static size_t regionfs_local_copy_folio(struct folio *to, size_t done, size_t le
 	return done - begin;
 }
 
-static bool regionfs_local_usable(struct folio *from)
+/* Only a large folio has a second page, whose flag the last is. */
+static bool regionfs_local_usable(struct folio *from, pgoff_t index)
 {
-	return folio_test_uptodate(from) && !folio_test_hwpoison(from) && !folio_test_has_hwpoisoned(from);
+	return folio_test_uptodate(from) && folio_contains(from, index) && !folio_test_hwpoison(from) &&
+	       !(folio_test_large(from) && folio_test_has_hwpoisoned(from));
 }
 
 /*
@@ -226,7 +228,8 @@ static size_t regionfs_local_cached(struct address_space *file, struct folio *fo
 
 	folio_batch_init(&batch);
 	while (done < len && filemap_get_folios_contig(file, &index, end, &batch)) {
-		for (i = 0; i < folio_batch_count(&batch) && regionfs_local_usable(batch.folios[i]); i++)
+		for (i = 0; i < folio_batch_count(&batch) &&
+		     regionfs_local_usable(batch.folios[i], folio->index + (done >> PAGE_SHIFT)); i++)
 			done += regionfs_local_copy_folio(folio, done, len, batch.folios[i]);
 		if (i < folio_batch_count(&batch))
 			len = done;
