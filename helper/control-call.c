@@ -111,7 +111,7 @@ static bool takes_key(const struct control_cmd *cmd, const char *key)
 {
 	size_t len = strlen(key);
 
-	for (const char *at = cmd->args; at && (at = strstr(at, key)); at += len)
+	for (const char *at = cmd->args; len && at && (at = strstr(at, key)); at += len)
 		if ((at == cmd->args || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
 			return true;
 	return false;

@@ -206,6 +206,9 @@ static void check_unknown(void)
 	tap_number(regionfs_client_open(&client, "demo"), 0, "what a command does not take");
 	tap_number(regionfs_client_call(&client, "thaw", args, &result), -EINVAL, "is refused");
 	tap_is(client.message, "\"thaw\" takes no \"forc\"", "and why is said");
+	json_decref(args);
+	args = json_pack("{s:i}", "", 1);
+	tap_number(regionfs_client_call(&client, "ls", args, &result), -EINVAL, "an argument without a name is refused");
 	regionfs_client_close(&client);
 	json_decref(args);
 }
