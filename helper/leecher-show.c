@@ -127,7 +127,7 @@ static void show_downtime(const struct leecher *leecher, json_t *show)
 	set(show, "suspend_ms", leecher->final.suspend_ms);
 	set(show, "freeze_ms", leecher->final.freeze_ms);
 	set(show, "handover_ms", all - there);
-	if (leecher->went_on && (leecher->suspend.on_resume || leecher->suspend.unit))
+	if (leecher->went_on > leecher->resuming && (leecher->suspend.on_resume || leecher->suspend.unit))
 		set(show, "resume_ms", (leecher->went_on - leecher->resuming) / MS);
 	set(show, "total_ms", (loop_now_ns() - leecher->began) / MS);
 }

@@ -435,7 +435,11 @@ static void moved_noted(struct state_waiter *waiter, int error)
 	if (seeder->aborting)
 		control_fail(seeder->aborting, -EBUSY, "%s has just moved", seeder_name(seeder));
 	seeder->aborting = NULL;
-	seeder->leaving = seeder->give_up = false;	/* it is too late for that abort, but not for the next one */
+	if (seeder->giving_back)
+		serve_fail(seeder->giving_back, -EINVAL, "it has moved");
+	seeder->giving_back = NULL;
+	/* it is too late for that abort, but not for the next one */
+	seeder->leaving = seeder->give_up = seeder->forget = false;
 }
 
 static void kernel_moved(void *arg, int error, const char *why, const struct netlink_attrs *got)
