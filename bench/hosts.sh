@@ -13,6 +13,7 @@
 [ "$(id -u)" -eq 0 ] || { echo 'needs root: it mounts file systems' >&2; exit 2; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/regionfs-managed.XXXXXX") || exit 2
 background=()			# processes to end
+durable=$work			# where both helpers keep their state
 nbd_device=''			# where there is one
 nbd_server=''
 served=''			# what is exported
@@ -36,7 +37,6 @@ hosts_up() {
 	link_up || exit 2
 	mkdir "$work/far" "$work/far.mnt" "$work/near"
 	mount -t tmpfs -o size=100% far "$work/far"
-	durable=$work
 	if [ -n "${2:-}" ]; then
 		durable=$work/durable
 		{ mkdir "$durable" && mkfs.ext4 -q -F "$2" && mount "$2" "$durable"; } || { echo "cannot mount $2" >&2; exit 2; }
