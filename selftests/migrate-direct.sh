@@ -87,7 +87,7 @@ done
 # ---- what does not ----
 ok 'A has ended' wait_for 20 state_is a db complete
 moves slow
-pin slow 34s
+pin slow 45s
 fails 'pages that are pinned for long keep it on A' within 90 regionctl finalize --instance b slow
 ok 'where it is not frozen' wait_for 10 has_not a slow frozen
 ok 'programs write it' within 20 dd if="$work/bytes" of="$a/slow" bs=$len seek=1 count=1 conv=notrunc,fsync status=none
