@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A region of SIZE MiB (64; make soak-migrate-large: 256) with counters all over it goes COUNT times (2) from one host to the other and back,
+# A region of SIZE MiB (16; make soak-migrate-large: 256) with counters all over it goes COUNT times (1) from one host to the other and back,
 # while the program that counts goes on wherever it is: no step is lost or repeated, and the bytes are the same after each.
 # timeout: 300
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl counters
-count=${COUNT:-2}
-mib=${SIZE:-$([ -n "${REGIONFS_SOAK:-}" ] && echo 256 || echo 64)}
+count=${COUNT:-1}
+mib=${SIZE:-$([ -n "${REGIONFS_SOAK:-}" ] && echo 256 || echo 16)}
 memory_hosts 1ms
 
 # program HOST: the one program of this test, on that host; the suspend hook ends it, and notes what is there then
-program() { start_counters "$work/$1/db" 64 10; }
+program() { start_counters "$work/$1/db" 16 20; }
 cat > "$work/suspend" <<-END
 	#!/bin/bash
 	$(hook_end_counters)
