@@ -239,7 +239,9 @@ end_instance() {
 		fuser -s -k -m "$work/$name"
 		for i in 1 2 3; do within 10 umount -i "$work/$name" || break; done
 		umount -i -l "$work/$name"
-		within 40 regionctl instance stop "$name" --discard
+		# Refused, too, while an operation runs that nobody waits for any more
+		i=0
+		until within 40 regionctl instance stop "$name" --discard || ! regionctl instance stat "$name" || [ $((++i)) -gt 5 ]; do sleep 1; done
 	} > /dev/null 2>&1
 }
 
