@@ -6,13 +6,14 @@
  */
 #include "lib/app.h"
 #include "lib/env.h"
+#include "lib/pin.h"
 
 #define PINNED	(256 * KiB)
 #define READ_FROM	(768 * KiB)	/* never written */
 
 static struct env e, other;
 static uint64_t id;
-static char path[128], other_path[128];
+static char path[128];
 static char *map;
 static int fd;
 
@@ -82,14 +83,6 @@ static void blocks_writers(void)
 	ok(!frozen(), "the region is no longer frozen");
 }
 
-/* Reads from the other instance straight into a mapped page of ours; held there, it pins the page. */
-static int pinner(void *arg)
-{
-	int from = open(other_path, O_RDONLY | O_DIRECT);
-
-	return pread(from, map + PINNED, 4096, 0) == 4096 ? 0 : 1;
-}
-
 static bool late_dirty(struct nl *events)
 {
 	static struct nlr r;
@@ -105,15 +98,11 @@ static void pinned(void)
 {
 	struct nl events;
 	uint64_t count, first;
-	uint32_t from;
 	pid_t pid;
 
 	must(!nl_open(&events) && !nl_subscribe(&events));
 	map[PINNED] = 1;
-	from = fh_mark(other.fh);
-	fh_rule(other.fh, REGIONFS_OP_READ, 0, 0, 0, FH_HOLD, 0, -1);
-	pid = spawn(pinner, NULL);
-	must(fh_wait(other.fh, from, REGIONFS_OP_READ, 0, 0, 0, FH_HELD, SOON) >= 0);
+	pid = pin(&other, REGIONFS_OP_READ, map + PINNED);
 	is(app_run(path, APP_FSYNC, 0, 0, 0), 0, "a pinned page is written");
 	env_ask(&e, REGIONFS_CMD_FREEZE, id);
 	nlq_u32(&e.q, REGIONFS_A_DEADLINE, 1000);
@@ -128,37 +117,21 @@ static void pinned(void)
 	nlq_u32(&e.q, REGIONFS_A_DEADLINE, 1000);
 	nlq_flag(&e.q, REGIONFS_A_FORCE);
 	is(env_call_long(&e), 0, "by force it is frozen");
-	fh_clear(other.fh);
-	fh_release_all(other.fh);
-	is(reap(pid, SOON), 0, "the direct read ends");
+	is(unpin(&other, pid), 0, "the direct read ends");
 	ok(late_dirty(&events), "its dirty page raises an event");
 	is(env_simple(&e, REGIONFS_CMD_THAW, id), 0, "THAW");
 	nl_close(&events);
 }
 
-/* Writes to the other instance straight from a mapped page of ours, which is pinned as long as that takes. */
-static int reader(void *arg)
-{
-	int to = open(other_path, O_WRONLY | O_DIRECT);
-
-	return pwrite(to, map + READ_FROM, 4096, 0) == 4096 ? 0 : 1;
-}
-
 static void pinned_to_read(void)
 {
-	uint32_t from = fh_mark(other.fh);
-	pid_t pid;
+	pid_t pid = pin(&other, REGIONFS_OP_WRITE, map + READ_FROM);
 
-	fh_rule(other.fh, REGIONFS_OP_WRITE, 0, 0, 0, FH_HOLD, 0, -1);
-	pid = spawn(reader, NULL);
-	must(fh_wait(other.fh, from, REGIONFS_OP_WRITE, 0, 0, 0, FH_HELD, SOON) >= 0);
 	env_ask(&e, REGIONFS_CMD_FREEZE, id);
 	nlq_u32(&e.q, REGIONFS_A_DEADLINE, 1000);
 	is(env_call_long(&e), 0, "a page that is pinned, but that nobody could write, does not stand in FREEZE's way");
 	is(env_simple(&e, REGIONFS_CMD_THAW, id), 0, "THAW");
-	fh_clear(other.fh);
-	fh_release_all(other.fh);
-	is(reap(pid, SOON), 0, "the direct write ends");
+	is(unpin(&other, pid), 0, "the direct write ends");
 }
 
 int main(void)
@@ -169,7 +142,6 @@ int main(void)
 	id = env_filled(&e, "r", MiB, 1);
 	must(env_filled(&other, "r", MiB, 1));
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
-	snprintf(other_path, sizeof(other_path), "%s", env_path(&other, "r"));
 	fd = env_path_fd(&e, "r", O_RDWR);
 	map = mmap(NULL, MiB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	must(map != MAP_FAILED);

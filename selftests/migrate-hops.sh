@@ -13,15 +13,7 @@ start_host "$ns_b" c source=memory:
 declare -A address=([a]=10.11.0.1:7001 [b]=10.11.0.2:7002 [c]=10.11.0.2:7003)
 size=$(((24 << 20) + 12288))
 
-# program HOST: the one program of this test, on that host; the suspend hook ends it
-program() { start_counters "$work/$1/db" 16 20; }
-# suspend HOST SUM: with SUM, what its region is then
-cat > "$work/suspend" <<-END
-	#!/bin/bash
-	$(hook_end_counters)
-	[ -z "\$2" ] || sha256sum < "$work/\$1/db" > "$work/sum"
-END
-chmod +x "$work/suspend"
+make_suspend
 
 # seed HOST [SUM]: in the background
 seed() {
@@ -45,19 +37,13 @@ seeder_ends() {
 	is $? 0 'with success'
 }
 
-goes_on() {
-	local before
-	before=$(wc -l < "$work/steps")
-	program "$1"
-	ok "the program goes on on $1" wait_for 20 more_than "$work/steps" "$before"
-}
 behind_is() { [ "$(stat_of b db .handover.behind.state)" = "$1" ]; }
 sum_of() { sha256sum < "$1"; }
 
 # ---- A -> B -> C ----
 ok 'a region is made on A' on a add db --size 1M
 : > "$work/steps"
-goes_on a
+go_on_counting a
 # behind the counters, what takes its time
 random_file "$work/bytes" $size
 must dd if="$work/bytes" of="$work/a/db" bs=1M oflag=append conv=notrunc
@@ -66,7 +52,7 @@ leech a b --handover early
 leech_b=$leech
 ok 'B owns it' wait_for 20 state_is b db owned
 at_least "$(stat_of b db .handover.at_risk)" $((size / 4)) 'most of it is at risk'
-goes_on b
+go_on_counting b
 # what it needs is there; the rest takes longer than what follows
 must tc -n "$ns_a" qdisc change dev wire root netem delay 1ms limit 100000 rate 1mbit
 seed b
@@ -77,7 +63,7 @@ ok 'B has given it away, and still fetches it' behind_is owned
 ok 'A keeps it' state_is a db moved
 # the wire is fast from here on
 for ns in "$ns_a" "$ns_b"; do must tc -n "$ns" qdisc change dev wire root netem delay 1ms limit 100000; done
-goes_on c
+go_on_counting c
 wait $leech
 is $? 0 'C has all of it'
 wait "$leech_b"
@@ -88,7 +74,7 @@ is "$(jq .at_risk "$work/leech.c")" 0 'nothing is at risk any more'
 is "$(stat_of c db .epoch)" 2 'the epoch has grown twice'
 must "$work/suspend" c
 steps_are_whole 'on C' "$work/c/db"
-goes_on c
+go_on_counting c
 
 # ---- back and forth ----
 from=c to=a
@@ -102,7 +88,7 @@ for ((hop = 0; hop < count; hop++)); do
 	seeder_ends "$from"
 	is "$(sum_of "$work/$to/db")" "$(cat "$work/sum")" "hop $hop: the bytes are what $from had"
 	[ ${#reuse[@]} -eq 0 ] || at_least "$(jq .reused_bytes "$work/leech.$to")" $((size / 2)) "hop $hop: what $to had of it was not sent"
-	goes_on "$to"
+	go_on_counting "$to"
 	read -r from to <<< "$to $from"
 done
 must "$work/suspend" "$from"

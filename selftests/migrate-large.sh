@@ -10,43 +10,29 @@ count=${COUNT:-1}
 mib=${SIZE:-$([ -n "${REGIONFS_SOAK:-}" ] && echo 256 || echo 16)}
 memory_hosts 1ms
 
-# program HOST: the one program of this test, on that host; the suspend hook ends it, and notes what is there then
-program() { start_counters "$work/$1/db" 16 20; }
-cat > "$work/suspend" <<-END
-	#!/bin/bash
-	$(hook_end_counters)
-	[ -z "\$1" ] || sha256sum < "$work/\$1/db" > "$work/sum"
-END
-chmod +x "$work/suspend"
-
-goes_on() {
-	local before
-	before=$(wc -l < "$work/steps")
-	program "$1"
-	ok "the program goes on on $1" wait_for 20 more_than "$work/steps" "$before"
-}
+make_suspend
 
 # hop FROM TO PORT
 hop() {
 	local seeder
-	regionctl seed --instance "$1" db --listen "10.11.0.$3:7001" "${tls[@]}" --suspend "$work/suspend $1" --json > "$work/seeded" 2>&1 &
+	regionctl seed --instance "$1" db --listen "10.11.0.$3:7001" "${tls[@]}" --suspend "$work/suspend $1 sum" --json > "$work/seeded" 2>&1 &
 	seeder=$!
 	ok "$1 seeds" wait_for 10 state_is "$1" db serving
 	ok "$2 has all of it" within 120 regionctl leech --instance "$2" db "peer://10.11.0.$3:7001/db" "${tls[@]}" --max-downtime 500ms
 	wait $seeder
 	is $? 0 "the seeder on $1 has ended with success"
 	is "$(sha256sum < "$work/$2/db")" "$(cat "$work/sum")" "the bytes are what $1 had"
-	goes_on "$2"
+	go_on_counting "$2"
 }
 
 ok 'a region is made on a' on a add db --size "${mib}M"
 : > "$work/steps"
-goes_on a
+go_on_counting a
 for ((i = 0; i < count; i++)); do
 	if [ $((i & 1)) -eq 0 ]; then hop a b 1; else hop b a 2; fi
 done
 at=$([ $((count & 1)) -eq 0 ] && echo a || echo b)
-must "$work/suspend" ''
+must "$work/suspend" "$at"
 steps_are_whole 'in the end' "$work/$at/db"
 is "$(stat_of "$at" db .epoch)" "$count" 'the epoch has grown with each hop'
 is "$(cat "$work/errors")" '' 'the program has met no error'

@@ -5,6 +5,7 @@
  */
 #include "lib/app.h"
 #include "lib/env.h"
+#include "lib/pin.h"
 
 #define AT	(2 * MiB)	/* where a large folio begins, once a sequential read has come there */
 #define HOLE	(AT + 16 * KiB)
@@ -13,38 +14,20 @@
 
 static struct env e, other;
 static uint64_t id, other_id;
-static char path[128], other_path[128];
+static char path[128];
 static char *map;
-static uint64_t pinned;
 static int fd;
 
-/* Reads from the other instance straight into a mapped page of ours; held there, it pins the page. */
-static int pinner(void *arg)
+/* A device, the other instance, writes to the page, which has been stored to. */
+static pid_t write_by_device(uint64_t at)
 {
-	int from = open(other_path, O_RDONLY | O_DIRECT);
-
-	return pread(from, map + pinned, 4096, 0) == 4096 ? 0 : 1;
-}
-
-/* @at: of the page */
-static pid_t pin(uint64_t at)
-{
-	uint32_t from = fh_mark(other.fh);
-	pid_t pid;
-
-	pinned = at;
 	map[at] = 1;
-	fh_rule(other.fh, REGIONFS_OP_READ, 0, 0, 0, FH_HOLD, 0, -1);
-	pid = spawn(pinner, NULL);
-	must(fh_wait(other.fh, from, REGIONFS_OP_READ, 0, 0, 0, FH_HELD, SOON) >= 0);
-	return pid;
+	return pin(&other, REGIONFS_OP_READ, map + at);
 }
 
-static void unpin(pid_t pid)
+static void device_ends(pid_t pid)
 {
-	fh_clear(other.fh);
-	fh_release_all(other.fh);
-	is(reap(pid, SOON), 0, "the direct read ends");
+	is(unpin(&other, pid), 0, "the direct read ends");
 }
 
 /* When a device's READ ends a page may be found locked, and is dirtied a moment later, by a work: so fsync may have to be said again. */
@@ -83,10 +66,10 @@ static void written(bool beside)
 	read_all();
 	if (beside)
 		is(app_run(path, APP_WRITE, AT + 4096, 4096, 2), 0, "a page beside is dirtied");
-	pid = pin(PINNED);
+	pid = write_by_device(PINNED);
 	punch();
 	is(fsync(fd), 0, "fsync");
-	unpin(pid);
+	device_ends(pid);
 	ok(wait_until(comes_to_source, &at, SOON), "the source gets what the mapping shows");
 }
 
@@ -98,13 +81,13 @@ static void beside(bool truncate)
 	pid_t pid;
 
 	read_all();
-	pid = pin(at);
+	pid = write_by_device(at);
 	is(fsync(fd), 0, "the page beside the hole is written back while it is pinned");
 	if (truncate)
 		is(ftruncate(fd, HOLE), 0, "the file is cut behind it");
 	else
 		punch();
-	unpin(pid);
+	device_ends(pid);
 	fh_pread(other.fh, other_id, source, sizeof(source), 0);
 	ok(!memcmp(source, map + AT + 4096, sizeof(source)), "the mapping shows what the device wrote");
 	ok(wait_until(comes_to_source, &at, SOON), "and the source gets it");
@@ -119,7 +102,7 @@ static void frozen(void)
 	int rc;
 
 	read_all();
-	pid = pin(PINNED);
+	pid = write_by_device(PINNED);
 	punch();
 	is(fsync(fd), 0, "fsync");
 	memcpy(before, map + PINNED, sizeof(before));
@@ -127,7 +110,7 @@ static void frozen(void)
 	nlq_u32(&e.q, REGIONFS_A_DEADLINE, 1000);
 	rc = env_call_long(&e);
 	ok(!rc || rc == -EBUSY, "FREEZE succeeds, or tells of the pin");
-	unpin(pid);
+	device_ends(pid);
 	ok(rc || !memcmp(before, map + PINNED, sizeof(before)), "if it succeeds, nothing changes any more");
 	env_simple(&e, REGIONFS_CMD_THAW, id);
 }
@@ -140,7 +123,6 @@ int main(void)
 	id = env_filled(&e, "r", 4 * MiB, 1);
 	other_id = env_filled(&other, "r", MiB, 7);
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
-	snprintf(other_path, sizeof(other_path), "%s", env_path(&other, "r"));
 	fd = env_path_fd(&e, "r", O_RDWR);
 	map = mmap(NULL, 4 * MiB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	must(map != MAP_FAILED);
