@@ -67,7 +67,7 @@ int regionfs_cut_source(struct regionfs_region *region, loff_t size)
 	return regionfs_send_resize(region, size, size);
 }
 
-/* Does the large folio at @index, an edge of the pages [@first, @end), reach out of them? Counted. */
+/* Does the folio at @index, an edge of the pages [@first, @end), reach out of them? Counted. */
 static struct folio *regionfs_get_edge(struct address_space *mapping, pgoff_t index, pgoff_t first, pgoff_t end)
 {
 	struct folio *folio = regionfs_get_cached_folio(mapping, index);
@@ -92,10 +92,8 @@ static void regionfs_keep_edge(struct regionfs_region *region, struct address_sp
 	if (!folio)
 		return;
 	folio_lock(folio);
-	if (folio->mapping == mapping && folio_maybe_dma_pinned(folio) && regionfs_dirty_any(region, folio)) {
-		regionfs_dirty_set(region, folio->index, folio_nr_pages(folio));
+	if (folio->mapping == mapping && folio_maybe_dma_pinned(folio) && regionfs_dirty_any(region, folio))
 		folio_mark_dirty(folio);
-	}
 	folio_unlock(folio);
 	folio_put(folio);
 }
