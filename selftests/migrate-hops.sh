@@ -52,9 +52,10 @@ leech a b --handover early
 leech_b=$leech
 ok 'B owns it' wait_for 20 state_is b db owned
 at_least "$(stat_of b db .handover.at_risk)" $((size / 4)) 'most of it is at risk'
+# the rest shall take longer than what follows, on slow machines too; by steps, since what is under way comes before what the program needs
+must tc -n "$ns_a" qdisc change dev wire root netem delay 1ms limit 100000 rate 8mbit
 go_on_counting b
-# what it needs is there; the rest takes longer than what follows
-must tc -n "$ns_a" qdisc change dev wire root netem delay 1ms limit 100000 rate 1mbit
+must tc -n "$ns_a" qdisc change dev wire root netem delay 1ms limit 100000 rate 2mbit
 seed b
 ok 'and still fetches it' behind_is owned
 leech b c --handover early
