@@ -41,17 +41,17 @@ struct inode *regionfs_inode_new(struct super_block *sb, const struct inode *dir
 
 static int regionfs_setattr_size(struct inode *inode, struct regionfs_region *region, loff_t size)
 {
-	int err = regionfs_region_may(region, REGIONFS_WANT_WRITE);
+	int err = regionfs_region_may(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_SIZE);
 
 	if (err)
 		return err == -EAGAIN ? -EBUSY : err;
 	if (regionfs_region_test(region, REGIONFS_R_FIXED_SIZE))
 		return -EPERM;
-	err = regionfs_region_enter(region, REGIONFS_WANT_WRITE);
+	err = regionfs_region_enter(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_SIZE);
 	if (err)
 		return err == -EAGAIN ? -EBUSY : err;
 	err = regionfs_truncate(inode, size);
-	regionfs_region_exit(region, REGIONFS_WANT_WRITE);
+	regionfs_region_exit(region, REGIONFS_WANT_WRITE | REGIONFS_WANT_SIZE);
 	return err;
 }
 

@@ -166,6 +166,7 @@ int regionfs_cut_source(struct regionfs_region *region, loff_t size);
 int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size);
 long regionfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline);
+int regionfs_invalidate_written(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline);
 u64 regionfs_drop_all(struct regionfs_region *region);
 
 /* writeback.c, sync.c */

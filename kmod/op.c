@@ -45,7 +45,7 @@ static int regionfs_op_run(struct regionfs_long_op *op)
 	case REGIONFS_CMD_LOCK:
 		return regionfs_region_lock(op->region, op->deadline);
 	case REGIONFS_CMD_INVALIDATE:
-		return regionfs_invalidate(op->region, op->offset, regionfs_op_end_offset(op), op->discard, op->deadline);
+		return regionfs_invalidate_written(op->region, op->offset, regionfs_op_end_offset(op), op->discard, op->deadline);
 	case REGIONFS_CMD_WRITEBACK:
 		return regionfs_op_writeback(op);
 	case REGIONFS_CMD_MOVED:

@@ -19,6 +19,7 @@ enum {
 	REGIONFS_R_OP_RUNNING = 16,	/* a freeze or lock is on its way */
 	REGIONFS_R_LATE_DIRTY,		/* told of a page dirtied while frozen */
 	REGIONFS_R_LATE_TOLD,		/* and the event is on its way, by inst->late */
+	REGIONFS_R_BARRED,		/* ->barring is not 0 */
 };
 
 #define REGIONFS_RATE_PAID	16
@@ -77,6 +78,7 @@ struct regionfs_region {
 	struct list_head blocked;	/* inst->lock: wait for an older one that they overlap, by id */
 	unsigned int nr_meta;		/* inst->lock: DISCARD and RESIZE among them */
 	unsigned int nr_shells;		/* inst->lock: WRITEs taken back, and not answered yet */
+	unsigned int barring;		/* inst->lock: so many keep writers out for a moment */
 	unsigned int closing;		/* inst->lock: a truncate or the like detaches everything new */
 	u64 retry_seq;			/* inst->lock: grows when a read was sent away with REGIONFS_RETRY */
 	atomic64_t takeback_seq;	/* grows when written bytes are to become dirty again, and once they are */
@@ -136,6 +138,7 @@ int regionfs_region_set_source(struct regionfs_region *region, const char *sourc
 #define REGIONFS_WANT_WRITE	1	/* to change bytes or size */
 #define REGIONFS_WANT_HELPER	2	/* there must be a helper */
 #define REGIONFS_WANT_INTERNAL	4	/* for our own sake: in spite of freeze and lock */
+#define REGIONFS_WANT_SIZE	8	/* with WRITE: a truncate, which never waits; in spite of REGIONFS_R_BARRED */
 
 int regionfs_region_enter(struct regionfs_region *region, unsigned int want);
 void regionfs_region_exit(struct regionfs_region *region, unsigned int want);
@@ -144,6 +147,8 @@ int regionfs_region_wait(struct regionfs_region *region, unsigned int want, unsi
 bool regionfs_region_given_up(struct regionfs_region *region);
 bool regionfs_region_is_helper(struct regionfs_region *region);
 int regionfs_region_freeze(struct regionfs_region *region, unsigned long deadline, bool force, u64 *pinned, u64 *first);
+int regionfs_region_bar(struct regionfs_region *region, unsigned long deadline);
+void regionfs_region_admit(struct regionfs_region *region);
 void regionfs_region_thaw(struct regionfs_region *region);
 int regionfs_region_lock(struct regionfs_region *region, unsigned long deadline);
 int regionfs_region_unlock(struct regionfs_region *region, const struct regionfs_range *ranges, unsigned int nr);

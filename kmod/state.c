@@ -22,6 +22,8 @@ static unsigned long regionfs_region_barred(unsigned int want)
 		return 0;
 	if (want & REGIONFS_WANT_WRITE)
 		flags |= BIT(REGIONFS_R_FROZEN) | BIT(REGIONFS_R_READ_ONLY);
+	if (want & REGIONFS_WANT_WRITE && !(want & REGIONFS_WANT_SIZE))
+		flags |= BIT(REGIONFS_R_BARRED);
 	return flags;
 }
 
@@ -49,7 +51,7 @@ int regionfs_region_enter(struct regionfs_region *region, unsigned int want)
 
 	atomic_inc(want & REGIONFS_WANT_WRITE ? &region->writers : &region->readers);
 	smp_mb__after_atomic();		/* pairs with regionfs_region_drain() */
-	err = regionfs_region_may(region, want & REGIONFS_WANT_WRITE);
+	err = regionfs_region_may(region, want & (REGIONFS_WANT_WRITE | REGIONFS_WANT_SIZE));
 	if (err)
 		regionfs_region_exit(region, want);
 	return err;
@@ -59,7 +61,7 @@ void regionfs_region_exit(struct regionfs_region *region, unsigned int want)
 {
 	if (atomic_dec_and_test(want & REGIONFS_WANT_WRITE ? &region->writers : &region->readers) &&
 	    READ_ONCE(region->flags) & (BIT(REGIONFS_R_FROZEN) | BIT(REGIONFS_R_LOCKED) | BIT(REGIONFS_R_MOVED) |
-					BIT(REGIONFS_R_READ_ONLY)))
+					BIT(REGIONFS_R_READ_ONLY) | BIT(REGIONFS_R_BARRED)))
 		wake_up_all(&region->wait);
 }
 
@@ -126,6 +128,30 @@ static int regionfs_region_drain(struct regionfs_region *region, atomic_t *count
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -EBUSY;
+}
+
+/*
+ * Keeps writers out, until regionfs_region_admit(), and waits until those within have left: never call it as one of them, nor with the inode lock held.
+ * Truncates still come in. -EBUSY past @deadline, -EINTR; admit them in any case.
+ */
+int regionfs_region_bar(struct regionfs_region *region, unsigned long deadline)
+{
+	spin_lock(&region->inst->lock);
+	region->barring++;
+	set_bit(REGIONFS_R_BARRED, &region->flags);
+	spin_unlock(&region->inst->lock);
+	regionfs_rate_wake(region);
+	return regionfs_region_drain(region, &region->writers, deadline);
+}
+
+void regionfs_region_admit(struct regionfs_region *region)
+{
+	spin_lock(&region->inst->lock);
+	if (!--region->barring)
+		clear_bit(REGIONFS_R_BARRED, &region->flags);
+	spin_unlock(&region->inst->lock);
+	smp_mb();	/* the flag before the look for waiters */
+	wake_up_all(&region->inst->wait);
 }
 
 /* Pinned pages, as they are found */

@@ -457,6 +457,25 @@ int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end
 	return err;
 }
 
+/*
+ * As regionfs_invalidate(), but it gets done, too, where programs write all the time: what finds the range dirty again keeps them out meanwhile. For one
+ * who holds no lock and is not counted in.
+ */
+int regionfs_invalidate_written(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline)
+{
+	int err = regionfs_invalidate_write(region, start, end, discard, deadline);
+
+	if (!err)
+		err = regionfs_invalidate(region, start, end, discard, jiffies);
+	if (err != -EBUSY || time_after_eq(jiffies, deadline))
+		return err;
+	err = regionfs_region_bar(region, deadline);
+	if (!err)
+		err = regionfs_invalidate(region, start, end, discard, deadline);
+	regionfs_region_admit(region);
+	return err;
+}
+
 /* Drops every page, dirty or not; returns the dirty bytes that were lost. The region is MOVED, or is going away. */
 u64 regionfs_drop_all(struct regionfs_region *region)
 {
