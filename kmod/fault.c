@@ -287,7 +287,7 @@ static unsigned int regionfs_fault_want(const struct vm_fault *vmf)
 /* A page of a region that no one may write: told before the page is brought in. */
 static vm_fault_t regionfs_fault_refused(struct vm_fault *vmf, struct regionfs_region *region, int err)
 {
-	if (err == -EAGAIN)
+	if (err == -EAGAIN && !regionfs_region_is_helper(region))	/* what ends the wait may need the helper */
 		return regionfs_fault_wait(vmf, region, regionfs_fault_want(vmf));
 	return VM_FAULT_SIGBUS;
 }

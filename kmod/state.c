@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What may be done to a region now: freeze, lock, read-only, moved.
+ * What may be done to a region now: freeze, lock, read-only, moved, and writers kept out for a moment.
  *
  * Readers and writers count themselves in before they look at the flags; freeze and lock set their flag, then wait until
  * the others are out. So whoever got in before is waited for, whoever comes later sees the flag.
@@ -131,7 +131,7 @@ static int regionfs_region_drain(struct regionfs_region *region, atomic_t *count
 }
 
 /*
- * Keeps writers out, until regionfs_region_admit(), and waits until those within have left: never call it as one of them, nor with the inode lock held.
+ * Keeps writers out until regionfs_region_admit(), and waits until those within have left: never call it as one of them, nor with the inode lock held.
  * Truncates still come in. -EBUSY past @deadline, -EINTR; admit them in any case.
  */
 int regionfs_region_bar(struct regionfs_region *region, unsigned long deadline)

@@ -16,6 +16,9 @@
 /* So many truncates and punches may wait for a helper; fallocate then waits, truncate goes on. */
 #define REGIONFS_META_MAX 1024
 
+/* jiffies: for so long at most are writers kept out in one go, to drop what they write. */
+#define REGIONFS_BAR_MAX (8ul * HZ)
+
 static void regionfs_close(struct regionfs_region *region, u64 start, u64 end)
 {
 	spin_lock(&region->inst->lock);
@@ -457,23 +460,46 @@ int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end
 	return err;
 }
 
+static unsigned long regionfs_sooner(unsigned long a, unsigned long b)
+{
+	return time_before(a, b) ? a : b;
+}
+
+/* One try, with writers kept out; those within are waited for, but who stays (a direct write) need not be in the way. */
+static int regionfs_invalidate_barred(struct regionfs_region *region, loff_t start, loff_t end, unsigned long turn, unsigned long deadline)
+{
+	unsigned long now = jiffies;
+	int err = regionfs_region_bar(region, regionfs_sooner(now + turn / 2, deadline));
+
+	if (!err || err == -EBUSY)
+		err = regionfs_invalidate(region, start, end, false, regionfs_sooner(now + turn, deadline));
+	regionfs_region_admit(region);
+	return err;
+}
+
 /*
- * As regionfs_invalidate(), but it gets done, too, where programs write all the time: what finds the range dirty again keeps them out meanwhile. For one
- * who holds no lock and is not counted in.
+ * As regionfs_invalidate(), but it gets done, too, where programs write all the time: they are kept out for a turn, and for longer the next time, since
+ * they would stand still for the source's, or the helper's, sake. For one who holds no lock and is not counted in.
  */
 int regionfs_invalidate_written(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline)
 {
-	int err = regionfs_invalidate_write(region, start, end, discard, deadline);
+	unsigned long turn = HZ / 10;
+	int err;
 
-	if (!err)
-		err = regionfs_invalidate(region, start, end, discard, jiffies);
-	if (err != -EBUSY || time_after_eq(jiffies, deadline))
-		return err;
-	err = regionfs_region_bar(region, deadline);
-	if (!err)
-		err = regionfs_invalidate(region, start, end, discard, deadline);
-	regionfs_region_admit(region);
-	return err;
+	if (discard)
+		return regionfs_invalidate(region, start, end, true, deadline);
+	for (;;) {
+		err = regionfs_invalidate(region, start, end, false, regionfs_sooner(jiffies + turn, deadline));
+		if (err == -EBUSY && time_before(jiffies, deadline))
+			err = regionfs_invalidate_write(region, start, end, false, deadline);
+		else
+			return err;
+		if (!err)
+			err = regionfs_invalidate_barred(region, start, end, turn, deadline);
+		if (err != -EBUSY || time_after_eq(jiffies, deadline) || fatal_signal_pending(current))
+			return err;
+		turn = min(2 * turn, REGIONFS_BAR_MAX);
+	}
 }
 
 /* Drops every page, dirty or not; returns the dirty bytes that were lost. The region is MOVED, or is going away. */

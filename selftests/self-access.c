@@ -21,15 +21,22 @@ static void refused(char what, int error, const char *name)
 
 int main(void)
 {
+	uint64_t id;
+
 	tap_start(300);
 	env_start(&e, "self");
-	must(env_filled(&e, "r", MiB, 1));
+	id = env_filled(&e, "r", MiB, 1);
+	must(id);
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
 	refused('r', -EDEADLK, "read");
 	refused('w', -EDEADLK, "write");
 	refused('m', -EFAULT, "a load gets SIGBUS");
 	is(app_run(path, APP_WRITE, 8192, 4096, 2), 0, "another process makes it dirty");
 	refused('f', -EDEADLK, "fsync");
+	is(app_run(path, APP_READ, 0, 4096, 1), 0, "its first page is in memory");
+	must(env_long(&e, REGIONFS_CMD_FREEZE, id) == 0);
+	refused('s', -EFAULT, "a store while the region is frozen gets SIGBUS");
+	must(env_simple(&e, REGIONFS_CMD_THAW, id) == 0);
 	is(app_run(path, APP_READ, 0, 4096, 1), 0, "the helper still serves");
 	is(app_run(path, APP_FSYNC, 0, 0, 0), 0, "and writes");
 	return tap_done();

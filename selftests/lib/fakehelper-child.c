@@ -242,10 +242,10 @@ static void sigbus(int sig)
 	siglongjmp(on_sigbus, 1);
 }
 
-static int64_t touch_map(int fd)
+static int64_t touch_map(int fd, bool store)
 {
 	struct sigaction sa = { .sa_handler = sigbus }, old;
-	volatile char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	volatile char *p = mmap(NULL, 4096, store ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
 	int64_t ret = 0;
 
 	if (p == MAP_FAILED)
@@ -253,6 +253,8 @@ static int64_t touch_map(int fd)
 	sigaction(SIGBUS, &sa, &old);
 	if (sigsetjmp(on_sigbus, 1))
 		ret = -EFAULT;
+	else if (store)
+		*p = 0;
 	else
 		ret = *p & 0;
 	sigaction(SIGBUS, &old, NULL);
@@ -270,8 +272,8 @@ static int64_t touch(const char *path, char what)
 	if (fd < 0)
 		return -errno;
 	errno = 0;
-	if (what == 'm')
-		ret = touch_map(fd);
+	if (what == 'm' || what == 's')
+		ret = touch_map(fd, what == 's');
 	else if (what == 'r')
 		ret = pread(fd, &byte, 1, 0) < 0 ? -errno : 0;
 	else if (what == 'w')

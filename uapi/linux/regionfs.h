@@ -244,8 +244,8 @@ struct regionfs_local {
  * THAW           undoes it.
  * LOCK           L. No one reads, writes or maps until UNLOCK; only STORE fills.
  * UNLOCK         [A_OFFSET, A_LENGTH repeated in A_RANGES] drops these ranges from the page cache first; bumps the region generation.
- * INVALIDATE     L. A_OFFSET, A_LENGTH: writes what is dirty in the range, then drops it from the page cache. Where it is dirty again by then, writers of
- *                the region are kept out for as long as it takes (truncates are not).
+ * INVALIDATE     L. A_OFFSET, A_LENGTH: writes what is dirty in the range, then drops it from the page cache. Where it is dirty again each time, the
+ *                region's writers (truncates excepted) are kept out meanwhile, for some seconds at most in one go.
  *                A_DISCARD: drops it without writing.
  * WRITEBACK      L. A_OFFSET, A_LENGTH: writes what is dirty in the range; A_SYNC: and sends SYNC.
  * MOVED          L. A_EPOCH (newer): the region lives elsewhere. Nobody gets in any more once it is acknowledged: open files get ESTALE, mappings
