@@ -19,6 +19,7 @@
 #include "region.h"
 
 #define REGIONFS_WINDOW_NEAR	(SZ_1M >> PAGE_SHIFT)
+#define REGIONFS_AHEAD		(2 * REGIONFS_WINDOW)	/* one that is being used, and the next */
 #define REGIONFS_UNDER_WAY	16	/* two of the longest windows, in MiB */
 #define REGIONFS_UNDER_WAY_ALL	SZ_64M	/* what an instance's READs ask for */
 #define REGIONFS_OF_MEMORY	64	/* the part of it that a window may be */
@@ -117,6 +118,151 @@ void regionfs_window_ask(struct file *file, struct regionfs_region *region, pgof
 }
 
 /*
+ * ---- Where a window of ours is several of the page cache's ----
+ *
+ * f_ra has the last of them only. Once it is as long as it may be, ->start + ->size is where all of them end, and each has its mark, where we, or the page
+ * cache by our leave (regionfs_window_read()), ask for what follows that end. What others with this file make of it meanwhile is a hint like all of f_ra: it is
+ * read once, and what is asked for is bounded by a state of our own.
+ */
+
+/* From @index to where all windows end; 0: they are not that long yet, or @index is not in them. */
+static pgoff_t regionfs_window_left(const struct file_ra_state *ra, pgoff_t index)
+{
+	pgoff_t end = READ_ONCE(ra->start) + REGIONFS_WINDOW_ONE;
+
+	return READ_ONCE(ra->size) == REGIONFS_WINDOW_ONE && end - index <= REGIONFS_AHEAD ? end - index : 0;
+}
+
+/* Is there more to be asked for at a mark at @index? */
+bool regionfs_window_in(const struct file_ra_state *ra, pgoff_t index)
+{
+	return REGIONFS_WINDOW_SEVERAL && regionfs_window_left(ra, index);
+}
+
+/* How far ahead of a program may be asked: the window that is being used, and as much again. */
+static pgoff_t regionfs_window_bound(struct file *file, struct regionfs_region *region)
+{
+	return 2 * regionfs_window_most(file, region, REGIONFS_WINDOW_ONE);
+}
+
+/* Is there a page? What is behind it may be missing: who comes there asks for it. */
+static bool regionfs_window_there(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = regionfs_get_cached_folio(mapping, index);
+
+	if (folio)
+		folio_put(folio);
+	return folio;
+}
+
+/*
+ * Asks for @pages from @start on, in folios that may get longer than @folio. For the page cache it is the next window of a stream whose last one ends there. False: not
+ * even the first page was to be had, so the next ones aren't. What is there already is passed over: it would allocate before it looks.
+ */
+static bool regionfs_window_add(struct file *file, struct folio *folio, pgoff_t start, unsigned int pages)
+{
+	unsigned int last = start == pages ? pages / 2 : pages;	/* at 0 another stream would begin */
+	struct file_ra_state ra = { .start = start - last, .size = last, .async_size = last, .ra_pages = pages };
+	DEFINE_READAHEAD(rac, file, &ra, file->f_mapping, ra.start);
+
+	if (start < last)
+		return false;
+	if (regionfs_window_there(file->f_mapping, start))
+		return true;
+	page_cache_async_ra(&rac, folio, 1);
+	return regionfs_window_there(file->f_mapping, start);
+}
+
+/* At the mark of a window that is not as long as it may be yet: the next one, four times as long as that, up to where the ones after it are aligned. */
+static void regionfs_window_grow(struct file *file, struct folio *folio)
+{
+	struct file_ra_state *ra = &file->f_ra;
+	unsigned int size = READ_ONCE(ra->size), pages;
+	pgoff_t end = READ_ONCE(ra->start) + size;
+
+	pages = min_t(unsigned int, 4 * size, READ_ONCE(ra->ra_pages));
+	pages = min_t(unsigned int, pages, REGIONFS_WINDOW_ONE - end % REGIONFS_WINDOW_ONE);
+	if (!pages || !regionfs_window_add(file, folio, end, pages))
+		return;
+	ra->start = end;
+	ra->size = pages;
+	ra->async_size = pages;
+}
+
+/* Who goes on in order has come to @folio, in windows that are as long as they may be: twice as much is asked for ahead of it, and one more. */
+static void regionfs_window_more(struct file *file, struct regionfs_region *region, struct folio *folio)
+{
+	pgoff_t last = DIV_ROUND_UP(i_size_read(file_inode(file)), PAGE_SIZE), index = folio->index;
+	struct file_ra_state *ra = &file->f_ra;
+	pgoff_t left = regionfs_window_left(ra, index), end = index + left, most;
+	unsigned int pages;
+
+	most = min(regionfs_window_bound(file, region), 2 * (left + REGIONFS_WINDOW_ONE));
+	for (; left && end < last; end += pages) {
+		pages = REGIONFS_WINDOW_ONE - end % REGIONFS_WINDOW_ONE;	/* aligned, or folios get short */
+		if (end + pages - index > most || !regionfs_window_add(file, folio, end, pages))
+			return;
+		ra->start = end + pages - REGIONFS_WINDOW_ONE;
+		ra->size = REGIONFS_WINDOW_ONE;
+		ra->async_size = REGIONFS_WINDOW_ONE;
+	}
+}
+
+static void regionfs_window_next_several(struct file *file, struct regionfs_region *region, struct folio *folio)
+{
+	if (regionfs_region_may(region, REGIONFS_WANT_HELPER) || folio_test_writeback(folio))
+		return;
+	folio_clear_readahead(folio);
+	if (regionfs_window_left(&file->f_ra, folio->index))
+		regionfs_window_more(file, region, folio);
+	else
+		regionfs_window_grow(file, folio);
+}
+
+/* Begins the next window, of who goes on in order and has come to the mark of one, in @folio. Counted in as a reader. */
+void regionfs_window_next(struct file *file, struct regionfs_region *region, struct folio *folio)
+{
+	DEFINE_READAHEAD(rac, file, &file->f_ra, file->f_mapping, folio->index);
+
+	regionfs_window_set(file, region, true);
+	if (REGIONFS_WINDOW_SEVERAL)
+		regionfs_window_next_several(file, region, folio);
+	else
+		page_cache_async_ra(&rac, folio, 1);
+}
+
+/* Who reads in order is about to wait for @folio. Counted in as a reader. */
+void regionfs_window_wait(struct file *file, struct regionfs_region *region, struct folio *folio)
+{
+	if (regionfs_window_in(&file->f_ra, folio->index) && !(file->f_mode & FMODE_RANDOM))
+		regionfs_window_next_several(file, region, folio);
+}
+
+/*
+ * Before a read() at @index which goes on where the last one has ended. The page cache shall go on at the next mark, as if that were the one of the last
+ * window, unless too much is ahead already. Where the first page is not there, nothing ahead of it counts. Returns the page before which it has to be called again.
+ */
+pgoff_t regionfs_window_read(struct file *file, struct regionfs_region *region, pgoff_t index)
+{
+	pgoff_t until = round_up(index + 1, REGIONFS_WINDOW_ONE);
+	struct file_ra_state *ra = &file->f_ra;
+	struct folio *folio;
+
+	if (!regionfs_window_in(ra, index))
+		return ULONG_MAX;
+	folio = regionfs_get_cached_folio(file->f_mapping, index);
+	if (!folio) {
+		ra->async_size = REGIONFS_WINDOW_ONE;
+		return ULONG_MAX;
+	}
+	index = folio_test_readahead(folio) ? folio->index : until;
+	folio_put(folio);
+	if (regionfs_window_left(ra, index) + REGIONFS_WINDOW_ONE <= regionfs_window_bound(file, region))
+		ra->async_size = regionfs_window_left(ra, index) ?: REGIONFS_WINDOW_ONE;
+	return until;
+}
+
+/*
  * Before the page cache may read ahead. @goes_on: it is the next access of one after the other. Several programs with one file may mix it up: it is a
  * hint. What others do is looked at only where a long window is to begin, or stands: most faults are alone.
  *
@@ -129,7 +275,9 @@ void regionfs_window_set(struct file *file, struct regionfs_region *region, bool
 	unsigned int few = min_t(unsigned int, READ_ONCE(file_inode(file)->i_sb->s_bdi->ra_pages), REGIONFS_WINDOW_NEAR);
 	unsigned int size = READ_ONCE(ra->size), pages = few;
 
-	if (goes_on || size > few) {
+	if (REGIONFS_WINDOW_SEVERAL && size > few) {
+		regionfs_window_shrink(ra, few);
+	} else if (!REGIONFS_WINDOW_SEVERAL && (goes_on || size > few)) {
 		pages = regionfs_window_most(file, region, few);
 		if (pages == few)
 			regionfs_window_shrink(ra, few);

@@ -89,13 +89,13 @@ static inline void regionfs_mapping_set_orders(struct address_space *mapping, un
 }
 
 /*
- * Pages that may be read ahead at once. Where orders are not bounded above, a window bounds them: folios of 2 MiB don't fit into 1.5 MiB. Its
- * multiples have to be aligned, or folios get short.
+ * Pages that the page cache may read ahead in one window: a multiple of a request, or folios get short. Where orders are not bounded above, this bounds
+ * them; several windows are asked for there (regionfs_window_next()).
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-#define REGIONFS_WINDOW		(SZ_8M >> PAGE_SHIFT)
+#define REGIONFS_WINDOW_ONE	(SZ_8M >> PAGE_SHIFT)
 #else
-#define REGIONFS_WINDOW		((SZ_1M + SZ_512K) >> PAGE_SHIFT)
+#define REGIONFS_WINDOW_ONE	(SZ_1M >> PAGE_SHIFT)
 #endif
 
 /* How often the pages of a file's folio are mapped, in all. */

@@ -142,7 +142,8 @@ static bool regionfs_fault_goes_on(const struct vm_fault *vmf, struct folio *fol
 	const struct file_ra_state *ra = &vmf->vma->vm_file->f_ra;
 
 	return folio_test_readahead(folio) && !(vmf->vma->vm_flags & VM_RAND_READ) &&
-	       vmf->pgoff == round_down(ra->start + ra->size - ra->async_size, folio_nr_pages(folio));
+	       (vmf->pgoff == round_down(ra->start + ra->size - ra->async_size, folio_nr_pages(folio)) ||
+		regionfs_window_in(ra, vmf->pgoff));
 }
 
 /*
@@ -151,14 +152,37 @@ static bool regionfs_fault_goes_on(const struct vm_fault *vmf, struct folio *fol
  */
 static void regionfs_fault_next(struct file *file, struct regionfs_region *region, const struct regionfs_await *await)
 {
-	DEFINE_READAHEAD(rac, file, &file->f_ra, file->f_mapping, await->folio->index);
-
 	/* of several programs that came to this page one is enough */
 	if (signal_pending(current) || !folio_test_readahead(await->folio) || regionfs_region_enter(region, 0))
 		return;
-	regionfs_window_set(file, region, true);
-	page_cache_async_ra(&rac, await->folio, 1);
+	regionfs_window_next(file, region, await->folio);
 	regionfs_region_exit(region, 0);
+}
+
+/*
+ * The same where the page at the mark is there already, and the next window takes more than the page cache would do by itself. It does that without the fault
+ * lock, too. False: it is not for us.
+ */
+static bool regionfs_fault_at_mark(struct vm_fault *vmf, struct regionfs_region *region, struct regionfs_await *await)
+{
+	struct file *file = vmf->vma->vm_file;
+
+	if (!REGIONFS_WINDOW_SEVERAL || !await->goes_on || vmf->flags & FAULT_FLAG_TRIED || !regionfs_fault_may_await(vmf) || signal_pending(current))
+		return false;
+	await->folio = regionfs_get_cached_folio(file->f_mapping, vmf->pgoff);
+	if (!await->folio)
+		return false;
+	if (!folio_test_readahead(await->folio) || folio_test_writeback(await->folio) || regionfs_region_is_helper(region)) {
+		folio_put(await->folio);
+		await->folio = NULL;
+		return false;
+	}
+	get_file(file);
+	regionfs_release_fault_lock(vmf);
+	regionfs_fault_next(file, region, await);
+	folio_put(await->folio);
+	fput(file);
+	return true;
 }
 
 /*
@@ -361,6 +385,8 @@ static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_regio
 	ret = want ? regionfs_fault_turn(vmf, region, &paid) : 0;
 	if (ret)
 		return ret;
+	if (cached == REGIONFS_PAGE_UPTODATE && !paid && regionfs_fault_at_mark(vmf, region, &await))
+		return VM_FAULT_RETRY;
 	err = regionfs_region_enter(region, 0);
 	if (err)
 		return regionfs_fault_refused(vmf, region, err);

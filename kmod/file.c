@@ -42,20 +42,44 @@ static bool regionfs_goes_on(struct file *file, loff_t pos)
 	return (pgoff_t)(pos >> PAGE_SHIFT) - (pgoff_t)((u64)file->f_ra.prev_pos >> PAGE_SHIFT) <= 1;
 }
 
+/* Looks to the window, and cuts @to off where that has to be done again. */
+static void regionfs_read_begin(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region)
+{
+	bool goes_on = regionfs_goes_on(iocb->ki_filp, iocb->ki_pos);
+	pgoff_t until = ULONG_MAX;
+
+	regionfs_window_set(iocb->ki_filp, region, goes_on);
+	if (goes_on)
+		until = regionfs_window_read(iocb->ki_filp, region, iocb->ki_pos >> PAGE_SHIFT);
+	if (until <= LLONG_MAX >> PAGE_SHIFT)
+		iov_iter_truncate(to, ((loff_t)until << PAGE_SHIFT) - iocb->ki_pos);
+}
+
 /* @flags: IOCB_NOWAIT, or 0. */
 static ssize_t regionfs_read_some(struct kiocb *iocb, struct iov_iter *to, struct regionfs_region *region, int flags)
 {
+	size_t count = iov_iter_count(to), cut;
 	ssize_t ret;
 
 	if (regionfs_region_enter(region, 0))
 		return -REGIONFS_RETRY;
-	regionfs_window_set(iocb->ki_filp, region, regionfs_goes_on(iocb->ki_filp, iocb->ki_pos));
+	regionfs_read_begin(iocb, to, region);
+	cut = count - iov_iter_count(to);
 	flags &= ~iocb->ki_flags;
 	iocb->ki_flags |= flags;
 	ret = generic_file_read_iter(iocb, to);
+	iov_iter_reexpand(to, iov_iter_count(to) + cut);
 	iocb->ki_flags &= ~flags;
 	regionfs_region_exit(region, 0);
 	return ret;
+}
+
+static void regionfs_read_wait(struct kiocb *iocb, struct regionfs_region *region, struct folio *folio)
+{
+	if (!REGIONFS_WINDOW_SEVERAL || !regionfs_goes_on(iocb->ki_filp, iocb->ki_pos) || regionfs_region_enter(region, 0))
+		return;
+	regionfs_window_wait(iocb->ki_filp, region, folio);
+	regionfs_region_exit(region, 0);
 }
 
 /* Is the next page being read? Then waits for it, killably, and times that: true. False also when killed. */
@@ -68,6 +92,7 @@ static bool regionfs_read_await(struct kiocb *iocb, struct regionfs_region *regi
 	if (!folio)
 		return false;
 	if (folio_test_locked(folio) && !folio_test_uptodate(folio)) {
+		regionfs_read_wait(iocb, region, folio);
 		since = ktime_get_ns();
 		regionfs_poll_until(region, since, !folio_test_locked(folio));
 		waited = !folio_wait_locked_killable(folio);

@@ -197,6 +197,14 @@ void regionfs_window_init(struct backing_dev_info *bdi);
 void regionfs_window_pace(struct regionfs_region *region, u32 len, unsigned long took);
 void regionfs_window_ask(struct file *file, struct regionfs_region *region, pgoff_t index, pgoff_t end);
 void regionfs_window_set(struct file *file, struct regionfs_region *region, bool goes_on);
+bool regionfs_window_in(const struct file_ra_state *ra, pgoff_t index);
+void regionfs_window_wait(struct file *file, struct regionfs_region *region, struct folio *folio);
+pgoff_t regionfs_window_read(struct file *file, struct regionfs_region *region, pgoff_t index);
+void regionfs_window_next(struct file *file, struct regionfs_region *region, struct folio *folio);
+
+/* Pages: so long may a window be at most. Where the page cache's own may not, it is several. */
+#define REGIONFS_WINDOW		(SZ_8M >> PAGE_SHIFT)
+#define REGIONFS_WINDOW_SEVERAL	(REGIONFS_WINDOW_ONE < REGIONFS_WINDOW)
 
 /* dirty.c */
 #define REGIONFS_BLOCK_SHIFT	9	/* pages per block of the dirty map: no folio is larger */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sequential reading reaches requests of 1 MiB, and several MiB ahead of the program; a random touch asks for little, wherever it is, and a
+ * Sequential reading reaches requests of 1 MiB, and several MiB ahead of a program that waits; a random touch asks for little, wherever it is, and a
  * LOCAL region is read by so much as one request has. Demand is marked.
  */
 #include "lib/app.h"
@@ -9,6 +9,10 @@
 #define SIZE	(32 * MiB)
 
 static struct env e;
+static volatile struct {
+	uint64_t at;		/* where in_order() is */
+	uint64_t over;
+} *place;
 
 static uint64_t longest(uint64_t id, uint32_t from)
 {
@@ -48,20 +52,21 @@ static unsigned int demanded(uint32_t from)
 }
 
 /* Reads all in order. How far ahead of the program the helper was asked at most. */
-static uint64_t in_order(uint64_t id, int fd, const char *p, bool *good)
+static uint64_t in_order(uint64_t id, int fd, const char *p, size_t step, bool *good)
 {
-	static char buf[64 * KiB];
+	static char buf[4 * MiB];
 	uint32_t from = fh_mark(e.fh);
 	uint64_t most = 0, to;
 
 	*good = true;
-	for (uint64_t at = 0; at < SIZE; at += sizeof(buf)) {
+	for (uint64_t at = 0; at < SIZE; at += step) {
+		place->at = at;
 		if (!p)
-			must(pread(fd, buf, sizeof(buf), at) == sizeof(buf));
-		*good &= pattern_check(p ? p + at : buf, sizeof(buf), at, 1) < 0;
+			must(pread(fd, buf, step, at) == (ssize_t)step);
+		*good &= pattern_check(p ? p + at : buf, step, at, 1) < 0;
 		to = asked_to(id, from);
-		if (to > at + sizeof(buf) && to - at - sizeof(buf) > most)
-			most = to - at - sizeof(buf);
+		if (to > at + step && to - at - step > most)
+			most = to - at - step;
 	}
 	return most;
 }
@@ -77,12 +82,52 @@ static void sequential(const char *name, bool map, int advice)
 	bool good;
 
 	must(p != MAP_FAILED && !posix_fadvise(fd, 0, 0, advice));
-	ahead = in_order(id, fd, map ? p : NULL, &good);
+	ahead = in_order(id, fd, map ? p : NULL, 64 * KiB, &good);
 	ok(good, "%s: 32 MiB in order are right", name);
 	n = fh_seen(e.fh, from, REGIONFS_OP_READ, id, 0, 0, NULL);
 	is(longest(id, from), MiB, "%s: requests grow to 1 MiB", name);
 	ok(n <= 200, "%s: %u requests", name, n);
-	ok(ahead >= 5 * MiB / 2, "%s: up to %llu KiB ahead are asked for", name, (unsigned long long)(ahead / KiB));
+	ok(ahead >= 3 * MiB / 2, "%s: up to %llu KiB ahead are asked for", name, (unsigned long long)(ahead / KiB));
+	munmap(p, SIZE);
+	close(fd);
+}
+
+/* Answers what is held whenever the program waits, and not before, until it is told to end. */
+static int answer_late(void *none)
+{
+	uint64_t was = 0, before = 0;
+
+	(void)none;
+	while (!place->over) {
+		usleep(20000);
+		if (place->at == was && was == before)
+			fh_release_all(e.fh);
+		before = was;
+		was = place->at;
+	}
+	return 0;
+}
+
+/* Of a source that is far away, and always waited for, more is asked for ahead. */
+static void far_away(const char *name, bool map, size_t step, uint64_t least)
+{
+	uint64_t id = env_filled(&e, name, SIZE, 1), ahead;
+	int fd = env_path_fd(&e, name, O_RDONLY);
+	char *p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	pid_t answers;
+	bool good;
+
+	must(p != MAP_FAILED);
+	fh_rule(e.fh, REGIONFS_OP_READ, id, 0, 0, FH_HOLD, 0, -1);
+	place->over = 0;
+	answers = spawn(answer_late, NULL);
+	ahead = in_order(id, fd, map ? p : NULL, step, &good);
+	place->over = 1;
+	must(reap(answers, SOON) == 0);
+	fh_clear(e.fh);
+	must(fh_release_all(e.fh) >= 0);
+	ok(good, "%s: 32 MiB of a source that is far away are right", name);
+	ok(ahead >= least && ahead <= 17 * MiB, "%s: up to %llu KiB ahead are asked for", name, (unsigned long long)(ahead / KiB));
 	munmap(p, SIZE);
 	close(fd);
 }
@@ -105,7 +150,7 @@ static void in_group(void)
 	if (mkdir(GROUP, 0700) || write_file(GROUP "/memory.max", "67108864") || write_file(GROUP "/cgroup.procs", "0")) {
 		tap_skip("no memory cgroup can be made");
 	} else {
-		ahead = in_order(id, fd, NULL, &good);
+		ahead = in_order(id, fd, NULL, 64 * KiB, &good);
 		ok(good && ahead <= 5 * MiB / 2, "in a cgroup of 64 MiB up to %llu KiB ahead are asked for", (unsigned long long)(ahead / KiB));
 	}
 	leave_group();
@@ -179,7 +224,6 @@ static void by_turns(void)
 	static char buf[64 * KiB];
 	uint32_t from;
 
-	must(!env_takeback(&e, 60000));		/* a host that stands still for a moment is no slow source */
 	for (uint64_t place = 0; place < 2 * half; place += half)
 		for (uint64_t at = 0; at < first; at += sizeof(buf))
 			must(pread(fd, buf, sizeof(buf), place + at) == sizeof(buf));
@@ -255,9 +299,14 @@ int main(void)
 {
 	tap_start(300);
 	env_start(&e, "readahead");
+	place = mmap(NULL, sizeof(*place), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(place != MAP_FAILED && !env_takeback(&e, 60000));	/* a host that stands still for a moment is no slow source */
 	sequential("by-read", false, POSIX_FADV_NORMAL);
 	sequential("by-map", true, POSIX_FADV_NORMAL);
 	sequential("advised", true, POSIX_FADV_SEQUENTIAL);
+	far_away("far-read", false, 64 * KiB, 7 * MiB);
+	far_away("far-long", false, 4 * MiB, 3 * MiB);
+	far_away("far-map", true, 64 * KiB, 7 * MiB);
 	in_group();
 	touch_behind("behind-read", false);
 	touch_behind("behind-map", true);
