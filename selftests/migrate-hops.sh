@@ -11,7 +11,7 @@ count=${COUNT:-2}
 memory_hosts 1ms 20mbit
 start_host "$ns_b" c source=memory:
 declare -A address=([a]=10.11.0.1:7001 [b]=10.11.0.2:7002 [c]=10.11.0.2:7003)
-size=$(((40 << 20) + 12288))
+size=$(((64 << 20) + 12288))
 
 make_suspend
 
