@@ -145,32 +145,24 @@ static pgoff_t regionfs_window_bound(struct file *file, struct regionfs_region *
 	return 2 * regionfs_window_most(file, region, REGIONFS_WINDOW_ONE);
 }
 
-/* Is there a page? What is behind it may be missing: who comes there asks for it. */
-static bool regionfs_window_there(struct address_space *mapping, pgoff_t index)
-{
-	struct folio *folio = regionfs_get_cached_folio(mapping, index);
-
-	if (folio)
-		folio_put(folio);
-	return folio;
-}
-
 /*
  * Asks for @pages from @start on, in folios that may get longer than @folio. For the page cache it is the next window of a stream whose last one ends there. False: not
- * even the first page was to be had, so the next ones aren't. What is there already is passed over: it would allocate before it looks.
+ * even the first page was to be had, so the next ones aren't. What is there already is passed over: it would allocate before it looks. Behind its first page some may be
+ * missing: who comes there asks for them.
  */
 static bool regionfs_window_add(struct file *file, struct folio *folio, pgoff_t start, unsigned int pages)
 {
 	unsigned int last = start == pages ? pages / 2 : pages;	/* at 0 another stream would begin */
 	struct file_ra_state ra = { .start = start - last, .size = last, .async_size = last, .ra_pages = pages };
 	DEFINE_READAHEAD(rac, file, &ra, file->f_mapping, ra.start);
+	loff_t pos = (loff_t)start << PAGE_SHIFT;
 
 	if (start < last)
 		return false;
-	if (regionfs_window_there(file->f_mapping, start))
+	if (filemap_range_has_page(file->f_mapping, pos, pos))
 		return true;
 	page_cache_async_ra(&rac, folio, 1);
-	return regionfs_window_there(file->f_mapping, start);
+	return filemap_range_has_page(file->f_mapping, pos, pos);
 }
 
 /* At the mark of a window that is not as long as it may be yet: the next one, four times as long as that, up to where the ones after it are aligned. */
@@ -189,16 +181,18 @@ static void regionfs_window_grow(struct file *file, struct folio *folio)
 	ra->async_size = pages;
 }
 
-/* Who goes on in order has come to @folio, in windows that are as long as they may be: twice as much is asked for ahead of it, and one more. */
-static void regionfs_window_more(struct file *file, struct regionfs_region *region, struct folio *folio)
+/*
+ * Who goes on in order has come to @folio, in windows that are as long as they may be, with @left pages to where they end: twice as much is asked for ahead of it, and
+ * one more.
+ */
+static void regionfs_window_more(struct file *file, struct regionfs_region *region, struct folio *folio, pgoff_t left)
 {
-	pgoff_t last = DIV_ROUND_UP(i_size_read(file_inode(file)), PAGE_SIZE), index = folio->index;
+	pgoff_t last = DIV_ROUND_UP(i_size_read(file_inode(file)), PAGE_SIZE), index = folio->index, end;
+	pgoff_t most = min(regionfs_window_bound(file, region), 2 * (left + REGIONFS_WINDOW_ONE));
 	struct file_ra_state *ra = &file->f_ra;
-	pgoff_t left = regionfs_window_left(ra, index), end = index + left, most;
 	unsigned int pages;
 
-	most = min(regionfs_window_bound(file, region), 2 * (left + REGIONFS_WINDOW_ONE));
-	for (; left && end < last; end += pages) {
+	for (end = index + left; end < last; end += pages) {
 		pages = REGIONFS_WINDOW_ONE - end % REGIONFS_WINDOW_ONE;	/* aligned, or folios get short */
 		if (end + pages - index > most || !regionfs_window_add(file, folio, end, pages))
 			return;
@@ -210,11 +204,13 @@ static void regionfs_window_more(struct file *file, struct regionfs_region *regi
 
 static void regionfs_window_next_several(struct file *file, struct regionfs_region *region, struct folio *folio)
 {
+	pgoff_t left = regionfs_window_left(&file->f_ra, folio->index);
+
 	if (regionfs_region_may(region, REGIONFS_WANT_HELPER) || folio_test_writeback(folio))
 		return;
 	folio_clear_readahead(folio);
-	if (regionfs_window_left(&file->f_ra, folio->index))
-		regionfs_window_more(file, region, folio);
+	if (left)
+		regionfs_window_more(file, region, folio, left);
 	else
 		regionfs_window_grow(file, folio);
 }
@@ -244,7 +240,7 @@ void regionfs_window_wait(struct file *file, struct regionfs_region *region, str
  */
 pgoff_t regionfs_window_read(struct file *file, struct regionfs_region *region, pgoff_t index)
 {
-	pgoff_t until = round_up(index + 1, REGIONFS_WINDOW_ONE);
+	pgoff_t until = round_up(index + 1, REGIONFS_WINDOW_ONE), left;
 	struct file_ra_state *ra = &file->f_ra;
 	struct folio *folio;
 
@@ -255,10 +251,10 @@ pgoff_t regionfs_window_read(struct file *file, struct regionfs_region *region, 
 		ra->async_size = REGIONFS_WINDOW_ONE;
 		return ULONG_MAX;
 	}
-	index = folio_test_readahead(folio) ? folio->index : until;
+	left = regionfs_window_left(ra, folio_test_readahead(folio) ? folio->index : until);
 	folio_put(folio);
-	if (regionfs_window_left(ra, index) + REGIONFS_WINDOW_ONE <= regionfs_window_bound(file, region))
-		ra->async_size = regionfs_window_left(ra, index) ?: REGIONFS_WINDOW_ONE;
+	if (left + REGIONFS_WINDOW_ONE <= regionfs_window_bound(file, region))
+		ra->async_size = left ?: REGIONFS_WINDOW_ONE;
 	return until;
 }
 

@@ -150,12 +150,12 @@ static bool regionfs_fault_goes_on(const struct vm_fault *vmf, struct folio *fol
  * Begins the next window while this one is still on its way, as filemap_fault() does before it waits: two of them are on their way then. Not
  * in the fault itself, whose locks it would keep for so many new pages.
  */
-static void regionfs_fault_next(struct file *file, struct regionfs_region *region, const struct regionfs_await *await)
+static void regionfs_fault_next(struct file *file, struct regionfs_region *region, struct folio *folio)
 {
 	/* of several programs that came to this page one is enough */
-	if (signal_pending(current) || !folio_test_readahead(await->folio) || regionfs_region_enter(region, 0))
+	if (signal_pending(current) || !folio_test_readahead(folio) || regionfs_region_enter(region, 0))
 		return;
-	regionfs_window_next(file, region, await->folio);
+	regionfs_window_next(file, region, folio);
 	regionfs_region_exit(region, 0);
 }
 
@@ -163,24 +163,24 @@ static void regionfs_fault_next(struct file *file, struct regionfs_region *regio
  * The same where the page at the mark is there already, and the next window takes more than the page cache would do by itself. It does that without the fault
  * lock, too. False: it is not for us.
  */
-static bool regionfs_fault_at_mark(struct vm_fault *vmf, struct regionfs_region *region, struct regionfs_await *await)
+static bool regionfs_fault_at_mark(struct vm_fault *vmf, struct regionfs_region *region)
 {
 	struct file *file = vmf->vma->vm_file;
+	struct folio *folio;
 
-	if (!REGIONFS_WINDOW_SEVERAL || !await->goes_on || vmf->flags & FAULT_FLAG_TRIED || !regionfs_fault_may_await(vmf) || signal_pending(current))
+	if (!REGIONFS_WINDOW_SEVERAL || vmf->flags & FAULT_FLAG_TRIED || !regionfs_fault_may_await(vmf) || signal_pending(current))
 		return false;
-	await->folio = regionfs_get_cached_folio(file->f_mapping, vmf->pgoff);
-	if (!await->folio)
+	folio = regionfs_get_cached_folio(file->f_mapping, vmf->pgoff);
+	if (!folio)
 		return false;
-	if (!folio_test_readahead(await->folio) || folio_test_writeback(await->folio) || regionfs_region_is_helper(region)) {
-		folio_put(await->folio);
-		await->folio = NULL;
+	if (!folio_test_readahead(folio) || folio_test_writeback(folio) || regionfs_region_is_helper(region)) {
+		folio_put(folio);
 		return false;
 	}
 	get_file(file);
 	regionfs_release_fault_lock(vmf);
-	regionfs_fault_next(file, region, await);
-	folio_put(await->folio);
+	regionfs_fault_next(file, region, folio);
+	folio_put(folio);
 	fput(file);
 	return true;
 }
@@ -198,7 +198,7 @@ static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_reg
 
 	regionfs_release_fault_lock(vmf);
 	if (await->goes_on) {
-		regionfs_fault_next(file, region, await);
+		regionfs_fault_next(file, region, await->folio);
 		looked = ktime_get_ns();	/* to begin megabytes takes longer than it may look */
 	}
 	if (await->req) {
@@ -385,7 +385,7 @@ static vm_fault_t regionfs_fault_try(struct vm_fault *vmf, struct regionfs_regio
 	ret = want ? regionfs_fault_turn(vmf, region, &paid) : 0;
 	if (ret)
 		return ret;
-	if (cached == REGIONFS_PAGE_UPTODATE && !paid && regionfs_fault_at_mark(vmf, region, &await))
+	if (await.goes_on && cached == REGIONFS_PAGE_UPTODATE && !paid && regionfs_fault_at_mark(vmf, region))
 		return VM_FAULT_RETRY;
 	err = regionfs_region_enter(region, 0);
 	if (err)
