@@ -7,7 +7,7 @@
 #include "link-internal.h"
 #include "shrink.h"
 
-static struct link_req *first_req(struct list *list)
+static struct link_req *first_req(const struct list *list)
 {
 	return list_empty(list) ? NULL : list_entry(list->next, struct link_req, list);
 }
@@ -90,21 +90,41 @@ void link_send_req(struct link *link, struct link_req *req)
 	conn_send(link->conn, frame);
 }
 
-static bool may_send(struct link *link, const struct link_req *req)
+bool link_is_up(const struct link *link)
+{
+	return link->state == LINK_UP && link->conn;
+}
+
+static bool has_leave(const struct link *link, const struct link_req *req)
 {
 	/* what is not urgent leaves some of them */
 	if (link->nr_unanswered >= link->max_requests - (is_urgent(req) ? 0 : link->max_requests / 8))
 		return false;
-	if (req->type == WIRE_WRITE && link->credit < req->data_len)
-		return false;
-	return !link->slot || is_urgent(req) || session_room(link->session, req->weight);
+	return req->type != WIRE_WRITE || link->credit >= req->data_len;
+}
+
+static bool needs_room(const struct link *link, const struct link_req *req)
+{
+	return link->slot && !is_urgent(req);
+}
+
+bool link_awaits_room(const struct link *link)
+{
+	const struct link_req *req = link_is_up(link) ? first_req(&link->waiting) : NULL;
+
+	return req && needs_room(link, req) && has_leave(link, req);
+}
+
+static bool may_send(struct link *link, const struct link_req *req)
+{
+	return has_leave(link, req) && (!needs_room(link, req) || session_room(link->session, link, req->weight));
 }
 
 void link_pump(struct link *link)
 {
 	struct link_req *req;
 
-	while (link->state == LINK_UP && (req = first_req(&link->waiting)) && may_send(link, req)) {
+	while (link_is_up(link) && (req = first_req(&link->waiting)) && may_send(link, req)) {
 		list_del(&req->list);
 		if (req->type == WIRE_WRITE)
 			link->credit -= req->data_len;
@@ -131,7 +151,7 @@ void link_submit(struct link *link, struct link_req *req)
 	req->handshake = false;
 	req->sending = req->answered = req->sent = false;
 	req->got = 0;
-	req->weight = req->type == WIRE_READ ? req->into_len : req->data_len;
+	req->weight = req->type == WIRE_READ ? req->into_len : req->type == WIRE_WRITE ? req->data_len : 0;
 	link->load += req->weight;
 	link->urgent += is_urgent(req) ? req->weight : 0;
 	list_init(&req->list);

@@ -103,6 +103,10 @@ void link_stop(struct link *link, int error);
 void link_submit(struct link *link, struct link_req *req);
 /* Sends what the limits allow now. */
 void link_pump(struct link *link);
+/* Can it send? Not as soon as its connection has ended, though it is told later. */
+bool link_is_up(const struct link *link);
+/* Would it send now, if the session had room? */
+bool link_awaits_room(const struct link *link);
 /* Has it measure its round trip: ends with session_rtt() on the demand link. */
 void link_measure(struct link *link);
 /* Everything that waits or is unanswered fails with error. */

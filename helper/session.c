@@ -11,7 +11,8 @@
 #define TICK_MS		250u
 #define OPEN_MS		3000u
 #define BYE_MS		1000u
-#define WINDOW_START	(4u << 20)
+/* It doubles with each round trip until there is a queue, and so is ahead of TCP, which begins with a thirtieth of it. */
+#define WINDOW_START	(512u << 10)
 /* Bulk gives way when the demand connection's round trip is over 5/4 of its best, and this much; */
 #define RTT_SLACK_NS	2000000u
 /* so much where no program waits for what comes on demand. */
@@ -30,12 +31,42 @@
 
 /* ---- how much bulk may be on its way ---- */
 
-bool session_room(struct session *session, uint32_t bytes)
+/* The next one, after this link, that waits for room. */
+static struct link *next_turn(struct session *session, const struct link *link)
 {
-	if (!session->bulk_in_flight || session->bulk_in_flight + bytes <= session->window)
+	for (unsigned int i = 1; i < session->nr_links; i++) {
+		struct link *other = &session->links[(link->slot + i) % session->nr_links];
+
+		if (other != link && link_awaits_room(other))
+			return other;
+	}
+	return NULL;
+}
+
+/* Each link has its own queue: without turns a long request at the head of one would wait for as long as short ones on the others fill the window. */
+bool session_room(struct session *session, struct link *link, uint32_t bytes)
+{
+	bool fits = !session->bulk_in_flight || session->bulk_in_flight + bytes <= session->window;
+	bool others = session->turn && session->turn != link && link_awaits_room(session->turn);
+
+	session->window_full |= !fits;
+	if (fits && !others) {
+		session->turn = next_turn(session, link);
 		return true;
-	session->window_full = true;
+	}
+	if (!others)
+		session->turn = link;
 	return false;
+}
+
+bool session_wants(const struct session *session)
+{
+	uint64_t load = 0;
+
+	for (unsigned int i = 1; i < session->nr_links; i++)
+		if (link_is_up(&session->links[i]))
+			load += session->links[i].load - session->links[i].urgent;
+	return load < session->window + session->window / 4;
 }
 
 void session_sent(struct session *session, uint32_t bytes)
@@ -45,13 +76,26 @@ void session_sent(struct session *session, uint32_t bytes)
 		session->peak = session->bulk_in_flight;
 }
 
+/* As long as each of them has room. */
+static void pump_turns(struct session *session)
+{
+	struct link *link;
+
+	do {
+		link = session->turn;
+		if (link)
+			link_pump(link);
+	} while (session->turn && session->turn != link);
+}
+
 void session_answered(struct session *session, struct link *link, uint32_t bytes)
 {
 	if (!link->slot)
 		return;
 	session->bulk_in_flight -= bytes;
-	if (loop_now_ns() - session->rtt_at > RTT_EVERY_NS)
+	if ((session->starting && session->window_full) || loop_now_ns() - session->rtt_at > RTT_EVERY_NS)
 		link_measure(&session->links[0]);
+	pump_turns(session);
 	for (unsigned int i = 1; i < session->nr_links; i++)
 		if (&session->links[i] != link && !list_empty(&session->links[i].waiting))
 			link_pump(&session->links[i]);
@@ -112,13 +156,15 @@ void session_rtt(struct session *session, uint64_t ns)
 		if (!ns)
 			return;
 		window = less_window(session, most, ns);
+		session->starting = false;
 	} else {
 		session->nr_late = 0;
 		if (ns <= most && session->window_full)
-			window = window * 3 / 2;
+			window = session->starting ? window * 2 : window * 3 / 2;
 	}
 	session->window_full = false;
 	session->peak = session->bulk_in_flight;
+	session->starting &= window < SESSION_WINDOW_MAX;
 	session->window = window < SESSION_WINDOW_MIN ? SESSION_WINDOW_MIN :
 			  window > SESSION_WINDOW_MAX ? SESSION_WINDOW_MAX : window;
 }
@@ -145,9 +191,9 @@ static void submit(struct link *link, struct link_req *req)
  */
 static bool is_better(const struct link *link, const struct link *than)
 {
-	bool up = link->state == LINK_UP, waits = !list_empty(&link->waiting);
+	bool up = link_is_up(link), waits = !list_empty(&link->waiting);
 
-	if (up != (than->state == LINK_UP))
+	if (up != link_is_up(than))
 		return up;
 	if (waits != !list_empty(&than->waiting))
 		return !waits;
@@ -193,7 +239,7 @@ static struct link *link_for(struct session *session, const struct link_req *req
 		sending = sending_link(session, first);
 	else
 		sending = pick(session, first, session->nr_links);
-	return sending->state == LINK_UP && (req->type == WIRE_WRITE || link->state != LINK_UP) ? sending : link;
+	return link_is_up(sending) && (req->type == WIRE_WRITE || !link_is_up(link)) ? sending : link;
 }
 
 void session_bulk(struct session *session, struct link_req *req)
@@ -212,7 +258,7 @@ static struct link *warm_link(struct session *session)
 	for (unsigned int i = 1; i < first_sending(session); i++) {
 		struct link *link = &session->links[i];
 
-		if (link->state == LINK_UP && link->load == link->urgent && (!best || link->load < best->load))
+		if (link_is_up(link) && link->load == link->urgent && (!best || link->load < best->load))
 			best = link;
 	}
 	return best;
@@ -237,7 +283,7 @@ void session_beside(struct session *session, unsigned int index, struct link_req
 	for (unsigned int i = 0; i < bulk; i++) {
 		struct link *link = &session->links[1 + (index + i) % bulk];
 
-		if (link->state == LINK_UP) {
+		if (link_is_up(link)) {
 			submit(link, req);
 			return;
 		}
@@ -336,6 +382,8 @@ bool session_link_down(struct session *session, struct link *link, int error, co
 		       bool refused)
 {
 	snprintf(session->why, sizeof(session->why), "%s", why);
+	if (session->turn == link)
+		session->turn = NULL;
 	tell_changed(session, link);
 	if (!give_up(session, error, refused))
 		return true;
@@ -427,6 +475,7 @@ int session_open(struct session **result, const struct session_config *config)
 	strcpy(session->region, config->region);
 	tls_context_get(config->tls);
 	session->window = WINDOW_START;
+	session->starting = true;
 	session->nr_links = 1 + config->nr_bulk + config->nr_writing;
 	session->opening_until = loop_now_ns() + 1000000ULL * (config->open_ms ? config->open_ms : OPEN_MS);
 	for (unsigned int i = 0; i < session->nr_links; i++)

@@ -19,7 +19,7 @@
 /* Bulk connections, unless told otherwise; and, unless there is to be a single one, those that are made for what is sent, once something is */
 #define SESSION_BULK_DEFAULT	2u
 #define SESSION_WRITING		2u
-#define SESSION_WINDOW_MIN	(128u << 10)
+#define SESSION_WINDOW_MIN	(64u << 10)
 #define SESSION_WINDOW_MAX	(32u << 20)
 
 struct session_config {
@@ -57,7 +57,9 @@ struct session {
 	bool lost;
 	uint64_t window;		/* bytes that bulk may have in flight */
 	uint64_t bulk_in_flight;
+	struct link *turn;		/* that gets room next, as long as it waits for some; NULL: whoever wants it first */
 	bool window_full;		/* it was the limit since the last sample */
+	bool starting;			/* no queue has been seen yet */
 	uint64_t peak;			/* the most that bulk had in flight since the last sample */
 	uint64_t rtt, rtt_min, rtt_at;	/* ns, of the demand connection; the last sample, the best, when the last was */
 	bool bulk_alone;		/* its user's: no program waits for demand, so that bulk need not give way much */
@@ -90,6 +92,8 @@ void session_urgent(struct session *session, struct link_req *req);
 void session_bulk(struct session *session, struct link_req *req);
 /* On one of the bulk connections that are up, another one for each index in turn; on the demand connection where none is. */
 void session_beside(struct session *session, unsigned int index, struct link_req *req);
+/* Would more bulk go out soon? What is given to session_bulk() beyond that only waits in a queue, and a program that wants it waits with it. */
+bool session_wants(const struct session *session);
 /* The longest READ or WRITE of either kind now. */
 uint32_t session_max_data(const struct session *session, bool bulk);
 
@@ -107,8 +111,8 @@ bool session_link_down(struct session *session, struct link *link, int error, co
 		       bool refused);
 void session_link_ended(struct session *session, struct link *link);
 void session_rtt(struct session *session, uint64_t ns);
-/* May a request of so many bytes be sent on a bulk link now? */
-bool session_room(struct session *session, uint32_t bytes);
+/* May this bulk link send a request of so many bytes now? If so, the turn is another one's that waits; if not, it keeps it. */
+bool session_room(struct session *session, struct link *link, uint32_t bytes);
 void session_sent(struct session *session, uint32_t bytes);
 void session_answered(struct session *session, struct link *link, uint32_t bytes);
 

@@ -9,10 +9,30 @@
 #define RETRY_MS 1000u
 #define RETRY_MOST_MS 60000u
 
-/* How many chunks one bulk READ has. */
+/* How many chunks one READ has that is no single program's. */
 static uint64_t bulk_chunks(const struct leech *leech)
 {
-	return leech->piecemeal ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
+	return leech->piecemeal || chunkmap_chunk(leech->map) > LEECH_BULK ? 1 : LEECH_BULK / chunkmap_chunk(leech->map);
+}
+
+/* And behind: a slow path brings few at a time, and who waits for one of them waits for all. */
+static uint64_t pull_chunks(const struct leech *leech)
+{
+	const struct session *session = leech_session(leech);
+	uint64_t most = session ? session_max_data(session, true) / chunkmap_chunk(leech->map) : 0, bulk = bulk_chunks(leech);
+
+	return !most ? 1 : most < bulk ? most : bulk;
+}
+
+/*
+ * May another one be begun behind? As late as keeps the path full: a program that wants a chunk which is on its way already has to wait for all that
+ * was asked for before it, and one that is not is asked for at once.
+ */
+static bool may_pull(const struct leech *leech)
+{
+	const struct session *session = leech_session(leech);
+
+	return !leech->nr_pulls || (leech->nr_pulls < LEECH_PULLS && (!session || session_wants(session)));
 }
 
 /* ---- what is under way ---- */
@@ -241,6 +261,8 @@ static void fetch_came(struct backend_req *req, int error)
 	local->data = req->data;
 	local->loop = leech->backend.loop;
 	local->done = fetch_stored;
+	/* the path does not wait for the store */
+	leech_pull_more(leech);
 	backend_submit(leech->local, local);
 }
 
@@ -333,8 +355,9 @@ void leech_fetch_ask(struct fetch *fetch)
 void leech_want(struct leech *leech, uint64_t chunk, uint64_t end, bool demand)
 {
 	uint64_t most = demand ? 1 : bulk_chunks(leech);
+	unsigned int room = demand ? LEECH_FETCHES : LEECH_FETCHES - LEECH_URGENT;
 
-	if (leech->nr_fetches >= LEECH_FETCHES || leech->parting || !leech->peer || bitmap_get(leech->busy, chunk))
+	if (leech->nr_fetches >= room || leech->parting || !leech->peer || bitmap_get(leech->busy, chunk))
 		return;
 	/* what is being cut off; who waits for it is looked at when that is done */
 	if (chunk >= leech->keep_off)
@@ -370,7 +393,7 @@ static bool next_run(struct leech *leech, uint64_t *first, uint64_t *end)
 	uint64_t limit = leech->keep_off < chunks ? leech->keep_off : chunks;
 	unsigned int wraps = 0;
 
-	most = bulk_chunks(leech);
+	most = pull_chunks(leech);
 	for (;;) {
 		at = chunkmap_absent(leech->map, at);
 		if (at >= limit) {
@@ -393,7 +416,7 @@ void leech_pull_more(struct leech *leech)
 {
 	uint64_t first, end;
 
-	while (leech->pulling && leech->peer && !leech->parting && !leech_goes_elsewhere(leech) && leech->nr_pulls < LEECH_PULLS &&
+	while (leech->pulling && leech->peer && !leech->parting && !leech_goes_elsewhere(leech) && may_pull(leech) &&
 	       next_run(leech, &first, &end))
 		if (!fetch_start(leech, first, end, false)) {
 			leech_pull_later(leech);

@@ -12,9 +12,10 @@
 #include "bitmap.h"
 #include "leech-record.h"
 
-#define LEECH_BULK	(256u << 10)	/* bytes of a background fetch */
-#define LEECH_PULLS	32u		/* of these at a time */
-#define LEECH_FETCHES	96u		/* with those that programs wait for */
+#define LEECH_BULK	(256u << 10)	/* bytes of a fetch that no program waits for, at most */
+#define LEECH_PULLS	32u		/* of the background's at a time, at most */
+#define LEECH_FETCHES	96u		/* with readahead, and those that programs wait for, */
+#define LEECH_URGENT	32u		/* which have so many for themselves */
 
 struct leech {
 	struct backend backend;

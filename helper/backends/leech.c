@@ -489,7 +489,7 @@ void leech_let_go_source(struct leech *leech)
 	leech->outer.adopter->let_go(leech->local);
 }
 
-struct session *leech_session(struct leech *leech)
+struct session *leech_session(const struct leech *leech)
 {
 	return leech->peer && !leech->parting ? peer_session(leech->peer) : NULL;
 }

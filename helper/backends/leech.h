@@ -53,7 +53,7 @@ struct leech_watch {
 void leech_map_path(char *path, size_t len, const char *run_dir, const char *token);
 /* NULL: the backend is none of these. */
 struct leech *leech_of(struct backend *backend);
-struct session *leech_session(struct leech *leech);
+struct session *leech_session(const struct leech *leech);
 struct chunkmap *leech_map(struct leech *leech);
 const struct leech_stats *leech_stats(const struct leech *leech);
 /* Bytes that answers to READs had on the wire. */

@@ -82,6 +82,16 @@ static inline void array_release_held(void)
 	}
 }
 
+static inline bool is_held(uint64_t offset)
+{
+	struct list *at;
+
+	list_for_each(at, &array.held)
+		if (list_entry(at, struct backend_req, list)->offset == offset)
+			return true;
+	return false;
+}
+
 static inline void array_info(struct target *target, struct wire_info *info)
 {
 	info->size = array.short_size ? array.short_size : SIZE;

@@ -459,6 +459,46 @@ static void test_store_fails(void)
 	leech_close();
 }
 
+/* One that a program waits for. */
+static bool far_holds(uint64_t offset)
+{
+	struct list *at;
+
+	list_for_each(at, &far.held) {
+		const struct backend_req *req = list_entry(at, struct backend_req, list);
+
+		if (req->offset == offset && req->flags & BACKEND_DEMAND)
+			return true;
+	}
+	return false;
+}
+
+/* Little may be under way: so what a program wants has not been asked for, to wait in line, by who pulls. */
+static void test_pull_late(void)
+{
+	static uint8_t got[CHUNK];
+	struct backend_req req = {
+		.op = BACKEND_READ, .flags = BACKEND_DEMAND, .offset = SIZE - CHUNK, .length = CHUNK, .data = got, .attach_gen = 1,
+		.done = on_done,
+	};
+
+	leech_owned();
+	leech_session(leech)->window = SESSION_WINDOW_MIN;
+	leech_session(leech)->starting = false;
+	leech_pull(leech, true);
+	until(!list_empty(&far.held));
+	req.loop = loop;
+	ended = false;
+	backend_submit(backend, &req);
+	until(far_holds(SIZE - CHUNK));
+	tap_ok(far_holds(SIZE - CHUNK), "a chunk that a program wants is asked for at once while others are pulled");
+	far_release();
+	until(ended && !chunkmap_missing(leech->map));
+	tap_ok(ended && !last_error && got[0] == 7, "and comes");
+	tap_number((long long)chunkmap_missing(leech->map), 0, "and so do the others");
+	leech_close();
+}
+
 int main(void)
 {
 	struct listener *listener;
@@ -481,6 +521,7 @@ int main(void)
 	test_cut_read();
 	test_cut_fails();
 	test_store_fails();
+	test_pull_late();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	if (system(command))
 		return 99;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A region moves from host A to host B, and in the middle of that things happen: what both sides make of it. */
 #include "leecher-private.h"
+#include "seeder-private.h"
 #include "two-hosts.h"
 
 /* ---- tests ---- */
@@ -225,10 +226,46 @@ static void write_chunks(unsigned int n)
 		printf("# a program on A could not write\n");
 }
 
+static struct session *session_at_b(void)
+{
+	struct leech *leech = leech_of(region_of(b)->backend);
+
+	return leech ? leech_session(leech) : NULL;
+}
+
+/* Requests that A is about to answer, on bulk connections. */
+static unsigned int nr_asked(void)
+{
+	struct handover *handover = handover_in(region_of(a), HANDOVER_SEEDER);
+	const struct export_session *session = handover ? seeder_of(handover)->session : NULL;
+	unsigned int n = 0;
+
+	for (unsigned int i = 1; session && i < WIRE_SLOTS_MAX; i++)
+		n += session->busy[i];
+	return n;
+}
+
+/* B asks for all of a round at once, as it does where the path holds that much. Has it? */
+static bool all_is_asked_for(void)
+{
+	struct session *session = session_at_b();
+	unsigned int fetches, held = 0;
+	struct list *at;
+
+	if (!session)
+		return false;
+	session->window = SESSION_WINDOW_MAX;
+	leech_pull_more(leech_of(region_of(b)->backend));
+	fetches = leech_of(region_of(b)->backend)->nr_fetches;
+	list_for_each(at, &slow.held)
+		held++;
+	return fetches && nr_asked() >= fetches && held >= fetches;
+}
+
 /* While B fetches what was changed last, a program on A changes n chunks. */
 static void busy_round(unsigned int n)
 {
-	if (!until(!list_empty(&slow.held)))
+	if (!until(all_is_asked_for()))
 		printf("# B does not fetch anything\n");
 	write_chunks(n);
 	slow_release();
