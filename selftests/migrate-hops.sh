@@ -61,8 +61,8 @@ leech b c --handover early
 ok 'C owns it' wait_for 30 state_is c db owned
 ok 'B has given it away, and still fetches it' behind_is owned
 ok 'A keeps it' state_is a db moved
-# the wire is fast from here on
-for ns in "$ns_a" "$ns_b"; do must tc -n "$ns" qdisc change dev wire root netem delay 1ms limit 100000; done
+# the wire is fast from here on (a change without a rate leaves the old one)
+for ns in "$ns_a" "$ns_b"; do must tc -n "$ns" qdisc change dev wire root netem delay 1ms limit 100000 rate 1gbit; done
 go_on_counting c
 wait $leech
 is $? 0 'C has all of it'
