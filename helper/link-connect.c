@@ -262,7 +262,7 @@ static void link_ping(struct link *link)
 
 void link_measure(struct link *link)
 {
-	if (link->state == LINK_UP && link->conn && !link->pinging)
+	if (link_is_up(link) && !link->pinging)
 		link_ping(link);
 }
 
@@ -285,7 +285,7 @@ static void link_timer(struct loop_timer *timer)
 
 	if (link->state == LINK_WAITING)
 		link_dial(link);
-	else if (link->state == LINK_UP && link->conn)
+	else if (link_is_up(link))
 		link_alive(link);
 	else if (link->conn)
 		conn_close(link->conn, -ETIMEDOUT);	/* no answer to the introduction */

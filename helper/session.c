@@ -382,8 +382,6 @@ bool session_link_down(struct session *session, struct link *link, int error, co
 		       bool refused)
 {
 	snprintf(session->why, sizeof(session->why), "%s", why);
-	if (session->turn == link)
-		session->turn = NULL;
 	tell_changed(session, link);
 	if (!give_up(session, error, refused))
 		return true;

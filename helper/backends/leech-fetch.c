@@ -18,8 +18,7 @@ static uint64_t bulk_chunks(const struct leech *leech)
 /* And behind: a slow path brings few at a time, and who waits for one of them waits for all. */
 static uint64_t pull_chunks(const struct leech *leech)
 {
-	const struct session *session = leech_session(leech);
-	uint64_t most = session ? session_max_data(session, true) / chunkmap_chunk(leech->map) : 0, bulk = bulk_chunks(leech);
+	uint64_t most = session_max_data(leech_session(leech), true) / chunkmap_chunk(leech->map), bulk = bulk_chunks(leech);
 
 	return !most ? 1 : most < bulk ? most : bulk;
 }
@@ -32,7 +31,9 @@ static bool may_pull(const struct leech *leech)
 {
 	const struct session *session = leech_session(leech);
 
-	return !leech->nr_pulls || (leech->nr_pulls < LEECH_PULLS && (!session || session_wants(session)));
+	if (!leech->pulling || !session || leech_goes_elsewhere(leech))
+		return false;
+	return !leech->nr_pulls || (leech->nr_pulls < LEECH_PULLS && session_wants(session));
 }
 
 /* ---- what is under way ---- */
@@ -416,8 +417,7 @@ void leech_pull_more(struct leech *leech)
 {
 	uint64_t first, end;
 
-	while (leech->pulling && leech->peer && !leech->parting && !leech_goes_elsewhere(leech) && may_pull(leech) &&
-	       next_run(leech, &first, &end))
+	while (may_pull(leech) && next_run(leech, &first, &end))
 		if (!fetch_start(leech, first, end, false)) {
 			leech_pull_later(leech);
 			break;
