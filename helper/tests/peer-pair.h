@@ -130,6 +130,26 @@ static inline void turn(void)
 	loop_timer_cancel(loop, &timer);
 }
 
+/* ---- both sides' beginning and end ---- */
+
+static inline bool pair_begin(void)
+{
+	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
+		return false;
+	array.target.ops = &array_ops;
+	list_init(&array.held);
+	return true;
+}
+
+/* What main() returns. */
+static inline int pair_end(void)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command) ? 99 : tap_end();
+}
+
 /* ---- clients ---- */
 
 static struct backend *opened;

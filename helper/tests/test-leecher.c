@@ -226,13 +226,6 @@ static void write_chunks(unsigned int n)
 		printf("# a program on A could not write\n");
 }
 
-static struct session *session_at_b(void)
-{
-	struct leech *leech = leech_of(region_of(b)->backend);
-
-	return leech ? leech_session(leech) : NULL;
-}
-
 /* Requests that A is about to answer, on bulk connections. */
 static unsigned int nr_asked(void)
 {
@@ -248,18 +241,17 @@ static unsigned int nr_asked(void)
 /* B asks for all of a round at once, as it does where the path holds that much. Has it? */
 static bool all_is_asked_for(void)
 {
-	struct session *session = session_at_b();
-	unsigned int fetches, held = 0;
+	struct leech *leech = leech_of(region_of(b)->backend);
+	unsigned int held = 0;
 	struct list *at;
 
-	if (!session)
+	if (!leech || !leech_session(leech))
 		return false;
-	session->window = SESSION_WINDOW_MAX;
-	leech_pull_more(leech_of(region_of(b)->backend));
-	fetches = leech_of(region_of(b)->backend)->nr_fetches;
+	leech_session(leech)->window = SESSION_WINDOW_MAX;
+	leech_pull_more(leech);
 	list_for_each(at, &slow.held)
 		held++;
-	return fetches && nr_asked() >= fetches && held >= fetches;
+	return leech->nr_fetches && nr_asked() >= leech->nr_fetches && held >= leech->nr_fetches;
 }
 
 /* While B fetches what was changed last, a program on A changes n chunks. */

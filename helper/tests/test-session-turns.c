@@ -168,15 +168,10 @@ static void test_last(void)
 
 int main(void)
 {
-	char command[64];
-
-	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
+	if (!pair_begin())
 		return 99;
-	array.target.ops = &array_ops;
-	list_init(&array.held);
 	test_turns();
 	test_fair();
 	test_last();
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) ? 99 : tap_end();
+	return pair_end();
 }

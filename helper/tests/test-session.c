@@ -553,12 +553,9 @@ static void test_credit(void)
 int main(void)
 {
 	static const unsigned int rtts[] = { 0, 1, 6, 14, 30, 100 };
-	char command[64];
 
-	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
+	if (!pair_begin())
 		return 99;
-	array.target.ops = &array_ops;
-	list_init(&array.held);
 	test_claim();
 	test_zeroes();
 	test_silent();
@@ -579,6 +576,5 @@ int main(void)
 	test_hurry();
 	test_writes();
 	test_credit();
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) ? 99 : tap_end();
+	return pair_end();
 }

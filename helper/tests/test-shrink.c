@@ -233,11 +233,9 @@ static void test_hostile_server(void)
 
 int main(void)
 {
-	if (!mkdtemp(dir) || loop_open(&loop, 0) || server_open(&server, loop))
+	if (!pair_begin())
 		return 99;
 	snprintf(dir_socket, sizeof(dir_socket), "unix:%s/s", dir);
-	array.target.ops = &array_ops;
-	list_init(&array.held);
 	test_frames();
 	test_hostile_frames();
 	test_peers();
