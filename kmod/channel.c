@@ -436,11 +436,16 @@ static void regionfs_commit_end(struct regionfs_tag *tag, int error) __releases(
 	regionfs_request_put(req);
 }
 
-/* Errors that make sense to a program; the helper may say what it likes. */
+/*
+ * Errors that make sense to a program; the helper may say what it likes. Those that ask for another try mean something else to whoever waits within the
+ * kernel: past a deadline, not without sleeping, a signal.
+ */
 static int regionfs_commit_error(s16 error)
 {
 	if (!error)
 		return 0;
+	if (error == -EBUSY || error == -EAGAIN || error == -EINTR)
+		return -EIO;
 	return error < 0 && error > -MAX_ERRNO && error != -REGIONFS_RETRY && error > -512 ? error : -EIO;
 }
 

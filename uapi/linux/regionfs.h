@@ -73,8 +73,9 @@
  * COMMIT_AND_FETCH
  *          answers the request that the tag holds, then parks the tag again as FETCH does (the buffer is
  *          the one FETCH named). cookie must be the low 32 bits of the request's id, else -ESTALE, and the
- *          tag keeps what it holds. error is 0 or a negative errno. For a successful READ, addr is where
- *          the bytes are (length of them), or 0 for all zeroes; a READ is answered whole or not at all.
+ *          tag keeps what it holds. error is 0 or a negative errno (of which EBUSY, EAGAIN and EINTR become EIO). For a
+ *          successful READ, addr is where the bytes are (length of them), or 0 for all zeroes; a READ is answered whole or
+ *          not at all.
  *          An answer to a request that the kernel has taken back meanwhile is accepted and ignored.
  * COMMIT   as COMMIT_AND_FETCH, but the tag is left idle; completes at once. FETCH parks it again.
  * STORE    addr points to a struct regionfs_store: puts bytes that were pulled from the source into the
@@ -228,8 +229,8 @@ struct regionfs_local {
  * INSTANCE_NEW   A_INSTANCE, [settings]. -EEXIST when there is one.
  * INSTANCE_GET   one (A_INSTANCE), or a dump of all in this network namespace.
  * INSTANCE_SET   A_TAKEBACK, A_DIRTY_RATIO.
- * INSTANCE_STOP  L. -EBUSY while mounted or a helper is attached that is not the caller's; with dirty bytes, unless A_DISCARD: writes
- *                them within the deadline, else -EBUSY and nothing is lost. A_COUNT: bytes that were discarded.
+ * INSTANCE_STOP  L. -EBUSY while mounted or a helper is attached that is not the caller's. Waits within the deadline for what runs on its
+ *                regions, and writes dirty bytes, unless A_DISCARD, else -EBUSY and nothing is lost. A_COUNT: bytes that were discarded.
  * REGION_ADD     A_PATH (parents are made as needed), A_SOURCE, A_SIZE, A_MODE, A_UID, A_GID, A_EPOCH, A_LINEAGE,
  *                A_FLAGS with A_FLAGS_MASK, A_TIMEOUT. Gives A_REGION. No RESIZE request is sent for A_SIZE.
  * REGION_DEL     unlinks it (as unlink(2) does; open files go on). -EBUSY with dirty bytes, unless A_DISCARD.
