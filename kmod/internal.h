@@ -21,6 +21,7 @@
 #define REGIONFS_INTERNAL_H
 
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
 #include <linux/mount.h>
@@ -39,6 +40,17 @@
 
 /* Folios are kept at or below 1 MiB, so that nothing is mapped by a PMD. */
 #define REGIONFS_MAX_ORDER	min_t(unsigned int, 20 - PAGE_SHIFT, MAX_PAGECACHE_ORDER)
+
+/* Deadlines are in jiffies; 0 is none. */
+static inline long regionfs_time_left(unsigned long deadline)
+{
+	return deadline ? max_t(long, deadline - jiffies, 1) : MAX_SCHEDULE_TIMEOUT;
+}
+
+static inline bool regionfs_past(unsigned long deadline)
+{
+	return deadline && time_after_eq(jiffies, deadline);
+}
 
 #define REGIONFS_TAKEBACK_MS	10000
 #define REGIONFS_TAKEBACK_MAX_MS (60 * 60 * 1000)
@@ -171,6 +183,8 @@ u64 regionfs_drop_all(struct regionfs_region *region);
 
 /* writeback.c, sync.c */
 int regionfs_writepages(struct address_space *mapping, struct writeback_control *wbc);
+int regionfs_write_until(struct address_space *mapping, loff_t start, loff_t end, unsigned long deadline);
+int regionfs_folio_wait(struct regionfs_region *region, struct folio *folio, unsigned long deadline);
 int regionfs_flush(struct regionfs_region *region, loff_t start, loff_t end, unsigned long deadline);
 int regionfs_write_out(struct regionfs_region *region, loff_t start, loff_t end, unsigned long deadline);
 int regionfs_sync(struct regionfs_region *region, unsigned long deadline);

@@ -3,7 +3,7 @@
 #include <net/sock.h>
 #include "netlink.h"
 
-/* sync(2) and unmount wait for as long as the take-back limit. */
+/* sync(2) and unmount wait for as long as the take-back limit, at least. */
 static int regionfs_nl_settings_check(struct genl_info *info)
 {
 	struct nlattr *takeback = info->attrs[REGIONFS_A_TAKEBACK];

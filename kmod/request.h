@@ -137,6 +137,7 @@ struct regionfs_builder {
 	struct regionfs_region *region;
 	struct regionfs_request *req;
 	loff_t size;		/* READ: where the file ends */
+	unsigned long deadline;	/* WRITE: jiffies, 0: none */
 	u32 max;		/* bytes per request */
 	u8 op;
 	u16 flags;

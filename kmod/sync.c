@@ -11,16 +11,6 @@
 #include <linux/sched/signal.h>
 #include "request.h"
 
-static long regionfs_time_left(unsigned long deadline)
-{
-	return deadline ? max_t(long, deadline - jiffies, 1) : MAX_SCHEDULE_TIMEOUT;
-}
-
-static bool regionfs_past(unsigned long deadline)
-{
-	return deadline && time_after_eq(jiffies, deadline);
-}
-
 /* Is there an unanswered WRITE, DISCARD or RESIZE in these pages with an id up to @last, that still counts? */
 static bool regionfs_unanswered(struct regionfs_region *region, pgoff_t first, pgoff_t end, u64 last)
 {
@@ -58,7 +48,10 @@ static int regionfs_wait_answers(struct regionfs_region *region, loff_t start, l
 	return left ? 0 : -EBUSY;
 }
 
-/* Until there is a helper. The region's own time-out, if it has one, is an error of this access. */
+/*
+ * Until there is a helper. The region's own time-out, if it has one, is an error of this access where there is no @deadline (jiffies; 0: none), past
+ * which it is -EBUSY. -EINTR, -ENODEV.
+ */
 static int regionfs_wait_helper(struct regionfs_region *region, unsigned long deadline)
 {
 	struct regionfs_instance *inst = region->inst;
@@ -88,9 +81,10 @@ static bool regionfs_mapping_busy(struct regionfs_region *region, struct address
 
 /*
  * Someone else's write-back may have folios in hand that it has cleaned and not sent yet: no request tells of them, only their
- * write-back flag. Killable, and no longer than the take-back limit for each.
+ * write-back flag. Killable, and no longer than the take-back limit for each, nor past @deadline.
  */
-static int regionfs_wait_unsent(struct address_space *mapping, pgoff_t index, pgoff_t end)
+static int regionfs_wait_unsent(struct regionfs_region *region, struct address_space *mapping, pgoff_t index, pgoff_t end,
+				unsigned long deadline)
 {
 	struct folio_batch batch;
 	unsigned int i;
@@ -100,7 +94,7 @@ static int regionfs_wait_unsent(struct address_space *mapping, pgoff_t index, pg
 	while (!err && index <= end &&
 	       filemap_get_folios_tag(mapping, &index, end, PAGECACHE_TAG_WRITEBACK, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch) && !err; i++)
-			err = folio_wait_writeback_killable(batch.folios[i]);
+			err = regionfs_folio_wait(region, batch.folios[i], deadline);
 		folio_batch_release(&batch);
 		if (index == ULONG_MAX)
 			break;
@@ -118,9 +112,9 @@ static int regionfs_flush_once(struct regionfs_region *region, struct address_sp
 		if (err)
 			return err;
 	}
-	err = filemap_fdatawrite_range(mapping, start, end);
+	err = deadline ? regionfs_write_until(mapping, start, end, deadline) : filemap_fdatawrite_range(mapping, start, end);
 	if (!err)
-		err = regionfs_wait_unsent(mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+		err = regionfs_wait_unsent(region, mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT, deadline);
 	if (err)
 		return err;
 	return regionfs_wait_answers(region, start, end, deadline);
@@ -206,16 +200,15 @@ int regionfs_write_out(struct regionfs_region *region, loff_t start, loff_t end,
 {
 	struct inode *inode = regionfs_region_inode(region);
 	errseq_t since = 0;
-	int err;
+	int err, err2;
 
 	if (!inode)
 		return -ENOENT;
 	errseq_check_and_advance(&inode->i_mapping->wb_err, &since);	/* what stands there counts as seen, so that a new error is another */
 	err = regionfs_flush(region, start, end, deadline);
-	if (!err)
-		err = errseq_check_and_advance(&inode->i_mapping->wb_err, &since);
+	err2 = errseq_check_and_advance(&inode->i_mapping->wb_err, &since);
 	regionfs_region_iput(region, inode);
-	return err;
+	return (!err || err == -EBUSY) && err2 ? err2 : err;
 }
 
 /* Everything written and durable: for freeze and the like. */
@@ -266,13 +259,17 @@ static int regionfs_sync_one(struct regionfs_region *region, unsigned long deadl
 	return err;
 }
 
-/* sync(2) and unmount are bounded by the take-back limit; syncfs(2) waits, killably. */
+/*
+ * sync(2) and unmount are bounded by the take-back limit, but each region has a second until one is given up: with many of them, none is to lose
+ * its bytes only since its turn came late. syncfs(2) waits, killably.
+ */
 int regionfs_sync_fs(struct super_block *sb, int wait)
 {
 	struct regionfs_instance *inst = sb->s_fs_info;
 	unsigned long deadline = (jiffies + msecs_to_jiffies(READ_ONCE(inst->takeback_ms))) ?: 1;
 	struct regionfs_region *region;
 	unsigned long id = 0;
+	bool given_up = false;
 	int err = 0, e;
 
 	if (!wait || READ_ONCE(inst->discard))
@@ -280,7 +277,10 @@ int regionfs_sync_fs(struct super_block *sb, int wait)
 	if (regionfs_in_syncfs())
 		deadline = 0;
 	for (; (region = regionfs_region_next(inst, &id)); id++) {
+		if (deadline && !given_up && time_before(deadline, jiffies + HZ))
+			deadline = (jiffies + HZ) ?: 1;
 		e = regionfs_sync_one(region, deadline);
+		given_up |= e && regionfs_past(deadline);
 		regionfs_region_put(region);
 		err = err ?: e;
 		if (fatal_signal_pending(current))

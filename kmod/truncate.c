@@ -19,6 +19,9 @@
 /* jiffies: for so long at most are writers kept out in one go, to drop what they write. */
 #define REGIONFS_BAR_MAX (8ul * HZ)
 
+/* No folio reaches over its bounds. */
+#define REGIONFS_PIECE	SZ_1M
+
 static void regionfs_close(struct regionfs_region *region, u64 start, u64 end)
 {
 	spin_lock(&region->inst->lock);
@@ -460,46 +463,97 @@ int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end
 	return err;
 }
 
-static unsigned long regionfs_sooner(unsigned long a, unsigned long b)
+/* @ticks from now, but not past @deadline; never 0, which would be none. */
+static unsigned long regionfs_sooner(unsigned long ticks, unsigned long deadline)
 {
-	return time_before(a, b) ? a : b;
+	unsigned long then = (jiffies + ticks) ?: 1;
+
+	return time_before(then, deadline) ? then : deadline;
+}
+
+/* Where what is cached of [@start, @end) begins; @end: nowhere. */
+static loff_t regionfs_next_cached(struct address_space *mapping, loff_t start, loff_t end)
+{
+	unsigned long index = start >> PAGE_SHIFT;
+
+	if (!xa_find(&mapping->i_pages, &index, (end - 1) >> PAGE_SHIFT, XA_PRESENT))
+		return end;
+	return max_t(loff_t, start, (loff_t)index << PAGE_SHIFT);
+}
+
+/* As regionfs_invalidate() of [*@start, @end), piece by piece: what was done once need not be done again when *@start is not reset. */
+static int regionfs_invalidate_pieces(struct regionfs_region *region, loff_t *start, loff_t end, unsigned long deadline)
+{
+	struct inode *inode = regionfs_region_inode(region);
+	loff_t next;
+	int err = 0;
+
+	if (!inode)
+		return -ENOENT;
+	while (!err) {
+		*start = regionfs_next_cached(inode->i_mapping, *start, end);
+		if (*start >= end)
+			break;
+		next = end - *start > REGIONFS_PIECE ? round_up(*start + 1, REGIONFS_PIECE) : end;
+		err = regionfs_invalidate(region, *start, next, false, deadline);
+		if (!err)
+			*start = next;
+	}
+	regionfs_region_iput(region, inode);
+	return err;
 }
 
 /* One try, with writers kept out; those within are waited for, but who stays (a direct write) need not be in the way. */
-static int regionfs_invalidate_barred(struct regionfs_region *region, loff_t start, loff_t end, unsigned long turn, unsigned long deadline)
+static int regionfs_invalidate_barred(struct regionfs_region *region, loff_t *start, loff_t end, unsigned long turn, unsigned long deadline)
 {
-	unsigned long now = jiffies;
-	int err = regionfs_region_bar(region, regionfs_sooner(now + turn / 2, deadline));
+	unsigned long half = regionfs_sooner(turn / 2, deadline), whole = regionfs_sooner(turn, deadline);
+	int err = regionfs_region_bar(region, half);
 
 	if (!err || err == -EBUSY)
-		err = regionfs_invalidate(region, start, end, false, regionfs_sooner(now + turn, deadline));
+		err = regionfs_invalidate_pieces(region, start, end, whole);
 	regionfs_region_admit(region);
 	return err;
 }
 
+/* What was read of the range until now is old, though it will not be dropped in one go. */
+static void regionfs_invalidate_begin(struct regionfs_region *region, loff_t start, loff_t end)
+{
+	struct inode *inode = regionfs_region_inode(region);
+
+	if (!inode)
+		return;
+	regionfs_close(region, start, end);
+	filemap_invalidate_lock(inode->i_mapping);	/* whose STORE was looked at before has its folio in the page cache */
+	regionfs_invalidated(region, start, end);
+	filemap_invalidate_unlock(inode->i_mapping);
+	regionfs_reopen(region);
+	regionfs_region_iput(region, inode);
+}
+
 /*
  * As regionfs_invalidate(), but it gets done, too, where programs write all the time: they are kept out for a turn, and for longer the next time, since
- * they would stand still for the source's, or the helper's, sake. For one who holds no lock and is not counted in.
+ * they would stand still for the source's, or the helper's, sake; not at all where nothing was answered in the turn before, which they had for themselves.
+ * For one who holds no lock and is not counted in.
  */
 int regionfs_invalidate_written(struct regionfs_region *region, loff_t start, loff_t end, bool discard, unsigned long deadline)
 {
 	unsigned long turn = HZ / 10;
+	s64 answered;
 	int err;
 
-	if (discard)
-		return regionfs_invalidate(region, start, end, true, deadline);
-	for (;;) {
-		err = regionfs_invalidate(region, start, end, false, regionfs_sooner(jiffies + turn, deadline));
-		if (err == -EBUSY && time_before(jiffies, deadline))
-			err = regionfs_invalidate_write(region, start, end, false, deadline);
-		else
-			return err;
-		if (!err)
-			err = regionfs_invalidate_barred(region, start, end, turn, deadline);
-		if (err != -EBUSY || time_after_eq(jiffies, deadline) || fatal_signal_pending(current))
-			return err;
+	err = regionfs_invalidate(region, start, end, discard, discard ? deadline : regionfs_sooner(turn, deadline));
+	if (discard || err != -EBUSY)
+		return err;
+	regionfs_invalidate_begin(region, start, end);
+	while (err == -EBUSY && !regionfs_past(deadline) && !fatal_signal_pending(current)) {
+		answered = atomic64_read(&region->answered);
+		err = regionfs_invalidate_pieces(region, &start, end, regionfs_sooner(turn, deadline));
+		if (err != -EBUSY || atomic64_read(&region->answered) == answered)
+			continue;
+		err = regionfs_invalidate_barred(region, &start, end, turn, deadline);
 		turn = min(2 * turn, REGIONFS_BAR_MAX);
 	}
+	return err;
 }
 
 /* Drops every page, dirty or not; returns the dirty bytes that were lost. The region is MOVED, or is going away. */

@@ -3,7 +3,7 @@
  * Write-back: dirty folios become WRITE requests of their dirty ranges.
  *
  * It never waits for the helper: with none attached the folios stay dirty; what is under write-back already is
- * waited for only in data integrity writes, killably, and no longer than the take-back limit.
+ * waited for only in data integrity writes, killably, and no longer than the take-back limit, or the caller's deadline.
  */
 #include <linux/backing-dev.h>
 #include <linux/pagemap.h>
@@ -114,19 +114,52 @@ static bool regionfs_write_closed(struct regionfs_region *region, struct folio *
 	       regionfs_order_closed(region, folio->index, folio_next_index(folio) - 1);
 }
 
-/* Locked. False when there is nothing to write, or not now. What the builder holds back is sent before any wait. */
+/* Until write-back of @folio that is under way has ended. -EINTR; -EBUSY past @deadline (jiffies; 0: none); -ENODEV, then, when the instance ends. */
+int regionfs_folio_wait(struct regionfs_region *region, struct folio *folio, unsigned long deadline)
+{
+	long left;
+
+	if (!deadline)	/* one end is enough: write-back that begins then has what was dirty before */
+		return folio_test_writeback(folio) && folio_wait_bit_killable(folio, PG_writeback) ? -EINTR : 0;
+	left = wait_event_killable_timeout(region->wait, READ_ONCE(region->inst->dying) ||
+					   !folio_test_writeback(folio),	/* see regionfs_request_end() */
+					   regionfs_time_left(deadline));
+	if (left < 0)
+		return -EINTR;
+	if (!left)
+		return -EBUSY;
+	return folio_test_writeback(folio) ? -ENODEV : 0;
+}
+
+/*
+ * Who has to have @folio written waits for write-back of it that is under way before he locks it, so that nobody waits for the lock for as long as the
+ * helper pleases. What the builder holds back is sent before any wait. -EINTR, -EBUSY past the deadline.
+ */
+static int regionfs_write_lock(struct regionfs_builder *b, struct folio *folio, struct writeback_control *wbc)
+{
+	int err;
+
+	if (wbc->sync_mode != WB_SYNC_NONE && folio_test_writeback(folio)) {
+		regionfs_builder_flush(b);
+		err = regionfs_folio_wait(b->region, folio, b->deadline);
+		if (err)
+			return err;
+	}
+	if (folio_trylock(folio))
+		return 0;
+	regionfs_builder_flush(b);	/* whoever holds it may wait for what we hold back */
+	return folio_lock_killable(folio) ? -EINTR : 0;
+}
+
+/*
+ * Locked. False when there is nothing to write, or not now. Where it is under write-back, that began after we were called, with all that was dirty by
+ * then; who waits for our end waits for its end, too.
+ */
 static bool regionfs_write_start(struct regionfs_builder *b, struct address_space *mapping, struct folio *folio,
 				 struct writeback_control *wbc)
 {
-	if (folio->mapping != mapping || !folio_test_dirty(folio))
+	if (folio->mapping != mapping || !folio_test_dirty(folio) || folio_test_writeback(folio))
 		return false;
-	while (folio_test_writeback(folio)) {
-		if (wbc->sync_mode == WB_SYNC_NONE)
-			return false;
-		regionfs_builder_flush(b);
-		if (folio_wait_writeback_killable(folio))
-			return false;
-	}
 	if (regionfs_write_closed(b->region, folio, wbc)) {
 		wbc->pages_skipped++;
 		return false;
@@ -134,20 +167,19 @@ static bool regionfs_write_start(struct regionfs_builder *b, struct address_spac
 	return folio_clear_dirty_for_io(folio);
 }
 
-/* -EINTR when a fatal signal is pending. */
+/* -EINTR when a fatal signal is pending, -EBUSY past the deadline. */
 static int regionfs_write_batch_folios(struct regionfs_builder *b, struct address_space *mapping,
 				       struct writeback_control *wbc, struct folio_batch *batch)
 {
 	unsigned int i;
+	int err;
 
 	for (i = 0; i < folio_batch_count(batch); i++) {
 		struct folio *folio = batch->folios[i];
 
-		if (!folio_trylock(folio)) {
-			regionfs_builder_flush(b);	/* whoever holds it may wait for what we hold back */
-			if (folio_lock_killable(folio))
-				return -EINTR;
-		}
+		err = regionfs_write_lock(b, folio, wbc);
+		if (err)
+			return err;
 		if (!regionfs_write_start(b, mapping, folio, wbc)) {
 			folio_unlock(folio);
 			continue;
@@ -155,7 +187,9 @@ static int regionfs_write_batch_folios(struct regionfs_builder *b, struct addres
 		wbc->nr_to_write -= folio_nr_pages(folio);
 		regionfs_write_folio(b, folio);
 	}
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return regionfs_past(b->deadline) ? -EBUSY : 0;
 }
 
 static int regionfs_write_range(struct regionfs_builder *b, struct address_space *mapping, struct writeback_control *wbc,
@@ -196,12 +230,12 @@ static bool regionfs_write_later(struct regionfs_region *region, struct writebac
 	return wbc->sync_mode == WB_SYNC_NONE && after && time_before(jiffies, after);
 }
 
-int regionfs_writepages(struct address_space *mapping, struct writeback_control *wbc)
+static int regionfs_write_pages(struct address_space *mapping, struct writeback_control *wbc, unsigned long deadline)
 {
 	struct regionfs_region *region = regionfs_region_of(mapping->host);
 	struct regionfs_builder b = {
 		.region = region, .op = REGIONFS_OP_WRITE, .gfp = GFP_NOFS,
-		.max = READ_ONCE(region->inst->max_request),
+		.max = READ_ONCE(region->inst->max_request), .deadline = deadline,
 	};
 
 	if (regionfs_write_later(region, wbc)) {
@@ -212,6 +246,26 @@ int regionfs_writepages(struct address_space *mapping, struct writeback_control 
 	if (wbc->range_cyclic)
 		return regionfs_write_range(&b, mapping, wbc, mapping->writeback_index, ULONG_MAX);
 	return regionfs_write_range(&b, mapping, wbc, wbc->range_start >> PAGE_SHIFT, wbc->range_end >> PAGE_SHIFT);
+}
+
+int regionfs_writepages(struct address_space *mapping, struct writeback_control *wbc)
+{
+	return regionfs_write_pages(mapping, wbc, 0);
+}
+
+/*
+ * As filemap_fdatawrite_range(), of @start to @end (inclusive), until @deadline (jiffies). It does not count for the estimate of how fast the device is,
+ * so it is not for fsync. -EINTR, and -EBUSY past the deadline: some of it is dirty yet.
+ */
+int regionfs_write_until(struct address_space *mapping, loff_t start, loff_t end, unsigned long deadline)
+{
+	struct writeback_control wbc = {
+		.sync_mode = WB_SYNC_ALL, .nr_to_write = LONG_MAX, .range_start = start, .range_end = end,
+	};
+
+	if (!mapping_tagged(mapping, PAGECACHE_TAG_DIRTY))
+		return 0;
+	return regionfs_write_pages(mapping, &wbc, deadline);
 }
 
 /* At least so many bytes wait to be written: dirty pages and those under write-back. */

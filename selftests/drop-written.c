@@ -6,6 +6,9 @@
 #include "lib/env.h"
 
 #define PAGES	16
+#define APART	128	/* pages: they are in several pieces of what is dropped at once */
+
+#define SIZE	(16 * MiB)
 
 static struct env e;
 
@@ -16,13 +19,13 @@ static int write_all(void *path)
 	uint64_t round = 0;
 	int fd = open(path, O_RDWR);
 
-	map = mmap(NULL, (PAGES + 1) * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	map = mmap(NULL, (PAGES + 1) * APART * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (fd < 0 || map == MAP_FAILED)
 		return 1;
-	while (!map[PAGES * 512 + 1]) {
+	while (!map[PAGES * APART * 512 + 1]) {
 		for (unsigned int i = 0; i < PAGES; i++)
-			map[i * 512]++;
-		map[PAGES * 512] = ++round;
+			map[i * APART * 512]++;
+		map[PAGES * APART * 512] = ++round;
 	}
 	return 0;
 }
@@ -40,7 +43,7 @@ static __attribute__((noreturn)) int answer_late(void *none)
 /* Cuts the file far behind what is written, and lets it grow again, until it fails. */
 static int cut(void *path)
 {
-	while (!truncate(path, MiB - 8192) && !truncate(path, MiB))
+	while (!truncate(path, SIZE - 8192) && !truncate(path, SIZE))
 		usleep(1000);
 	return errno;
 }
@@ -49,7 +52,7 @@ static uint64_t word(int fd, unsigned int page)
 {
 	uint64_t value = 0;
 
-	must(pread(fd, &value, sizeof(value), page * 4096) == sizeof(value));
+	must(pread(fd, &value, sizeof(value), page * APART * 4096) == sizeof(value));
 	return value;
 }
 
@@ -71,7 +74,7 @@ int main(void)
 
 	tap_start(120);
 	env_start(&e, "dropw");
-	id = env_region(&e, "r", 1 * MiB);
+	id = env_region(&e, "r", SIZE);
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
 	fd = env_path_fd(&e, "r", O_RDWR);
 	fh_rule(e.fh, REGIONFS_OP_WRITE, id, 0, 0, FH_HOLD, 0, -1);
@@ -84,7 +87,7 @@ int main(void)
 	kill(cutter, SIGKILL);
 	is(reap(cutter, SOON), PROC_KILLED + SIGKILL, "the file was cut meanwhile, without an error");
 	ok(word_grows(fd, PAGES), "the program goes on");
-	must(pwrite(fd, &end, sizeof(end), PAGES * 4096 + 8) == sizeof(end));
+	must(pwrite(fd, &end, sizeof(end), PAGES * APART * 4096 + 8) == sizeof(end));
 	is(reap(writer, SOON), 0, "until it is told to end");
 	is(env_long(&e, REGIONFS_CMD_INVALIDATE, id), 0, "nothing is kept in memory");
 	kill(answers, SIGKILL);
