@@ -68,7 +68,7 @@ void regionfs_instance_unpin(struct regionfs_instance *inst)
 	bool last;
 
 	spin_lock(&inst->lock);
-	last = !--inst->pins && inst->dying;
+	last = !--inst->pins && (inst->dying || inst->stops);
 	spin_unlock(&inst->lock);
 	if (last)
 		wake_up_all(&inst->wait);
@@ -324,11 +324,42 @@ static const char *regionfs_instance_in_use(struct regionfs_instance *inst, bool
 		return "the instance is already ending";
 	if (atomic_read(&inst->sb->s_active) > 1)
 		return "the instance is still mounted: unmount it first";
-	if (READ_ONCE(inst->pins))
-		return "an operation is still running on a region of the instance: try again";
 	if (READ_ONCE(inst->chan) && !helper_calls)
 		return "a helper is attached to the instance: stop it through the helper (regionctl instance stop), or end the helper";
 	return NULL;
+}
+
+/* Until nobody has a pin, at some instant; false past @deadline (jiffies). */
+static bool regionfs_instance_wait_pins(struct regionfs_instance *inst, unsigned long deadline)
+{
+	long left;
+
+	spin_lock(&inst->lock);
+	inst->stops++;
+	spin_unlock(&inst->lock);
+	left = wait_event_killable_timeout(inst->wait, !READ_ONCE(inst->pins), regionfs_time_left(deadline));
+	spin_lock(&inst->lock);
+	inst->stops--;
+	spin_unlock(&inst->lock);
+	return left > 0;
+}
+
+/* From here on nobody mounts it or attaches to it. What runs on its regions ends first, until @deadline. -EBUSY with a sentence in *@why. */
+static int regionfs_instance_stop_begin(struct regionfs_instance *inst, bool helper_calls, unsigned long deadline, const char **why)
+{
+	mutex_lock(&regionfs_instances_lock);
+	*why = regionfs_instance_in_use(inst, helper_calls);
+	inst->stopping |= !*why;
+	mutex_unlock(&regionfs_instances_lock);
+	if (*why)
+		return -EBUSY;
+	if (regionfs_instance_wait_pins(inst, deadline))
+		return 0;
+	*why = "an operation is still running on a region of the instance: try again later";
+	mutex_lock(&regionfs_instances_lock);
+	inst->stopping = !inst->mnt;
+	mutex_unlock(&regionfs_instances_lock);
+	return -EBUSY;
 }
 
 /*
@@ -339,14 +370,10 @@ int regionfs_instance_stop(struct regionfs_instance *inst, bool helper_calls, bo
 			   u64 *lost, const char **why)
 {
 	struct vfsmount *mnt = NULL;
-	int err = 0;
+	int err = regionfs_instance_stop_begin(inst, helper_calls, deadline, why);
 
-	mutex_lock(&regionfs_instances_lock);
-	*why = regionfs_instance_in_use(inst, helper_calls);
-	inst->stopping |= !*why;
-	mutex_unlock(&regionfs_instances_lock);
-	if (*why)
-		return -EBUSY;
+	if (err)
+		return err;
 	*lost = regionfs_instance_dirty(inst);
 	if (*lost && !discard) {
 		err = regionfs_instance_flush(inst, deadline);

@@ -77,6 +77,7 @@ struct regionfs_instance {
 	struct super_block *sb;		/* constant once visible; NULL when it is gone */
 	struct vfsmount *mnt;		/* regionfs_instances_lock: the internal mount */
 	bool stopping;			/* regionfs_instances_lock */
+	unsigned int stops;		/* lock: those that wait until nobody has a pin */
 	bool dying;			/* lock: no new pins, and who has one gives up */
 	unsigned int pins;		/* lock: who uses the superblock without a file of it */
 	bool gone;			/* lock: the superblock is; what cannot be sent is ended */
