@@ -96,7 +96,13 @@ static const struct show_field group_fields[] = {
 	{ SHOW_MS, "freeze_ms", "of it, freezing" },
 	{ SHOW_MS, "handover_ms", "of it, handing over" },
 	{ SHOW_MS, "resume_ms", "after it, resuming" },
+	{ SHOW_SIZE, "at_risk", "at risk now" },
+	{ SHOW_SIZE, "risked", "at risk when moved" },
 	{ SHOW_SIZE, "bytes", "moved" },
+	{ SHOW_SIZE, "wire_bytes", "on the wire" },
+	{ SHOW_SIZE, "reused_bytes", "found here" },
+	{ SHOW_SIZE, "elsewhere_bytes", "come from elsewhere" },
+	{ SHOW_SIZE, "lost_bytes", "lost" },
 	{ SHOW_NUMBER, "faults", "faults after it" },
 	{ SHOW_END, NULL, NULL },
 };

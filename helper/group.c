@@ -194,25 +194,53 @@ static void brief_member(const struct group *group, size_t i, json_t *members)
 	json_array_append_new(members, brief);
 }
 
-/* Bytes and faults are all of theirs; times are the longest, but for the estimates, which may come one after the other. */
-static void add_up(const struct group *group, json_t *shown)
+static json_int_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* How many faults waited for how long, of all of them. */
+static void add_waits(const json_t *member, json_t *shown)
+{
+	const json_t *its = json_object_get(member, "fault_waits"), *all = json_object_get(shown, "fault_waits");
+	json_t *waits;
+
+	if (!its)
+		return;
+	waits = json_array();
+	for (size_t i = 0; i < json_array_size(its); i++)
+		json_array_append_new(waits, json_integer(json_integer_value(json_array_get(its, i)) + json_integer_value(json_array_get(all, i))));
+	json_object_set_new(shown, "fault_waits", waits);
+}
+
+static void add_member(const json_t *member, json_t *shown)
 {
 	static const char *const sums[] = {
-		"done", "total", "bytes", "remaining", "unflushed", "dirty_rate", "fetch_rate", "estimate_ms", "behind_ms", "pull_bytes",
-		"round_bytes", "final_bytes", "behind_bytes", "dirty_bytes", "faults", NULL,
+		"done", "total", "bytes", "wire_bytes", "reused_bytes", "remaining", "unflushed", "dirty_rate", "fetch_rate", "estimate_ms", "behind_ms", "pull_bytes",
+		"round_bytes", "final_bytes", "behind_bytes", "dirty_bytes", "at_risk", "risked", "elsewhere_bytes", "hashed_bytes", "lost_bytes", "faults", NULL,
 	};
-	static const char *const longest[] = { "total_ms", "downtime", "suspend_ms", "freeze_ms", "handover_ms", "resume_ms", "max_downtime", NULL };
+	static const char *const longest[] = {
+		"total_ms", "downtime", "suspend_ms", "freeze_ms", "handover_ms", "resume_ms", "max_downtime", "fault_wait_max_us", NULL,
+	};
+	json_int_t before = number(shown, "faults"), waited = before * number(shown, "fault_wait_us") + number(member, "faults") * number(member, "fault_wait_us");
 
-	for (size_t i = 0; i < json_array_size(group->names); i++) {
-		for (const char *const *key = sums; *key; key++)
-			if (json_object_get(group->last[i], *key))
-				json_object_set_new(shown, *key, json_integer(json_integer_value(json_object_get(shown, *key)) +
-						    json_integer_value(json_object_get(group->last[i], *key))));
-		for (const char *const *key = longest; *key; key++)
-			if (json_integer_value(json_object_get(group->last[i], *key)) >= json_integer_value(json_object_get(shown, *key)) &&
-			    json_object_get(group->last[i], *key))
-				json_object_set(shown, *key, json_object_get(group->last[i], *key));
-	}
+	for (const char *const *key = sums; *key; key++)
+		if (json_object_get(member, *key))
+			json_object_set_new(shown, *key, json_integer(number(shown, *key) + number(member, *key)));
+	for (const char *const *key = longest; *key; key++)
+		if (json_object_get(member, *key) && number(member, *key) >= number(shown, *key))
+			json_object_set(shown, *key, json_object_get(member, *key));
+	if (json_object_get(member, "fault_wait_us"))
+		json_object_set_new(shown, "fault_wait_us", json_integer(number(shown, "faults") ? waited / number(shown, "faults") : 0));
+	add_waits(member, shown);
+}
+
+/* Bytes and faults are all of theirs, and how long these waited on average; times are the longest, but for the estimates, which may come one after the other. */
+static void add_up(const struct group *group, json_t *shown)
+{
+	for (size_t i = 0; i < json_array_size(group->names); i++)
+		if (group->last[i])
+			add_member(group->last[i], shown);
 }
 
 static void refresh(const struct group *group)

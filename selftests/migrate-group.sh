@@ -80,6 +80,8 @@ finalize() { within 60 regionctl finalize --instance b "$1"; }
 begin plain
 ok 'plain: one of them is finalized' finalize plain.2
 end plain
+# shellcheck disable=SC2016 # jq's
+is "$(on b stat plain.1 --json | jq -c '.handover.group | [.wire_bytes > 0, (.fault_waits | add) == .faults, has("at_risk")]')" '[true,true,true]' 'plain: the group has the sums of its regions'
 is "$(lines "$work/suspended") $(lines "$work/resumed") $(lines "$work/started")" '1 0 1' 'plain: the program was stopped once, and started once'
 
 # There and back, over what each stay has left: seed from ONE, leech on OTHER
