@@ -518,18 +518,35 @@ static char *again_of(struct control_call *call)
 	return text;
 }
 
+/* Says what means nothing to one that follows; what is for after its promotion is kept until then. */
+static bool contradicts(struct control_call *call)
+{
+	static const struct {
+		const char *arg, *why;
+	} others[] = {
+		{ "finalize", "what follows is not handed over: leave out --finalize" },
+		{ "max_downtime", "what follows is not handed over: leave out --max-downtime" },
+		{ "on_stall", "what follows is not handed over: leave out --on-stall" },
+		{ "handover", "what follows is not handed over: leave out --handover" },
+		{ "reuse_from", "what follows is compared with what is in its own store: --reuse, not --reuse-from" },
+		{ "group", "each region of a group is followed by itself: name one, and leave out --group" },
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (control_has(call, others[i].arg)) {
+			control_fail(call, -EINVAL, "%s", others[i].why);
+			return true;
+		}
+	return false;
+}
+
 void follower_run(struct control_call *call)
 {
-	static const char *const others[] = { "finalize", "max_downtime", "on_stall" };
 	struct follower *follower;
 	char *again;
 
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (control_has(call, others[i])) {
-			control_fail(call, -EINVAL, "what follows is not handed over: leave out --%s, or say it to 'regionctl promote'",
-				     i == 0 ? "finalize" : i == 1 ? "max-downtime" : "on-stall");
-			return;
-		}
+	if (contradicts(call))
+		return;
 	if (call->region && call->region->handover && handover_of(call->region)->role == HANDOVER_FOLLOWER) {
 		follow_another(call, follower_of(call->region));
 		return;

@@ -417,6 +417,10 @@ static void take_finalize(struct seeder *seeder, struct serve_req *req)
 		serve_fail(req, -EBUSY, "%s is being leeched by %s", seeder_name(seeder), seeder->peer);
 		return;
 	}
+	if (seeder->handover.group) {
+		serve_fail(req, -EBUSY, "%s moves with its group only: 'regionctl leech' that, or have it seeded by itself", seeder_name(seeder));
+		return;
+	}
 	memcpy(seeder->promoting, session->client, sizeof(seeder->promoting));
 	seeder->promoting_at = loop_now_ns();
 	serve_reply(req, 0, NULL, 0);

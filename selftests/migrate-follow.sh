@@ -78,6 +78,8 @@ ok 'C gets new states' goes_on c
 at_most "$(oldest b)" $old 'B shows none that is old, in ms'
 at_most "$(oldest c)" $old 'C shows none that is old, in ms'
 fails 'nobody can finalize it' on b finalize db
+fails 'when it were to be handed over cannot be said' on b leech other peer://10.11.0.1:7001/db "${tls[@]}" --follow --handover early
+says 'leave out --handover' 'and why is said'
 
 # ---- what can happen ----
 must ip -n "$ns_b" link set wire down
