@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # A region has been handed over, and most of it has not come yet, when the helpers die, first the one that has it, then the one
 # that it comes from: the next ones go on by themselves, and every byte comes. So they do before the hand-over, where nothing
-# comes twice. A suspended program whose helper dies before the hand-over goes on.
+# comes twice, nor does it when the network was away. A suspended program whose helper dies before the hand-over goes on.
 # timeout: 300
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
-need jq openssl
+need jq openssl ss
 memory_hosts 1ms 40mbit
 
 ok 'a region is made on A' on a add db --size 24M
@@ -28,9 +28,18 @@ ok 'and A hears that B has given up' wait_for 60 state_is a db serving
 must on a abort db
 
 # ---- while it is pulled ----
+has_a_third() { [ "$(stat_of b db '.handover.bytes > 8000000')" = true ]; }
 must on a seed db --listen 10.11.0.1:7001 "${tls[@]}" --detach
+sent=$(bytes_from "$ns_a")
 must on b leech db peer://10.11.0.1:7001/db "${tls[@]}" --detach
+ok 'B has pulled a part of it' wait_for 60 has_a_third
+must ip -n "$ns_a" link set wire down
+{ in_a ss -HnK dst 10.11.0.2; in_b ss -HnK dst 10.11.0.1; } > "$work/reset"
+ok 'the network is away, and all connections with it' test -s "$work/reset"
+sleep 1
+must ip -n "$ns_a" link set wire up
 ok 'B has pulled all of it once' wait_for 60 settled_on b db
+at_most "$(($(bytes_from "$ns_a") - sent))" $((27 << 20)) 'of which hardly anything has come twice'
 ok 'the helper of B is killed' kill_helper b
 ok 'the helper of A is killed' kill_helper a
 must dd if=/dev/zero of="$a/db" bs=64k seek=7 count=1 conv=notrunc status=none
