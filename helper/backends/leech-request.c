@@ -261,6 +261,24 @@ static void find_data(struct leech *leech, struct backend_req *req)
 	backend_done(req, 0);
 }
 
+static void passed_on(struct loop_task *task)
+{
+	struct backend_req *req = container_of(task, struct backend_req, task);
+
+	backend_submit(to_leech(req->backend)->local, req);
+}
+
+/* To the local store, which does it in the loop of who asks: nobody else may touch that loop's ring. */
+static void pass_on(struct leech *leech, struct backend_req *req)
+{
+	if (req->loop == loop_current()) {
+		backend_submit(leech->local, req);
+		return;
+	}
+	req->task.run = passed_on;
+	loop_post(req->loop, &req->task);
+}
+
 static void leech_start(struct backend_req *req)
 {
 	struct leech *leech = to_leech(req->backend);
@@ -279,7 +297,7 @@ static void leech_start(struct backend_req *req)
 		return;
 	}
 	if (req->op == BACKEND_SYNC || req->op == BACKEND_DESTROY) {
-		backend_submit(leech->local, req);
+		pass_on(leech, req);
 		return;
 	}
 	span = span_of(leech, req);
@@ -291,7 +309,7 @@ static void leech_start(struct backend_req *req)
 	if (changes_map(leech, req, &span))
 		change_start(leech, req, &span);
 	else
-		backend_submit(leech->local, req);
+		pass_on(leech, req);
 }
 
 /* A request that ends from within one's start may be what an earlier one in the list waits for: then all are looked at again. */

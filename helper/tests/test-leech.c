@@ -4,6 +4,8 @@
  * some chunks are not here yet, while fetching is held, and what is left of that when something fails.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "backends/leech-private.h"
@@ -499,6 +501,71 @@ static void test_pull_late(void)
 	leech_close();
 }
 
+/* ---- who asks has a thread, and a loop, of its own, which sleeps meanwhile ---- */
+
+static struct {
+	struct loop *loop;
+	struct loop_task begin;
+	struct backend_req req;
+	atomic_int error;		/* 1: there is no answer yet */
+} other;
+
+static void other_done(struct backend_req *req, int error)
+{
+	atomic_store(&other.error, loop_current() == other.loop ? error : -EXDEV);
+}
+
+static void other_begin(struct loop_task *task)
+{
+	backend_submit(backend, &other.req);
+}
+
+static void *other_run(void *barrier)
+{
+	if (loop_open(&other.loop, 0))
+		exit(93);
+	pthread_barrier_wait(barrier);
+	loop_run(other.loop);
+	loop_close(other.loop);
+	return NULL;
+}
+
+/* Its error */
+static int other_asks(enum backend_op op, void *data)
+{
+	other.req = (struct backend_req){
+		.op = op, .length = op == BACKEND_SYNC ? 0 : CHUNK, .data = data, .attach_gen = 1, .loop = other.loop, .done = other_done,
+	};
+	other.begin.run = other_begin;
+	atomic_store(&other.error, 1);
+	loop_post(other.loop, &other.begin);
+	until(atomic_load(&other.error) != 1);
+	return atomic_load(&other.error);
+}
+
+static void test_other_thread(void)
+{
+	static uint8_t got[CHUNK];
+	pthread_barrier_t barrier;
+	pthread_t thread;
+
+	pthread_barrier_init(&barrier, NULL, 2);
+	if (pthread_create(&thread, NULL, other_run, &barrier))
+		exit(92);
+	pthread_barrier_wait(&barrier);
+	leech_owned();
+	memset(bytes, 3, CHUNK);
+	tap_number(other_asks(BACKEND_WRITE, bytes), 0, "another thread overwrites a chunk");
+	tap_number(other_asks(BACKEND_READ, got), 0, "and reads it");
+	tap_ok(!memcmp(got, bytes, CHUNK), "the bytes are those");
+	tap_number(other_asks(BACKEND_SYNC, NULL), 0, "it syncs them");
+	far_release();
+	leech_close();
+	loop_stop(other.loop);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&barrier);
+}
+
 int main(void)
 {
 	struct listener *listener;
@@ -522,6 +589,7 @@ int main(void)
 	test_cut_fails();
 	test_store_fails();
 	test_pull_late();
+	test_other_thread();
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	if (system(command))
 		return 99;
