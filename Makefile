@@ -16,7 +16,7 @@
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
 #   make soak-managed | soak-managed-power | soak-host-lost COUNT=    kills, cuts and lost hosts of managed regions
 #   make demo | bench           see README.md and bench/
-#   make bench-managed | bench-profile | bench-migrate    over a link with a delay
+#   make bench-managed | bench-profile | bench-migrate | bench-behind    over a link with a delay
 #   make bench-scale            a huge region, many, many threads, many pulls at once
 #   make lint                   W=1, sparse, clang, checkpatch, shellcheck
 #   make helper-asan            the programs with ASan and UBSan: build/asan/bin
@@ -142,7 +142,7 @@ bench: deps
 	$(MAKE) programs module-6.1 module-6.12
 	$(MAKE) -C $(TOP)/bench bench
 
-bench-managed bench-profile bench-migrate bench-scale: deps
+bench-managed bench-profile bench-migrate bench-behind bench-scale: deps
 	$(MAKE) programs module-6.1
 	$(MAKE) -C $(TOP)/bench $@
 
@@ -150,5 +150,5 @@ lint:
 	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
-.PHONY: deps check check-unit check-model check-asan check-power-cut demo bench bench-managed bench-profile bench-migrate bench-scale lint
+.PHONY: deps check check-unit check-model check-asan check-power-cut demo bench bench-managed bench-profile bench-migrate bench-behind bench-scale lint
 .PHONY: soak-managed soak-host-lost

@@ -37,6 +37,7 @@ struct job {
 	size_t pages;		/* to touch or write */
 	double seconds;		/* at most */
 	uint64_t floor;		/* what took less ns was near already */
+	uint64_t every;		/* ns from one touch to the next, if it took no longer */
 	uint64_t seed;
 	int sync;		/* msync what was changed */
 	char *map;
@@ -135,6 +136,8 @@ static void run_random(struct job *job)
 		if (pattern_touch(job->map, page[i]))
 			errx(1, "%s: wrong bytes in page %ju", job->path, (uintmax_t)page[i]);
 		took = now() - before;
+		if (took < job->every)
+			usleep((useconds_t)((job->every - took) / 1000));
 		if (took < job->floor)
 			near++;
 		else
@@ -325,6 +328,7 @@ static void usage(void)
 	     "  --pages N       to touch or write (default 200)\n"
 	     "  --seconds S     and no longer than that (default 30)\n"
 	     "  --floor-us N    random: what took less was near already, and is only counted\n"
+	     "  --every-ms N    random: a page, if it does not take longer (default: as fast as it goes)\n"
 	     "  --seed N        of the order of pages (default 1)\n"
 	     "  --no-sync       change: no msync");
 	exit(0);
@@ -335,7 +339,7 @@ static void parse(struct job *job, int argc, char **argv)
 	static const struct option options[] = {
 		{ "tags", 1, NULL, 't' }, { "since", 1, NULL, 'n' }, { "size", 1, NULL, 'z' },
 		{ "chunk", 1, NULL, 'c' }, { "pages", 1, NULL, 'p' }, { "seconds", 1, NULL, 'x' },
-		{ "floor-us", 1, NULL, 'f' }, { "seed", 1, NULL, 's' }, { "no-sync", 0, NULL, 'S' }, { "help", 0, NULL, 'h' }, { 0 }
+		{ "floor-us", 1, NULL, 'f' }, { "every-ms", 1, NULL, 'e' }, { "seed", 1, NULL, 's' }, { "no-sync", 0, NULL, 'S' }, { "help", 0, NULL, 'h' }, { 0 }
 	};
 	int c;
 
@@ -348,6 +352,7 @@ static void parse(struct job *job, int argc, char **argv)
 		case 'p': job->pages = strtoull(optarg, NULL, 0); break;
 		case 'x': job->seconds = strtod(optarg, NULL); break;
 		case 'f': job->floor = strtoull(optarg, NULL, 0) * 1000; break;
+		case 'e': job->every = strtoull(optarg, NULL, 0) * 1000000; break;
 		case 's': job->seed = strtoull(optarg, NULL, 0); break;
 		case 'S': job->sync = 0; break;
 		case 'h': usage(); break;
