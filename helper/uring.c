@@ -86,6 +86,16 @@ void uring_expect(struct uring *uring, bool polled)
 		uring->demand.expected = true;
 }
 
+/* A ring is its thread's: what another one writes to it is lost, or waits until that thread happens to submit something. */
+static struct uring *own_uring(struct loop *loop)
+{
+#ifdef REGIONFS_CHECKS
+	if (loop_current() && loop_current() != loop)
+		abort();
+#endif
+	return loop_uring(loop);
+}
+
 /* The place to write op's submission to: the ring, or op itself when that is full or others wait already. */
 static struct io_uring_sqe *uring_sqe(struct uring *uring, struct loop_op *op)
 {
@@ -269,7 +279,7 @@ void uring_close(struct uring *uring)
 
 /* Every operation: its place, its preparation, and whose it is. */
 #define START(loop, op, prepare, ...) do {						\
-	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);			\
+	struct io_uring_sqe *sqe = uring_sqe(own_uring(loop), op);			\
 	prepare(sqe, __VA_ARGS__);							\
 	io_uring_sqe_set_data(sqe, op);							\
 } while (0)
@@ -302,7 +312,7 @@ void loop_fsync(struct loop *loop, struct loop_op *op, int fd, bool data_only)
 
 void loop_fallocate(struct loop *loop, struct loop_op *op, int fd, int mode, uint64_t offset, uint64_t len)
 {
-	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);
+	struct io_uring_sqe *sqe = uring_sqe(own_uring(loop), op);
 
 	/* io_uring_prep_fallocate() of 2.3 takes off_t; this says what the kernel reads */
 	io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, fd, (const void *)(uintptr_t)len, (unsigned int)mode, offset);
@@ -321,7 +331,7 @@ void loop_unlinkat(struct loop *loop, struct loop_op *op, int dirfd, const char 
 
 void loop_closefd(struct loop *loop, struct loop_op *op, int fd)
 {
-	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);
+	struct io_uring_sqe *sqe = uring_sqe(own_uring(loop), op);
 
 	io_uring_prep_close(sqe, fd);
 	io_uring_sqe_set_data(sqe, op);
@@ -369,7 +379,7 @@ void loop_poll(struct loop *loop, struct loop_op *op, int fd, unsigned int event
 
 void loop_command(struct loop *loop, struct loop_op *op, int fd, uint32_t cmd_op, const void *cmd16)
 {
-	struct io_uring_sqe *sqe = uring_sqe(loop_uring(loop), op);
+	struct io_uring_sqe *sqe = uring_sqe(own_uring(loop), op);
 
 	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
 	sqe->cmd_op = cmd_op;
