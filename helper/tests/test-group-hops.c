@@ -108,6 +108,7 @@ static void begin_at_a(const char *name, unsigned int n)
 	end_hop(a, b, &user);
 }
 
+/* Each of them says so, and the group says how much it was in all. */
 static bool is_reused(const struct user *user)
 {
 	const char *at = user->answer;
@@ -117,7 +118,7 @@ static bool is_reused(const struct user *user)
 		at++;
 		n++;
 	}
-	return n == nr;
+	return n == nr + 1;
 }
 
 /* Each hop changes a chunk of each. */
