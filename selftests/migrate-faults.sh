@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # A region moves from A to B while a program writes it, and in each of these states each fault happens: a helper dies, both do, the
 # wire is cut for a second, both ways and one way, its connections are reset, B's disk is full, B's user gives up, a host's helper is dead until the
-# other's operator has decided and then comes back (kernel and stores stay; migrate-source-lost has one that loses them). Each 50 ms it is asked whether
+# other's operator has decided and then comes back, or a host is lost for good: its helper, kernel, stores and records. Each 50 ms it is asked whether
 # both sides serve it, which must never be. In the end exactly one does; every counter of the program is what its log says, and every other byte
-# is what was there before.
+# is what was there before. Only where the host was lost that alone had it, nobody does, or he has no more than had come.
 #
 #   state        A             B            the fault comes when
 #   pulling      TRACKING      PULLING      some of it has come
@@ -30,7 +30,7 @@ memory_hosts 1ms 20mbit
 size=$((4 << 20))
 
 read -ra states <<< "${STATES:-pulling suspending handed unheard behind refused resolved diverged}"
-read -ra faults <<< "${FAULTS:-kill_a kill_b kill_ab cut cut_ab cut_ba reset full_b abort_b lose_a lose_b}"
+read -ra faults <<< "${FAULTS:-kill_a kill_b kill_ab cut cut_ab cut_ba reset full_b abort_b lose_a lose_b gone_a gone_b}"
 
 # ---- the program on A, and what stops and starts it ----
 
@@ -163,13 +163,17 @@ go_on() {
 }
 
 # All that stands in the way is taken away
-mend() {
+clear_way() {
 	unhold
 	go_on
 	ip -n "$ns_a" link set wire up
 	lose_packets "$ns_a" 0%
 	lose_packets "$ns_b" 0%
 	rm -f "$work/b.state/filler"
+}
+
+mend() {
+	clear_way
 	kill -0 "$(helper_pid a)" 2> /dev/null || must start_helper_of "$ns_a" a
 	kill -0 "$(helper_pid b)" 2> /dev/null || must start_helper_of "$ns_b" b
 }
@@ -228,6 +232,89 @@ fault_lose_b() {
 	kill_b
 	unhold
 	! is_handed || must wait_for 10 on a resolve "$db" --i-own-it
+}
+
+# ---- a host is lost for good ----
+
+# destroy HOST NAMESPACE: what runs there has been killed
+destroy() {
+	umount -i "$work/$1" || umount -i -l "$work/$1"
+	ok "$case: host $1 is lost for good" within 40 nsenter "--net=/run/netns/$2" regionctl instance stop "$1" --discard
+	rm -rf "$work/$1.state"/* "/run/regionfs/$1"
+}
+
+# replace HOST NAMESPACE: by a new one, for the next case
+replace() {
+	clear_way
+	start_host "$2" "$1" source=memory:
+}
+
+# The operator of A makes it A's, where that is not clear
+is_back_on_a() {
+	case $(state_on a) in
+	'handed off' | 'in doubt') on a resolve "$db" --i-own-it ;;
+	diverged | resolved) on a resolve "$db" --keep ;;
+	*) serves a; return ;;
+	esac > /dev/null 2>&1
+	return 1
+}
+
+gone_b() {
+	kill_b
+	unhold
+	destroy b "$ns_b"
+	if has_flag a "$db" moved; then
+		note "$case: it is lost with B"
+		on a abort "$db" --force > /dev/null 2>&1	# it has ended if B had all
+		must wait_for 60 on a rm "$db" --discard
+	else
+		ok "$case: it is on A" wait_for 60 is_back_on_a
+		end_program
+		check_bytes "$a"
+		on a abort "$db" --force > /dev/null 2>&1
+		must wait_for 60 on a rm "$db" --discard
+	fi
+	replace b "$ns_b"
+}
+
+# What B has not got is lost; what it has is right
+check_rest() {
+	local lost
+	[ "$(state_on b)" != owned ] || must within 30 regionctl resolve --instance b "$db" --source-lost
+	must wait_for 30 serves b
+	lost=$(stat_of b "$db" '.handover.lost_bytes // 0')
+	note "$case: $lost bytes of it were lost with A"
+	if [ "$lost" = 0 ]; then check_bytes "$b"; else ok "$case: what has come is what it was" within 60 python3 "$work/rest" "$work/random" "$b/$db"; fi
+}
+
+give_up_on_b() {
+	ok "$case: it is lost with A, and B gives up" within 60 regionctl abort --instance b "$db"
+	ok "$case: B has nothing of it" wait_for 30 is_gone b
+}
+
+# Nothing that A's helper or kernel say when they end gets to B
+gone_a() {
+	local pid
+	cut_wire
+	pid=$(helper_pid a) && kill -KILL "$pid"
+	kill -KILL "$(cat "$work/program")" 2> /dev/null
+	destroy a "$ns_a"
+	unhold
+	go_on
+	case $state in
+	unheard | behind) ok "$case: B has it" wait_for 30 is_owned && check_rest ;;
+	handed) if wait_for 5 is_owned; then check_rest; else give_up_on_b; fi ;;	# the answer was on its way
+	# the program went on on A
+	diverged) must on b resolve "$db" --keep --force && ok "$case: it is on B" wait_for 30 serves b ;;
+	refused) ok "$case: it is lost with A" is_gone b ;;
+	*) give_up_on_b ;;
+	esac
+	if ! is_gone b; then
+		# what is missing keeps it from being removed; nothing is once it was overwritten
+		must within 30 dd if=/dev/zero of="$b/$db" bs=1M count=$((size >> 20)) conv=notrunc,fsync status=none
+		must wait_for 30 on b rm "$db" --discard
+	fi
+	replace a "$ns_a"
 }
 
 # ---- the end ----
@@ -291,9 +378,10 @@ run_case() {
 	touch "$work/watching"
 	watch_owners & watching=$!
 	[ "$state" = diverged ] || "reach_$state"
-	"fault_$fault"
-	mend
-	conclude
+	case $fault in
+	gone_*) "$fault" ;;
+	*) "fault_$fault" && mend && conclude ;;
+	esac
 	rm -f "$work/watching" "$work/b.state/$db"
 	wait $watching 2> /dev/null
 	ok "$case: never did both serve it" test ! -e "$work/both"
@@ -308,6 +396,20 @@ cat > "$work/others" <<-'END'
 	    n = 8 if page else 24
 	    data[page:page + n] = bytes(n)
 	sys.stdout.buffer.write(data)
+END
+
+# The same of what can be read
+cat > "$work/rest" <<-'END'
+	import os, sys
+	data = open(sys.argv[1], 'rb').read()
+	region = os.open(sys.argv[2], os.O_RDONLY)
+	for page in range(0, len(data), 4096):
+	    try:
+	        got = os.pread(region, 4096, page)
+	    except OSError:
+	        continue
+	    if got[24 if not page else 8:] != data[page:page + 4096][24 if not page else 8:]:
+	        sys.exit('page %d is another one' % (page // 4096))
 END
 
 # Random bytes, but where the program has its counters
