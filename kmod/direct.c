@@ -255,7 +255,7 @@ ssize_t regionfs_direct_read(struct kiocb *iocb, struct iov_iter *to)
 /* Inode lock held: the range out of the page cache. Waits for the helper no longer than the take-back limit. */
 static int regionfs_direct_invalidate(struct regionfs_region *region, loff_t pos, size_t count)
 {
-	unsigned long deadline = (jiffies + msecs_to_jiffies(READ_ONCE(region->inst->takeback_ms)) + 1) ?: 1;
+	unsigned long deadline = regionfs_deadline(msecs_to_jiffies(READ_ONCE(region->inst->takeback_ms)) + 1);
 	int err = regionfs_write_out(region, pos, pos + count - 1, deadline);
 
 	if (!err)

@@ -41,7 +41,12 @@
 /* Folios are kept at or below 1 MiB, so that nothing is mapped by a PMD. */
 #define REGIONFS_MAX_ORDER	min_t(unsigned int, 20 - PAGE_SHIFT, MAX_PAGECACHE_ORDER)
 
-/* Deadlines are in jiffies; 0 is none. */
+/* Deadlines are in jiffies; 0 is none, and so is never given for @ticks from now. */
+static inline unsigned long regionfs_deadline(unsigned long ticks)
+{
+	return (jiffies + ticks) ?: 1;
+}
+
 static inline long regionfs_time_left(unsigned long deadline)
 {
 	return deadline ? max_t(long, deadline - jiffies, 1) : MAX_SCHEDULE_TIMEOUT;

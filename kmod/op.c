@@ -137,7 +137,7 @@ static void regionfs_op_init(struct regionfs_long_op *op, struct regionfs_nl *nl
 	op->offset = a[REGIONFS_A_OFFSET] ? nla_get_u64(a[REGIONFS_A_OFFSET]) : 0;
 	op->epoch = a[REGIONFS_A_EPOCH] ? nla_get_u64(a[REGIONFS_A_EPOCH]) : 0;
 	op->length = a[REGIONFS_A_LENGTH] ? nla_get_u64(a[REGIONFS_A_LENGTH]) : 0;
-	op->deadline = (jiffies + msecs_to_jiffies(ms)) ?: 1;
+	op->deadline = regionfs_deadline(msecs_to_jiffies(ms));
 	op->helper_calls = regionfs_channel_is_caller(nl->inst);
 }
 

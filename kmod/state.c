@@ -397,7 +397,7 @@ int regionfs_region_unlock(struct regionfs_region *region, const struct regionfs
 		u64 left = LLONG_MAX - min_t(u64, ranges[i].offset, LLONG_MAX);
 		loff_t end = ranges[i].length && ranges[i].length < left ? ranges[i].offset + ranges[i].length : LLONG_MAX;
 
-		err = regionfs_invalidate(region, ranges[i].offset, end, true, (jiffies + HZ) ?: 1);
+		err = regionfs_invalidate(region, ranges[i].offset, end, true, regionfs_deadline(HZ));
 		if (err)
 			return err;
 	}

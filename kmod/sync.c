@@ -167,7 +167,7 @@ static unsigned long regionfs_timeout(struct regionfs_region *region)
 {
 	u32 ms = READ_ONCE(region->timeout_ms);
 
-	return ms ? (jiffies + msecs_to_jiffies(ms)) ?: 1 : 0;
+	return ms ? regionfs_deadline(msecs_to_jiffies(ms)) : 0;
 }
 
 /* What was answered before is durable when this returns 0. */
@@ -266,7 +266,7 @@ static int regionfs_sync_one(struct regionfs_region *region, unsigned long deadl
 int regionfs_sync_fs(struct super_block *sb, int wait)
 {
 	struct regionfs_instance *inst = sb->s_fs_info;
-	unsigned long deadline = (jiffies + msecs_to_jiffies(READ_ONCE(inst->takeback_ms))) ?: 1;
+	unsigned long deadline = regionfs_deadline(msecs_to_jiffies(READ_ONCE(inst->takeback_ms)));
 	struct regionfs_region *region;
 	unsigned long id = 0;
 	bool given_up = false;
@@ -278,7 +278,7 @@ int regionfs_sync_fs(struct super_block *sb, int wait)
 		deadline = 0;
 	for (; (region = regionfs_region_next(inst, &id)); id++) {
 		if (deadline && !given_up && time_before(deadline, jiffies + HZ))
-			deadline = (jiffies + HZ) ?: 1;
+			deadline = regionfs_deadline(HZ);
 		e = regionfs_sync_one(region, deadline);
 		given_up |= e && regionfs_past(deadline);
 		regionfs_region_put(region);

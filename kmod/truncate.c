@@ -463,10 +463,10 @@ int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end
 	return err;
 }
 
-/* @ticks from now, but not past @deadline; never 0, which would be none. */
+/* @ticks from now, but not past @deadline. */
 static unsigned long regionfs_sooner(unsigned long ticks, unsigned long deadline)
 {
-	unsigned long then = (jiffies + ticks) ?: 1;
+	unsigned long then = regionfs_deadline(ticks);
 
 	return time_before(then, deadline) ? then : deadline;
 }
@@ -541,8 +541,10 @@ int regionfs_invalidate_written(struct regionfs_region *region, loff_t start, lo
 	s64 answered;
 	int err;
 
-	err = regionfs_invalidate(region, start, end, discard, discard ? deadline : regionfs_sooner(turn, deadline));
-	if (discard || err != -EBUSY)
+	if (discard)
+		return regionfs_invalidate(region, start, end, true, deadline);
+	err = regionfs_invalidate(region, start, end, false, regionfs_sooner(turn, deadline));
+	if (err != -EBUSY)
 		return err;
 	regionfs_invalidate_begin(region, start, end);
 	while (err == -EBUSY && !regionfs_past(deadline) && !fatal_signal_pending(current)) {
