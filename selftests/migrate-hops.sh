@@ -38,7 +38,6 @@ seeder_ends() {
 }
 
 behind_is() { [ "$(stat_of b db .handover.behind.state)" = "$1" ]; }
-sum_of() { md5sum < "$1"; }
 
 # ---- A -> B -> C ----
 ok 'a region is made on A' on a add db --size 1M

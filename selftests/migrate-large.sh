@@ -21,7 +21,7 @@ hop() {
 	ok "$2 has all of it" within 120 regionctl leech --instance "$2" db "peer://10.11.0.$3:7001/db" "${tls[@]}" --max-downtime 500ms
 	wait $seeder
 	is $? 0 "the seeder on $1 has ended with success"
-	is "$(md5sum < "$work/$2/db")" "$(cat "$work/sum")" "the bytes are what $1 had"
+	is "$(sum_of "$work/$2/db")" "$(cat "$work/sum")" "the bytes are what $1 had"
 	go_on_counting "$2"
 }
 

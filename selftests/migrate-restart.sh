@@ -34,7 +34,7 @@ sent=$(bytes_from "$ns_a")
 must on b leech db peer://10.11.0.1:7001/db "${tls[@]}" --detach
 ok 'B has pulled a part of it' wait_for 60 has_a_third
 must ip -n "$ns_a" link set wire down
-{ in_a ss -HnK dst 10.11.0.2; in_b ss -HnK dst 10.11.0.1; } > "$work/reset"
+reset_connections > "$work/reset"
 ok 'the network is away, and all connections with it' test -s "$work/reset"
 sleep 1
 must ip -n "$ns_a" link set wire up
