@@ -424,13 +424,9 @@ void backend_done(struct backend_req *req, int error)
 {
 	if (req->entered)
 		journal_leave(req->backend->journal, req);
-	if (req->loop == loop_current()) {
-		req->done(req, error);
-		return;
-	}
 	req->error = error;
 	req->task.run = done_there;
-	loop_post(req->loop, &req->task);
+	loop_call(req->loop, &req->task);
 }
 
 int backend_error(struct backend *backend, int error, const char *fmt, ...)

@@ -470,8 +470,6 @@ void journal_submit(struct journal *journal, struct backend_req *req)
 	req->task.run = submit_here;
 	if (req->op == BACKEND_DESTROY)
 		destroy_start(req);
-	else if (loop_current() == journal->backend->loop)
-		submit_here(&req->task);
 	else
-		loop_post(journal->backend->loop, &req->task);
+		loop_call(journal->backend->loop, &req->task);
 }

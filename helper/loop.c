@@ -167,6 +167,14 @@ void loop_post(struct loop *loop, struct loop_task *task)
 	atomic_fetch_sub(&loop->posting, 1);
 }
 
+void loop_call(struct loop *loop, struct loop_task *task)
+{
+	if (loop == current_loop)
+		task->run(task);
+	else
+		loop_post(loop, task);
+}
+
 static void run_tasks(struct loop *loop)
 {
 	struct loop_task *task = atomic_exchange(&loop->tasks, NULL), *next, *oldest = NULL;

@@ -115,6 +115,8 @@ struct loop_task {
 
 /* Any thread: run the task in loop's thread, after those posted before. Wakes the loop when it sleeps. */
 void loop_post(struct loop *loop, struct loop_task *task);
+/* The same, but at once where this is loop's thread: then it has been run, and may be gone, when this returns. */
+void loop_call(struct loop *loop, struct loop_task *task);
 
 /*
  * Something that blocks (ftruncate, readdir, getaddrinfo) in a small pool of threads that all loops share.

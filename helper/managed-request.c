@@ -622,10 +622,6 @@ void managed_submit(struct backend *backend, struct backend_req *req)
 		if (read_at_once(managed, req))
 			return;
 	}
-	if (loop_current() == managed_loop(managed)) {
-		start(req);
-		return;
-	}
 	req->task.run = moved;
-	loop_post(managed_loop(managed), &req->task);
+	loop_call(managed_loop(managed), &req->task);
 }

@@ -427,12 +427,8 @@ static int dir_identity(const struct backend *backend, uint64_t identity[BACKEND
 
 static void dir_submit(struct backend *backend, struct backend_req *req)
 {
-	if (loop_current() == backend->loop) {
-		dir_do(dir_of(backend), req);
-		return;
-	}
 	req->task.run = dir_do_task;
-	loop_post(backend->loop, &req->task);
+	loop_call(backend->loop, &req->task);
 }
 
 const struct backend_ops dir_backend = {

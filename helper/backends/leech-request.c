@@ -269,14 +269,10 @@ static void passed_on(struct loop_task *task)
 }
 
 /* To the local store, which does it in the loop of who asks: nobody else may touch that loop's ring. */
-static void pass_on(struct leech *leech, struct backend_req *req)
+static void pass_on(struct backend_req *req)
 {
-	if (req->loop == loop_current()) {
-		backend_submit(leech->local, req);
-		return;
-	}
 	req->task.run = passed_on;
-	loop_post(req->loop, &req->task);
+	loop_call(req->loop, &req->task);
 }
 
 static void leech_start(struct backend_req *req)
@@ -297,7 +293,7 @@ static void leech_start(struct backend_req *req)
 		return;
 	}
 	if (req->op == BACKEND_SYNC || req->op == BACKEND_DESTROY) {
-		pass_on(leech, req);
+		pass_on(req);
 		return;
 	}
 	span = span_of(leech, req);
@@ -309,7 +305,7 @@ static void leech_start(struct backend_req *req)
 	if (changes_map(leech, req, &span))
 		change_start(leech, req, &span);
 	else
-		pass_on(leech, req);
+		pass_on(req);
 }
 
 /* A request that ends from within one's start may be what an earlier one in the list waits for: then all are looked at again. */
@@ -400,10 +396,6 @@ static void leech_moved(struct loop_task *task)
 void leech_submit(struct backend *backend, struct backend_req *req)
 {
 	backend_private(req, struct waiting)->since = 0;
-	if (loop_current() == backend->loop) {
-		leech_start(req);
-		return;
-	}
 	req->task.run = leech_moved;
-	loop_post(backend->loop, &req->task);
+	loop_call(backend->loop, &req->task);
 }

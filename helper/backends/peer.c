@@ -501,12 +501,8 @@ static void peer_submit(struct backend *backend, struct backend_req *req)
 		backend_done(req, backend_error(backend, -EOPNOTSUPP, "a peer's region is removed there"));
 		return;
 	}
-	if (loop_current() == backend->loop) {
-		peer_start(req);
-		return;
-	}
 	req->task.run = peer_moved;
-	loop_post(backend->loop, &req->task);
+	loop_call(backend->loop, &req->task);
 }
 
 #define PEER_OPS(ident, name, text) \
