@@ -13,6 +13,7 @@
 #include "flush.h"
 #include "follower.h"
 #include "handover.h"
+#include "leecher.h"
 #include "netlink.h"
 #include "region.h"
 #include "regiond.h"
@@ -129,6 +130,23 @@ static bool is_held(struct control_call *call, const struct region *region)
 	return true;
 }
 
+/* What is missing of one that has lost its source will not come, so nobody needs what is here but its user. */
+static bool rm_is_held(struct control_call *call, const struct region *region, bool discard)
+{
+	enum leecher_rest rest = leecher_rest(region);
+
+	if (rest == LEECHER_REST_NONE)
+		return is_held(call, region);
+	if (rest == LEECHER_REST_COMES)
+		control_fail(call, -EBUSY, "%s has not all come yet: wait for that; if the host that it came from will not be back, say 'regionctl resolve "
+			     "--source-lost' first", region->info.path);
+	else if (!discard && leecher_has_policy(region))
+		control_fail(call, -EBUSY, "%s has bytes that the source that came with it has not got: --discard drops them", region->info.path);
+	else
+		return false;
+	return true;
+}
+
 /* What is shown is another host's, and nobody else's to change. */
 static bool is_followed(struct control_call *call, const struct region *region)
 {
@@ -173,7 +191,7 @@ static void run_rm(struct control_call *call)
 	if (!region)
 		return;
 	region_put(region);
-	if (is_held(call, region) || control_bool(call, "discard", &discard) || control_bool(call, "purge", &purge))
+	if (control_bool(call, "discard", &discard) || control_bool(call, "purge", &purge) || rm_is_held(call, region, discard))
 		return;
 	if (discard)
 		rm_now(call);

@@ -58,6 +58,26 @@ void leecher_abort(struct control_call *call, struct region *region)
 	}
 }
 
+/* ---- "rm" ---- */
+
+enum leecher_rest leecher_rest(const struct region *region)
+{
+	const struct handover *front = handover_of(region);
+	const struct leecher *leecher;
+
+	if (!front || front->role != HANDOVER_LEECHER || front->over)
+		return LEECHER_REST_NONE;
+	leecher = container_of(front, struct leecher, handover);
+	if (leecher->state != LEECHER_OWNED)
+		return LEECHER_REST_NONE;
+	return leecher->lost && !leecher->stepping ? LEECHER_REST_LOST : LEECHER_REST_COMES;
+}
+
+bool leecher_has_policy(const struct region *region)
+{
+	return container_of(handover_of(region), struct leecher, handover)->policy;
+}
+
 /* ---- what an earlier helper has left ---- */
 
 static void cleaned(void *arg, int error, const char *why)

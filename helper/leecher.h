@@ -22,6 +22,16 @@ void leecher_resolve(struct control_call *call, struct region *region, enum reso
 /* "abort" on one that was being leeched by an earlier helper; others are refused. */
 void leecher_clean(struct control_call *call, struct region *region);
 
+/* Of a region that is owned here, and that nobody takes over from here: is some of it still on its way? */
+enum leecher_rest {
+	LEECHER_REST_NONE,	/* it is not leeched, or not owned, or has all come, or is seeded on */
+	LEECHER_REST_COMES,
+	LEECHER_REST_LOST,	/* its operator has said that the host that it came from is lost */
+};
+enum leecher_rest leecher_rest(const struct region *region);
+/* Has it a source that moves with it? Of one with a rest. */
+bool leecher_has_policy(const struct region *region);
+
 /* ---- a region that is seeded on before all of it has come; leecher-chain.c ---- */
 
 /* "seed": true when it cannot be as it is: the call has been failed, or is run again when what is under way has ended. */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # A region has moved to host B, but most of its bytes are still on A when that is lost for good: helper, host, network, state. Others have copies
 # of it, in which some chunks are not what they were. B has all that anybody has, by what A had told of it; programs wait for the rest, until an
-# operator says that A is lost; then they get errors, and the bytes after all when somebody is found who has them. A helper dies in between.
+# operator says that A is lost; then they get errors, and the bytes after all when somebody is found who has them, or the region is removed. A helper
+# dies in between.
 # timeout: 200
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
@@ -53,6 +54,7 @@ must cp "$work/bytes" "$c/copy"
 spoil "$c/copy" 247 255
 must on c export copy --listen 10.11.0.2:7002 "${tls[@]}" --read-only
 must cp "$work/bytes" "$a/db"
+must cp "$work/bytes" "$a/other"
 must sync -f "$a/db"
 regionctl events --instance b > "$work/events" 2>&1 &
 later kill $!
@@ -64,6 +66,9 @@ ok 'it is handed over at once' on b finalize db
 ok 'B is told the hashes of what it has not got' wait_for 30 all_known
 note "$(stat_of b db '.handover | {done, total, hashed_bytes}' | tr -d '\n')"
 is "$(stat_of b db '.handover | .done < .total')" true 'long before the bytes'
+must on a seed other --listen 10.11.0.1:7003 "${tls[@]}" --detach
+must on b leech other peer://10.11.0.1:7003/other "${tls[@]}" --finalize manual --detach
+must on b finalize other
 
 ok 'A is lost for good' lose_a
 ok 'what the file has of it comes from there' comes 222 241
@@ -74,6 +79,7 @@ dd if="$b/db" of="$work/waited" bs="$chunk" skip=249 count=1 status=none 2> "$wo
 ok 'what nobody has is waited for' wait_for 10 waits_for_region $reader
 sleep 1
 ok 'for as long as it takes' kill -0 $reader
+fails 'it cannot be removed while it may still come' on b rm other
 ok 'the operator says that A is lost' on b resolve db --source-lost
 ok 'then who waits gets an error' ended $reader 20
 is "$(stat -c %s "$work/waited")" 0 'and no byte'
@@ -92,4 +98,9 @@ ok 'it comes' comes 247 251
 ok 'that is all of it' wait_for 20 state_is b db complete
 ok 'B has it whole' cmp "$work/bytes" "$b/db"
 ok 'and it can be written' dd if="$work/copy" of="$b/db" bs=$chunk count=2 conv=notrunc,fsync status=none
+
+ok 'another region of A that has not all come is given up, too' on b resolve other --source-lost
+ok 'it can be removed then' wait_for 10 on b rm other
+is_gone() { ! on b stat other; }
+ok 'and is gone' wait_for 10 is_gone
 done_testing
