@@ -236,10 +236,14 @@ void regionfs_payload_finish(struct regionfs_request *req, int error)
 		}
 		if (!regionfs_finish_part(region, req->segs[i].part, &err))
 			continue;
-		if (req->op == REGIONFS_OP_READ)
+		if (req->op == REGIONFS_OP_READ) {
 			regionfs_finish_read(folio, err);
-		else
-			regionfs_finish_write(region, folio, err);
+			continue;
+		}
+		/* an fsync that began after an earlier part had failed, and was said to, waits for this one */
+		if (err && !error && err != -REGIONFS_RETRY)
+			mapping_set_error(mapping, err);
+		regionfs_finish_write(region, folio, err);
 	}
 	req->nr_segs = 0;
 }
