@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Two hosts follow a region that a program on a third one changes all the time, syncing one page before it changes the other. What they show is always one state
 # of it, and not old; links that are cut and helpers that are killed change nothing of that. One is promoted: nothing that was written is lost. The other one is
-# told, and follows the new owner.
-# timeout: 240
+# told, and follows the new owner; that one is said to be lost, and comes back.
+# timeout: 300
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/peer.inc"
 need jq openssl
@@ -134,4 +134,24 @@ for h in b c; do
 done
 ok 'B ends it' on b abort db
 fails 'nothing is left of it there' test -e "$b/db"
+
+# ---- the owner is lost ----
+ok 'it is followed again' within 30 regionctl leech --instance b db peer://10.12.0.2:7001/db "${tls[@]}" --follow
+ok 'and shows what C has' wait_for 20 same "$b/db" "$c/db"
+must cp "$c/db" "$work/last"
+fails 'it is not said to be lost while it is there' on b promote db --source-lost
+ok 'the helper of C is killed, and will not be back' kill_helper c
+fails 'promoting it without the owner is refused' within 30 regionctl promote --instance b db
+says 'source-lost' 'and what can be done is said'
+ok 'its operator says that C is lost' wait_for 20 on b promote db --source-lost
+ok 'B has the last state that it has shown' cmp "$work/last" "$b/db"
+ok 'and can be written' dd if=/dev/urandom of="$b/db" bs=4k seek=200 count=1 conv=notrunc,fsync
+must cp "$b/db" "$work/last"
+ok 'C is back after all' start_helper_of "$ns_c" c
+has_two() { state_is b db diverged && state_is c db diverged; }
+ok 'both know that it has two owners' wait_for 40 has_two
+ok 'what C has is given up' on c resolve db --discard
+ok 'what B has is kept' on b resolve db --keep
+ok 'it is B'"'"'s' within 20 cmp "$work/last" "$b/db"
+ok 'to be written' within 20 dd if=/dev/zero of="$b/db" bs=4k seek=201 count=1 conv=notrunc,fsync
 done_testing
