@@ -46,7 +46,7 @@ static int regionfs_attach_tags(struct regionfs_channel *chan, const struct regi
 	chan->depth = a->depth;
 	chan->desc_addr = a->desc_addr;
 	chan->max_request = a->max_request ?: REGIONFS_REQUEST_DEFAULT;
-	chan->features = (a->features & (REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_LOCAL_STORE)) | REGIONFS_F_RECOVER;
+	chan->features = (a->features & (REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_LOCAL_STORE | REGIONFS_F_LOCAL_MAP)) | REGIONFS_F_RECOVER;
 	return 0;
 }
 

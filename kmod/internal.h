@@ -206,6 +206,20 @@ void regionfs_channel_exit(void);
 int regionfs_store(struct regionfs_instance *inst, u64 addr, u32 max_request);
 int regionfs_token(struct regionfs_instance *inst, u64 addr);
 
+/* local-file.c; what a LOCAL has named: nothing of it changes */
+struct regionfs_local_file {
+	refcount_t refs;
+	u32 gen;		/* the attach generation of the helper that has named it */
+	bool tmpfs;
+	struct file *file;
+	struct file *map;	/* NULL: all of the file counts */
+	struct work_struct close;
+};
+struct regionfs_local_file *regionfs_local_file_new(const struct regionfs_local *l, u32 gen);
+void regionfs_local_file_put(struct regionfs_local_file *local);
+bool regionfs_local_file_begin(const struct regionfs_local_file *local, loff_t pos, size_t len, u64 *seq);
+bool regionfs_local_file_end(const struct regionfs_local_file *local, u64 seq);
+
 /* local.c */
 int regionfs_local(struct regionfs_channel *chan, u64 addr);
 bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * LOCAL: the bytes of a region stand whole in a file on a tmpfs of this host, which the kernel reads itself instead of
+ * LOCAL: the bytes of a region stand in a file of this host, all or those that a map names (local-file.c), which the kernel reads itself instead of
  * asking the helper. It saves two switches between tasks for each miss, and one of two copies in the helper's cache.
  *
  * What is read so is what a READ would have been answered with, because
@@ -9,7 +9,7 @@
  *    place in the order), and nothing can set out meanwhile that does not drop or wait for the folio, which is locked, and the
  *    invalidate_lock, which is shared: WRITEs come from folios that are uptodate; direct WRITEs drop the range afterwards; punch and
  *    truncate take the invalidate_lock;
- *  - the helper says that the file is the source, and the word ends with the helper, with its source, and with the ownership. It is looked
+ *  - the helper says that the file has what the source has, and the word ends with the helper, with its source, and with the ownership. It is looked
  *    at again after the bytes were copied, and the folio becomes uptodate under the same lock as that: once the word has ended, nothing
  *    more of the file is seen, and its bytes may change, though somebody may still be copying them.
  *
@@ -20,7 +20,7 @@
  * state that LOCK or LOCAL has put there meanwhile. A program may not look at a buffer before read() has returned; but a file that gets bytes which
  * readers of this region may not see at all must not have been this region's, and the contract says so.
  *
- * Only tmpfs, since a fault must not wait, unkillably, for another file system that may depend on anything. Where the machine
+ * No file system is called but tmpfs, since a fault must not wait, unkillably, for another one that may depend on anything. Where the machine
  * swaps, a page of the file may have to come from there, as any memory of a program may.
  *
  * Lifetime: region->local has a reference of its own, under inst->lock; a reader takes another. Whoever replaces it puts it.
@@ -39,14 +39,14 @@
 
 #define REGIONFS_LOCAL_PART	SZ_1M	/* O_DIRECT: at a time */
 
-/* inst->lock held. Returns the file that was there, whose reference is now the caller's. */
-static struct file *regionfs_local_swap(struct regionfs_region *region, struct file *file)
+/* inst->lock held. Returns what was there, whose reference is now the caller's. */
+static struct regionfs_local_file *regionfs_local_swap(struct regionfs_region *region, struct regionfs_local_file *local)
 {
-	struct file *old = region->local;
+	struct regionfs_local_file *old = region->local;
 
-	region->local = file;
-	region->local_gen = region->inst->attach_gen;
-	if (file)
+	region->local = local;
+	WRITE_ONCE(region->local_whole, local && !local->map);
+	if (local)
 		list_move(&region->local_node, &region->inst->locals);
 	else
 		list_del_init(&region->local_node);
@@ -56,60 +56,38 @@ static struct file *regionfs_local_swap(struct regionfs_region *region, struct f
 /* The helper is asked again from here on. */
 void regionfs_local_drop(struct regionfs_region *region)
 {
-	struct file *old;
+	struct regionfs_local_file *old;
 
 	spin_lock(&region->inst->lock);
 	old = regionfs_local_swap(region, NULL);
 	spin_unlock(&region->inst->lock);
 	if (old)
-		fput(old);
+		regionfs_local_file_put(old);
 }
 
 /* inst->lock held. The oldest file that a helper up to attach generation @gen has named: those of later ones stand before it. */
-static struct file *regionfs_local_oldest(struct regionfs_instance *inst, u32 gen)
+static struct regionfs_local_file *regionfs_local_oldest(struct regionfs_instance *inst, u32 gen)
 {
 	struct regionfs_region *region;
 
 	if (list_empty(&inst->locals))
 		return NULL;
 	region = list_last_entry(&inst->locals, struct regionfs_region, local_node);
-	return (s32)(region->local_gen - gen) <= 0 ? regionfs_local_swap(region, NULL) : NULL;
+	return (s32)(region->local->gen - gen) <= 0 ? regionfs_local_swap(region, NULL) : NULL;
 }
 
 /* The helper of attach generation @gen is gone. */
 void regionfs_local_drop_all(struct regionfs_instance *inst, u32 gen)
 {
-	struct file *old;
+	struct regionfs_local_file *old;
 
 	do {
 		spin_lock(&inst->lock);
 		old = regionfs_local_oldest(inst, gen);
 		spin_unlock(&inst->lock);
 		if (old)
-			fput(old);
+			regionfs_local_file_put(old);
 	} while (old);
-}
-
-/*
- * The file that the caller has open as @fd, opened again for us: nobody is notified of our reads, or asked for leave, since a
- * fault must not wait for that. -EBADF, -EOPNOTSUPP and what opening gives.
- */
-static struct file *regionfs_local_open(int fd)
-{
-	struct fd f = fdget(fd);
-	struct file *file;
-
-	if (!regionfs_fd_file(f))
-		return ERR_PTR(-EBADF);
-	if (!S_ISREG(file_inode(regionfs_fd_file(f))->i_mode) || !(regionfs_fd_file(f)->f_mode & FMODE_READ))
-		file = ERR_PTR(-EBADF);
-	else if (file_inode(regionfs_fd_file(f))->i_sb->s_magic != TMPFS_MAGIC)
-		file = ERR_PTR(-EOPNOTSUPP);
-	else
-		file = dentry_open(&regionfs_fd_file(f)->f_path, O_RDONLY | O_LARGEFILE | O_NOATIME | REGIONFS_O_NONOTIFY,
-				   current_cred());
-	fdput(f);
-	return file;
 }
 
 /* inst->lock held. May @chan's helper say where the region's bytes are? */
@@ -123,48 +101,58 @@ static int regionfs_local_allowed(struct regionfs_channel *chan, struct regionfs
 	return region->inode ? 0 : -ENOENT;
 }
 
-/* Takes over the reference to @file, which may be NULL. */
+/* Takes over the reference to @local, which may be NULL. */
 static int regionfs_local_set(struct regionfs_channel *chan, struct regionfs_region *region,
-			      const struct regionfs_local *l, struct file *file)
+			      const struct regionfs_local *l, struct regionfs_local_file *local)
 {
-	struct file *put = file;
+	struct regionfs_local_file *put = local;
 	int err;
 
 	spin_lock(&region->inst->lock);
 	err = regionfs_local_allowed(chan, region, l);
 	if (!err)
-		put = regionfs_local_swap(region, file);
+		put = regionfs_local_swap(region, local);
 	spin_unlock(&region->inst->lock);
 	if (put)
-		fput(put);
+		regionfs_local_file_put(put);
 	return err;
 }
 
-/* By the helper's thread, whose descriptor it names. See the contract for errors. */
+static int regionfs_local_check(const struct regionfs_channel *chan, const struct regionfs_local *l)
+{
+	bool mapped = l->flags & REGIONFS_LOCAL_MAP;
+
+	if (l->flags & ~(chan->features & REGIONFS_F_LOCAL_MAP ? REGIONFS_LOCAL_MAP : 0))
+		return -EOPNOTSUPP;
+	if (l->reserved || l->reserved2 || l->fd < -1 || (!mapped && l->map_fd) || (mapped && (l->fd < 0 || l->map_fd < 0)))
+		return -EINVAL;
+	return 0;
+}
+
+/* By the helper's thread, whose descriptors it names. See the contract for errors. */
 int regionfs_local(struct regionfs_channel *chan, u64 addr)
 {
+	struct regionfs_local_file *local = NULL;
 	struct regionfs_region *region;
-	struct file *file = NULL;
 	struct regionfs_local l;
 	int err;
 
 	if (copy_from_user(&l, u64_to_user_ptr(addr), sizeof(l)))
 		return -EFAULT;
-	if (l.flags)
-		return -EOPNOTSUPP;
-	if (l.reserved[0] || l.reserved[1] || l.fd < -1)
-		return -EINVAL;
+	err = regionfs_local_check(chan, &l);
+	if (err)
+		return err;
 	if (l.fd >= 0)
-		file = regionfs_local_open(l.fd);
-	if (IS_ERR(file))
-		return PTR_ERR(file);
+		local = regionfs_local_file_new(&l, chan->attach_gen);
+	if (IS_ERR(local))
+		return PTR_ERR(local);
 	region = regionfs_region_find(chan->inst, l.region);
 	if (!region) {
-		if (file)
-			fput(file);
+		if (local)
+			regionfs_local_file_put(local);
 		return -ENOENT;
 	}
-	err = regionfs_local_set(chan, region, &l, file);
+	err = regionfs_local_set(chan, region, &l, local);
 	regionfs_region_put(region);
 	return err;
 }
@@ -172,22 +160,24 @@ int regionfs_local(struct regionfs_channel *chan, u64 addr)
 /* inst->lock held. */
 static bool regionfs_local_valid(struct regionfs_region *region)
 {
-	return region->local && region->inst->chan && region->local_gen == region->inst->attach_gen;
+	return region->local && region->inst->chan && region->local->gen == region->inst->attach_gen;
 }
 
-/* The file to read these pages from, counted; NULL when the helper has to be asked. */
-static struct file *regionfs_local_get(struct regionfs_region *region, pgoff_t first, pgoff_t last)
+/* What to read these pages from, counted; NULL when the helper has to be asked. */
+static struct regionfs_local_file *regionfs_local_get(struct regionfs_region *region, pgoff_t first, pgoff_t last)
 {
 	struct regionfs_instance *inst = region->inst;
-	struct file *file = NULL;
+	struct regionfs_local_file *local = NULL;
 
 	if (!READ_ONCE(region->local))
 		return NULL;
 	spin_lock(&inst->lock);
-	if (regionfs_local_valid(region) && !regionfs_order_pending(region, first, last))
-		file = get_file(region->local);
+	if (regionfs_local_valid(region) && !regionfs_order_pending(region, first, last)) {
+		local = region->local;
+		refcount_inc(&local->refs);
+	}
 	spin_unlock(&inst->lock);
-	return file;
+	return local;
 }
 
 /* Copies @from, a folio of the file's, to where @done bytes of @to are there; up to @len in all. Bytes copied. */
@@ -227,7 +217,8 @@ static size_t regionfs_local_cached(struct address_space *file, struct folio *fo
 	unsigned int i;
 
 	folio_batch_init(&batch);
-	while (done < len && filemap_get_folios_contig(file, &index, end, &batch)) {
+	/* not _contig(), which before 6.12 may take the second entry of a large folio for a folio */
+	while (done < len && filemap_get_folios(file, &index, end, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch) &&
 		     regionfs_local_usable(batch.folios[i], folio->index + (done >> PAGE_SHIFT)); i++)
 			done += regionfs_local_copy_folio(folio, done, len, batch.folios[i]);
@@ -255,29 +246,36 @@ static ssize_t regionfs_local_read_iter(struct file *file, struct folio *folio, 
 	return n < 0 ? n : len - done - iov_iter_count(&iter);
 }
 
-/* Where the file ends before the region does, the region is zero. */
-static int regionfs_local_copy(struct file *file, struct folio *folio, loff_t size)
+/* Where the file ends before the region does, the region is zero. False: not all of it can be had so. */
+static bool regionfs_local_copy(const struct regionfs_local_file *local, struct folio *folio, loff_t size)
 {
 	size_t len = folio_pos(folio) < size ? min_t(loff_t, folio_size(folio), size - folio_pos(folio)) : 0;
-	size_t done = len ? regionfs_local_cached(file->f_mapping, folio, len) : 0;
-	ssize_t n = done < len ? regionfs_local_read_iter(file, folio, done, len) : 0;
+	size_t done = 0;
+	ssize_t n = 0;
+	u64 seq;
 
-	if (n < 0)
-		return n;
+	if (len && !regionfs_local_file_begin(local, folio_pos(folio), len, &seq))
+		return false;
+	if (len)
+		done = regionfs_local_cached(local->file->f_mapping, folio, len);
+	if (done < len && local->tmpfs)
+		n = regionfs_local_read_iter(local->file, folio, done, len);
+	if (n < 0 || (done < len && !local->tmpfs) || (len && !regionfs_local_file_end(local, seq)))
+		return false;
 	done += n;
 	if (done < folio_size(folio))
 		folio_zero_range(folio, done, folio_size(folio) - done);
-	return 0;
+	return true;
 }
 
-/* The folio has been filled from @file: if that is still the source, it is uptodate. A file that was named anew is another one. */
-static bool regionfs_local_keep(struct regionfs_region *region, struct folio *folio, const struct file *file)
+/* The folio has been filled from @local: if that is still the source, it is uptodate. What was named anew is another one. */
+static bool regionfs_local_keep(struct regionfs_region *region, struct folio *folio, const struct regionfs_local_file *local)
 {
 	bool keep;
 
 	flush_dcache_folio(folio);
 	spin_lock(&region->inst->lock);
-	keep = regionfs_local_valid(region) && region->local == file;
+	keep = regionfs_local_valid(region) && region->local == local;
 	if (keep)
 		folio_mark_uptodate(folio);
 	spin_unlock(&region->inst->lock);
@@ -286,9 +284,10 @@ static bool regionfs_local_keep(struct regionfs_region *region, struct folio *fo
 
 /* What somebody who reads the file without a folio's lock goes by, and looks at again when he is done. */
 struct regionfs_local_word {
-	struct file *file;	/* counted */
+	struct regionfs_local_file *local;	/* counted */
 	pgoff_t first, last;
 	u64 token;		/* regionfs_change_token() */
+	u64 seq;		/* regionfs_local_file_begin() */
 };
 
 /*
@@ -311,11 +310,18 @@ static bool regionfs_local_begin(struct regionfs_region *region, struct regionfs
 	spin_lock(&inst->lock);
 	may = regionfs_local_open_for(region, word);
 	if (may) {
-		word->file = get_file(region->local);
+		word->local = region->local;
+		refcount_inc(&word->local->refs);
 		word->token = regionfs_change_token(region);
 	}
 	spin_unlock(&inst->lock);
-	return may;
+	if (!may)
+		return false;
+	if (word->local->tmpfs && regionfs_local_file_begin(word->local, (loff_t)word->first << PAGE_SHIFT,
+							    (size_t)(word->last - word->first + 1) << PAGE_SHIFT, &word->seq))
+		return true;
+	regionfs_local_file_put(word->local);
+	return false;
 }
 
 /* By blocks, as dirty.c notes it. */
@@ -336,12 +342,12 @@ static bool regionfs_local_changed(struct regionfs_region *region, const struct 
  */
 static bool regionfs_local_end(struct regionfs_region *region, const struct regionfs_local_word *word)
 {
-	bool holds;
+	bool holds = regionfs_local_file_end(word->local, word->seq);
 
 	spin_lock(&region->inst->lock);
-	holds = regionfs_local_open_for(region, word) && region->local == word->file && !regionfs_local_changed(region, word);
+	holds = holds && regionfs_local_open_for(region, word) && region->local == word->local && !regionfs_local_changed(region, word);
 	spin_unlock(&region->inst->lock);
-	fput(word->file);
+	regionfs_local_file_put(word->local);
 	return holds;
 }
 
@@ -378,7 +384,7 @@ size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct 
 	if (!len || (!user_backed_iter(to) && !iov_iter_is_bvec(to)) || !regionfs_local_begin(region, &word))
 		return 0;
 	iov_iter_truncate(&part, len);
-	all = regionfs_local_read_all(word.file, pos, &part);
+	all = regionfs_local_read_all(word.local->file, pos, &part);
 	if (!regionfs_local_end(region, &word) || !all)
 		return 0;
 	iov_iter_advance(to, len);
@@ -392,13 +398,13 @@ size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct 
  */
 bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size)
 {
-	struct file *file = regionfs_local_get(region, folio->index, folio_next_index(folio) - 1);
+	struct regionfs_local_file *local = regionfs_local_get(region, folio->index, folio_next_index(folio) - 1);
 	bool kept;
 
-	if (!file)
+	if (!local)
 		return false;
-	kept = !regionfs_local_copy(file, folio, size) && regionfs_local_keep(region, folio, file);
-	fput(file);
+	kept = regionfs_local_copy(local, folio, size) && regionfs_local_keep(region, folio, local);
+	regionfs_local_file_put(local);
 	if (!kept)
 		return false;
 	regionfs_stat_add(region, REGIONFS_STAT_LOCAL_BYTES, folio_size(folio));

@@ -91,8 +91,8 @@ struct regionfs_region {
 	unsigned long map_many;		/* nothing: pages that the last fault has mapped, a hint as well */
 	unsigned long read_took;	/* nothing: jiffies that the last long READ took, a hint for ahead.c */
 
-	struct file *local;		/* inst->lock; counted; see local.c */
-	u32 local_gen;			/* inst->lock: the attach generation of the helper that named it */
+	struct regionfs_local_file *local;	/* inst->lock; counted; see local.c */
+	bool local_whole;		/* inst->lock for writing: it has no map */
 	struct list_head local_node;	/* inst->lock: inst->locals while there is one */
 
 	spinlock_t rate_lock;

@@ -344,6 +344,8 @@ static void on_order(struct child *k)
 	case FH_O_LOCAL:
 		k->order = o;
 		k->order.local.fd = *o.path ? open(o.path, O_RDONLY) : -1;
+		if (*o.map)
+			k->order.local.map_fd = open(o.map, o.arg);
 		cmd.addr = (uintptr_t)&k->order.local;
 		chan_sqe(&k->c, REGIONFS_IO_LOCAL, &cmd, UD_ORDER);
 		break;
@@ -372,6 +374,8 @@ static void on_cqe(struct child *k, uint64_t user_data, int res)
 	} else if (user_data == UD_ORDER) {
 		if (k->order.what == FH_O_LOCAL && k->order.local.fd >= 0)
 			close(k->order.local.fd);	/* the kernel has its own reference */
+		if (k->order.what == FH_O_LOCAL && k->order.local.map_fd > 0)
+			close(k->order.local.map_fd);
 		reply(k, &k->order, res);
 	} else {
 		tag_done(k, user_data, res);
@@ -407,7 +411,7 @@ static int fh_attach(struct child *k)
 
 	if (ret)
 		return ret;
-	k->c.at.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER | REGIONFS_F_LOCAL_STORE;
+	k->c.at.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER | REGIONFS_F_LOCAL_STORE | REGIONFS_F_LOCAL_MAP;
 	k->c.at.max_request = k->h->request;
 	ret = chan_attach(&k->c, k->h->instance, k->h->queues, FH_DEPTH);
 	s->attach_gen = k->c.at.attach_gen;

@@ -16,7 +16,7 @@ struct fh_order {
 	struct regionfs_token token;
 	struct regionfs_store store;
 	struct regionfs_local local;
-	char path[256];
+	char path[256], map[128];
 };
 
 long fh_order(struct fh *h, struct fh_order *o);

@@ -309,6 +309,17 @@ long fh_local(struct fh *h, uint64_t region, uint64_t epoch, const char *path)
 	return fh_order(h, &o);
 }
 
+long fh_local_map(struct fh *h, uint64_t region, uint64_t epoch, const char *path, const char *map, int flags)
+{
+	struct fh_order o = {
+		.what = FH_O_LOCAL, .arg = flags, .local = { .region = region, .epoch = epoch, .flags = REGIONFS_LOCAL_MAP },
+	};
+
+	snprintf(o.path, sizeof(o.path), "%s", path);
+	snprintf(o.map, sizeof(o.map), "%s", map);
+	return fh_order(h, &o);
+}
+
 long fh_touch(struct fh *h, const char *path, char what)
 {
 	struct fh_order o = { .what = FH_O_TOUCH, .arg = what };

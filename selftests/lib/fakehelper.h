@@ -110,6 +110,8 @@ long fh_store(struct fh *h, uint64_t region, uint64_t offset, uint32_t length, u
 	      uint64_t epoch);
 /* LOCAL: the region's bytes are in the file at path; NULL: in its backing file; "": no longer in a file. 0 or -errno. */
 long fh_local(struct fh *h, uint64_t region, uint64_t epoch, const char *path);
+/* The same, where the map in another file says so; flags are of open() for that one. */
+long fh_local_map(struct fh *h, uint64_t region, uint64_t epoch, const char *path, const char *map, int flags);
 /*
  * The helper itself reads ('r'), writes ('w'), loads ('m') or stores ('s') through a mapping, or fsyncs ('f') a path: 0, -errno, or -EFAULT for SIGBUS;
  * -ETIMEDOUT when it hangs: then nothing but fh_kill() will do.

@@ -50,11 +50,10 @@
 #define REGIONFS_F_STORE	(1ULL << 1)
 /* Requests are queued again when a helper dies, fenced by the attach generation. Always granted. */
 #define REGIONFS_F_RECOVER	(1ULL << 2)
-/*
- * REGIONFS_IO_LOCAL works: the kernel reads a file that holds a region's bytes itself, without asking. (A later feature will
- * add a chunk map, for files that do not have all bytes yet.)
- */
+/* REGIONFS_IO_LOCAL works: the kernel reads a file that holds a region's bytes itself, without asking. */
 #define REGIONFS_F_LOCAL_STORE	(1ULL << 16)
+/* LOCAL_MAP works: a LOCAL may name a file that has some of the bytes. */
+#define REGIONFS_F_LOCAL_MAP	(1ULL << 18)
 /* Kept for later: ranges are downgraded or invalidated because another host wants them. */
 #define REGIONFS_F_COHERENT	(1ULL << 17)
 
@@ -200,16 +199,47 @@ struct regionfs_store {
  * they stand in the program's buffer, for whoever looks there. So a file that was given to a region must never get bytes
  * that the readers of that region may not see: not another region's, when it is used again. Such a read keeps the file open, too, for as long as
  * the program's memory has to be waited for.
- * -EBADF: not a regular file that is open for reading. -EOPNOTSUPP: not on a tmpfs, or an unknown flag. -ESTALE: the epoch is not the
- * region's.
+ *
+ * With LOCAL_MAP the file holds, of these bytes, those of which map_fd says so: a file on a tmpfs (a memfd, say), open for reading and writing, that
+ * begins with a struct regionfs_local_map and is the helper's to change at any time, by sequentially consistent atomic operations on a mapping
+ * of it. A bit is set when the bytes of that PAGE are there, all of them: beyond the region's end they are zero before a growth is answered. Before
+ * a byte changes that the map speaks of, and before the file lets go of it, the bit is cleared, then seq is added to, and only then comes the change:
+ * whoever has begun to copy before looks at seq afterwards, and drops what he has. Not so for a WRITE, DISCARD or RESIZE of the
+ * region's own, as long as it has no answer, be that an error; nor for a change by others which an INVALIDATE follows before they
+ * hear that it is done: of such a one readers may see a part meanwhile. To cut the map to nothing takes back all of it at once, also from who is
+ * copying. The kernel may set USED for as long as the helper lives, so its memory is not to become anything else's. A page of it that is on a swap
+ * device counts as zero. The file may be on a block device then: of such a one only what stands in its page cache is read so.
+ *
+ * A LOCAL that fails leaves the one before it in force.
+ * -EBADF: not a regular file that is open for reading (the map: and writing). -EOPNOTSUPP: not on a tmpfs, nor, with a map, on a block device; or
+ * an unknown flag, LOCAL_MAP without F_LOCAL_MAP among them. -ESTALE: the epoch is not the region's.
  */
 struct regionfs_local {
 	__u64 region;
 	__u64 epoch;
 	__s32 fd;
-	__u32 flags;			/* must be 0 */
-	__u64 reserved[2];
+	__u32 flags;			/* LOCAL_MAP, or 0; 0 with fd -1 */
+	__s32 map_fd;			/* LOCAL_MAP; else 0 */
+	__u32 reserved;
+	__u64 reserved2;
 };
+
+#define REGIONFS_LOCAL_MAP	(1U << 0)
+
+#define REGIONFS_LOCAL_CHUNK	65536u
+#define REGIONFS_LOCAL_PAGE	4096u
+
+/* In this host's byte order. Words beyond the end of the file count as zero. */
+struct regionfs_local_map {
+	__u64 seq;
+	__u64 reserved[7];
+	__u32 word[];			/* for each CHUNK of the region */
+};
+
+/* Of a word. The others are the helper's own. */
+#define REGIONFS_LOCAL_PRESENT	0xffffU		/* bit n: PAGE n of the chunk is in the file */
+#define REGIONFS_LOCAL_USED	(1U << 16)	/* the kernel sets it when it looks at the chunk for a reader; the helper may clear it */
+#define REGIONFS_LOCAL_UNSURE	(1U << 17)	/* none of them counts yet */
 
 /* -------------------------------------------------------------- control plane --------------------------------------------------------------- */
 
