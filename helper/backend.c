@@ -209,7 +209,7 @@ void backend_open(struct backend_open *open)
 	memset(&open->uri, 0, sizeof(open->uri));
 	backend->loop = open->loop;
 	backend->open = open;
-	backend->caps = (struct backend_caps){ .chunk = 4096, .align = 1, .max_request = UINT32_MAX, .local_fd = -1 };
+	backend->caps = (struct backend_caps){ .chunk = 4096, .align = 1, .max_request = UINT32_MAX, .local_fd = -1, .local_map = -1 };
 	ops->open(backend);
 }
 

@@ -90,7 +90,9 @@ struct backend_caps {
 	bool abortable;		/* may be closed with requests under way: they fail with -ESHUTDOWN */
 	bool version;		/* knows BACKEND_VERSION */
 	bool local;		/* lives on this host: there is nothing to hand over to another one */
-	int local_fd;			/* a file on a tmpfs that is the source, byte for byte, for the kernel to read itself; -1: none */
+	/* for the kernel to read itself (REGIONFS_IO_LOCAL): a file that is the source, byte for byte, on a tmpfs; -1: none; */
+	int local_fd;
+	int local_map;			/* or one that is so where this map says; -1: all of it */
 	enum backend_fence fence;
 	enum backend_durability durability;
 };

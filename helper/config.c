@@ -80,7 +80,7 @@ const char *config_usage(void)
 	       "  --chunk SIZE          for new sources that have chunks\n"
 	       "  --takeback TIME       after which the kernel takes back what is not answered (default: 10s)\n"
 	       "  --dirty-ratio PERCENT of the dirty limit for this instance (default: 20)\n"
-	       "  --local-read YES|NO   the kernel reads memory regions itself (default: yes)\n"
+	       "  --local-read YES|NO   the kernel reads what is on this host itself (default: yes)\n"
 	       "  --poll YES|NO         look for requests for a moment before sleeping (default: yes)\n"
 	       "  --allow-group GROUP   may use the read-only commands of the control socket\n"
 	       "  --managed[=YES|NO]    regions are managed, by the options that follow\n"

@@ -187,13 +187,15 @@ static void run_record(struct control_call *call)
 
 	if (!managed || control_bool(call, "reset", &reset))
 		return;
+	/* what the kernel has read itself, nobody has told in which order */
+	managed_note_touched(managed);
 	text = profile_text(managed_profile(managed), &chunks);
 	if (!text) {
 		control_fail(call, -ENOMEM, "out of memory");
 		return;
 	}
 	if (reset)
-		profile_reset(managed_profile(managed));
+		managed_profile_reset(managed);
 	control_ok(call, json_pack("{s:o,s:s}", "chunks", control_id(chunks), "profile", text));
 	free(text);
 }

@@ -139,7 +139,6 @@ static void change_end(struct change *change, int error)
 	backend_done(outer, error);
 	managed_room_settle(managed);
 	unblock(managed);
-	managed_tell_local(managed);
 	managed_idle(managed);
 }
 
@@ -183,15 +182,9 @@ static bool may_wait(const struct change *change, int error)
 
 static void step_over(struct change *change);
 
-static void step_untold(void *arg)
-{
-	step_over(arg);
-}
-
 static void step_done(struct store_io *io, int error)
 {
 	struct change *change = container_of(io, struct change, io);
-	struct managed *managed = change->managed;
 
 	spoil(change);
 	if (may_wait(change, error)) {
@@ -200,12 +193,6 @@ static void step_done(struct store_io *io, int error)
 	}
 	if (error) {
 		change_end(change, error);
-		return;
-	}
-	/* before it is answered: the kernel may not look for it in the file, where it does until it has heard */
-	if ((managed->backend.caps.local_fd >= 0 || managed->untold) && store_has_holes(managed->store)) {
-		if (managed_untell_local(managed, step_untold, change))
-			change_end(change, -ENOMEM);
 		return;
 	}
 	step_over(change);
@@ -231,9 +218,8 @@ static void step_over(struct change *change)
 
 /* ---- a step ---- */
 
-static void step_store(void *arg)
+static void step_submit(struct change *change)
 {
-	struct change *change = arg;
 	struct managed *managed = change->managed;
 	const struct step *step = &change->step[change->at];
 	struct store_io *io = &change->io;
@@ -247,20 +233,6 @@ static void step_store(void *arg)
 	io->gen = pusher_gen(managed->pusher);
 	spoil(change);
 	store_change(managed->store, io);
-}
-
-static void step_submit(struct change *change)
-{
-	const struct step *step = &change->step[change->at];
-
-	if (step->op != BACKEND_RESIZE || step->arg >= managed_size(change->managed))
-		step_store(change);
-	else if (!managed_untell_local(change->managed, step_store, change))
-		return;
-	else if (may_wait(change, -ENOMEM))
-		wait_for_room(change);
-	else
-		change_end(change, -ENOMEM);
 }
 
 static void put_into_bounce(struct change *change)

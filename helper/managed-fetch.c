@@ -153,7 +153,6 @@ void managed_fetch_free(struct fetch *fetch, int error)
 	/* what was spoiled has no bit, and what waits may want it anew */
 	if (pull)
 		pull->done(pull, error);
-	managed_tell_local(managed);
 	/* not before: the puller's end may be the region's */
 	managed->nr_busy--;
 	managed_idle(managed);

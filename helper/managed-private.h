@@ -80,14 +80,9 @@ struct managed {
 	struct list reads;		/* struct read that wait for the source */
 	struct loop_timer deadline;	/* of reads and no_room */
 	unsigned int nr_busy;		/* what close waits for, beside the puller and the pusher */
-	uint64_t missing_from;		/* nothing is absent before it */
-	uint64_t evicted;		/* the store's count, when that was so */
 	struct pages *pulled;		/* LOCAL_CACHE: what was put into the page cache once */
 	bool away_told;
-	bool no_local;			/* the kernel may not read the store's file any more */
 	uint64_t budget;		/* the store's */
-	bool budget_late;		/* it gets another one when the kernel does not read its file any more */
-	struct untold *untold;		/* the kernel is being told so */
 	bool limited;			/* the kernel slows the region's writers */
 	/* LOCAL_CACHE: changes that were answered, but not synced */
 	struct { bool any, lost; uint64_t nr, opened; } unsynced;
@@ -210,8 +205,6 @@ void managed_pull_complete(struct managed *managed);
 void managed_idle(struct managed *managed);
 /* Closes the source. */
 void managed_close_remote(struct managed *managed);
-/* Tells the kernel of the store's file once all is in it, and takes that back when it isn't any more. */
-void managed_tell_local(struct managed *managed);
 
 /* The store's directory; whoever has it knows that no other helper has. */
 void managed_store_dir(const struct managed *managed, char *dir, size_t len);
@@ -245,9 +238,6 @@ void managed_sync_again(struct list *entry, int error);
 
 /* It pushes in the order of its instance's regions from now on, if its policy says so. All has been pushed, or it stays as it is; so without memory. */
 void managed_join_barriers(struct managed *managed);
-
-/* The kernel does not read the store's file from done on, which may come from within. -ENOMEM: it still does. */
-int managed_untell_local(struct managed *managed, void (*done)(void *arg), void *arg);
 
 /* 0: no limit. */
 void managed_limit_writers(struct managed *managed, uint64_t bytes_per_second);

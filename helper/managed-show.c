@@ -35,6 +35,21 @@ struct profile *managed_profile(struct managed *managed)
 	return managed->profile;
 }
 
+void managed_note_touched(struct managed *managed)
+{
+	uint64_t offset = 0, length;
+
+	for (; managed->store && store_touched(managed->store, &offset, &length); offset += length)
+		profile_touch(managed->profile, offset, length);
+}
+
+void managed_profile_reset(struct managed *managed)
+{
+	profile_reset(managed->profile);
+	if (managed->store)
+		store_untouch(managed->store);
+}
+
 /* ---- how much may be near ---- */
 
 /* In memory half of what there is, unless all of the region fits into that. */
@@ -56,38 +71,14 @@ uint64_t managed_store_budget(const struct managed *managed)
 	return managed->policy.local == LOCAL_MEMORY && managed_size(managed) <= budget ? 0 : budget;
 }
 
-static void budget_untold(void *arg)
-{
-	struct managed *managed = arg;
-
-	managed->budget_late = false;
-	if (!managed->closing) {
-		managed->budget = managed_store_budget(managed);
-		store_set_budget(managed->store, managed->budget);
-		managed->missing_from = 0;
-	}
-	managed->nr_busy--;
-	managed_idle(managed);
-}
-
-/*
- * With a budget that is less than the region, bytes go that the kernel may be reading in the store's file. So it hears of that first.
- * Without memory to tell it the store stays larger than it should, until the next change.
- */
 void managed_follow_budget(struct managed *managed)
 {
 	uint64_t budget = managed_store_budget(managed);
 
-	if (managed->budget_late || managed->closing || budget == managed->budget)
+	if (managed->closing || budget == managed->budget)
 		return;
-	managed->budget_late = true;
-	managed->nr_busy++;
-	if (!budget || budget >= managed_size(managed))
-		budget_untold(managed);
-	else if (managed_untell_local(managed, budget_untold, managed)) {
-		managed->budget_late = false;
-		managed->nr_busy--;
-	}
+	managed->budget = budget;
+	store_set_budget(managed->store, budget);
 }
 
 /* ---- statistics ---- */
@@ -239,10 +230,8 @@ int managed_set_policy(struct managed *managed, const struct policy *policy)
 		puller_set_rate(managed->puller, policy->pull_rate);
 		puller_kick(managed->puller);
 	}
-	if (managed->store) {
+	if (managed->store)
 		managed_follow_budget(managed);
-		managed_tell_local(managed);
-	}
 	if (managed->pusher)
 		pusher_kick(managed->pusher);
 	return 0;
@@ -260,143 +249,4 @@ void managed_writable(struct managed *managed, bool writable)
 void managed_limit_writers(struct managed *managed, uint64_t bytes_per_second)
 {
 	region_limit_writers(managed->region, REGION_RATE_PUSHER, bytes_per_second);
-}
-
-/* ---- LOCAL ---- */
-
-struct untold {
-	struct loop_op op;
-	struct regionfs_local local;
-	struct managed *managed;
-	struct list waiters;
-};
-
-struct untold_waiter {
-	struct list list;
-	void (*done)(void *arg);
-	void *arg;
-};
-
-static void is_untold(struct loop_op *op, int res)
-{
-	struct untold *untold = container_of(op, struct untold, op);
-	struct managed *managed = untold->managed;
-	struct list *entry;
-
-	/* -ENOENT and the like: there is no region that could be read */
-	if (res < 0)
-		log_debug("%s: %s", managed->backend.uri.text, strerror(-res));
-	managed->untold = NULL;
-	managed->region->local_told = false;
-	while ((entry = list_pop(&untold->waiters))) {
-		struct untold_waiter waiter = *list_entry(entry, struct untold_waiter, list);
-
-		free(list_entry(entry, struct untold_waiter, list));
-		waiter.done(waiter.arg);
-	}
-	free(untold);
-	managed->nr_busy--;
-	managed_idle(managed);
-}
-
-static int untold_wait(struct untold *untold, void (*done)(void *arg), void *arg)
-{
-	struct untold_waiter *waiter = malloc(sizeof(*waiter));
-
-	if (!waiter)
-		return -ENOMEM;
-	waiter->done = done;
-	waiter->arg = arg;
-	list_add(&untold->waiters, &waiter->list);
-	return 0;
-}
-
-static struct untold *untold_new(struct managed *managed)
-{
-	struct untold *untold = calloc(1, sizeof(*untold));
-
-	if (!untold)
-		return NULL;
-	list_init(&untold->waiters);
-	untold->managed = managed;
-	untold->local = (struct regionfs_local){ .region = managed->region->info.id, .epoch = managed->region->info.epoch, .fd = -1 };
-	untold->op.done = is_untold;
-	return untold;
-}
-
-/*
- * What is cut off a file goes later than its bits, and only the bits are asked for in what we answer: so the kernel stops reading it before the
- * first cut, for good. Its answer says that what it has read of the file so far, and is not sure of, it asks for again (kmod/local.c).
- */
-int managed_untell_local(struct managed *managed, void (*done)(void *arg), void *arg)
-{
-	struct device *device = managed->region->regiond->device;
-	struct regionfs_io_cmd cmd;
-	struct untold *untold;
-
-	managed->no_local = true;
-	if (managed->untold)
-		return untold_wait(managed->untold, done, arg);
-	/* without a device there is nobody who reads it */
-	if (!managed->region->local_told || !device) {
-		managed->backend.caps.local_fd = -1;
-		done(arg);
-		return 0;
-	}
-	untold = untold_new(managed);
-	if (!untold || untold_wait(untold, done, arg)) {
-		free(untold);
-		return -ENOMEM;
-	}
-	managed->backend.caps.local_fd = -1;
-	managed->untold = untold;
-	managed->nr_busy++;
-	cmd = (struct regionfs_io_cmd){ .addr = (uintptr_t)&untold->local };
-	if (device_command(device, managed_loop(managed), &untold->op, REGIONFS_IO_LOCAL, &cmd))
-		is_untold(&untold->op, -ENODEV);
-	return 0;
-}
-
-/*
- * Is everything in the store's file? What only the log has is not. Nothing goes that was there, but for what the file's disk loses and what is given up:
- * then missing_from is 0 again.
- */
-static bool is_whole(struct managed *managed)
-{
-	uint64_t size = managed_size(managed), length;
-	struct store_stats stats;
-
-	store_stats(managed->store, &stats);
-	if (stats.evicted != managed->evicted) {
-		managed->evicted = stats.evicted;
-		managed->missing_from = 0;
-	}
-	if (store_has_holes(managed->store)) {
-		managed->missing_from = 0;
-		return false;
-	}
-	if (managed->missing_from >= size)
-		return true;
-	if (store_absent(managed->store, managed->missing_from, size, &managed->missing_from, &length))
-		return false;
-	managed->missing_from = size;
-	return true;
-}
-
-void managed_tell_local(struct managed *managed)
-{
-	struct backend_caps *caps = &managed->backend.caps;
-	int fd;
-
-	if (!managed->store || managed->closing || !managed->is_open)
-		return;
-	fd = managed->no_local || managed->untold ? -1 : store_local_fd(managed->store);
-	if (fd >= 0 && caps->local_fd < 0 && !is_whole(managed))
-		fd = -1;
-	if (fd == caps->local_fd)
-		return;
-	caps->local_fd = fd;
-	/* while it is being opened whoever opens it tells, when that is done */
-	if (managed->region->backend == &managed->backend)
-		region_tell_local(managed->region);
 }

@@ -47,7 +47,6 @@ static void dropped(struct store_io *io, int error)
 {
 	struct managed *managed = container_of(io, struct managed, version.io);
 
-	managed->missing_from = 0;
 	managed_new_version(managed);
 	if (managed->puller)
 		atomic_store(&managed->pulling, true);
@@ -57,28 +56,14 @@ static void dropped(struct store_io *io, int error)
 	changed_end(managed);
 }
 
-static void untold(void *arg)
-{
-	struct managed *managed = arg;
-
-	/* what is on its way is of an earlier source, where there was one */
-	managed_fetch_spoil(managed, 0, UINT64_MAX);
-	managed->version.io.done = dropped;
-	store_drop_clean(managed->store, &managed->version.io);
-}
-
 static void changed(struct managed *managed, const char *version)
 {
 	snprintf(managed->version.text, sizeof(managed->version.text), "%s", version);
 	managed->nr_busy++;
-	if (!managed->region->local_told) {
-		untold(managed);
-	} else if (managed_untell_local(managed, untold, managed)) {
-		/* the kernel would read what goes in its file; the next helper will see to it */
-		log_warning("%s: has changed, but there is no memory to forget what is here of it", managed->backend.uri.text);
-		managed->version.known = false;
-		changed_end(managed);
-	}
+	/* what is on its way is of an earlier source, where there was one */
+	managed_fetch_spoil(managed, 0, UINT64_MAX);
+	managed->version.io.done = dropped;
+	store_drop_clean(managed->store, &managed->version.io);
 }
 
 static bool is_changed(const struct managed *managed, const char *version)

@@ -68,7 +68,6 @@ void managed_pull_complete(struct managed *managed)
 {
 	atomic_store(&managed->pulling, false);
 	managed_event(managed->region, "pull-complete", NULL);
-	managed_tell_local(managed);
 	if (managed->pull_hooking || !managed->policy.hook[HOOK_AFTER_PULL])
 		return;
 	managed->pull_hooking = true;
@@ -124,6 +123,7 @@ static void take_caps(struct managed *managed)
 	if (!managed->store) {
 		caps->max_request = from->max_request;
 		caps->local_fd = from->local_fd;
+		caps->local_map = from->local_map;
 		caps->durability = from->durability;
 		caps->version = from->version;
 	}
@@ -137,7 +137,8 @@ static void managed_opened(struct managed *managed)
 	managed->is_open = true;
 	loop_timer_cancel(managed_loop(managed), &managed->opening_timer);
 	take_caps(managed);
-	managed_tell_local(managed);
+	if (managed->store && !atomic_load(&managed->missing_bytes))
+		managed->backend.caps.local_fd = store_local_fd(managed->store, &managed->backend.caps.local_map);
 	backend_opened(&managed->backend, 0);
 }
 
@@ -475,7 +476,7 @@ static struct managed *managed_new(struct backend_open *open, const struct polic
 	managed->backend.loop = open->loop;
 	managed->backend.caps = (struct backend_caps){
 		.size = open->size, .chunk = PROFILE_CHUNK, .align = 1, .max_request = MAX_REQUEST,
-		.local_fd = -1, .fence = FENCE_PROCESS, .durability = DURABLE_SYNC,
+		.local_fd = -1, .local_map = -1, .fence = FENCE_PROCESS, .durability = DURABLE_SYNC,
 	};
 	if (policy_copy(&managed->policy, policy) || profile_new(&managed->profile, open->size) ||
 	    uri_parse(&managed->backend.uri, open->uri.text, NULL, 0)) {

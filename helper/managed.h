@@ -96,6 +96,9 @@ bool managed_is_pulled(const struct managed *managed);
 struct puller *managed_puller(struct managed *managed);
 struct pusher *managed_pusher(struct managed *managed);	/* NULL: no store, writes go through */
 struct profile *managed_profile(struct managed *managed);
+/* What the kernel has read itself comes to the profile, in no order, behind what is there. */
+void managed_note_touched(struct managed *managed);
+void managed_profile_reset(struct managed *managed);
 /* New values for what can change while it runs: pull_rate, push_interval, max_unpushed, local_size, push_order, hooks. */
 int managed_set_policy(struct managed *managed, const struct policy *policy);
 /* The region is gone for good: its local store goes when it is closed, after what the source has not got yet went there (or with it: discard). */

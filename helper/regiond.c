@@ -304,7 +304,7 @@ static int device_attach(void)
 		.depth = config.depth,
 		.poll = config.poll,
 		.max_request = config.max_request,
-		.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER | REGIONFS_F_LOCAL_STORE,
+		.features = REGIONFS_F_ANY_ADDR | REGIONFS_F_STORE | REGIONFS_F_RECOVER | REGIONFS_F_LOCAL_STORE | REGIONFS_F_LOCAL_MAP,
 	};
 	int err = device_open(&regiond.device, regiond.loop, &options, is_attached, NULL);
 

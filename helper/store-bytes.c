@@ -25,14 +25,26 @@ bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void 
 	return !store->durable && copy_now(store, offset, length, data);
 }
 
-int store_local_fd(struct store *store)
+bool store_touched(struct store *store, uint64_t *offset, uint64_t *length)
 {
-	return store->durable || base_evicts(store->base) ? -1 : base_fd(store->base);
+	uint64_t chunk = *offset / BASE_CHUNK;
+
+	if (!base_touched(store->base, &chunk))
+		return false;
+	*offset = chunk * BASE_CHUNK;
+	*length = BASE_CHUNK;
+	return true;
 }
 
-bool store_has_holes(const struct store *store)
+void store_untouch(struct store *store)
 {
-	return atomic_load(&store->holes);
+	base_untouch(store->base);
+}
+
+int store_local_fd(const struct store *store, int *map)
+{
+	*map = base_words_fd(store->base);
+	return base_fd(store->base);
 }
 
 /* ---- read ---- */

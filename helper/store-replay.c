@@ -172,12 +172,21 @@ static int note_records(struct store *store)
 
 static void redo_next(struct store *store);
 
+/* What the base has there is older than what the log has, or had. */
+static void redo_lacks(struct store *store)
+{
+	const struct replay *replay = store->replay;
+
+	base_drop(store->base, replay->start, replay->end - replay->start);
+	atomic_store(&store->holes, true);
+}
+
 static void redo_based(struct base_io *io, int error)
 {
 	struct store *store = container_of(io, struct replay, base)->store;
 
 	if (error)
-		atomic_store(&store->holes, true);
+		redo_lacks(store);
 	redo_next(store);
 }
 
@@ -197,7 +206,7 @@ static void redo_came(struct redo_io *io, int error)
 	struct store *store = container_of(io, struct replay, redo)->store;
 
 	if (error) {
-		atomic_store(&store->holes, true);
+		redo_lacks(store);
 		redo_next(store);
 		return;
 	}

@@ -126,10 +126,11 @@ void store_drop_clean(struct store *store, struct store_io *io);
 bool store_present(struct store *store, uint64_t offset, uint64_t length);
 /* Reads at once what is in memory: false where it is not all present, or is on a disk. */
 bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void *data);
-/* May some changes be in the log alone, since the base could not take them? Then a file has not all that is present. The home loop. */
-bool store_has_holes(const struct store *store);
-/* A file that holds the region's bytes wherever they are present, and its bytes are never given up; -1: there is none (a disk, or a budget). */
-int store_local_fd(struct store *store);
+/* The next bytes from *offset on that the kernel has read itself since store_untouch(), or near them; false: none. */
+bool store_touched(struct store *store, uint64_t *offset, uint64_t *length);
+void store_untouch(struct store *store);
+/* A file that holds the region's bytes wherever they are present, and the map of these (REGIONFS_LOCAL_MAP); open as long as the store. */
+int store_local_fd(const struct store *store, int *map);
 
 /* ---- bytes. The home loop: */
 

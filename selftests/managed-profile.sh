@@ -28,6 +28,16 @@ cut_wire
 ok 'and all of that' touch_some
 mend_wire
 must on_within 60 b rm db
+
+must on b add db --source "$source" --local memory
+must on_within 60 b pull db
+must on b drop db
+must on b record db "$work/profile" --reset
+must touch_some
+ok 'so is what was there before, and the kernel has read itself' on b record db "$work/profile"
+ok 'all of that' grep -q '^200 ' "$work/profile"
+ok 'and no more' test "$(wc -l < "$work/profile")" -le 12
+must on_within 60 b rm db
 echo '5x 3' > "$work/bad"
 fails 'a damaged profile is refused' on b add db --source "$source" --local memory --pull-order "profile:$work/bad"
 done_testing

@@ -191,11 +191,13 @@ void base_punches_stop(struct base *base)
 /* Does the hand leave this chunk where it is? */
 static bool spared(struct base *base, uint64_t chunk)
 {
+	uint32_t word = base_word(base, chunk);
+
 	if (base_pinned(base, chunk))
 		return true;
-	if (!(base_word(base, chunk) & CHUNK_USED))
+	if (!(word & (CHUNK_USED | CHUNK_READ)))
 		return false;
-	base_word_change(base, chunk, 0, CHUNK_USED);
+	base_word_change(base, chunk, word & CHUNK_READ ? CHUNK_TOUCHED : 0, CHUNK_USED | CHUNK_READ);
 	return true;
 }
 

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <linux/regionfs.h>
+
 #include "list.h"
 #include "loop.h"
 #include "stores/base.h"
@@ -14,14 +16,16 @@
 #define PAGE		4096u
 #define CHUNK_PAGES	(BASE_CHUNK / PAGE)
 
-/* ---- in memory: a word for each chunk ---- */
+/* ---- in memory: a word for each chunk; the kernel looks at them as well, as the map of a LOCAL ---- */
 
-#define PAGES_MASK	0xffffu		/* bit n: page n of the chunk is present */
-#define CHUNK_USED	(1u << 16)	/* since the hand of the clock came by; the one bit that any thread sets */
-#define CHUNK_UNCHECKED	(1u << 17)	/* was there at the start, and was not compared with its checksum */
+#define PAGES_MASK	REGIONFS_LOCAL_PRESENT	/* bit n: page n of the chunk is present */
+#define CHUNK_READ	REGIONFS_LOCAL_USED	/* by the kernel, since the hand of the clock came by */
+#define CHUNK_UNCHECKED	REGIONFS_LOCAL_UNSURE	/* was there at the start, and was not compared with its checksum */
+#define CHUNK_USED	(1u << 18)	/* by us, since then; the one bit that any thread sets */
 #define CHUNK_CHANGED	(1u << 19)	/* durable: its entry on the disk is not that of its bytes; or */
 #define CHUNK_CHANGED_2	(1u << 20)	/* this: the one is base->changed, the other one base->enter */
 #define CHUNK_ENTRY	(1u << 21)	/* durable: its entry on the disk is not void */
+#define CHUNK_TOUCHED	(1u << 22)	/* was CHUNK_READ; see base_touched() */
 
 /*
  * Words come in segments of 64 GiB of region, which are made when the first page in them comes, never move, and stay until the base is
@@ -46,9 +50,12 @@ struct block {
 };
 
 struct segment {
-	_Atomic uint32_t word[SEGMENT_CHUNKS];
+	void *map;		/* of base->words_fd, where its words are */
+	_Atomic uint32_t *word;
 	uint32_t pins[SEGMENT_CHUNKS];
 	struct block block[SEGMENT_BLOCKS];
+	/* Has the block words? Where it has not they are zero, and not to be looked at: that would take a page, if there is one. */
+	atomic_bool ready[SEGMENT_BLOCKS];
 };
 
 /* ---- DIR/map: a head, then for each chunk an entry; on the disk in this host's byte order ---- */
@@ -109,8 +116,12 @@ struct base {
 	struct loop *loop;
 	bool durable;
 	int fd, map_fd;
+	int direct_fd;		/* DIR/bytes past its page cache, on a disk; -1: it has no such thing */
+	bool no_direct;		/* nor can it be read so */
+	int words_fd;		/* a memfd: a struct regionfs_local_map */
 	char *map_path;
-	_Atomic uint64_t size, budget, seq;
+	_Atomic uint64_t size, budget;
+	_Atomic uint64_t *seq;	/* in the first segment's map */
 	_Atomic(struct segment *) segment[SEGMENTS];
 	struct base_stats stats;
 	uint64_t loose;		/* bytes that are present and not pinned */
@@ -132,10 +143,19 @@ struct base {
 	uint32_t changed, enter;
 };
 
-/* base-map.c */
+/* base-words.c */
+/* The file of the words, and the first segment. -errno. */
+int base_words_open(struct base *base);
+void base_words_close(struct base *base);
 struct segment *base_segment(struct base *base, uint64_t chunk);		/* NULL: nothing present there */
-struct segment *base_segment_make(struct base *base, uint64_t chunk);		/* NULL: no memory, or beyond BASE_MAX */
+/* NULL: no memory, or beyond BASE_MAX. Its words need base_words_make() still. */
+struct segment *base_segment_make(struct base *base, uint64_t chunk);
+/* 0 where there are none. */
 uint32_t base_word(struct base *base, uint64_t chunk);
+/* They may be changed. false: no memory, or beyond BASE_MAX. */
+bool base_words_make(struct base *base, uint64_t chunk);
+
+/* base-map.c */
 static inline struct block *base_block(struct segment *segment, uint64_t chunk)
 {
 	return &segment->block[chunk % SEGMENT_CHUNKS / BLOCK_CHUNKS];
@@ -164,7 +184,6 @@ void base_note_coming(struct base *base, const struct base_io *io);
 int base_set_present(struct base *base, uint64_t from, uint64_t end);
 /* Pages are there no longer. false: none was. */
 bool base_set_absent(struct base *base, uint64_t from, uint64_t end);
-void base_map_close(struct base *base);
 
 /* base-pin.c */
 /* So many pages more are present in chunks of the block that have no pins of their own. */

@@ -15,6 +15,7 @@
 #define IO_WRITE	(1u << 0)	/* a write that wants its edges checked */
 #define IO_NO_ROOM	(1u << 1)	/* a write that found none, and waits for what is being punched */
 #define IO_NO_PUNCH	(1u << 2)	/* zeroes, on a file system that can't punch */
+#define IO_DIRECT	(1u << 4)	/* a read past the page cache */
 
 #define ZEROES		BASE_CHUNK
 #define MOVE_MAX	(1u << 30)
@@ -169,11 +170,37 @@ static int64_t read_moved(struct base_io *io, int64_t res)
 	return res < 0 ? res : 0;
 }
 
+/*
+ * Most of what is asked for here is not in the page cache, or the kernel had read it itself: so it goes past that, which is half the work, and is not
+ * in memory twice then. Not what was changed since the last flush: to read that so would write it first, and after a failed write-back the disk has
+ * older bytes.
+ */
+static bool reads_direct(const struct base_io *io)
+{
+	uint64_t end = io->offset + io->length;
+
+	if (io->base->direct_fd < 0 || io->base->no_direct || ((uintptr_t)io->data | io->offset | io->length) % PAGE)
+		return false;
+	for (uint64_t chunk = io->offset / BASE_CHUNK; chunk < chunk_end(end); chunk++)
+		if (base_word(io->base, chunk) & (CHUNK_CHANGED | CHUNK_CHANGED_2))
+			return false;
+	return true;
+}
+
 static void read_came(struct loop_op *op, int res)
 {
 	struct base_io *io = io_of(op);
-	int err = (int)read_moved(io, res);
+	bool refused = res == -EINVAL || res == -EOPNOTSUPP;
+	int err;
 
+	/* it may want a larger alignment, or have a file that can't be read so */
+	if (refused && io->flags & IO_DIRECT) {
+		io->base->no_direct = true;
+		io->flags &= ~IO_DIRECT;
+		read_more(io);
+		return;
+	}
+	err = (int)read_moved(io, res);
 	if (err)
 		read_end(io, err);
 	else
@@ -183,13 +210,14 @@ static void read_came(struct loop_op *op, int res)
 static void read_more(struct base_io *io)
 {
 	uint64_t left = io->length - io->at;
+	int fd = io->flags & IO_DIRECT && io->at % PAGE == 0 ? io->base->direct_fd : io->base->fd;
 
 	if (!left) {
 		read_end(io, 0);
 		return;
 	}
 	io->op.done = read_came;
-	loop_read(io->base->loop, &io->op, io->base->fd, (char *)io->data + io->at, left < MOVE_MAX ? (uint32_t)left : MOVE_MAX,
+	loop_read(io->base->loop, &io->op, fd, (char *)io->data + io->at, left < MOVE_MAX ? (uint32_t)left : MOVE_MAX,
 		  io->offset + io->at);
 }
 
@@ -209,6 +237,7 @@ void base_read(struct base *base, struct base_io *io)
 {
 	io->base = base;
 	io->at = 0;
+	io->flags = base->durable && reads_direct(io) ? IO_DIRECT : 0;
 	base_present(base, io->offset, io->length);
 	base_pin(base, io->offset, io->length);
 	if (base->durable)
@@ -383,7 +412,7 @@ static int write_adds(struct base_io *io, uint64_t *bytes)
 
 	*bytes = 0;
 	for (uint64_t chunk = io->offset / BASE_CHUNK; chunk < chunk_end(end); chunk++) {
-		if (!base_segment_make(io->base, chunk))
+		if (!base_words_make(io->base, chunk))
 			return -ENOSPC;
 		*bytes += (uint64_t)__builtin_popcount(base_pages_of(chunk, io->offset, end) & ~base_word(io->base, chunk)) * PAGE;
 	}

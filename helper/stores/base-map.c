@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* base-map: which pages of a base are there: the words in memory, and DIR/map. */
+/* base-map: which pages of a base are there: what the words say, and DIR/map. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,36 +17,6 @@
 #define VERSION	1
 
 /* ---- the words ---- */
-
-struct segment *base_segment(struct base *base, uint64_t chunk)
-{
-	if (chunk >= BASE_CHUNKS)
-		return NULL;
-	return atomic_load_explicit(&base->segment[chunk / SEGMENT_CHUNKS], memory_order_acquire);
-}
-
-struct segment *base_segment_make(struct base *base, uint64_t chunk)
-{
-	struct segment *segment = base_segment(base, chunk);
-
-	if (segment || chunk >= BASE_CHUNKS)
-		return segment;
-	segment = mmap(NULL, sizeof(*segment), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (segment == MAP_FAILED)
-		return NULL;
-	/* under mlockall() what is never touched would count as locked; and a huge page is there whole where one word of it is */
-	munlock(segment, sizeof(*segment));
-	madvise(segment, sizeof(*segment), MADV_NOHUGEPAGE);
-	atomic_store_explicit(&base->segment[chunk / SEGMENT_CHUNKS], segment, memory_order_release);
-	return segment;
-}
-
-uint32_t base_word(struct base *base, uint64_t chunk)
-{
-	struct segment *segment = base_segment(base, chunk);
-
-	return segment ? atomic_load(&segment->word[chunk % SEGMENT_CHUNKS]) : 0;
-}
 
 static void count(struct block *block, uint32_t word, int n)
 {
@@ -65,7 +34,7 @@ void base_word_change(struct base *base, uint64_t chunk, uint32_t set, uint32_t 
 	uint32_t old = atomic_load(word);
 	int32_t pages;
 
-	/* others set CHUNK_USED meanwhile */
+	/* others set CHUNK_USED and CHUNK_READ meanwhile */
 	while (!atomic_compare_exchange_weak(word, &old, (old & ~clear) | set))
 		;
 	count(block, old, -1);
@@ -119,7 +88,7 @@ bool base_present(struct base *base, uint64_t offset, uint64_t length)
 		struct segment *segment = base_segment(base, chunk);
 		uint32_t mask = base_pages_of(chunk, offset, end);
 		_Atomic uint32_t *word = segment ? &segment->word[chunk % SEGMENT_CHUNKS] : NULL;
-		uint32_t now = word ? atomic_load(word) : 0;
+		uint32_t now = base_word(base, chunk);
 
 		if ((now & mask) != mask || now & CHUNK_UNCHECKED)
 			return false;
@@ -345,7 +314,7 @@ bool base_set_absent(struct base *base, uint64_t from, uint64_t end)
 	}
 	/* after the bits, before the room: see base_seq() */
 	if (any)
-		atomic_fetch_add(&base->seq, 1);
+		atomic_fetch_add(base->seq, 1);
 	return any;
 }
 
@@ -373,7 +342,7 @@ static void entry_take(struct base *base, uint64_t chunk, const struct map_entry
 		return;
 	if (entry->pages & ~base_pages_of(chunk, 0, size))
 		return;
-	if (base_segment_make(base, chunk))
+	if (base_words_make(base, chunk))
 		base_word_change(base, chunk, set, 0);
 }
 
@@ -474,14 +443,4 @@ int base_map_open(struct base *base, const struct base_options *options)
 	if (n == sizeof(found) && *options->identity && !memcmp(&found, &want, sizeof(found)) && (base->durable || st.st_size))
 		return entries_scan(base);
 	return map_new(base, &want);
-}
-
-void base_map_close(struct base *base)
-{
-	for (unsigned int i = 0; i < SEGMENTS; i++) {
-		struct segment *segment = atomic_load(&base->segment[i]);
-
-		if (segment)
-			munmap(segment, sizeof(*segment));
-	}
 }

@@ -95,6 +95,8 @@ static int open_files(struct base *base, const struct base_options *options)
 	int err;
 
 	base->fd = open_file(options->dir, "bytes", &path);
+	if (base->fd >= 0 && base->durable)
+		base->direct_fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	free(path);
 	if (base->fd < 0)
 		return base->fd;
@@ -103,8 +105,10 @@ static int open_files(struct base *base, const struct base_options *options)
 		return base->map_fd;
 	/* nothing is read ahead that wasn't asked for: the region has a page cache of its own */
 	posix_fadvise(base->fd, 0, 0, POSIX_FADV_RANDOM);
+	err = base_words_open(base);
 	/* that the files are there at all */
-	err = base->durable ? dirs_sync(options->dir) : 0;
+	if (!err && base->durable)
+		err = dirs_sync(options->dir);
 	if (!err)
 		err = base_map_open(base, options);
 	if (!err)
@@ -128,6 +132,8 @@ static struct base *base_new(const struct base_options *options)
 	base->enter = CHUNK_CHANGED_2;
 	base->fd = -1;
 	base->map_fd = -1;
+	base->direct_fd = -1;
+	base->words_fd = -1;
 	atomic_store(&base->size, options->size);
 	atomic_store(&base->budget, options->budget);
 	list_init(&base->writing);
@@ -142,11 +148,13 @@ static struct base *base_new(const struct base_options *options)
 
 static void base_free(struct base *base)
 {
-	base_map_close(base);
+	base_words_close(base);
 	if (base->fd >= 0)
 		close(base->fd);
 	if (base->map_fd >= 0)
 		close(base->map_fd);
+	if (base->direct_fd >= 0)
+		close(base->direct_fd);
 	free(base->map_path);
 	free(base);
 }
@@ -188,12 +196,17 @@ int base_remove(int dir_fd)
 
 uint64_t base_seq(const struct base *base)
 {
-	return atomic_load(&base->seq);
+	return atomic_load(base->seq);
 }
 
 int base_fd(const struct base *base)
 {
 	return base->fd;
+}
+
+int base_words_fd(const struct base *base)
+{
+	return base->words_fd;
 }
 
 const struct base_stats *base_stats(struct base *base)

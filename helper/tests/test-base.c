@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The bytes of a local store: what is there, what is asked for, what goes. On a tmpfs and on a disk. */
+#include <sys/stat.h>
 #include <sys/wait.h>
+
+#include <linux/regionfs.h>
 
 #include "base-ask.h"
 
@@ -143,6 +146,36 @@ static void test_killed(const char *dir, bool durable)
 	base_close(base);
 }
 
+/* As the kernel sees it: a copy of the file of the words. */
+static void test_words(const char *dir, bool durable)
+{
+	struct base *base = open_base(dir, durable, 1 << 20);
+	struct { uint64_t seq, reserved[7]; uint32_t word[2]; } seen;
+	int fd = dup(base_words_fd(base));
+	uint64_t seq;
+	struct stat st;
+
+	put(base, 1, CHUNK, 2 * PAGE);
+	tap_number(pread(fd, &seen, sizeof(seen), 0), sizeof(seen), "there is a map for the kernel");
+	tap_ok(!(seen.word[0] & REGIONFS_LOCAL_PRESENT) && (seen.word[1] & REGIONFS_LOCAL_PRESENT) == 3, "with what is there");
+	seq = seen.seq;
+	base_drop(base, CHUNK, PAGE);
+	tap_number(pread(fd, &seen, sizeof(seen), 0), sizeof(seen), "a page is dropped");
+	tap_ok((seen.word[1] & REGIONFS_LOCAL_PRESENT) == 2 && seen.seq != seq, "it is not there any more, and the count has gone on");
+	ask(base_flush, base, 0, 0, NULL);
+	base_close(base);
+	tap_ok(!fstat(fd, &st) && !st.st_size, "closed, nothing is there");
+	close(fd);
+	base = open_base(dir, durable, 1 << 20);
+	tap_number(pread(base_words_fd(base), &seen, sizeof(seen), 0), sizeof(seen), "opened again");
+	tap_ok((seen.word[1] & REGIONFS_LOCAL_PRESENT) == 2 && !(seen.word[1] & REGIONFS_LOCAL_UNSURE) == !durable,
+	       "it is there, on a disk to be checked first");
+	ask(base_check, base, 0, 1 << 20, NULL);
+	tap_number(pread(base_words_fd(base), &seen, sizeof(seen), 0), sizeof(seen), "checked");
+	tap_ok((seen.word[1] & REGIONFS_LOCAL_PRESENT) == 2 && !(seen.word[1] & REGIONFS_LOCAL_UNSURE), "it counts");
+	base_close(base);
+}
+
 static void test_foreign(const char *dir, bool durable)
 {
 	struct base_options options = options_of(dir, durable, 1 << 20);
@@ -259,6 +292,7 @@ int main(void)
 	each(test_tail, "tail and size");
 	each(test_zeroes, "zeroes");
 	each(test_drop, "drop");
+	each(test_words, "words");
 	each(test_foreign, "foreign");
 	each(test_damaged_head, "damaged");
 	damaged = make_dir(true);
