@@ -26,6 +26,7 @@ struct job {
 	int process;		/* userfaultfd: the handler is a process of its own */
 	int warm;		/* leave in memory what is there */
 	const char *pull;	/* regionfs instance: what shall be there is pulled, not read */
+	const char *beside;	/* a file that is dropped with the other one, or NULL */
 	struct usage usage;	/* while it ran */
 };
 

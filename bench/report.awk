@@ -59,9 +59,9 @@ function row(measure, peer,	value, fuse) {
 		median(all[measure, peer, "p99"]), median(all[measure, peer, "resident"]), median(all[measure, peer, "cpu"])
 }
 
-# tmpfs is the limit and not a peer; userfaultfd with copies of 1 MiB has no 4 KiB fault to compare with
+# tmpfs is the limit and not a peer, nor is ext4; userfaultfd with copies of 1 MiB has no 4 KiB fault to compare with
 function judged(name, measure) {
-	return name != "tmpfs" && name !~ /^regionfs/ && have(measure, name) && name !~ /^uffd-1m/
+	return name != "tmpfs" && name !~ /^(regionfs|ext4)/ && have(measure, name) && name !~ /^uffd-1m/
 }
 
 function best(measure, sign,	i, value) {
@@ -137,6 +137,8 @@ function judge() {
 	want("direct", "regionfs", 0.95)
 	want("direct8", "regionfs", 0.8)
 	want("warm", "regionfs", 0.98, "tmpfs")
+	want("random", "regionfs-store-cached", 2.5, "tmpfs")
+	want("seq", "regionfs-store", 0.8, "ext4")
 	judge_cpu("seq", 0.6)
 	judge_cpu("read", 0.6)
 }

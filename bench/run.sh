@@ -9,12 +9,15 @@
 #   --pages N       that random touches (default 1000); scatter a quarter of it
 #   --seed N        of the order of pages (default 1; grows by one each round)
 #   --peers LIST    default "tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also sshfs, nfs, fuse-mt, nbd-1,
-#                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory
+#                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory. And, all on one ext4:
+#                   ext4, ext4-cached (in its page cache, and only not mapped), regionfs-store and regionfs-store-cached (a managed region that was
+#                   pulled into a store there; cached: the store is in its page cache, as what was pulled just now is)
 #   --measures LIST default "random scatter threads lone seq pulled pulled-seq warm read msync fsync direct direct8" (see bench-touch
 #                   --help); threads:N and processes:N are by N of them. pulled, pulled-seq: the first touch of pages that are there,
 #                   where regionctl pull, or for peers a read of all, has put them after they were dropped; tmpfs has them anyway
 #   --delay-ms N    each answer to a READ comes so much later, as from a source that is far away, at the peers that can: fuse, fuse-mt and
 #                   regionfs-asked; the others are as they are (default 0)
+#   --store DEVICE  a disk that is formatted for these (default: a loop device on a tmpfs)
 #   --bin DIR       where bench-touch, memfs and ublk are (default ../build/bench)
 #   --icount        the clock counts instructions: judge by the limits for that
 #   --gate          exit with 1 when regionfs misses a target, or could not be measured
@@ -23,13 +26,13 @@
 # earlier run). How each peer is tuned is said in its up_ function below, and in the JSON.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-rounds=5 size=256 pages=1000 seed=1 delay=0 bin=$here/../build/bench clock=wall gate=0
+rounds=5 size=256 pages=1000 seed=1 delay=0 store='' bin=$here/../build/bench clock=wall gate=0
 peers='tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
 measures='random scatter threads lone seq pulled pulled-seq warm read msync fsync direct direct8'
 
 # shellcheck source=bench/options.sh
 . "$here/options.sh"
-take_options 'rounds size pages seed delay-ms=delay peers measures bin icount=clock:icount gate=gate:1' "$@"
+take_options 'rounds size pages seed delay-ms=delay store peers measures bin icount=clock:icount gate=gate:1' "$@"
 
 bytes=$((size << 20))
 work=$(mktemp -d "${TMPDIR:-/tmp}/regionfs-bench.XXXXXX") || exit 2
@@ -236,6 +239,72 @@ down_uffd-4k() { :; }
 down_uffd-64k() { :; }
 down_uffd-1m() { :; }
 
+# ---- ext4: one for all peers on it, made for the first and kept to the end
+
+ext4_up() {
+	local loop=''
+	mountpoint -q "$work/disk" && return
+	type mkfs.ext4 > /dev/null 2>&1 || missing mkfs.ext4 || return
+	mkdir -p "$work/disk" "$work/image"
+	if [ -z "$store" ]; then
+		mount -t tmpfs -o size=$((4 * size + 256))m bench "$work/image" || { reason="can't mount tmpfs"; return 1; }
+		truncate -s $((4 * size + 224))M "$work/image/disk"
+		modprobe -q loop
+		loop=1
+	fi
+	mkfs.ext4 -q -F "${store:-$work/image/disk}" || { reason="can't make an ext4"; return 1; }
+	mount -o "noatime${loop:+,loop}" "${store:-$work/image/disk}" "$work/disk" || { reason="can't mount it"; return 1; }
+	settings disk "ext4 on ${store:-a loop device on tmpfs}, read_ahead_kb $(read_ahead "$work/disk")"
+}
+
+ext4_down() {
+	umount "$work/disk"
+	umount "$work/image"
+}
+
+ext4_file() {
+	ext4_up || return
+	fill "$work/disk/$1" || return
+	target[$1]="$2 $work/disk/$1"
+	settings "$1" "a file${2:+, in the page cache}"
+}
+
+up_ext4() { ext4_file ext4 ''; }
+down_ext4() { :; }
+up_ext4-cached() { ext4_file ext4-cached --warm; }
+down_ext4-cached() { :; }
+
+# store_up NAME: as regionfs_up; the two have one region each, with its own store
+store_up() {
+	local name=$1 beside=$2
+	ext4_up || return
+	mkdir "$work/$name"
+	tmpfs_up "$work/$name.source" || return
+	mount.regionfs "$name" "$work/$name" -o source=memory: > "$work/$name.log" 2>&1 ||
+		{ reason="mount.regionfs: $(tail -1 "$work/$name.log")"; return 1; }
+	{ regionctl add --instance "$name" data --source "file:$work/$name.source/data" --local "file:$work/disk/$name" --durability local &&
+		regionctl pull --instance "$name" data; } > "$work/$name.log" 2>&1 || { reason="regionctl: $(tail -1 "$work/$name.log")"; return 1; }
+	target[$name]="$beside $work/$name/data"
+	settings "$name" "regionctl add --local file: --durability local"
+}
+
+store_down() {
+	regionctl rm --instance "$1" data --discard
+	regionfs_down "$1"
+	umount "$work/$1.source"
+}
+
+# store_bytes NAME: where its store has them
+store_bytes() { find "$work/disk/$1" -name bytes; }
+
+up_regionfs-store-cached() { store_up regionfs-store-cached ''; }
+down_regionfs-store-cached() { store_down regionfs-store-cached; }
+up_regionfs-store() {
+	store_up regionfs-store '' || return
+	target[regionfs-store]="--beside $(store_bytes regionfs-store) ${target[regionfs-store]}"
+}
+down_regionfs-store() { store_down regionfs-store; }
+
 # ---- regionfs: as a user would mount it; and with its helper asked for each miss, which is what other sources cost
 
 # regionfs_up NAME SOURCE [OPTION]
@@ -274,6 +343,7 @@ down() {
 	local peer
 	trap - EXIT
 	for peer in "${up[@]}"; do "down_$peer" > /dev/null 2>&1; done
+	! mountpoint -q "$work/disk" || ext4_down
 	rm -rf --one-file-system "$work"
 }
 

@@ -82,6 +82,15 @@ static void drop_file(struct job *job)
 		drop_all_caches();
 }
 
+static void drop_beside(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || fsync(fd) || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
+		err(1, "%s", path);
+	close(fd);
+}
+
 static void make_cold(struct job *job)
 {
 	size_t left;
@@ -90,6 +99,8 @@ static void make_cold(struct job *job)
 		uffd_drop(job->on.map, job->on.size);
 	else
 		drop_file(job);
+	if (job->beside)
+		drop_beside(job->beside);
 	left = mapped_resident(job->on.map, job->on.size);
 	if (left)
 		errx(1, "%s: %zu bytes stay in memory", job->on.path, left);
@@ -295,6 +306,7 @@ static void usage(void)
 	     "  --uffd BYTES    no FILE, but memory that userfaultfd fills, BYTES a fault\n"
 	     "  --process       userfaultfd's handler in a process of its own, not a thread\n"
 	     "  --warm          don't drop what is in memory\n"
+	     "  --beside FILE   is dropped with the other one, whose bytes are in there\n"
 	     "  --pull NAME     FILE is at the root of regionfs instance NAME: what has to be there is pulled; else FILE is read");
 	exit(0);
 }
@@ -305,7 +317,7 @@ static void parse(struct job *job, int argc, char **argv)
 		{ "label", 1, NULL, 'l' }, { "round", 1, NULL, 'r' }, { "pages", 1, NULL, 'p' },
 		{ "seed", 1, NULL, 's' }, { "size", 1, NULL, 'z' }, { "uffd", 1, NULL, 'u' },
 		{ "process", 0, NULL, 'P' }, { "warm", 0, NULL, 'w' }, { "workers", 1, NULL, 't' },
-		{ "pull", 1, NULL, 'b' },
+		{ "pull", 1, NULL, 'b' }, { "beside", 1, NULL, 'B' },
 		{ "help", 0, NULL, 'h' }, { 0 }
 	};
 	int c;
@@ -321,6 +333,7 @@ static void parse(struct job *job, int argc, char **argv)
 		case 'P': job->process = 1; break;
 		case 'w': job->warm = 1; break;
 		case 'b': job->pull = optarg; break;
+		case 'B': job->beside = optarg; break;
 		case 't': job->on.threads = strtoul(optarg, NULL, 0); break;
 		case 'h': usage(); break;
 		default: exit(2);
