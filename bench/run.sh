@@ -253,7 +253,7 @@ ext4_up() {
 		loop=1
 	fi
 	mkfs.ext4 -q -F "${store:-$work/image/disk}" || { reason="can't make an ext4"; return 1; }
-	mount -o "noatime${loop:+,loop}" "${store:-$work/image/disk}" "$work/disk" || { reason="can't mount it"; return 1; }
+	mount -o "noatime${loop:+,loop}" "${store:-$work/image/disk}" "$work/disk" || { reason="can't mount the ext4"; return 1; }
 	settings disk "ext4 on ${store:-a loop device on tmpfs}, read_ahead_kb $(read_ahead "$work/disk")"
 }
 
@@ -343,7 +343,7 @@ down() {
 	local peer
 	trap - EXIT
 	for peer in "${up[@]}"; do "down_$peer" > /dev/null 2>&1; done
-	! mountpoint -q "$work/disk" || ext4_down
+	[ ! -e "$work/image" ] || ext4_down
 	rm -rf --one-file-system "$work"
 }
 

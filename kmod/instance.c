@@ -17,6 +17,7 @@ DEFINE_MUTEX(regionfs_instances_lock);
 static LIST_HEAD(regionfs_instances);
 struct workqueue_struct *regionfs_wq;		/* short works, on which others depend */
 struct workqueue_struct *regionfs_op_wq;	/* those that wait */
+struct workqueue_struct *regionfs_close_wq;	/* those that close others' files, which may hang */
 
 struct regionfs_instance *regionfs_instance_get(struct regionfs_instance *inst)
 {
@@ -458,17 +459,24 @@ static struct pernet_operations regionfs_net_ops = {
 
 int __init regionfs_instances_init(void)
 {
-	int err;
+	int err = -ENOMEM;
 
 	regionfs_wq = alloc_workqueue("regionfs", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!regionfs_wq)
-		return -ENOMEM;
+		return err;
 	regionfs_op_wq = alloc_workqueue("regionfs-op", WQ_UNBOUND, 0);
-	err = regionfs_op_wq ? register_pernet_subsys(&regionfs_net_ops) : -ENOMEM;
+	if (!regionfs_op_wq)
+		goto wq;
+	regionfs_close_wq = alloc_workqueue("regionfs-close", WQ_UNBOUND, 0);
+	if (!regionfs_close_wq)
+		goto op_wq;
+	err = register_pernet_subsys(&regionfs_net_ops);
 	if (!err)
 		return 0;
-	if (regionfs_op_wq)
-		destroy_workqueue(regionfs_op_wq);
+	destroy_workqueue(regionfs_close_wq);
+op_wq:
+	destroy_workqueue(regionfs_op_wq);
+wq:
 	destroy_workqueue(regionfs_wq);
 	return err;
 }
@@ -476,6 +484,7 @@ int __init regionfs_instances_init(void)
 void regionfs_instances_exit(void)
 {
 	unregister_pernet_subsys(&regionfs_net_ops);
+	destroy_workqueue(regionfs_close_wq);
 	destroy_workqueue(regionfs_op_wq);
 	destroy_workqueue(regionfs_wq);
 }

@@ -144,7 +144,7 @@ u64 regionfs_instance_dirty(struct regionfs_instance *inst);
 unsigned int regionfs_instance_mounts(struct regionfs_instance *inst);
 void regionfs_instance_gone(struct regionfs_instance *inst);
 int regionfs_instance_set_ratio(struct regionfs_instance *inst, u32 percent);
-extern struct workqueue_struct *regionfs_wq, *regionfs_op_wq;
+extern struct workqueue_struct *regionfs_wq, *regionfs_op_wq, *regionfs_close_wq;
 int regionfs_instances_init(void);
 void regionfs_instances_exit(void);
 

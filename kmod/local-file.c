@@ -38,7 +38,7 @@ static void regionfs_local_file_close(struct work_struct *work)
 void regionfs_local_file_put(struct regionfs_local_file *local)
 {
 	if (refcount_dec_and_test(&local->refs))
-		queue_work(regionfs_op_wq, &local->close);
+		queue_work(regionfs_close_wq, &local->close);
 }
 
 static bool regionfs_local_is_tmpfs(const struct file *file)

@@ -46,6 +46,7 @@ static struct regionfs_local_file *regionfs_local_swap(struct regionfs_region *r
 
 	region->local = local;
 	WRITE_ONCE(region->local_whole, local && !local->map);
+	WRITE_ONCE(region->local_last, false);
 	if (local)
 		list_move(&region->local_node, &region->inst->locals);
 	else
@@ -96,8 +97,8 @@ static int regionfs_local_allowed(struct regionfs_channel *chan, struct regionfs
 {
 	if (chan->dead || region->inst->chan != chan)
 		return -ECANCELED;
-	if (regionfs_region_test(region, REGIONFS_R_MOVED) || l->epoch != READ_ONCE(region->epoch))
-		return -ESTALE;
+	if (l->fd >= 0 && (regionfs_region_test(region, REGIONFS_R_MOVED) || l->epoch != READ_ONCE(region->epoch)))
+		return -ESTALE;	/* what is only taken back may be of any */
 	return region->inode ? 0 : -ENOENT;
 }
 
@@ -405,6 +406,8 @@ bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, lo
 		return false;
 	kept = regionfs_local_copy(local, folio, size) && regionfs_local_keep(region, folio, local);
 	regionfs_local_file_put(local);
+	if (READ_ONCE(region->local_last) != kept)
+		WRITE_ONCE(region->local_last, kept);
 	if (!kept)
 		return false;
 	regionfs_stat_add(region, REGIONFS_STAT_LOCAL_BYTES, folio_size(folio));

@@ -93,6 +93,7 @@ struct regionfs_region {
 
 	struct regionfs_local_file *local;	/* inst->lock; counted; see local.c */
 	bool local_whole;		/* inst->lock for writing: it has no map */
+	bool local_last;		/* nothing: the last fill was from there, a hint for ahead.c */
 	struct list_head local_node;	/* inst->lock: inst->locals while there is one */
 
 	spinlock_t rate_lock;

@@ -197,7 +197,7 @@ static bool spared(struct base *base, uint64_t chunk)
 		return true;
 	if (!(word & (CHUNK_USED | CHUNK_READ)))
 		return false;
-	base_word_change(base, chunk, word & CHUNK_READ ? CHUNK_TOUCHED : 0, CHUNK_USED | CHUNK_READ);
+	base_word_change(base, chunk, word & CHUNK_READ ? CHUNK_TOUCHED : 0, word & (CHUNK_USED | CHUNK_READ));
 	return true;
 }
 

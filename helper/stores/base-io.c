@@ -190,12 +190,14 @@ static bool reads_direct(const struct base_io *io)
 static void read_came(struct loop_op *op, int res)
 {
 	struct base_io *io = io_of(op);
-	bool refused = res == -EINVAL || res == -EOPNOTSUPP;
 	int err;
 
-	/* it may want a larger alignment, or have a file that can't be read so */
-	if (refused && io->flags & IO_DIRECT) {
-		io->base->no_direct = true;
+	/*
+	 * It may want a larger alignment, or have a file that can't be read so; or this is the error of an earlier write-back, of whatever part of the
+	 * file.
+	 */
+	if (res < 0 && !again(res) && io->flags & IO_DIRECT) {
+		io->base->no_direct |= res == -EINVAL || res == -EOPNOTSUPP;
 		io->flags &= ~IO_DIRECT;
 		read_more(io);
 		return;
@@ -237,6 +239,7 @@ void base_read(struct base *base, struct base_io *io)
 {
 	io->base = base;
 	io->at = 0;
+	base_seq(base);		/* the kernel looks at it where it is in memory, so it stays there as long as there are reads */
 	io->flags = base->durable && reads_direct(io) ? IO_DIRECT : 0;
 	base_present(base, io->offset, io->length);
 	base_pin(base, io->offset, io->length);

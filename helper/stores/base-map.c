@@ -297,15 +297,15 @@ bool base_set_absent(struct base *base, uint64_t from, uint64_t end)
 	bool any = false;
 
 	for (uint64_t next; chunk < last; chunk = next) {
-		uint32_t clear = base_pages_of(chunk, from, end), word = base_word(base, chunk);
+		uint32_t clear = base_pages_of(chunk, from, end), word = base_word(base, chunk), read = word & CHUNK_READ;
 
 		/* the checksum is of all of it: without a part the rest can't be checked any longer */
 		if (word & CHUNK_UNCHECKED)
 			clear = PAGES_MASK | CHUNK_UNCHECKED;
 		if (!(word & PAGES_MASK & ~clear))
-			clear |= CHUNK_USED;
+			clear |= CHUNK_USED | read;
 		any = true;
-		base_word_change(base, chunk, 0, clear);
+		base_word_change(base, chunk, clear & read ? CHUNK_TOUCHED : 0, clear);
 		next = base_next(base, chunk + 1, last, PAGES_MASK);
 		if (next == chunk + 1 && next < last)
 			continue;
@@ -333,35 +333,39 @@ static void head_make(struct map_head *head, const struct base_options *options)
 }
 
 /* An entry of a chunk whose size now ends in the midst of its pages is worth nothing. */
-static void entry_take(struct base *base, uint64_t chunk, const struct map_entry *entry)
+static int entry_take(struct base *base, uint64_t chunk, const struct map_entry *entry)
 {
 	uint64_t size = page_up(atomic_load(&base->size));
 	uint32_t set = entry->pages | (base->durable ? CHUNK_UNCHECKED | CHUNK_ENTRY : 0);
 
 	if (!entry->pages || (entry->flags & ~ENTRY_HOLES) != ENTRY_VALID || chunk >= chunk_end(size))
-		return;
+		return 0;
 	if (entry->pages & ~base_pages_of(chunk, 0, size))
-		return;
-	if (base_words_make(base, chunk))
-		base_word_change(base, chunk, set, 0);
+		return 0;
+	/* what has no word would be taken for what nobody knows of, and given back */
+	if (!base_words_make(base, chunk))
+		return -ENOMEM;
+	base_word_change(base, chunk, set, 0);
+	return 0;
 }
 
 static int entries_read(struct base *base, uint64_t at, uint64_t end)
 {
 	struct map_entry entry[512];
+	int err = 0;
 
-	while (at < end) {
+	while (!err && at < end) {
 		ssize_t n = pread(base->map_fd, entry, sizeof(entry), (off_t)at);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n >= 0 && n < (ssize_t)sizeof(*entry))
 			break;
-		for (ssize_t i = 0; i < n / (ssize_t)sizeof(*entry); i++)
-			entry_take(base, (at - MAP_HEAD) / sizeof(*entry) + (uint64_t)i, &entry[i]);
+		for (ssize_t i = 0; !err && i < n / (ssize_t)sizeof(*entry); i++)
+			err = entry_take(base, (at - MAP_HEAD) / sizeof(*entry) + (uint64_t)i, &entry[i]);
 		at += n > 0 ? (uint64_t)n / sizeof(*entry) * sizeof(*entry) : 0;
 	}
-	return 0;
+	return err;
 }
 
 /* A map is as sparse as its region. */

@@ -78,6 +78,16 @@ static bool is_ready(const struct segment *segment, uint64_t chunk)
 }
 
 /* A store where there is no memory left would be a SIGBUS; this is an error. */
+static int allocate(struct base *base, uint64_t first)
+{
+	int err;
+
+	do
+		err = fallocate(base->words_fd, 0, (off_t)(WORDS_HEAD + first * sizeof(uint32_t)), BLOCK_CHUNKS * sizeof(uint32_t));
+	while (err && errno == EINTR);
+	return err;
+}
+
 bool base_words_make(struct base *base, uint64_t chunk)
 {
 	struct segment *segment = base_segment_make(base, chunk);
@@ -87,8 +97,11 @@ bool base_words_make(struct base *base, uint64_t chunk)
 		return false;
 	if (is_ready(segment, chunk))
 		return true;
-	if (fallocate(base->words_fd, 0, (off_t)(WORDS_HEAD + first * sizeof(uint32_t)), BLOCK_CHUNKS * sizeof(uint32_t)))
+	if (allocate(base, first))
 		return false;
+	/* It lies in two pages, which its neighbours have as well: what is not touched would go with a neighbour that fails */
+	atomic_fetch_or(&segment->word[first % SEGMENT_CHUNKS], 0);
+	atomic_fetch_or(&segment->word[first % SEGMENT_CHUNKS + BLOCK_CHUNKS - 1], 0);
 	atomic_store_explicit(&segment->ready[chunk % SEGMENT_CHUNKS / BLOCK_CHUNKS], true, memory_order_release);
 	return true;
 }
@@ -119,8 +132,11 @@ bool base_touched(struct base *base, uint64_t *chunk)
 
 void base_untouch(struct base *base)
 {
-	for (uint64_t chunk = 0; base_touched(base, &chunk); chunk++)
-		base_word_change(base, chunk, base_word(base, chunk) & CHUNK_READ ? CHUNK_USED : 0, CHUNK_READ | CHUNK_TOUCHED);
+	for (uint64_t chunk = 0; base_touched(base, &chunk); chunk++) {
+		uint32_t seen = base_word(base, chunk) & (CHUNK_READ | CHUNK_TOUCHED);
+
+		base_word_change(base, chunk, seen & CHUNK_READ ? CHUNK_USED : 0, seen);
+	}
 }
 
 int base_words_open(struct base *base)

@@ -80,17 +80,16 @@ bool base_present(struct base *base, uint64_t offset, uint64_t length);
 uint64_t base_seq(const struct base *base);
 /* Can something that is present be given up? Not without a budget, or while the size is below it. */
 bool base_evicts(const struct base *base);
-/*
- * The next chunk from *chunk on that the kernel has read itself; false: none. Again: from *chunk + 1 on. base_untouch(): from here on.
- */
+/* The next chunk from *chunk on that the kernel has read itself since base_untouch(); false: none. Again: from *chunk + 1 on. */
 bool base_touched(struct base *base, uint64_t *chunk);
-void base_untouch(struct base *base);
 /* DIR/bytes, to be read, by the kernel too; it stays open as long as the base. Not to be mapped: a load where there is no room would be a SIGBUS. */
 int base_fd(const struct base *base);
 /* A struct regionfs_local_map, that says which of them are present. */
 int base_words_fd(const struct base *base);
 
 /* ---- the home loop ---- */
+
+void base_untouch(struct base *base);
 
 /*
  * The first bytes from an offset on that are absent, and how far that goes, at most to limit. false: none below limit. Whole pages.

@@ -212,7 +212,7 @@ struct regionfs_store {
  *
  * A LOCAL that fails leaves the one before it in force.
  * -EBADF: not a regular file that is open for reading (the map: and writing). -EOPNOTSUPP: not on a tmpfs, nor, with a map, on a block device; or
- * an unknown flag, LOCAL_MAP without F_LOCAL_MAP among them. -ESTALE: the epoch is not the region's.
+ * an unknown flag, LOCAL_MAP without F_LOCAL_MAP among them. -ESTALE: the epoch is not the region's (not with fd -1).
  */
 struct regionfs_local {
 	__u64 region;
