@@ -258,8 +258,8 @@ ext4_up() {
 }
 
 ext4_down() {
-	umount "$work/disk"
-	umount "$work/image"
+	! mountpoint -q "$work/disk" || umount "$work/disk"
+	! mountpoint -q "$work/image" || umount "$work/image"
 }
 
 ext4_file() {
