@@ -8,13 +8,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <linux/userfaultfd.h>
 
 #include "lib/app.h"
 #include "lib/env.h"
+#include "lib/local.h"
 
 #define CHUNK	(64 * KiB)
 #define SIZE	(4 * MiB)
@@ -278,38 +278,25 @@ static void other_file(void)
 /* With a map, that takes back what is being copied. */
 static void mapped(void)
 {
-	size_t len = sizeof(struct regionfs_local_map) + SIZE / CHUNK * sizeof(uint32_t);
-	char file[64], map_file[64], bytes[CHUNK];
-	struct regionfs_local_map *map;
 	uint64_t at = fresh();
-	int shm, map_fd;
+	char bytes[CHUNK];
+	struct local_map l;
 
-	snprintf(file, sizeof(file), "/dev/shm/regionfs-direct-%d", getpid());
-	snprintf(map_file, sizeof(map_file), "/dev/shm/regionfs-direct-map-%d", getpid());
-	shm = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	map_fd = open(map_file, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	must(shm >= 0 && map_fd >= 0 && ftruncate(map_fd, len) == 0);
-	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
-	must(map != MAP_FAILED);
+	local_map_open(&l, SIZE);
 	pattern_fill(bytes, CHUNK, at, 1);
-	must(pwrite(shm, bytes, CHUNK, at) == CHUNK);
-	__atomic_store_n(&map->word[at / CHUNK], REGIONFS_LOCAL_PRESENT, __ATOMIC_SEQ_CST);
-	is(fh_local_map(e.fh, id, 0, file, map_file, O_RDWR), 0, "LOCAL with a map");
+	must(pwrite(l.bytes, bytes, CHUNK, at) == CHUNK);
+	__atomic_store_n(&l.map->word[at / CHUNK], REGIONFS_LOCAL_PRESENT, __ATOMIC_SEQ_CST);
+	is(fh_local_map(e.fh, id, 0, l.file, l.path, O_RDWR), 0, "LOCAL with a map");
 	stop_at(at);
 	let_go();
 	ended(1, false, "a map that says the same");
 	stop_at(at);
-	__atomic_store_n(&map->word[at / CHUNK], 0, __ATOMIC_SEQ_CST);
-	__atomic_fetch_add(&map->seq, 1, __ATOMIC_SEQ_CST);
+	local_map_take_back(&l, SIZE / CHUNK);
 	memset(bytes, 0xee, CHUNK);
-	must(pwrite(shm, bytes, CHUNK, at) == CHUNK);
+	must(pwrite(l.bytes, bytes, CHUNK, at) == CHUNK);
 	let_go();
 	ended(1, true, "a map that takes it back");
-	munmap(map, len);
-	close(map_fd);
-	close(shm);
-	unlink(map_file);
-	unlink(file);
+	local_map_close(&l);
 }
 
 static void same_file(void)

@@ -3,9 +3,9 @@
  * LOCAL with a map: the kernel reads those pages of the file that the map speaks of, asks the helper for the others, and keeps nothing of what was copied
  * while the map took it back.
  */
-#include <sys/mman.h>
 #include "lib/app.h"
 #include "lib/env.h"
+#include "lib/local.h"
 
 #define CHUNK	REGIONFS_LOCAL_CHUNK
 #define PAGE	REGIONFS_LOCAL_PAGE
@@ -15,41 +15,18 @@
 
 static struct env e;
 static uint64_t id;
-static char path[128], file[64], map_file[64];
-static struct regionfs_local_map *map;
-static int fd, shm;
-
-static void open_map(void)
-{
-	size_t len = sizeof(*map) + CHUNKS * sizeof(map->word[0]);
-	int map_fd;
-
-	snprintf(file, sizeof(file), "/dev/shm/regionfs-map-bytes-%d", getpid());
-	snprintf(map_file, sizeof(map_file), "/dev/shm/regionfs-map-%d", getpid());
-	shm = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	map_fd = open(map_file, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	must(shm >= 0 && map_fd >= 0 && ftruncate(map_fd, len) == 0);
-	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
-	must(map != MAP_FAILED);
-	close(map_fd);
-}
+static char path[128];
+static struct local_map l;
+static int fd;
 
 static uint32_t word(unsigned int chunk)
 {
-	return __atomic_load_n(&map->word[chunk], __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&l.map->word[chunk], __ATOMIC_SEQ_CST);
 }
 
 static void set_word(unsigned int chunk, uint32_t bits)
 {
-	__atomic_store_n(&map->word[chunk], bits, __ATOMIC_SEQ_CST);
-}
-
-/* As the contract has it: the bits, the count, and only then the bytes. */
-static void take_back(void)
-{
-	for (unsigned int i = 0; i < CHUNKS; i++)
-		set_word(i, 0);
-	__atomic_fetch_add(&map->seq, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l.map->word[chunk], bits, __ATOMIC_SEQ_CST);
 }
 
 static void give(void)
@@ -78,8 +55,8 @@ static void served(void)
 	static char bytes[SIZE];
 
 	pattern_fill(bytes, SIZE, 0, 1);
-	must(pwrite(shm, bytes, SIZE, 0) == SIZE);
-	is(fh_local_map(e.fh, id, 1, file, map_file, O_RDWR), 0, "LOCAL with a map is taken");
+	must(pwrite(l.bytes, bytes, SIZE, 0) == SIZE);
+	is(fh_local_map(e.fh, id, 1, l.file, l.path, O_RDWR), 0, "LOCAL with a map is taken");
 	ok(asked(0, CHUNK, APP_READ), "an empty map: the helper is asked");
 	set_word(1, ALL);
 	ok(!asked(CHUNK, CHUNK, APP_READ), "what it speaks of is read from the file");
@@ -102,21 +79,21 @@ static void served(void)
 
 static void refused(void)
 {
-	is(fh_local_map(e.fh, id, 1, file, map_file, O_RDONLY), -EBADF, "a map that can't be written is refused");
-	is(fh_local_map(e.fh, id, 1, file, "/dev/shm", O_RDONLY | O_DIRECTORY), -EBADF, "a directory is, as a map");
-	is(fh_local_map(e.fh, id, 1, file, path, O_RDWR), -EOPNOTSUPP, "so is a region");
-	is(fh_local_map(e.fh, id, 1, path, map_file, O_RDWR), -EOPNOTSUPP, "also for the bytes");
-	is(fh_local_map(e.fh, id, 1, "/proc/version", map_file, O_RDWR), -EOPNOTSUPP, "as is what is on no disk");
-	is(fh_local_map(e.fh, id, 1, "", map_file, O_RDWR), -EINVAL, "a map without a file is refused");
+	is(fh_local_map(e.fh, id, 1, l.file, l.path, O_RDONLY), -EBADF, "a map that can't be written is refused");
+	is(fh_local_map(e.fh, id, 1, l.file, "/dev/shm", O_RDONLY | O_DIRECTORY), -EBADF, "a directory is, as a map");
+	is(fh_local_map(e.fh, id, 1, l.file, path, O_RDWR), -EOPNOTSUPP, "so is a region");
+	is(fh_local_map(e.fh, id, 1, path, l.path, O_RDWR), -EOPNOTSUPP, "also for the bytes");
+	is(fh_local_map(e.fh, id, 1, "/proc/version", l.path, O_RDWR), -EOPNOTSUPP, "as is what is on no disk");
+	is(fh_local_map(e.fh, id, 1, "", l.path, O_RDWR), -EINVAL, "a map without a file is refused");
 	ok(!asked(0, CHUNK, APP_READ), "what was said before holds");
 }
 
 /* A map that is shorter than the region, or gone, speaks of nothing. */
 static void cut(void)
 {
-	must(truncate(map_file, 0) == 0);
+	must(truncate(l.path, 0) == 0);
 	ok(asked(0, CHUNK, APP_READ), "a map that was cut off: the helper is asked");
-	must(truncate(map_file, sizeof(*map) + CHUNKS * sizeof(map->word[0])) == 0);
+	must(truncate(l.path, l.length) == 0);
 	ok(asked(0, CHUNK, APP_READ), "and there is nothing in it when it is longer again");
 	give();
 	ok(!asked(0, CHUNK, APP_READ), "until there is");
@@ -124,52 +101,28 @@ static void cut(void)
 
 #define ROUNDS 200
 
-static volatile sig_atomic_t stop;
-
-static void on_stop(int sig)
-{
-	stop = sig;
-}
-
-static int reads_on(void *arg)
-{
-	struct sigaction act = { .sa_handler = on_stop };
-	static char buf[SIZE];
-	int in = open(path, O_RDONLY);
-
-	sigaction(SIGUSR1, &act, NULL);
-	while (!stop) {
-		env_evict(in);
-		for (uint64_t at = 0; at < SIZE && !stop; at += CHUNK)
-			if (pread(in, buf, CHUNK, at) == CHUNK ? pattern_check(buf, CHUNK, at, 1) != -1 : !stop)
-				return 1;
-	}
-	return 0;
-}
-
 /* What the file gets once the map has taken it back is seen by nobody, also not by who was copying it just then. */
 static void races(void)
 {
 	static char right[SIZE], wrong[SIZE];
-	pid_t pid = spawn(reads_on, NULL);
+	pid_t pid = local_reader_start(path, 0, SIZE);
 	uint64_t seen;
 	int i;
 
 	pattern_fill(right, SIZE, 0, 1);
 	memset(wrong, 0xee, SIZE);
 	for (i = 0; i < ROUNDS; i++) {
-		must(pwrite(shm, right, SIZE, 0) == SIZE);
+		must(pwrite(l.bytes, right, SIZE, 0) == SIZE);
 		seen = env_stat(&e, id, REGIONFS_STAT_LOCAL_BYTES);
 		give();
 		if (!env_wait_stat(&e, id, REGIONFS_STAT_LOCAL_BYTES, seen + 1, SOON))
 			break;	/* the reader has seen something wrong */
-		take_back();
-		must(pwrite(shm, wrong, SIZE, 0) == SIZE);
+		local_map_take_back(&l, CHUNKS);
+		must(pwrite(l.bytes, wrong, SIZE, 0) == SIZE);
 	}
 	is(i, ROUNDS, "it was read from the file in each round");
-	must(kill(pid, SIGUSR1) == 0);
-	is(reap(pid, SOON), 0, "nothing was seen that came after it was taken back");
-	must(pwrite(shm, right, SIZE, 0) == SIZE);
+	is(local_reader_stop(pid), 0, "nothing was seen that came after it was taken back");
+	must(pwrite(l.bytes, right, SIZE, 0) == SIZE);
 	give();
 }
 
@@ -178,7 +131,7 @@ static void ended(void)
 	ok(!asked(0, CHUNK, APP_READ), "it is read from the file");
 	is(fh_local(e.fh, id, 1, ""), 0, "LOCAL can be taken back");
 	ok(asked(0, CHUNK, APP_READ), "the helper is asked");
-	must(fh_local_map(e.fh, id, 1, file, map_file, O_RDWR) == 0);
+	must(fh_local_map(e.fh, id, 1, l.file, l.path, O_RDWR) == 0);
 	fh_kill(e.fh);
 	must(fh_start(e.fh) == 0);
 	ok(asked(0, CHUNK, APP_READ), "a new helper's map is another one");
@@ -194,14 +147,13 @@ int main(void)
 	is(env_call(&e), 0, "the epoch can be set");
 	snprintf(path, sizeof(path), "%s", env_path(&e, "r"));
 	fd = env_path_fd(&e, "r", O_RDWR);
-	open_map();
+	local_map_open(&l, SIZE);
 	served();
 	refused();
 	cut();
 	races();
 	ended();
 	close(fd);
-	unlink(file);
-	unlink(map_file);
+	local_map_close(&l);
 	return tap_done();
 }

@@ -5,6 +5,7 @@
  */
 #include "lib/app.h"
 #include "lib/env.h"
+#include "lib/local.h"
 
 #define CHUNK	(64 * KiB)
 #define SIZE	(4 * MiB)
@@ -169,31 +170,6 @@ static void ended(void)
 
 #define ROUNDS 100
 
-static volatile sig_atomic_t stop;
-static int how;			/* open()'s flags of the reader */
-
-static void on_stop(int sig)
-{
-	stop = sig;
-}
-
-/* Reads all of it, cold, over and over: 0 when only the pattern was seen. */
-static int reads_on(void *arg)
-{
-	struct sigaction act = { .sa_handler = on_stop };
-	static char buf[SIZE] __attribute__((aligned(4096)));
-	int in = open(path, O_RDONLY | how);
-
-	sigaction(SIGUSR1, &act, NULL);
-	while (!stop) {
-		env_evict(in);
-		for (uint64_t at = 0; at < SIZE && !stop; at += CHUNK)
-			if (pread(in, buf, CHUNK, at) == CHUNK ? pattern_check(buf, CHUNK, at, 1) != -1 : !stop)
-				return 1;
-	}
-	return 0;
-}
-
 /*
  * Once LOCAL has been taken back, what the file then holds is read by nobody, not even by who was copying it just then. Only what read() has
  * returned is looked at: with O_DIRECT the buffer may have held it before. local-direct.c stops such a reader in the middle.
@@ -208,12 +184,11 @@ static void taken_back(const char *name, int flags)
 
 	snprintf(file, sizeof(file), "/dev/shm/regionfs-local-%d", getpid());
 	snprintf(path, sizeof(path), "%s", env_path(&e, name));
-	how = flags;
 	pattern_fill(right, SIZE, 0, 1);
 	memset(wrong, 0xee, SIZE);
 	shm = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	must(shm >= 0);
-	pid = spawn(reads_on, NULL);
+	pid = local_reader_start(path, flags, SIZE);
 	for (int i = 0; i < ROUNDS; i++) {
 		must(pwrite(shm, right, SIZE, 0) == SIZE);
 		seen = env_stat(&e, other, REGIONFS_STAT_LOCAL_BYTES);
@@ -223,8 +198,7 @@ static void taken_back(const char *name, int flags)
 		must(fh_local(e.fh, other, 0, "") == 0);
 		must(pwrite(shm, wrong, SIZE, 0) == SIZE);
 	}
-	must(kill(pid, SIGUSR1) == 0);
-	is(reap(pid, SOON), 0, "nothing was seen that came after the end");
+	is(local_reader_stop(pid), 0, "nothing was seen that came after the end");
 	close(shm);
 	unlink(file);
 }
