@@ -276,7 +276,7 @@ down_ext4-cached() { :; }
 
 # store_up NAME: as regionfs_up; the two have one region each, with its own store
 store_up() {
-	local name=$1 beside=$2
+	local name=$1
 	ext4_up || return
 	mkdir "$work/$name"
 	tmpfs_up "$work/$name.source" || return
@@ -284,7 +284,7 @@ store_up() {
 		{ reason="mount.regionfs: $(tail -1 "$work/$name.log")"; return 1; }
 	{ regionctl add --instance "$name" data --source "file:$work/$name.source/data" --local "file:$work/disk/$name" --durability local &&
 		regionctl pull --instance "$name" data; } > "$work/$name.log" 2>&1 || { reason="regionctl: $(tail -1 "$work/$name.log")"; return 1; }
-	target[$name]="$beside $work/$name/data"
+	target[$name]=$work/$name/data
 	settings "$name" "regionctl add --local file: --durability local"
 }
 
@@ -297,10 +297,10 @@ store_down() {
 # store_bytes NAME: where its store has them
 store_bytes() { find "$work/disk/$1" -name bytes; }
 
-up_regionfs-store-cached() { store_up regionfs-store-cached ''; }
+up_regionfs-store-cached() { store_up regionfs-store-cached; }
 down_regionfs-store-cached() { store_down regionfs-store-cached; }
 up_regionfs-store() {
-	store_up regionfs-store '' || return
+	store_up regionfs-store || return
 	target[regionfs-store]="--beside $(store_bytes regionfs-store) ${target[regionfs-store]}"
 }
 down_regionfs-store() { store_down regionfs-store; }
