@@ -216,6 +216,7 @@ struct regionfs_local_file {
 	struct work_struct close;
 };
 struct regionfs_local_file *regionfs_local_file_new(const struct regionfs_local *l, u32 gen);
+struct regionfs_local_file *regionfs_local_file_get(struct regionfs_local_file *local);
 void regionfs_local_file_put(struct regionfs_local_file *local);
 bool regionfs_local_file_begin(const struct regionfs_local_file *local, loff_t pos, size_t len, u64 *seq);
 bool regionfs_local_file_end(const struct regionfs_local_file *local, u64 seq);

@@ -35,6 +35,12 @@ static void regionfs_local_file_close(struct work_struct *work)
 	kfree(local);
 }
 
+struct regionfs_local_file *regionfs_local_file_get(struct regionfs_local_file *local)
+{
+	refcount_inc(&local->refs);
+	return local;
+}
+
 void regionfs_local_file_put(struct regionfs_local_file *local)
 {
 	if (refcount_dec_and_test(&local->refs))

@@ -173,10 +173,8 @@ static struct regionfs_local_file *regionfs_local_get(struct regionfs_region *re
 	if (!READ_ONCE(region->local))
 		return NULL;
 	spin_lock(&inst->lock);
-	if (regionfs_local_valid(region) && !regionfs_order_pending(region, first, last)) {
-		local = region->local;
-		refcount_inc(&local->refs);
-	}
+	if (regionfs_local_valid(region) && !regionfs_order_pending(region, first, last))
+		local = regionfs_local_file_get(region->local);
 	spin_unlock(&inst->lock);
 	return local;
 }
@@ -251,17 +249,20 @@ static ssize_t regionfs_local_read_iter(struct file *file, struct folio *folio, 
 static bool regionfs_local_copy(const struct regionfs_local_file *local, struct folio *folio, loff_t size)
 {
 	size_t len = folio_pos(folio) < size ? min_t(loff_t, folio_size(folio), size - folio_pos(folio)) : 0;
-	size_t done = 0;
 	ssize_t n = 0;
+	size_t done;
 	u64 seq;
 
-	if (len && !regionfs_local_file_begin(local, folio_pos(folio), len, &seq))
+	if (!len) {
+		folio_zero_range(folio, 0, folio_size(folio));
+		return true;
+	}
+	if (!regionfs_local_file_begin(local, folio_pos(folio), len, &seq))
 		return false;
-	if (len)
-		done = regionfs_local_cached(local->file->f_mapping, folio, len);
-	if (done < len && local->tmpfs)
-		n = regionfs_local_read_iter(local->file, folio, done, len);
-	if (n < 0 || (done < len && !local->tmpfs) || (len && !regionfs_local_file_end(local, seq)))
+	done = regionfs_local_cached(local->file->f_mapping, folio, len);
+	if (done < len)
+		n = local->tmpfs ? regionfs_local_read_iter(local->file, folio, done, len) : -ENODATA;
+	if (n < 0 || !regionfs_local_file_end(local, seq))
 		return false;
 	done += n;
 	if (done < folio_size(folio))
@@ -311,8 +312,7 @@ static bool regionfs_local_begin(struct regionfs_region *region, struct regionfs
 	spin_lock(&inst->lock);
 	may = regionfs_local_open_for(region, word);
 	if (may) {
-		word->local = region->local;
-		refcount_inc(&word->local->refs);
+		word->local = regionfs_local_file_get(region->local);
 		word->token = regionfs_change_token(region);
 	}
 	spin_unlock(&inst->lock);
