@@ -158,7 +158,7 @@ struct backend_published {
 };
 
 #define BACKEND_VERSION_MAX 256
-#define BACKEND_REQ_PRIVATE 256
+#define BACKEND_REQ_PRIVATE 320
 
 struct backend_req {
 	enum backend_op op;

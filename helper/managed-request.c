@@ -10,6 +10,7 @@
 #include "log.h"
 #include "managed-private.h"
 #include "region.h"
+#include "stores/base.h"
 
 #define DEADLINE_MIN_MS 200u
 
@@ -607,6 +608,51 @@ static bool read_at_once(struct managed *managed, struct backend_req *req)
 	return true;
 }
 
+static void go_home(struct managed *managed, struct backend_req *req)
+{
+	req->task.run = moved;
+	loop_call(managed_loop(managed), &req->task);
+}
+
+/* A READ in its own thread, from a disk. */
+struct at_once {
+	struct base_direct direct;
+	uint64_t since;
+};
+
+static void read_direct(struct base_direct *direct, int error)
+{
+	struct at_once *read = container_of(direct, struct at_once, direct);
+	struct backend_req *req = backend_req_of(read);
+	struct managed *managed = to_managed(req->backend);
+
+	if (error) {
+		go_home(managed, req);
+		return;
+	}
+	note_hit(managed, req);
+	if (req->flags & BACKEND_DEMAND)
+		note_wait(managed, read->since);
+	backend_done(req, 0);
+}
+
+/*
+ * Likewise, from a disk. It is the kernel's requests that are worth it, each of which comes in its own loop's thread: while one is under way the region keeps
+ * the backend, and so the store, open.
+ */
+static bool reads_direct(struct managed *managed, struct backend_req *req)
+{
+	struct at_once *read = backend_private(req, struct at_once);
+
+	if (!managed->store || !req->id || req->length > UINT32_MAX)
+		return false;
+	read->since = loop_now_ns();
+	read->direct = (struct base_direct){
+		.done = read_direct, .offset = req->offset, .length = (uint32_t)req->length, .data = req->data,
+	};
+	return store_read_direct(managed->store, &read->direct);
+}
+
 void managed_submit(struct backend *backend, struct backend_req *req)
 {
 	struct managed *managed = to_managed(backend);
@@ -619,9 +665,8 @@ void managed_submit(struct backend *backend, struct backend_req *req)
 		/* the kernel's alone: what programs do, not what peers or seeders read */
 		if (req->id)
 			profile_touch(managed->profile, req->offset, req->length);
-		if (read_at_once(managed, req))
+		if (read_at_once(managed, req) || reads_direct(managed, req))
 			return;
 	}
-	req->task.run = moved;
-	loop_call(managed_loop(managed), &req->task);
+	go_home(managed, req);
 }

@@ -3,7 +3,7 @@
  * managed: the backend of a region that has a policy (policy.h): a store in front of a source, a puller, a pusher. It stands where
  * the source's own backend stands for a direct region.
  *
- * Threads: requests come from any loop; what is present in memory is answered there, all else goes to the home loop.
+ * Threads: requests come from any loop; what is present in memory, or on a disk, is answered there, all else goes to the home loop.
  */
 #ifndef REGIONFS_MANAGED_H
 #define REGIONFS_MANAGED_H

@@ -25,6 +25,11 @@ bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void 
 	return !store->durable && copy_now(store, offset, length, data);
 }
 
+bool store_read_direct(struct store *store, struct base_direct *direct)
+{
+	return base_read_direct(store->base, direct);
+}
+
 bool store_touched(struct store *store, uint64_t *offset, uint64_t *length)
 {
 	uint64_t chunk = *offset / BASE_CHUNK;

@@ -28,6 +28,7 @@
 #include "loop.h"
 #include "policy.h"
 
+struct base_direct;	/* stores/base.h */
 struct store;
 
 /* RESIZE: arg where nothing is cut at the source but what lies beyond length: what it has below is as good as before, and so nothing is zero here. */
@@ -126,6 +127,8 @@ void store_drop_clean(struct store *store, struct store_io *io);
 bool store_present(struct store *store, uint64_t offset, uint64_t length);
 /* Reads at once what is in memory: false where it is not all present, or is on a disk. */
 bool store_read_now(struct store *store, uint64_t offset, uint64_t length, void *data);
+/* What is present on a disk, in the loop of the calling thread: base_read_direct(). After -EAGAIN, store_check() and store_read() will tell. */
+bool store_read_direct(struct store *store, struct base_direct *direct);
 /* The next bytes from *offset on that the kernel has read itself since store_untouch(), or near them; false: none. */
 bool store_touched(struct store *store, uint64_t *offset, uint64_t *length);
 void store_untouch(struct store *store);

@@ -20,8 +20,8 @@
 
 #define PAGES_MASK	REGIONFS_LOCAL_PRESENT	/* bit n: page n of the chunk is present */
 #define CHUNK_READ	REGIONFS_LOCAL_USED	/* by the kernel, since the hand of the clock came by */
-#define CHUNK_UNCHECKED	REGIONFS_LOCAL_UNSURE	/* was there at the start, and was not compared with its checksum */
-#define CHUNK_USED	(1u << 18)	/* by us, since then; the one bit that any thread sets */
+#define CHUNK_UNCHECKED	REGIONFS_LOCAL_UNSURE	/* was there at the start, and was not compared with its checksum; any thread clears it (base-direct.c) */
+#define CHUNK_USED	(1u << 18)	/* by us, since then; any thread sets it */
 #define CHUNK_CHANGED	(1u << 19)	/* durable: its entry on the disk is not that of its bytes; or */
 #define CHUNK_CHANGED_2	(1u << 20)	/* this: the one is base->changed, the other one base->enter */
 #define CHUNK_ENTRY	(1u << 21)	/* durable: its entry on the disk is not void */
@@ -47,6 +47,7 @@ struct block {
 	uint16_t changed_2;	/* with CHUNK_CHANGED_2 */
 	uint32_t pins;		/* of all its chunks, beside their own */
 	uint32_t loose;		/* pages that are present, of chunks without pins of their own */
+	_Atomic uint64_t given_up;	/* how often some of its pages became absent; any thread looks */
 };
 
 struct segment {
@@ -117,7 +118,7 @@ struct base {
 	bool durable;
 	int fd, map_fd;
 	int direct_fd;		/* DIR/bytes past its page cache, on a disk; -1: it has no such thing */
-	bool no_direct;		/* nor can it be read so */
+	atomic_bool no_direct;	/* nor can it be read so */
 	int words_fd;		/* a memfd: a struct regionfs_local_map */
 	char *map_path;
 	_Atomic uint64_t size, budget;
@@ -184,6 +185,10 @@ void base_note_coming(struct base *base, const struct base_io *io);
 int base_set_present(struct base *base, uint64_t from, uint64_t end);
 /* Pages are there no longer. false: none was. */
 bool base_set_absent(struct base *base, uint64_t from, uint64_t end);
+
+/* base-direct.c */
+/* Any thread. A descriptor by which these bytes, which are present, may be read past the page cache to an address; -1: they may not. */
+int base_direct_fd(struct base *base, const void *data, uint64_t offset, uint64_t length);
 
 /* base-pin.c */
 /* So many pages more are present in chunks of the block that have no pins of their own. */

@@ -114,8 +114,9 @@ static void check_window(struct base_io *io)
 	io->mask = 0;
 	while ((io->at = base_next(base, io->at, last, PAGES_MASK)) < last && !(base_word(base, io->at) & CHUNK_UNCHECKED))
 		io->at++;
+	/* the first one in any case: should another thread find it right meanwhile, others follow */
 	for (unsigned int i = 0; i < WINDOW && io->at + i < last; i++)
-		if (base_word(base, io->at + i) & CHUNK_UNCHECKED)
+		if (!i || base_word(base, io->at + i) & CHUNK_UNCHECKED)
 			io->mask |= 1u << i;
 	if (io->mask) {
 		io->work.work = check_work;
@@ -170,23 +171,6 @@ static int64_t read_moved(struct base_io *io, int64_t res)
 	return res < 0 ? res : 0;
 }
 
-/*
- * Most of what is asked for here is not in the page cache, or the kernel had read it itself: so it goes past that, which is half the work, and is not
- * in memory twice then. Not what was changed since the last flush: to read that so would write it first, and after a failed write-back the disk has
- * older bytes.
- */
-static bool reads_direct(const struct base_io *io)
-{
-	uint64_t end = io->offset + io->length;
-
-	if (io->base->direct_fd < 0 || io->base->no_direct || ((uintptr_t)io->data | io->offset | io->length) % PAGE)
-		return false;
-	for (uint64_t chunk = io->offset / BASE_CHUNK; chunk < chunk_end(end); chunk++)
-		if (base_word(io->base, chunk) & (CHUNK_CHANGED | CHUNK_CHANGED_2))
-			return false;
-	return true;
-}
-
 static void read_came(struct loop_op *op, int res)
 {
 	struct base_io *io = io_of(op);
@@ -197,7 +181,8 @@ static void read_came(struct loop_op *op, int res)
 	 * file.
 	 */
 	if (res < 0 && !again(res) && io->flags & IO_DIRECT) {
-		io->base->no_direct |= res == -EINVAL || res == -EOPNOTSUPP;
+		if (res == -EINVAL || res == -EOPNOTSUPP)
+			io->base->no_direct = true;
 		io->flags &= ~IO_DIRECT;
 		read_more(io);
 		return;
@@ -240,7 +225,7 @@ void base_read(struct base *base, struct base_io *io)
 	io->base = base;
 	io->at = 0;
 	base_seq(base);		/* the kernel looks at it where it is in memory, so it stays there as long as there are reads */
-	io->flags = base->durable && reads_direct(io) ? IO_DIRECT : 0;
+	io->flags = base_direct_fd(base, io->data, io->offset, io->length) >= 0 ? IO_DIRECT : 0;
 	base_present(base, io->offset, io->length);
 	base_pin(base, io->offset, io->length);
 	if (base->durable)

@@ -34,7 +34,7 @@ void base_word_change(struct base *base, uint64_t chunk, uint32_t set, uint32_t 
 	uint32_t old = atomic_load(word);
 	int32_t pages;
 
-	/* others set CHUNK_USED and CHUNK_READ meanwhile */
+	/* others set CHUNK_USED and CHUNK_READ meanwhile, and clear CHUNK_UNCHECKED */
 	while (!atomic_compare_exchange_weak(word, &old, (old & ~clear) | set))
 		;
 	count(block, old, -1);
@@ -306,6 +306,7 @@ bool base_set_absent(struct base *base, uint64_t from, uint64_t end)
 			clear |= CHUNK_USED | read;
 		any = true;
 		base_word_change(base, chunk, clear & read ? CHUNK_TOUCHED : 0, clear);
+		atomic_fetch_add(&base_block(base_segment(base, chunk), chunk)->given_up, 1);
 		next = base_next(base, chunk + 1, last, PAGES_MASK);
 		if (next == chunk + 1 && next < last)
 			continue;

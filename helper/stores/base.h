@@ -18,7 +18,7 @@
  * (a clock, fed by reads). A chunk's bit goes before its room, and base_seq() changes between, so that a reader who copies from
  * the file, and then finds the bits still set and the seq unchanged, has the right bytes.
  *
- * Threads: the home loop, except where said.
+ * Threads: the home loop, except where said. Of the words any thread sets CHUNK_USED and clears CHUNK_UNCHECKED.
  */
 #ifndef REGIONFS_STORES_BASE_H
 #define REGIONFS_STORES_BASE_H
@@ -47,6 +47,23 @@ struct base_io {
 	struct base *base;
 	uint64_t at;
 	uint32_t flags, mask;
+};
+
+#define BASE_DIRECT_CHUNKS 16u
+
+/* One of base_read_direct(); the caller's until done. */
+struct base_direct {
+	/* -EAGAIN: they were given up meanwhile, don't match their checksum, or the disk says no: base_check() and base_read() will tell */
+	void (*done)(struct base_direct *direct, int error);
+	uint64_t offset;
+	void *data;
+	uint32_t length;
+	/* the base's */
+	bool compares;
+	struct base *base;
+	struct loop_op op;
+	uint64_t given_up;
+	uint64_t entry[BASE_DIRECT_CHUNKS];	/* struct map_entry */
 };
 
 struct base_options {
@@ -78,6 +95,11 @@ int base_remove(int dir_fd);
 /* Are all of these bytes present? (Checked ones: a chunk that is still to be compared with its checksum is not.) Marks them used. */
 bool base_present(struct base *base, uint64_t offset, uint64_t length);
 uint64_t base_seq(const struct base *base);
+/*
+ * Reads bytes that are present, past the page cache, in the loop of the calling thread; the base stays open meanwhile. false: not these. Else
+ * direct->done comes out of that loop.
+ */
+bool base_read_direct(struct base *base, struct base_direct *direct);
 /* Can something that is present be given up? Not without a budget, or while the size is below it. */
 bool base_evicts(const struct base *base);
 /* The next chunk from *chunk on that the kernel has read itself since base_untouch(); false: none. Again: from *chunk + 1 on. */
