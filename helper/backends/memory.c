@@ -29,6 +29,7 @@
 #include "backends/file-journal.h"
 #include "backends/file-version.h"
 #include "backends/memory-uri.h"
+#include "colour.h"
 #include "data.h"
 #include "memory-dir.h"
 #include "pages.h"
@@ -246,7 +247,7 @@ static struct mapping *memory_grow(struct memory *memory, uint64_t end)
 	if (!larger)
 		return NULL;
 	/* longer than the file: what lies past its end is never touched */
-	larger->addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	larger->addr = colour_map(len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd);
 	if (larger->addr == MAP_FAILED) {
 		free(larger);
 		return NULL;
