@@ -8,7 +8,7 @@
 #   --size MIB      of the file (default 256)
 #   --pages N       that random touches (default 1000); scatter a quarter of it
 #   --seed N        of the order of pages (default 1; grows by one each round)
-#   --peers LIST    default "tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs"; also sshfs, nfs, fuse-mt, nbd-1,
+#   --peers LIST    default "tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs tmpfs-again"; also sshfs, nfs, fuse-mt, nbd-1,
 #                   uffd-4k-process. regionfs-asked: its helper answers each miss, as for sources other than memory. And, all on one ext4:
 #                   ext4, ext4-cached (in its page cache, and only not mapped), regionfs-store and regionfs-store-cached (a managed region that was
 #                   pulled into a store there; cached: the store is in its page cache, as what was pulled just now is)
@@ -27,7 +27,7 @@
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rounds=5 size=256 pages=1000 seed=1 delay=0 store='' bin=$here/../build/bench clock=wall gate=0
-peers='tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs'
+peers='tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs tmpfs-again'
 measures='random scatter threads lone seq pulled pulled-seq warm read msync fsync direct direct8'
 
 # shellcheck source=bench/options.sh
@@ -75,6 +75,13 @@ up_tmpfs() {
 }
 
 down_tmpfs() { umount "$work/tmpfs"; }
+
+# The same file as a peer of its own, which comes last: by how much two differ that are equal. Only for warm, where that is the question
+up_tmpfs-again() {
+	[ -n "${target[tmpfs]:-}" ] || { reason='no tmpfs'; return 1; }
+	target[tmpfs-again]=${target[tmpfs]}
+}
+down_tmpfs-again() { :; }
 
 # ---- FUSE: peers/memfs.c says what libfuse advises. The kernel takes the bdi's 128 KiB as the most that
 # INIT may set, so a readahead of 1 MiB has to be written to sysfs after the mount.
@@ -368,6 +375,7 @@ one() {
 	[ "$1" = scatter ] && count=$((pages / 4))
 	for peer in "${up[@]}"; do
 		[ -n "${target[$peer]:-}" ] || continue
+		[[ $peer != tmpfs-again || $1 == warm ]] || continue
 		less=''
 		# a fault a page takes as long as all others together; an eighth shows the same rate
 		[[ $1 == seq && $peer == uffd-4k* ]] && less="--size $((bytes / 8))"
