@@ -6,7 +6,7 @@
  * That much, several requests, only for who goes on where he was, and in a file where somebody has: a source that is far away has to be asked long before. All
  * others, and who has no use for more, get as much as one request may have at most: what was guessed wrongly is not much then.
  *
- *  - What is in a LOCAL file is copied by who misses: more would only take longer.
+ *  - What is in a LOCAL file is copied here: more would only take longer.
  *  - Requests are taken back when they are not answered in time. A source so slow that two windows might not be gets small ones.
  *  - Pages that are being read are nothing that reclaim could take: all streams of an instance together have no more than a few long windows
  *    under way, and a machine or a memory cgroup with little memory has no long ones.

@@ -78,12 +78,28 @@ void regionfs_readahead(struct readahead_control *rac)
 	if (regionfs_region_may(region, REGIONFS_WANT_HELPER))
 		return;
 	b = regionfs_read_builder(region, inode, regionfs_readahead_flags(rac));
+	if (!b.flags && regionfs_local_ahead(region, rac, b.size))
+		return;
 	while ((folio = __readahead_folio(rac))) {
 		if (regionfs_local_read(region, folio, b.size))
 			folio_put(folio);
 		else if (regionfs_read_add(&b, folio))
 			break;
 	}
+	regionfs_builder_flush(&b);
+}
+
+/* Asks the helper for @nr locked folios, where they are not NULL; takes over them and the caller's references. @size is where the region ends. */
+void regionfs_read_ahead(struct regionfs_region *region, struct folio **folio, unsigned int nr, loff_t size)
+{
+	struct regionfs_builder b = {
+		.region = region, .op = REGIONFS_OP_READ, .gfp = GFP_NOFS, .max = READ_ONCE(region->inst->max_request), .size = size,
+	};
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (folio[i])
+			regionfs_read_add(&b, folio[i]);
 	regionfs_builder_flush(&b);
 }
 

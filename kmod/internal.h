@@ -223,10 +223,14 @@ bool regionfs_local_file_end(const struct regionfs_local_file *local, u64 seq);
 
 /* local.c */
 int regionfs_local(struct regionfs_channel *chan, u64 addr);
+bool regionfs_local_fill(struct regionfs_region *region, struct folio *folio, loff_t size);
+void regionfs_local_filled(struct regionfs_region *region, struct folio *folio);
 bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size);
 size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct iov_iter *to);
 void regionfs_local_drop(struct regionfs_region *region);
 void regionfs_local_drop_all(struct regionfs_instance *inst, u32 gen);
+/* local-ahead.c */
+bool regionfs_local_ahead(struct regionfs_region *region, struct readahead_control *rac, loff_t size);
 
 /* netlink.c */
 int regionfs_netlink_init(void);

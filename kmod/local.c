@@ -394,10 +394,10 @@ size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct 
 }
 
 /*
- * Fills a locked folio that is not uptodate, and unlocks it; @size is where the region ends. False: it is as it was, but for its
- * bytes: ask the helper (who, if the file can't be read, will say why). The caller keeps its reference.
+ * Fills a locked folio that is not uptodate; @size is where the region ends. True: it is uptodate, and regionfs_local_filled() is to follow. False: it is as it
+ * was, but for its bytes: ask the helper (who, if the file can't be read, will say why).
  */
-bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size)
+bool regionfs_local_fill(struct regionfs_region *region, struct folio *folio, loff_t size)
 {
 	struct regionfs_local_file *local = regionfs_local_get(region, folio->index, folio_next_index(folio) - 1);
 	bool kept;
@@ -408,11 +408,24 @@ bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, lo
 	regionfs_local_file_put(local);
 	if (READ_ONCE(region->local_last) != kept)
 		WRITE_ONCE(region->local_last, kept);
-	if (!kept)
-		return false;
-	regionfs_stat_add(region, REGIONFS_STAT_LOCAL_BYTES, folio_size(folio));
+	if (kept)
+		regionfs_stat_add(region, REGIONFS_STAT_LOCAL_BYTES, folio_size(folio));
+	return kept;
+}
+
+/* Unlocks it. The caller keeps its reference. */
+void regionfs_local_filled(struct regionfs_region *region, struct folio *folio)
+{
 	folio_unlock(folio);
 	if (wq_has_sleeper(&region->wait))
 		wake_up_all(&region->wait);
+}
+
+/* Both. The caller keeps its reference. */
+bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size)
+{
+	if (!regionfs_local_fill(region, folio, size))
+		return false;
+	regionfs_local_filled(region, folio);
 	return true;
 }
