@@ -78,7 +78,7 @@ void regionfs_readahead(struct readahead_control *rac)
 	if (regionfs_region_may(region, REGIONFS_WANT_HELPER))
 		return;
 	b = regionfs_read_builder(region, inode, regionfs_readahead_flags(rac));
-	if (!b.flags && regionfs_local_ahead(region, rac, b.size))
+	if (!b.flags && regionfs_local_ahead(region, rac))
 		return;
 	while ((folio = __readahead_folio(rac))) {
 		if (regionfs_local_read(region, folio, b.size))
@@ -89,12 +89,10 @@ void regionfs_readahead(struct readahead_control *rac)
 	regionfs_builder_flush(&b);
 }
 
-/* Asks the helper for @nr locked folios, where they are not NULL; takes over them and the caller's references. @size is where the region ends. */
-void regionfs_read_ahead(struct regionfs_region *region, struct folio **folio, unsigned int nr, loff_t size)
+/* Asks the helper for @nr locked folios, where they are not NULL; takes over them and the caller's references. The inode stays by them. */
+void regionfs_read_ahead(struct inode *inode, struct folio **folio, unsigned int nr)
 {
-	struct regionfs_builder b = {
-		.region = region, .op = REGIONFS_OP_READ, .gfp = GFP_NOFS, .max = READ_ONCE(region->inst->max_request), .size = size,
-	};
+	struct regionfs_builder b = regionfs_read_builder(regionfs_region_of(inode), inode, 0);
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)

@@ -18,6 +18,7 @@ static LIST_HEAD(regionfs_instances);
 struct workqueue_struct *regionfs_wq;		/* short works, on which others depend */
 struct workqueue_struct *regionfs_op_wq;	/* those that wait */
 struct workqueue_struct *regionfs_close_wq;	/* those that close others' files, which may hang */
+struct workqueue_struct *regionfs_ahead_wq;	/* local-ahead.c: works of regionfs_op_wq wait for their folios */
 
 struct regionfs_instance *regionfs_instance_get(struct regionfs_instance *inst)
 {
@@ -470,9 +471,14 @@ int __init regionfs_instances_init(void)
 	regionfs_close_wq = alloc_workqueue("regionfs-close", WQ_UNBOUND, 0);
 	if (!regionfs_close_wq)
 		goto op_wq;
+	regionfs_ahead_wq = alloc_workqueue("regionfs-ahead", WQ_UNBOUND | WQ_MEM_RECLAIM, num_possible_cpus());
+	if (!regionfs_ahead_wq)
+		goto close_wq;
 	err = register_pernet_subsys(&regionfs_net_ops);
 	if (!err)
 		return 0;
+	destroy_workqueue(regionfs_ahead_wq);
+close_wq:
 	destroy_workqueue(regionfs_close_wq);
 op_wq:
 	destroy_workqueue(regionfs_op_wq);
@@ -484,6 +490,7 @@ wq:
 void regionfs_instances_exit(void)
 {
 	unregister_pernet_subsys(&regionfs_net_ops);
+	destroy_workqueue(regionfs_ahead_wq);
 	destroy_workqueue(regionfs_close_wq);
 	destroy_workqueue(regionfs_op_wq);
 	destroy_workqueue(regionfs_wq);

@@ -144,7 +144,7 @@ u64 regionfs_instance_dirty(struct regionfs_instance *inst);
 unsigned int regionfs_instance_mounts(struct regionfs_instance *inst);
 void regionfs_instance_gone(struct regionfs_instance *inst);
 int regionfs_instance_set_ratio(struct regionfs_instance *inst, u32 percent);
-extern struct workqueue_struct *regionfs_wq, *regionfs_op_wq, *regionfs_close_wq;
+extern struct workqueue_struct *regionfs_wq, *regionfs_op_wq, *regionfs_close_wq, *regionfs_ahead_wq;
 int regionfs_instances_init(void);
 void regionfs_instances_exit(void);
 
@@ -230,7 +230,7 @@ size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct 
 void regionfs_local_drop(struct regionfs_region *region);
 void regionfs_local_drop_all(struct regionfs_instance *inst, u32 gen);
 /* local-ahead.c */
-bool regionfs_local_ahead(struct regionfs_region *region, struct readahead_control *rac, loff_t size);
+bool regionfs_local_ahead(struct regionfs_region *region, struct readahead_control *rac);
 
 /* netlink.c */
 int regionfs_netlink_init(void);

@@ -5,12 +5,15 @@
  *
  * What local.c says of bytes that are read so holds as in ->readahead: all folios are locked, and the invalidate_lock is shared. It is only tried for, since
  * who has it may be waiting for the folios; then, and where the file can't be used any more, the helper is asked, whose READs have their place
- * in the order. The lock is in the inode, which stays as long as one of its folios is locked: the last one is unlocked after it.
+ * in the order. The lock is in the inode, which stays as long as one of its folios is locked: the last one is unlocked after it. Truncate, evict, LOCK wait for the
+ * folios, as long as the copying takes that has begun.
  *
  * Lifetime: a work's own, with a reference to the region; it ends by itself, and may outlive everything but the module.
  */
 #include <linux/cpumask.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/rt.h>
 #include <linux/slab.h>
 #include "channel.h"
 #include "request.h"
@@ -21,21 +24,25 @@ struct regionfs_local_ahead {
 	struct work_struct work;
 	struct regionfs_region *region;		/* counted */
 	struct address_space *mapping;		/* as long as one of the folios is locked */
-	loff_t size;
 	unsigned int nr;
 	struct folio *folio[];			/* locked, counted */
 };
 
-/* All folios but those that the file did not have, which are left where they are; true: it has the last one. */
+/*
+ * All folios but those that the file did not have, which are left where they are; true: it has the last one. The region is looked at each time: LOCK may be waiting
+ * for who waits for one of them.
+ */
 static bool regionfs_local_ahead_fill(struct regionfs_local_ahead *ahead)
 {
 	bool filled = false;
 	unsigned int i;
+	loff_t size;
 
 	if (!filemap_invalidate_trylock_shared(ahead->mapping))
 		return false;
-	for (i = 0; i < ahead->nr; i++) {
-		filled = regionfs_local_fill(ahead->region, ahead->folio[i], ahead->size);
+	size = i_size_read(ahead->mapping->host);
+	for (i = 0; i < ahead->nr && !regionfs_region_may(ahead->region, REGIONFS_WANT_HELPER); i++) {
+		filled = regionfs_local_fill(ahead->region, ahead->folio[i], size);
 		if (!filled || i == ahead->nr - 1)
 			continue;
 		regionfs_local_filled(ahead->region, ahead->folio[i]);
@@ -44,35 +51,53 @@ static bool regionfs_local_ahead_fill(struct regionfs_local_ahead *ahead)
 		cond_resched();
 	}
 	filemap_invalidate_unlock_shared(ahead->mapping);
-	return filled;
+	return filled && i == ahead->nr;
 }
 
+/* Those that are left, one at least: from the helper, or they are as they were, and who wants one looks again. */
+static void regionfs_local_ahead_rest(struct regionfs_local_ahead *ahead, unsigned int i, unsigned int nr)
+{
+	if (!regionfs_region_may(ahead->region, REGIONFS_WANT_HELPER)) {
+		regionfs_read_ahead(ahead->mapping->host, ahead->folio + i, nr - i);
+		return;
+	}
+	for (; i < nr; i++) {
+		if (!ahead->folio[i])
+			continue;
+		regionfs_local_filled(ahead->region, ahead->folio[i]);
+		folio_put(ahead->folio[i]);
+	}
+}
+
+/* The page cache calls ->readahead so, too: no allocation gets into a file system, which may be waiting for one of our folios. */
 static void regionfs_local_ahead_work(struct work_struct *work)
 {
 	struct regionfs_local_ahead *ahead = container_of(work, struct regionfs_local_ahead, work);
-	bool last = regionfs_local_ahead_fill(ahead);
-	unsigned int i, nr = ahead->nr - last;
+	unsigned int nofs = memalloc_nofs_save(), nr = ahead->nr, i = 0;
 
-	for (i = 0; i < nr && !ahead->folio[i]; i++)
-		;
-	if (i < nr)
-		regionfs_read_ahead(ahead->region, ahead->folio + i, nr - i, ahead->size);
-	if (last) {
+	if (regionfs_local_ahead_fill(ahead)) {
+		nr--;
 		regionfs_local_filled(ahead->region, ahead->folio[nr]);
 		folio_put(ahead->folio[nr]);
 	}
+	while (i < nr && !ahead->folio[i])
+		i++;
+	if (i < nr)
+		regionfs_local_ahead_rest(ahead, i, nr);
+	memalloc_nofs_restore(nofs);
 	regionfs_region_put(ahead->region);
 	kfree(ahead);
 }
 
-/* Does the file have, or had it the last time, what is read here? And is there somebody else to copy it? */
+/* Does the file have, or had it the last time, what is read here? And is there somebody else to copy it, for whom the reader would not have to stand aside? */
 static bool regionfs_local_ahead_pays(struct regionfs_region *region, unsigned int pages)
 {
-	return (READ_ONCE(region->local_whole) || READ_ONCE(region->local_last)) && pages >= REGIONFS_LOCAL_AHEAD_MIN && num_online_cpus() > 1;
+	return (READ_ONCE(region->local_whole) || READ_ONCE(region->local_last)) && pages >= REGIONFS_LOCAL_AHEAD_MIN &&
+	       num_online_cpus() > 1 && !rt_task(current);
 }
 
-/* ->readahead for what nobody waits for, of a region that ends at @size. False: nothing was done. */
-bool regionfs_local_ahead(struct regionfs_region *region, struct readahead_control *rac, loff_t size)
+/* ->readahead for what nobody waits for. False: nothing was done. */
+bool regionfs_local_ahead(struct regionfs_region *region, struct readahead_control *rac)
 {
 	unsigned int pages = readahead_count(rac);
 	struct regionfs_local_ahead *ahead;
@@ -86,10 +111,9 @@ bool regionfs_local_ahead(struct regionfs_region *region, struct readahead_contr
 	INIT_WORK(&ahead->work, regionfs_local_ahead_work);
 	ahead->region = regionfs_region_get(region);
 	ahead->mapping = rac->mapping;
-	ahead->size = size;
 	ahead->nr = 0;
 	while ((folio = __readahead_folio(rac)))
 		ahead->folio[ahead->nr++] = folio;
-	queue_work(regionfs_op_wq, &ahead->work);
+	queue_work(regionfs_ahead_wq, &ahead->work);
 	return true;
 }

@@ -38,7 +38,7 @@ request:
 	return err;
 }
 
-/* No instance exists any more: each holds the module. What may still run is the end of one, on regionfs_wq. */
+/* No instance exists any more: each holds the module. What may still run is the end of one, on regionfs_wq, and that of a work of local-ahead.c. */
 static void __exit regionfs_exit(void)
 {
 	regionfs_channel_exit();

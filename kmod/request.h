@@ -154,7 +154,7 @@ static inline bool regionfs_read_has_failed(struct folio *folio)
 
 /* fill.c */
 struct regionfs_request *regionfs_read_start(struct address_space *mapping, struct folio *folio);
-void regionfs_read_ahead(struct regionfs_region *region, struct folio **folio, unsigned int nr, loff_t size);
+void regionfs_read_ahead(struct inode *inode, struct folio **folio, unsigned int nr);
 
 int regionfs_builder_add(struct regionfs_builder *b, struct folio *folio, size_t offset, size_t len,
 			 struct regionfs_part *part);
