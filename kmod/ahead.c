@@ -58,8 +58,7 @@ static bool regionfs_window_near(struct regionfs_region *region)
 {
 	unsigned long limit = msecs_to_jiffies(READ_ONCE(region->inst->takeback_ms));
 
-	return READ_ONCE(region->local_whole) || READ_ONCE(region->local_last) || READ_ONCE(region->read_took) > limit / REGIONFS_UNDER_WAY ||
-	       regionfs_window_full(region->inst);
+	return regionfs_region_is_local(region) || READ_ONCE(region->read_took) > limit / REGIONFS_UNDER_WAY || regionfs_window_full(region->inst);
 }
 
 /*

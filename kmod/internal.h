@@ -224,7 +224,7 @@ bool regionfs_local_file_end(const struct regionfs_local_file *local, u64 seq);
 /* local.c */
 int regionfs_local(struct regionfs_channel *chan, u64 addr);
 bool regionfs_local_fill(struct regionfs_region *region, struct folio *folio, loff_t size);
-void regionfs_local_filled(struct regionfs_region *region, struct folio *folio);
+void regionfs_local_unlock(struct regionfs_region *region, struct folio *folio);
 bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, loff_t size);
 size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct iov_iter *to);
 void regionfs_local_drop(struct regionfs_region *region);

@@ -25,8 +25,17 @@ struct regionfs_local_ahead {
 	struct regionfs_region *region;		/* counted */
 	struct address_space *mapping;		/* as long as one of the folios is locked */
 	unsigned int nr;
-	struct folio *folio[];			/* locked, counted */
+	unsigned int left;			/* of them, those that are still locked for us */
+	struct folio *folio[];			/* locked, counted; NULL: no more */
 };
+
+static void regionfs_local_ahead_let_go(struct regionfs_local_ahead *ahead, unsigned int i)
+{
+	regionfs_local_unlock(ahead->region, ahead->folio[i]);
+	folio_put(ahead->folio[i]);
+	ahead->folio[i] = NULL;
+	ahead->left--;
+}
 
 /*
  * All folios but those that the file did not have, which are left where they are; true: it has the last one. The region is looked at each time: LOCK may be waiting
@@ -43,11 +52,8 @@ static bool regionfs_local_ahead_fill(struct regionfs_local_ahead *ahead)
 	size = i_size_read(ahead->mapping->host);
 	for (i = 0; i < ahead->nr && !regionfs_region_may(ahead->region, REGIONFS_WANT_HELPER); i++) {
 		filled = regionfs_local_fill(ahead->region, ahead->folio[i], size);
-		if (!filled || i == ahead->nr - 1)
-			continue;
-		regionfs_local_filled(ahead->region, ahead->folio[i]);
-		folio_put(ahead->folio[i]);
-		ahead->folio[i] = NULL;
+		if (filled && i < ahead->nr - 1)
+			regionfs_local_ahead_let_go(ahead, i);
 		cond_resched();
 	}
 	filemap_invalidate_unlock_shared(ahead->mapping);
@@ -55,45 +61,38 @@ static bool regionfs_local_ahead_fill(struct regionfs_local_ahead *ahead)
 }
 
 /* Those that are left, one at least: from the helper, or they are as they were, and who wants one looks again. */
-static void regionfs_local_ahead_rest(struct regionfs_local_ahead *ahead, unsigned int i, unsigned int nr)
+static void regionfs_local_ahead_rest(struct regionfs_local_ahead *ahead)
 {
+	unsigned int i;
+
 	if (!regionfs_region_may(ahead->region, REGIONFS_WANT_HELPER)) {
-		regionfs_read_ahead(ahead->mapping->host, ahead->folio + i, nr - i);
+		regionfs_read_ahead(ahead->mapping->host, ahead->folio, ahead->nr);
 		return;
 	}
-	for (; i < nr; i++) {
-		if (!ahead->folio[i])
-			continue;
-		regionfs_local_filled(ahead->region, ahead->folio[i]);
-		folio_put(ahead->folio[i]);
-	}
+	for (i = 0; i < ahead->nr; i++)
+		if (ahead->folio[i])
+			regionfs_local_ahead_let_go(ahead, i);
 }
 
 /* The page cache calls ->readahead so, too: no allocation gets into a file system, which may be waiting for one of our folios. */
 static void regionfs_local_ahead_work(struct work_struct *work)
 {
 	struct regionfs_local_ahead *ahead = container_of(work, struct regionfs_local_ahead, work);
-	unsigned int nofs = memalloc_nofs_save(), nr = ahead->nr, i = 0;
+	unsigned int nofs = memalloc_nofs_save();
 
-	if (regionfs_local_ahead_fill(ahead)) {
-		nr--;
-		regionfs_local_filled(ahead->region, ahead->folio[nr]);
-		folio_put(ahead->folio[nr]);
-	}
-	while (i < nr && !ahead->folio[i])
-		i++;
-	if (i < nr)
-		regionfs_local_ahead_rest(ahead, i, nr);
+	if (regionfs_local_ahead_fill(ahead))
+		regionfs_local_ahead_let_go(ahead, ahead->nr - 1);
+	if (ahead->left)
+		regionfs_local_ahead_rest(ahead);
 	memalloc_nofs_restore(nofs);
 	regionfs_region_put(ahead->region);
 	kfree(ahead);
 }
 
-/* Does the file have, or had it the last time, what is read here? And is there somebody else to copy it, for whom the reader would not have to stand aside? */
+/* Does the file have what is read here? And is there somebody else to copy it, for whom the reader would not have to stand aside? */
 static bool regionfs_local_ahead_pays(struct regionfs_region *region, unsigned int pages)
 {
-	return (READ_ONCE(region->local_whole) || READ_ONCE(region->local_last)) && pages >= REGIONFS_LOCAL_AHEAD_MIN &&
-	       num_online_cpus() > 1 && !rt_task(current);
+	return regionfs_region_is_local(region) && pages >= REGIONFS_LOCAL_AHEAD_MIN && num_online_cpus() > 1 && !rt_task(current);
 }
 
 /* ->readahead for what nobody waits for. False: nothing was done. */
@@ -114,6 +113,7 @@ bool regionfs_local_ahead(struct regionfs_region *region, struct readahead_contr
 	ahead->nr = 0;
 	while ((folio = __readahead_folio(rac)))
 		ahead->folio[ahead->nr++] = folio;
+	ahead->left = ahead->nr;
 	queue_work(regionfs_ahead_wq, &ahead->work);
 	return true;
 }

@@ -394,7 +394,7 @@ size_t regionfs_local_direct(struct regionfs_region *region, loff_t pos, struct 
 }
 
 /*
- * Fills a locked folio that is not uptodate; @size is where the region ends. True: it is uptodate, and regionfs_local_filled() is to follow. False: it is as it
+ * Fills a locked folio that is not uptodate; @size is where the region ends. True: it is uptodate, and regionfs_local_unlock() is to follow. False: it is as it
  * was, but for its bytes: ask the helper (who, if the file can't be read, will say why).
  */
 bool regionfs_local_fill(struct regionfs_region *region, struct folio *folio, loff_t size)
@@ -413,12 +413,11 @@ bool regionfs_local_fill(struct regionfs_region *region, struct folio *folio, lo
 	return kept;
 }
 
-/* Unlocks it. The caller keeps its reference. */
-void regionfs_local_filled(struct regionfs_region *region, struct folio *folio)
+/* Unlocks it, and wakes who looks for it. The caller keeps its reference. */
+void regionfs_local_unlock(struct regionfs_region *region, struct folio *folio)
 {
 	folio_unlock(folio);
-	if (wq_has_sleeper(&region->wait))
-		wake_up_all(&region->wait);
+	regionfs_region_wake(region);
 }
 
 /* Both. The caller keeps its reference. */
@@ -426,6 +425,6 @@ bool regionfs_local_read(struct regionfs_region *region, struct folio *folio, lo
 {
 	if (!regionfs_local_fill(region, folio, size))
 		return false;
-	regionfs_local_filled(region, folio);
+	regionfs_local_unlock(region, folio);
 	return true;
 }

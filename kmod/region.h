@@ -85,7 +85,7 @@ struct regionfs_region {
 	atomic64_t answered;		/* grows with each change that the helper has answered */
 	atomic64_t synced;		/* up to which of these a SYNC was answered; never more than ->answered */
 	unsigned long retry_after;	/* jiffies; background write-back rests until then after an error; 0: not */
-	wait_queue_head_t wait;		/* a request ended, the last reader or writer left */
+	wait_queue_head_t wait;		/* a request ended, a folio was filled, the last reader or writer left */
 
 	pgoff_t map_next;		/* nothing: a hint where the next fault comes, if pages are touched one after the other */
 	unsigned long map_many;		/* nothing: pages that the last fault has mapped, a hint as well */
@@ -121,6 +121,19 @@ static inline struct regionfs_region *regionfs_region_of(const struct inode *ino
 static inline bool regionfs_region_test(const struct regionfs_region *region, int bit)
 {
 	return test_bit(bit, &region->flags);
+}
+
+/* What is waited for at region->wait may have come. Costs little where nobody waits. */
+static inline void regionfs_region_wake(struct regionfs_region *region)
+{
+	if (wq_has_sleeper(&region->wait))
+		wake_up_all(&region->wait);
+}
+
+/* Does a LOCAL file have its bytes, or had it those that were read last? A hint. */
+static inline bool regionfs_region_is_local(const struct regionfs_region *region)
+{
+	return READ_ONCE(region->local_whole) || READ_ONCE(region->local_last);
 }
 
 struct regionfs_region *regionfs_region_alloc(struct regionfs_instance *inst, const char *source);

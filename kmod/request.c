@@ -277,8 +277,7 @@ void regionfs_request_end(struct regionfs_request *req, int error)
 	regionfs_payload_finish(req, error);
 	req->error = error;
 	complete_all(&req->done);
-	if (wq_has_sleeper(&region->wait))
-		wake_up_all(&region->wait);
+	regionfs_region_wake(region);
 	regionfs_request_put(req);
 }
 

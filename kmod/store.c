@@ -163,8 +163,7 @@ static int regionfs_store_range(struct regionfs_region *region, struct address_s
 		done += n;
 		cond_resched();
 	}
-	if (wq_has_sleeper(&region->wait))
-		wake_up_all(&region->wait);
+	regionfs_region_wake(region);
 	regionfs_stat_add(region, REGIONFS_STAT_STORED_BYTES, stored);
 	if (n == -ENOMEM)
 		regionfs_stat_add(region, REGIONFS_STAT_STORE_SHORT, s->length - done);
