@@ -646,11 +646,14 @@ static bool reads_direct(struct managed *managed, struct backend_req *req)
 
 	if (!managed->store || !req->id || req->length > UINT32_MAX)
 		return false;
+	read->direct.done = read_direct;
+	read->direct.offset = req->offset;
+	read->direct.length = (uint32_t)req->length;
+	read->direct.data = req->data;
+	if (!store_read_direct(managed->store, &read->direct))
+		return false;
 	read->since = loop_now_ns();
-	read->direct = (struct base_direct){
-		.done = read_direct, .offset = req->offset, .length = (uint32_t)req->length, .data = req->data,
-	};
-	return store_read_direct(managed->store, &read->direct);
+	return true;
 }
 
 void managed_submit(struct backend *backend, struct backend_req *req)

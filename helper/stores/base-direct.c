@@ -38,17 +38,17 @@ int base_direct_fd(struct base *base, const void *data, uint64_t offset, uint64_
 	return base->direct_fd;
 }
 
-/* How often something was given up in the two blocks that they may lie in. 0 for one that has no words: nothing is present there. */
+/* How often something was given up in the blocks that they lie in: two at most. In one that has no words nothing is present. */
 static uint64_t given_up(const struct base_direct *direct)
 {
-	uint64_t first = direct->offset / BASE_CHUNK, last = first + nr_chunks(direct) - 1, sum = 0;
-	struct segment *segment = base_segment(direct->base, first);
+	uint64_t first = direct->offset / BASE_CHUNK, end = first + nr_chunks(direct), sum = 0;
 
-	if (segment)
-		sum = atomic_load(&base_block(segment, first)->given_up);
-	segment = base_segment(direct->base, last);
-	if (segment && first / BLOCK_CHUNKS != last / BLOCK_CHUNKS)
-		sum += atomic_load(&base_block(segment, last)->given_up);
+	for (uint64_t chunk = first; chunk < end; chunk = (chunk / BLOCK_CHUNKS + 1) * BLOCK_CHUNKS) {
+		struct segment *segment = base_segment(direct->base, chunk);
+
+		if (segment)
+			sum += atomic_load(&base_block(segment, chunk)->given_up);
+	}
 	return sum;
 }
 
@@ -63,8 +63,7 @@ static bool find(struct base_direct *direct)
 
 		if ((word & mask) != mask)
 			return false;
-		if (!(word & CHUNK_USED))
-			atomic_fetch_or(&base_segment(base, chunk)->word[chunk % SEGMENT_CHUNKS], CHUNK_USED);
+		base_note_used(base, chunk, word);
 		if (!(word & CHUNK_UNCHECKED))
 			continue;
 		direct->compares = true;
@@ -135,7 +134,7 @@ bool base_read_direct(struct base *base, struct base_direct *direct)
 {
 	direct->base = base;
 	direct->compares = false;
-	if (!direct->length || base_end(direct->offset, direct->length) != direct->offset + direct->length ||
+	if (base->direct_fd < 0 || !direct->length || base_end(direct->offset, direct->length) != direct->offset + direct->length ||
 	    nr_chunks(direct) > BLOCK_CHUNKS)
 		return false;
 	direct->given_up = given_up(direct);

@@ -163,6 +163,8 @@ static inline struct block *base_block(struct segment *segment, uint64_t chunk)
 }
 /* Sets and clears bits of a chunk, keeping what is counted in step. Its segment is there. */
 void base_word_change(struct base *base, uint64_t chunk, uint32_t set, uint32_t clear);
+/* Any thread. Of a chunk that has pages, whose word was this. */
+void base_note_used(struct base *base, uint64_t chunk, uint32_t word);
 /* The first chunk from a place on with one of the bits (base->changed, base->enter or PAGES_MASK), or end. */
 uint64_t base_next(struct base *base, uint64_t chunk, uint64_t end, uint32_t bits);
 /* The pages of a chunk that these bytes touch. */

@@ -78,6 +78,13 @@ uint32_t base_pages_of(uint64_t chunk, uint64_t from, uint64_t end)
 	return last > first ? ((1u << last) - 1) & ~((1u << first) - 1) : 0;
 }
 
+void base_note_used(struct base *base, uint64_t chunk, uint32_t word)
+{
+	/* mostly set already, and then the cache line stays shared */
+	if (!(word & CHUNK_USED))
+		atomic_fetch_or(&base_segment(base, chunk)->word[chunk % SEGMENT_CHUNKS], CHUNK_USED);
+}
+
 bool base_present(struct base *base, uint64_t offset, uint64_t length)
 {
 	uint64_t end = base_end(offset, length);
@@ -85,16 +92,11 @@ bool base_present(struct base *base, uint64_t offset, uint64_t length)
 	if (length && end != offset + length)
 		return false;
 	for (uint64_t chunk = offset / BASE_CHUNK; length && chunk < chunk_end(end); chunk++) {
-		struct segment *segment = base_segment(base, chunk);
-		uint32_t mask = base_pages_of(chunk, offset, end);
-		_Atomic uint32_t *word = segment ? &segment->word[chunk % SEGMENT_CHUNKS] : NULL;
-		uint32_t now = base_word(base, chunk);
+		uint32_t mask = base_pages_of(chunk, offset, end), word = base_word(base, chunk);
 
-		if ((now & mask) != mask || now & CHUNK_UNCHECKED)
+		if ((word & mask) != mask || word & CHUNK_UNCHECKED)
 			return false;
-		/* mostly set already, and then the cache line stays shared */
-		if (!(now & CHUNK_USED))
-			atomic_fetch_or(word, CHUNK_USED);
+		base_note_used(base, chunk, word);
 	}
 	return true;
 }
