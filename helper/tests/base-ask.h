@@ -41,12 +41,17 @@ static inline void ask_start(struct ask *ask, void (*op)(struct base *, struct b
 	op(base, &ask->io);
 }
 
-static inline int ask_wait(struct ask *ask)
+static inline void turn(const bool *flag)
 {
-	while (!ask->done) {
+	while (!*flag) {
 		loop_run(loop);
 		loop_again(loop);
 	}
+}
+
+static inline int ask_wait(struct ask *ask)
+{
+	turn(&ask->done);
 	/* it may have been stopped without having run */
 	loop_again(loop);
 	return ask->error;
@@ -123,6 +128,22 @@ static inline void drop_dir(char *dir)
 		exit(99);
 	}
 	free(dir);
+}
+
+/* A bit of a file of the base's turns, on the disk. */
+static inline void damage(const char *dir, const char *name, off_t at)
+{
+	char path[256], byte;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || pread(fd, &byte, 1, at) != 1)
+		exit(99);
+	byte ^= 0x10;
+	if (pwrite(fd, &byte, 1, at) != 1 || fsync(fd))
+		exit(99);
+	close(fd);
 }
 
 static inline struct base_options options_of(const char *dir, bool durable, uint64_t size)

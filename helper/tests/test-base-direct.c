@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Reads of a local store's bytes past the page cache, by whatever thread wants them. */
 #include "base-ask.h"
-/* the same page */
-#undef PAGE
 #include "../stores/base-internal.h"
 
 #define SIZE	(1u << 20)
@@ -34,10 +32,7 @@ static bool begin(struct direct *direct, struct base *base, uint64_t offset, uin
 
 static int finish(struct direct *direct)
 {
-	while (!direct->done) {
-		loop_run(loop);
-		loop_again(loop);
-	}
+	turn(&direct->done);
 	return direct->error;
 }
 
@@ -71,21 +66,6 @@ static struct base *again(const char *dir, struct base *base)
 {
 	base_close(base);
 	return open_base(dir, true, SIZE);
-}
-
-static void damage(const char *dir, const char *name, off_t at)
-{
-	char path[256], byte;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || pread(fd, &byte, 1, at) != 1)
-		exit(99);
-	byte ^= 0x10;
-	if (pwrite(fd, &byte, 1, at) != 1 || fsync(fd))
-		exit(99);
-	close(fd);
 }
 
 /* ---- tests ---- */

@@ -203,21 +203,6 @@ static void test_foreign(const char *dir, bool durable)
 	base_close(base);
 }
 
-static void damage(const char *dir, const char *name, off_t at)
-{
-	char path[256], byte;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || pread(fd, &byte, 1, at) != 1)
-		exit(99);
-	byte ^= 0x10;
-	if (pwrite(fd, &byte, 1, at) != 1)
-		exit(99);
-	close(fd);
-}
-
 static void test_damaged_head(const char *dir, bool durable)
 {
 	struct base *base = open_base(dir, durable, 1 << 20);
