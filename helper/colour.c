@@ -8,7 +8,6 @@
 
 #define PAGE	4096u
 #define ALIGN	(2u << 20)	/* blocks are no larger */
-#define COLOUR	(37u * PAGE)
 
 static void give_back(char *from, char *end)
 {
@@ -16,9 +15,9 @@ static void give_back(char *from, char *end)
 		munmap(from, (size_t)(end - from));
 }
 
-void *colour_map(size_t len, int prot, int flags, int fd)
+void *colour_map(enum colour colour, size_t len, int prot, int flags, int fd)
 {
-	size_t pages = (len + PAGE - 1) & ~(size_t)(PAGE - 1), whole = pages + ALIGN + COLOUR;
+	size_t pages = (len + PAGE - 1) & ~(size_t)(PAGE - 1), beside = (size_t)colour * PAGE, whole = pages + ALIGN + beside;
 	char *space, *at;
 	int err;
 
@@ -29,7 +28,7 @@ void *colour_map(size_t len, int prot, int flags, int fd)
 	space = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (space == MAP_FAILED)
 		return MAP_FAILED;
-	at = (char *)(((uintptr_t)space + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1)) + COLOUR;
+	at = (char *)(((uintptr_t)space + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1)) + beside;
 	if (mmap(at, len, prot, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
 		err = errno;
 		munmap(space, whole);

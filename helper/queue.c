@@ -262,7 +262,7 @@ static int queue_alloc(struct queue *queue)
 {
 	queue->buffers_len = (size_t)queue->options.depth * queue->options.max_request;
 	queue->tags = calloc(queue->options.depth, sizeof(*queue->tags));
-	queue->buffers = colour_map(queue->buffers_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	queue->buffers = colour_map(COLOUR_BUFFERS, queue->buffers_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	if (!queue->tags || queue->buffers == MAP_FAILED)
 		return -ENOMEM;
 	madvise(queue->buffers, queue->buffers_len, MADV_DONTDUMP);

@@ -247,7 +247,7 @@ static struct mapping *memory_grow(struct memory *memory, uint64_t end)
 	if (!larger)
 		return NULL;
 	/* longer than the file: what lies past its end is never touched */
-	larger->addr = colour_map(len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd);
+	larger->addr = colour_map(COLOUR_STORE, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd);
 	if (larger->addr == MAP_FAILED) {
 		free(larger);
 		return NULL;
