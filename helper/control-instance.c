@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "control-json.h"
 #include "control-kernel.h"
+#include "dirty-share.h"
 #include "flush.h"
 #include "instance.h"
 #include "log.h"
@@ -35,9 +37,25 @@ static void run_stat(struct control_call *call)
 	control_count(call, stat_done);
 }
 
+/* As far as a smaller share, which is to be set now, allows. */
+static void least_share(struct regiond *regiond, uint32_t share)
+{
+	dirty_share_least(regiond->config->name, regiond->instance_id, share);
+}
+
 static void set_done(struct control_ask *ask)
 {
+	struct netlink_attrs *attrs = &ask->call.attrs;
+
+	if (netlink_has(attrs, DIRTY_RATIO))
+		least_share(ask->control->regiond, attrs->dirty_ratio);
 	run_stat(ask->control);
+}
+
+static void set_refused(struct control_ask *ask)
+{
+	if (netlink_has(&ask->call.attrs, DIRTY_RATIO))
+		least_share(ask->control->regiond, DIRTY_SHARE);
 }
 
 static void run_set(struct control_call *call)
@@ -54,9 +72,12 @@ static void run_set(struct control_call *call)
 	}
 	if (control_has(call, "takeback"))
 		attrs->have |= NETLINK_BIT(REGIONFS_A_TAKEBACK);
-	if (control_has(call, "dirty_ratio"))
+	if (control_has(call, "dirty_ratio")) {
 		attrs->have |= NETLINK_BIT(REGIONFS_A_DIRTY_RATIO);
+		least_share(call->regiond, 1);
+	}
 	ask->then = set_done;
+	ask->undo = set_refused;
 	control_ask(ask);
 }
 

@@ -12,6 +12,7 @@
 #include <linux/regionfs.h>
 
 #include "device.h"
+#include "dirty-share.h"
 #include "log.h"
 #include "queue.h"
 
@@ -92,26 +93,6 @@ static const char *attach_why(int error)
 	}
 }
 
-/*
- * The instance has a strict share of the dirty memory, which older kernels let begin at nothing: a program's first
- * stores would be throttled, and each page written again and again. One percent to begin with cures that; without it all is
- * slower, not wrong.
- */
-static void attach_min_ratio(const struct regionfs_attach *attach)
-{
-	char path[160];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/bdi/regionfs-%.40s-%llx/min_ratio", (const char *)attach->name,
-		 (unsigned long long)attach->instance_id);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (write(fd, "1", 1) != 1)
-		log_debug("the dirty share of the instance keeps no minimum (%s)", path);
-	close(fd);
-}
-
 static void attach_done(struct loop_op *op, int res)
 {
 	struct device *device = container_of(op, struct device, op);
@@ -122,7 +103,7 @@ static void attach_done(struct loop_op *op, int res)
 		return;
 	}
 	if (res >= 0)
-		attach_min_ratio(&device->attach);
+		dirty_share_least((const char *)device->attach.name, device->attach.instance_id, DIRTY_SHARE);
 	attach_ended(device, res < 0 ? res : 0, res < 0 ? attach_why(res) : "");
 }
 

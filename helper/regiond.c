@@ -25,6 +25,7 @@
 #include "daemon.h"
 #include "device.h"
 #include "dial.h"
+#include "dirty-share.h"
 #include "events.h"
 #include "instance.h"
 #include "follower.h"
@@ -260,6 +261,8 @@ static void instance_is_set(struct netlink_call *call, int error, const char *wh
 {
 	if (error)
 		log_warning("the kernel did not take the instance's settings: %s", *why ? why : strerror(-error));
+	if (!error && config.dirty_ratio)
+		dirty_share_least(config.name, regiond.instance_id, config.dirty_ratio);
 	free(call);
 }
 
@@ -275,8 +278,10 @@ static void set_instance(void)
 	call->cmd = REGIONFS_CMD_INSTANCE_SET;
 	if (config.takeback)
 		netlink_set(&call->attrs, TAKEBACK, takeback, config.takeback);
-	if (config.dirty_ratio)
+	if (config.dirty_ratio) {
+		dirty_share_least(config.name, regiond.instance_id, 1);
 		netlink_set(&call->attrs, DIRTY_RATIO, dirty_ratio, config.dirty_ratio);
+	}
 	call->done = instance_is_set;
 	netlink_call(regiond.netlink, call);
 }

@@ -116,6 +116,13 @@ ok 'its source goes, too' wait_for 10 test ! -e "$work/src"
 is "$(regionctl instance stat --json | jq -r .name)" rc 'instance stat'
 code 0 'instance set' regionctl instance set --takeback 5s
 is "$(regionctl instance stat --json | jq .takeback)" 5000 'sets'
+least=$(echo /sys/class/bdi/regionfs-rc-*/min_ratio)
+is "$(cat "$least")" 5 'a quarter of its dirty share is never taken from it'
+code 0 'a share below that is set' regionctl instance set --dirty-ratio 2
+is "$(regionctl instance stat --json | jq .dirty_ratio):$(cat "$least")" 2:1 'and that with it'
+fails 'one that is none is refused' regionctl instance set --dirty-ratio 101
+code 0 'a larger one' regionctl instance set --dirty-ratio 40
+is "$(cat "$least")" 10 'has more'
 pid=$(helper_pid rc)
 code 0 'instance detach' regionctl instance detach
 ok 'ends the helper' ended "$pid" 20
