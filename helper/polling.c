@@ -7,7 +7,7 @@
 #define PAYS_NS		(POLL_NS / 4)
 #define CREDIT		16
 #define REST_MIN	32
-#define REST_MAX	4096
+#define REST_MAX	512
 
 bool poll_worth(struct poll *poll)
 {
@@ -26,7 +26,7 @@ static void lost(struct poll *poll, int credit)
 	poll->credit -= credit;
 	if (poll->credit > -CREDIT)
 		return;
-	poll->credit = 0;
+	poll->credit = 1 - CREDIT;	/* after the rest it is tried once */
 	poll->penalty *= 2;
 	if (poll->penalty < REST_MIN)
 		poll->penalty = REST_MIN;
@@ -51,6 +51,12 @@ void poll_looked(struct poll *poll, uint64_t ns)
 	} else {
 		poll->penalty = 0;
 	}
+}
+
+void poll_rest(struct poll *poll)
+{
+	if (poll->rest)
+		poll->rest--;
 }
 
 bool poll_possible(void)

@@ -26,6 +26,8 @@ struct poll {
 bool poll_worth(struct poll *poll);
 /* It has looked for so long; UINT64_MAX: and found nothing. */
 void poll_looked(struct poll *poll, uint64_t ns);
+/* Something has come that nobody polls for: that, too, is a part of the rest, or where few poll since it doesn't pay it would never be tried again. */
+void poll_rest(struct poll *poll);
 /* Is there more than one CPU that this thread may run on? */
 bool poll_possible(void);
 

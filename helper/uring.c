@@ -80,10 +80,14 @@ void uring_may_poll(struct uring *uring, bool on)
 
 void uring_expect(struct uring *uring, bool polled)
 {
-	if (uring->may_poll && polled)
+	if (!uring->may_poll)
+		return;
+	if (polled) {
 		uring->polled.expected = true;
-	else if (uring->may_poll)
+	} else {
 		uring->demand.expected = true;
+		poll_rest(&uring->polled);
+	}
 }
 
 /* A ring is its thread's: what another one writes to it is lost, or waits until that thread happens to submit something. */

@@ -8,7 +8,8 @@
  *
  * Whether it pays is learnt for each region: it does where answers are found in a quarter of the time that it may look for. The first come later,
  * since the helper sleeps; the requests tell it that someone may poll, so that it looks for the next (REGIONFS_REQ_POLLED). Where answers are not found it is left off, until
- * so many waits were short, to sleep and be woken included; each time that was wrong it takes twice as many. So a far source costs a few such moments in all.
+ * so many waits were short, to sleep and be woken included; each time that was wrong it takes twice as many, up to a few hundred. So a far source costs a few such moments in all, and when a busy time is over,
+ * in which neither side could look for the other, they soon find together again.
  */
 #include <linux/cpumask.h>
 #include <linux/ktime.h>
@@ -19,8 +20,9 @@
 
 #define REGIONFS_POLL_PAYS	4	/* the part of poll_us in which it does */
 #define REGIONFS_POLL_CREDIT	16
+#define REGIONFS_POLL_TRIES	4	/* after a rest: the first finds the helper asleep */
 #define REGIONFS_POLL_REST_MIN	32	/* short waits */
-#define REGIONFS_POLL_REST_MAX	4096
+#define REGIONFS_POLL_REST_MAX	256
 
 static unsigned int regionfs_poll_us = 200;
 module_param_named(poll_us, regionfs_poll_us, uint, 0644);
@@ -61,20 +63,20 @@ static void regionfs_poll_lost(struct regionfs_poll *poll, int credit)
 {
 	int penalty = clamp(2 * READ_ONCE(poll->penalty), REGIONFS_POLL_REST_MIN, REGIONFS_POLL_REST_MAX);
 
-	WRITE_ONCE(poll->credit, credit > -REGIONFS_POLL_CREDIT ? credit : 0);
+	WRITE_ONCE(poll->credit, credit > -REGIONFS_POLL_CREDIT ? credit : REGIONFS_POLL_TRIES - REGIONFS_POLL_CREDIT);
 	if (credit > -REGIONFS_POLL_CREDIT)
 		return;
 	WRITE_ONCE(poll->penalty, penalty);
 	WRITE_ONCE(poll->rest, penalty);
 }
 
-/* A wait took @ns. One that had to do without polling teaches nothing. Who learns at the same time may undo it: these are hints. */
+/* A wait took @ns. One that had to do without polling teaches nothing: what else there is to do on this CPU now was mostly in its way then. Who learns at the same time may undo it: these are hints. */
 void regionfs_poll_learn(struct regionfs_region *region, u64 ns)
 {
 	int rest = READ_ONCE(region->poll.rest), credit = READ_ONCE(region->poll.credit);
 	u64 limit = regionfs_poll_ns();
 
-	if (!regionfs_poll_may() || signal_pending(current))
+	if (!regionfs_poll_may() || signal_pending(current) || !single_task_running())
 		return;
 	if (rest && ns <= limit)
 		WRITE_ONCE(region->poll.rest, rest - 1);
