@@ -248,9 +248,14 @@ static inline struct nlattr **regionfs_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
+/* The kernel has 63 bytes for a device's name, and prints what it is given as a format. regiond knows what is made of a name (dirty-share.c). */
 static inline int regionfs_set_bdi_name(struct super_block *sb, const char *name, u64 id)
 {
-	return super_setup_bdi_name(sb, "regionfs-%.40s-%llx", name, id);
+	char plain[38];
+
+	strscpy(plain, name, sizeof(plain));
+	strreplace(plain, '%', '_');
+	return super_setup_bdi_name(sb, "regionfs-%s-%llx", plain, id);
 }
 
 #endif /* REGIONFS_COMPAT_H */

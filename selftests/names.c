@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Names: create, mkdir, rename, unlink, readdir, statfs, what is refused; an unlinked region lives until its last close. */
 #include <dirent.h>
+#include <glob.h>
 #include <sys/statfs.h>
 #include <sys/xattr.h>
 
@@ -146,9 +147,24 @@ static void attributes(void)
 	is(fs.f_namelen, 255, "length of names");
 }
 
+/* The kernel makes a device's name of it, by printing. */
+static void of_an_instance(void)
+{
+	char pattern[128];
+	struct env odd;
+	glob_t found;
+
+	env_start_bare(&odd, "a%s%n");
+	snprintf(pattern, sizeof(pattern), "/sys/class/bdi/regionfs-a_s_n-%d-*", getpid());
+	ok(!glob(pattern, 0, NULL, &found), "an instance may have any name");
+	globfree(&found);
+	env_end(&odd);
+}
+
 int main(void)
 {
 	tap_start(300);
+	of_an_instance();
 	env_start(&e, "names");
 	directories();
 	refused();
