@@ -37,25 +37,17 @@ static void run_stat(struct control_call *call)
 	control_count(call, stat_done);
 }
 
-/* As far as a smaller share, which is to be set now, allows. */
-static void least_share(struct regiond *regiond, uint32_t share)
+static void keep_share(struct control_ask *ask)
 {
-	dirty_share_least(regiond->config->name, regiond->instance_id, share);
+	struct regiond *regiond = ask->control->regiond;
+
+	dirty_share_keep(regiond->config->name, regiond->instance_id);
 }
 
 static void set_done(struct control_ask *ask)
 {
-	struct netlink_attrs *attrs = &ask->call.attrs;
-
-	if (netlink_has(attrs, DIRTY_RATIO))
-		least_share(ask->control->regiond, attrs->dirty_ratio);
+	keep_share(ask);
 	run_stat(ask->control);
-}
-
-static void set_refused(struct control_ask *ask)
-{
-	if (netlink_has(&ask->call.attrs, DIRTY_RATIO))
-		least_share(ask->control->regiond, DIRTY_SHARE);
 }
 
 static void run_set(struct control_call *call)
@@ -74,10 +66,10 @@ static void run_set(struct control_call *call)
 		attrs->have |= NETLINK_BIT(REGIONFS_A_TAKEBACK);
 	if (control_has(call, "dirty_ratio")) {
 		attrs->have |= NETLINK_BIT(REGIONFS_A_DIRTY_RATIO);
-		least_share(call->regiond, 1);
+		dirty_share_yield(call->regiond->config->name, call->regiond->instance_id);
 	}
 	ask->then = set_done;
-	ask->undo = set_refused;
+	ask->undo = keep_share;
 	control_ask(ask);
 }
 

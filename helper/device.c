@@ -103,7 +103,7 @@ static void attach_done(struct loop_op *op, int res)
 		return;
 	}
 	if (res >= 0)
-		dirty_share_least((const char *)device->attach.name, device->attach.instance_id, DIRTY_SHARE);
+		dirty_share_keep((const char *)device->attach.name, device->attach.instance_id);
 	attach_ended(device, res < 0 ? res : 0, res < 0 ? attach_why(res) : "");
 }
 

@@ -9,12 +9,12 @@
 
 #include <stdint.h>
 
-#define DIRTY_SHARE 20u		/* an instance's at first, percent */
-
 /*
- * Lets instance @name with @id have a quarter of @share (percent) at least, or one percent where other devices leave no room for more. The kernel
- * refuses a share that is less than what is set here: before it is lowered this is. Where it fails all is slower, not wrong.
+ * Lets instance @name with @id have a quarter of its share at least. What is kept for one is taken from all others: together the instances have
+ * 20 percent, and each one percent, where other devices leave room for that. Where it fails all is slower, not wrong.
  */
-void dirty_share_least(const char *name, uint64_t id, uint32_t share);
+void dirty_share_keep(const char *name, uint64_t id);
+/* Before a share is set: the kernel refuses one that is less than what is kept. */
+void dirty_share_yield(const char *name, uint64_t id);
 
 #endif

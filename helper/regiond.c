@@ -261,8 +261,7 @@ static void instance_is_set(struct netlink_call *call, int error, const char *wh
 {
 	if (error)
 		log_warning("the kernel did not take the instance's settings: %s", *why ? why : strerror(-error));
-	if (!error && config.dirty_ratio)
-		dirty_share_least(config.name, regiond.instance_id, config.dirty_ratio);
+	dirty_share_keep(config.name, regiond.instance_id);
 	free(call);
 }
 
@@ -279,7 +278,7 @@ static void set_instance(void)
 	if (config.takeback)
 		netlink_set(&call->attrs, TAKEBACK, takeback, config.takeback);
 	if (config.dirty_ratio) {
-		dirty_share_least(config.name, regiond.instance_id, 1);
+		dirty_share_yield(config.name, regiond.instance_id);
 		netlink_set(&call->attrs, DIRTY_RATIO, dirty_ratio, config.dirty_ratio);
 	}
 	call->done = instance_is_set;

@@ -123,6 +123,10 @@ is "$(regionctl instance stat --json | jq .dirty_ratio):$(cat "$least")" 2:1 'an
 fails 'one that is none is refused' regionctl instance set --dirty-ratio 101
 code 0 'a larger one' regionctl instance set --dirty-ratio 40
 is "$(cat "$least")" 10 'has more'
+long=$(printf 'n%.0s' {1..63})
+code 0 'an instance with the longest name' regionctl instance start "$long" --state "$work/long.state"
+is "$(cat /sys/class/bdi/regionfs-nnnn*/min_ratio)" 5 'keeps a part of its share, too'
+code 0 'and ends' regionctl instance stop "$long"
 pid=$(helper_pid rc)
 code 0 'instance detach' regionctl instance detach
 ok 'ends the helper' ended "$pid" 20
