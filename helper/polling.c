@@ -2,12 +2,23 @@
 /* polling: what polling.h says. */
 #include <sched.h>
 
+#include "loop.h"
 #include "polling.h"
 
 #define PAYS_NS		(POLL_NS / 4)
 #define CREDIT		16
 #define REST_MIN	32
 #define REST_MAX	512
+#define LATE_MIN	100000000u	/* ns */
+#define LATE_MAX	1000000000u
+
+/* Is it still resting since it was late? */
+static bool late(struct poll *poll)
+{
+	if (poll->late_until && loop_now_ns() >= poll->late_until)
+		poll->late_until = 0;
+	return poll->late_until;
+}
 
 bool poll_worth(struct poll *poll)
 {
@@ -18,7 +29,7 @@ bool poll_worth(struct poll *poll)
 		poll->rest--;
 		return false;
 	}
-	return expected;
+	return expected && !late(poll);
 }
 
 static void lost(struct poll *poll, int credit)
@@ -37,19 +48,27 @@ static void lost(struct poll *poll, int credit)
 
 /*
  * What was found long after the time to look was over was found by a thread that did not run meanwhile: others had its CPU, and would have had to let it
- * in at once if it had slept. Then it does not look for long, also where most else was found soon.
+ * in at once if it had slept. Then it does not look for a tenth of a second, and twice as long each time, up to a second, also where most else was found soon.
  */
+static void was_late(struct poll *poll)
+{
+	poll->late_ns = poll->late_ns ? 2 * poll->late_ns : LATE_MIN;
+	if (poll->late_ns > LATE_MAX)
+		poll->late_ns = LATE_MAX;
+	poll->late_until = loop_now_ns() + poll->late_ns;
+}
+
 void poll_looked(struct poll *poll, uint64_t ns)
 {
 	if (ns != UINT64_MAX && ns > 2 * POLL_NS) {
-		poll->penalty = REST_MAX;
-		lost(poll, 2 * CREDIT);
+		was_late(poll);
 	} else if (ns > PAYS_NS) {
 		lost(poll, ns == UINT64_MAX ? 2 : 1);
 	} else if (poll->credit < CREDIT) {
 		poll->credit++;
 	} else {
 		poll->penalty = 0;
+		poll->late_ns = 0;
 	}
 }
 

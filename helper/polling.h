@@ -20,6 +20,8 @@ struct poll {
 	int rest;		/* not 0: it doesn't pay; so many times until it is tried again */
 	int penalty;		/* what rest was set to last */
 	int credit;
+	uint64_t late_until;	/* by loop_now_ns(), not 0: it came late, and does not look before */
+	uint64_t late_ns;	/* for how long it rested so last */
 };
 
 /* Should it look, now that it waits? */

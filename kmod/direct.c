@@ -18,6 +18,7 @@
 struct regionfs_direct {
 	struct regionfs_region *region;
 	u64 since;		/* READs: ktime_get_ns() when they were asked for; else 0 */
+	bool tried;		/* to poll for the only one */
 	unsigned int nr;
 	struct regionfs_request *reqs[REGIONFS_DIRECT_BATCH];
 };
@@ -129,7 +130,7 @@ static ssize_t regionfs_direct_wait(struct regionfs_direct *d, int *err)
 	*err = 0;
 	for (i = 0; i < d->nr; i++) {
 		if (d->since && d->nr == 1)
-			regionfs_poll_until(d->region, d->since, completion_done(&d->reqs[i]->done));
+			d->tried = regionfs_poll_until(d->region, d->since, completion_done(&d->reqs[i]->done));
 		e = *err == -EINTR ? -EINTR : regionfs_request_wait(d->reqs[i]);
 		if (!*err && !e)
 			done += d->reqs[i]->len;
@@ -184,7 +185,7 @@ static ssize_t regionfs_direct_ask(struct regionfs_direct *d, loff_t pos, int *e
 	done = regionfs_direct_run(d, pos, err);
 	took = regionfs_waited(d->region, d->since);
 	if (d->nr == 1)		/* many say nothing of how long one takes */
-		regionfs_poll_learn(d->region, took);
+		regionfs_poll_learn(d->region, took, d->tried);
 	regionfs_region_exit(d->region, 0);
 	return done;
 }

@@ -194,6 +194,7 @@ static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_reg
 {
 	struct file *file = get_file(vmf->vma->vm_file);
 	u64 since = ktime_get_ns(), looked = since;
+	bool tried;
 	long left;
 
 	regionfs_release_fault_lock(vmf);
@@ -202,16 +203,16 @@ static vm_fault_t regionfs_fault_await(struct vm_fault *vmf, struct regionfs_reg
 		looked = ktime_get_ns();	/* to begin megabytes takes longer than it may look */
 	}
 	if (await->req) {
-		regionfs_poll_until(region, looked, completion_done(&await->req->done));
+		tried = regionfs_poll_until(region, looked, completion_done(&await->req->done));
 		wait_for_completion_state(&await->req->done, TASK_INTERRUPTIBLE | TASK_FREEZABLE);
 		regionfs_request_put(await->req);
 	} else {
-		regionfs_poll_until(region, looked, regionfs_fault_read(await->folio));
+		tried = regionfs_poll_until(region, looked, regionfs_fault_read(await->folio));
 		do {
 			left = wait_event_freezable_timeout(region->wait, regionfs_fault_read(await->folio), HZ / 20);
 		} while (!left);
 	}
-	regionfs_poll_learn(region, regionfs_waited(region, since) - (looked - since));
+	regionfs_poll_learn(region, regionfs_waited(region, since) - (looked - since), tried);
 	folio_put(await->folio);
 	fput(file);
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;

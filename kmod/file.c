@@ -86,7 +86,7 @@ static void regionfs_read_wait(struct kiocb *iocb, struct regionfs_region *regio
 static bool regionfs_read_await(struct kiocb *iocb, struct regionfs_region *region)
 {
 	struct folio *folio = regionfs_get_cached_folio(iocb->ki_filp->f_mapping, iocb->ki_pos >> PAGE_SHIFT);
-	bool waited = false;
+	bool waited = false, tried;
 	u64 since;
 
 	if (!folio)
@@ -94,9 +94,9 @@ static bool regionfs_read_await(struct kiocb *iocb, struct regionfs_region *regi
 	if (folio_test_locked(folio) && !folio_test_uptodate(folio)) {
 		regionfs_read_wait(iocb, region, folio);
 		since = ktime_get_ns();
-		regionfs_poll_until(region, since, !folio_test_locked(folio));
+		tried = regionfs_poll_until(region, since, !folio_test_locked(folio));
 		waited = !folio_wait_locked_killable(folio);
-		regionfs_poll_learn(region, regionfs_waited(region, since));
+		regionfs_poll_learn(region, regionfs_waited(region, since), tried);
 	}
 	folio_put(folio);
 	return waited;

@@ -7,8 +7,8 @@
  * as a reader. Not in threads whose pool starts another one when one sleeps: to poll there would keep those waiting that come after.
  *
  * Whether it pays is learnt for each region: it does where answers are found in a quarter of the time that it may look for. The first come later,
- * since the helper sleeps; the requests tell it that someone may poll, so that it looks for the next (REGIONFS_REQ_POLLED). Where answers are not found it is left off, until
- * so many waits were short, to sleep and be woken included; each time that was wrong it takes twice as many, up to a few hundred. So a far source costs a few such moments in all, and when a busy time is over,
+ * since the helper sleeps; the requests tell it that someone may poll, so that it looks for the next (REGIONFS_REQ_POLLED). Where answers are not found it is left off for
+ * so many waits; each time that was wrong for twice as many, up to a few hundred. So a far source costs little, under one percent of a CPU, and when a busy time is over,
  * in which neither side could look for the other, they soon find together again.
  */
 #include <linux/cpumask.h>
@@ -21,7 +21,7 @@
 #define REGIONFS_POLL_PAYS	4	/* the part of poll_us in which it does */
 #define REGIONFS_POLL_CREDIT	16
 #define REGIONFS_POLL_TRIES	4	/* after a rest: the first finds the helper asleep */
-#define REGIONFS_POLL_REST_MIN	32	/* short waits */
+#define REGIONFS_POLL_REST_MIN	32	/* waits */
 #define REGIONFS_POLL_REST_MAX	256
 
 static unsigned int regionfs_poll_us = 200;
@@ -50,10 +50,16 @@ bool regionfs_poll_worth(const struct regionfs_region *region)
 	return regionfs_poll_pays(region) && regionfs_poll_may();
 }
 
-/* May a program that waits since @since, by ktime_get_ns(), look once more? */
+/* Is the time to look over, since @since, by ktime_get_ns()? */
+bool regionfs_poll_over(u64 since)
+{
+	return ktime_get_ns() - since >= regionfs_poll_ns();
+}
+
+/* May a program that waits since @since look once more? */
 bool regionfs_poll_more(u64 since)
 {
-	if (need_resched() || signal_pending(current) || !single_task_running() || ktime_get_ns() - since >= regionfs_poll_ns())
+	if (need_resched() || signal_pending(current) || !single_task_running() || regionfs_poll_over(since))
 		return false;
 	cpu_relax();
 	return true;
@@ -70,17 +76,20 @@ static void regionfs_poll_lost(struct regionfs_poll *poll, int credit)
 	WRITE_ONCE(poll->rest, penalty);
 }
 
-/* A wait took @ns. One that had to do without polling teaches nothing: what else there is to do on this CPU now was mostly in its way then. Who learns at the same time may undo it: these are hints. */
-void regionfs_poll_learn(struct regionfs_region *region, u64 ns)
+/*
+ * A wait took @ns. One without polling (@tried: it looked until it had found something, or to the end) teaches nothing but that one more is over. Who learns at
+ * the same time may undo it: these are hints.
+ */
+void regionfs_poll_learn(struct regionfs_region *region, u64 ns, bool tried)
 {
 	int rest = READ_ONCE(region->poll.rest), credit = READ_ONCE(region->poll.credit);
 	u64 limit = regionfs_poll_ns();
 
-	if (!regionfs_poll_may() || signal_pending(current) || !single_task_running())
+	if (!regionfs_poll_may() || signal_pending(current))
 		return;
-	if (rest && ns <= limit)
+	if (rest)
 		WRITE_ONCE(region->poll.rest, rest - 1);
-	else if (rest)
+	else if (!tried)
 		return;
 	else if (ns > limit / REGIONFS_POLL_PAYS)
 		regionfs_poll_lost(&region->poll, credit - (ns > limit ? 2 : 1));

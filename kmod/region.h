@@ -39,7 +39,7 @@ struct regionfs_turn {
 
 /* What was learnt of polling for a region: see poll.c. */
 struct regionfs_poll {
-	int rest;			/* not 0: it doesn't pay; so many short waits until it is tried again */
+	int rest;			/* not 0: it doesn't pay; so many waits until it is tried again */
 	int penalty;			/* what rest was set to last */
 	int credit;
 };
@@ -197,14 +197,17 @@ u64 regionfs_waited(struct regionfs_region *region, u64 since);
 bool regionfs_poll_pays(const struct regionfs_region *region);
 bool regionfs_poll_worth(const struct regionfs_region *region);
 bool regionfs_poll_more(u64 since);
-void regionfs_poll_learn(struct regionfs_region *region, u64 ns);
+bool regionfs_poll_over(u64 since);
+void regionfs_poll_learn(struct regionfs_region *region, u64 ns, bool tried);
 
-/* Looks for a moment for what is waited for since @since, where that is worth it. */
-#define regionfs_poll_until(region, since, cond) do {				\
-	if (regionfs_poll_worth(region))					\
-		while (!(cond) && regionfs_poll_more(since))			\
-			;							\
-} while (0)
+/* Looks for a moment for what is waited for since @since, where that is worth it. True unless something came between. */
+#define regionfs_poll_until(region, since, cond) ({				\
+	bool __tried = regionfs_poll_worth(region);				\
+										\
+	while (__tried && !(cond) && regionfs_poll_more(since))			\
+		;								\
+	__tried && ((cond) || regionfs_poll_over(since));			\
+})
 
 /* ahead.c */
 void regionfs_window_init(struct backing_dev_info *bdi);

@@ -127,7 +127,7 @@ static void left_off(void)
 	pid_t pid;
 
 	must(write_file(POLL_US, "100") == 0);
-	while (flags && n < 40) {
+	while (flags && n < 400) {
 		pid = held_reader(APP_MAP_READ, &held);
 		flags = fh_at(e.fh, held)->desc.flags & REGIONFS_REQ_POLLED;
 		usleep(1000);
