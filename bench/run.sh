@@ -6,7 +6,7 @@
 #
 #   --rounds N      rounds that count, after one that doesn't (default 5); peers alternate within a round
 #   --size MIB      of the file (default 256)
-#   --pages N       that random touches (default 1000); scatter a quarter of it; threads, by the clock, 16 times as many: it takes
+#   --pages N       that random touches (default 1000); scatter a quarter of it; threads, by the clock without delay, 16 times as many: it takes
 #                   the scheduler a while to have eight threads on all CPUs
 #   --seed N        of the order of pages (default 1; grows by one each round)
 #   --peers LIST    default "tmpfs fuse nbd ublk uffd-4k uffd-64k uffd-1m regionfs-asked regionfs tmpfs-again"; also sshfs, nfs, fuse-mt, nbd-1,
@@ -374,7 +374,7 @@ one() {
 	local peer line less count=$pages rc name=$1 workers=''
 	[[ $1 != *:* ]] || name=${1%:*} workers="--workers ${1#*:}"
 	[ "$1" = scatter ] && count=$((pages / 4))
-	[[ $1 == threads && $clock == wall ]] && count=$((pages * 16 > bytes / 16384 ? bytes / 16384 : pages * 16))
+	[[ $1 == threads && $clock == wall && $delay == 0 ]] && count=$((pages * 16 > bytes / 16384 ? bytes / 16384 : pages * 16))
 	for peer in "${up[@]}"; do
 		[ -n "${target[$peer]:-}" ] || continue
 		[[ $peer != tmpfs-again || $1 == warm ]] || continue
