@@ -96,12 +96,22 @@ static void auth_done(struct link_req *req, int error)
 		conn_limit(req->link->conn, limit);
 }
 
+/* What the answers to HELLO and AUTH say goes for all that follows, so they come first. */
+static int take_info(const struct link *link, const struct link_req *req, struct wire_info *info)
+{
+	if (!link->hello.answered || !link->auth.answered)
+		return -EPROTO;
+	if (wire_decode(WIRE_S_INFO, req->into, req->got, info) < 0)
+		return -EPROTO;
+	return 0;
+}
+
 static void open_done(struct link_req *req, int error)
 {
 	struct link *link = req->link;
 	struct wire_info info;
 
-	if (!error && wire_decode(WIRE_S_INFO, req->into, req->got, &info) < 0) {
+	if (!error && take_info(link, req, &info)) {
 		snprintf(link->why, sizeof(link->why), "the peer's answer to OPEN makes no sense");
 		error = -EPROTO;
 	}
