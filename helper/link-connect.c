@@ -96,14 +96,14 @@ static void auth_done(struct link_req *req, int error)
 		conn_limit(req->link->conn, limit);
 }
 
-/* What the answers to HELLO and AUTH say goes for all that follows, so they come first. */
+/* What the answers to HELLO and AUTH say goes for all that follows, so they come first; and no file has more than INT64_MAX bytes. */
 static int take_info(const struct link *link, const struct link_req *req, struct wire_info *info)
 {
 	if (!link->hello.answered || !link->auth.answered)
 		return -EPROTO;
 	if (wire_decode(WIRE_S_INFO, req->into, req->got, info) < 0)
 		return -EPROTO;
-	return 0;
+	return info->size > INT64_MAX ? -EPROTO : 0;
 }
 
 static void open_done(struct link_req *req, int error)
