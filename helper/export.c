@@ -387,6 +387,14 @@ void export_detach(struct service *service)
 
 void export_leave(struct export_session *session)
 {
+	struct list *at, *next;
+
+	list_for_each_safe(at, next, &session->export->opening) {
+		struct service *service = list_entry(at, struct service, waiting);
+
+		if (service->session == session)
+			open_refuse(service, -EAGAIN, "its session has ended");
+	}
 	session->fenced = true;
 	settle_soon(session->export);
 }
