@@ -140,9 +140,9 @@ static void record_write(struct backend_req *req)
 	uint32_t data = staged->written - there;
 
 	staged->iov[0] = (struct iovec){ (char *)&staged->record + there, head - there };
-	staged->iov[1] = (struct iovec){ (char *)req->data + staged->done + data, staged->len - data };
-	if (!staged->len)
-		staged->iov[1].iov_base = &staged->record;
+	staged->iov[1] = (struct iovec){ &staged->record, 0 };
+	if (staged->len)
+		staged->iov[1] = (struct iovec){ (char *)req->data + staged->done + data, staged->len - data };
 	staged->op.done = record_written;
 	loop_writev(req->backend->loop, &staged->op, req->backend->journal->fd, staged->iov, 2, staged->at + staged->written);
 }
