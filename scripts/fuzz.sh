@@ -71,6 +71,8 @@ trap 'rm -f "$stamp"' EXIT
 trap 'exit 130' INT TERM
 export -f one
 export top build seconds seed
+# what UBSan sees is a find as well
+export UBSAN_OPTIONS=halt_on_error=1
 # shellcheck disable=SC2016 # its own bash expands it
 printf '%s\n' "${names[@]}" | xargs -n 1 -P "$jobs" bash -c 'one "$1"' one
 failed=$?
