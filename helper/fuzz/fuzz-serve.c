@@ -301,20 +301,28 @@ static void check_server(void)
 	MUST(listener->memory <= LISTENER_MEMORY + LISTENER_RESERVE);
 }
 
+static unsigned int nr_busy(const struct export *export)
+{
+	unsigned int nr = 0;
+	struct list *at;
+
+	list_for_each(at, &export->sessions)
+		for (unsigned int i = 0; i < WIRE_SLOTS_MAX; i++)
+			nr += list_entry(at, struct export_session, list)->busy[i];
+	return nr;
+}
+
 /* Does a thread have something of it? What is held, and who waits for that, is nobody's. */
 static bool is_busy(void)
 {
+	unsigned int nr = nr_open;
 	struct list *at;
 
-	if (server->nr_shrinking || nr_open)
-		return true;
-	if (!file_export)
-		return false;
-	list_for_each(at, &file_export->sessions)
-		for (unsigned int i = 0; i < WIRE_SLOTS_MAX; i++)
-			if (list_entry(at, struct export_session, list)->busy[i])
-				return true;
-	return false;
+	list_for_each(at, &listener->exports)
+		nr += nr_busy(list_entry(at, struct export, list));
+	list_for_each(at, &held)
+		nr--;
+	return nr;
 }
 
 /* ---- the client ---- */
