@@ -49,7 +49,7 @@ void follower_set_phase(struct follower_record *record, enum follower_phase phas
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* The second map moves up, from its end. */
+/* The second map moves up, from its end. What comes after it need not be zero: a helper that was killed in the midst of this may have left it there. */
 int follower_record_fit(struct follower_record *record, uint64_t chunks)
 {
 	uint64_t old = follower_bits(record), bits = BITMAP_WORDS(chunks + chunks / 8 + 64) * 64;
@@ -64,6 +64,7 @@ int follower_record_fit(struct follower_record *record, uint64_t chunks)
 	maps = follower_staged(record);
 	memmove(maps + bits / 64, maps + old / 64, (size_t)old / 8);
 	memset(maps + old / 64, 0, (size_t)(bits - old) / 8);
+	memset(maps + (bits + old) / 64, 0, (size_t)(bits - old) / 8);
 	follower_head(record)->bits = bits;
 	atomic_thread_fence(memory_order_seq_cst);
 	follower_head(record)->moving = 0;
