@@ -192,7 +192,7 @@ static int read_lines(struct state *state, FILE *file)
 	int err = 0;
 
 	while (!err && (len = getline(&line, &max, file)) > 0) {
-		bad = line[len - 1] != '\n';
+		bad = line[len - 1] != '\n' || memchr(line, 0, (size_t)len);
 		line[len - 1] = '\0';
 		if (!bad)
 			err = take_line(state, line, &bad);
