@@ -34,7 +34,7 @@ static bool parse_name(const struct dir *dir, const char *name, uint64_t *offset
 		return false;
 	errno = 0;
 	*offset = strtoull(name, &end, 10);
-	return !errno && !*end && !(*offset % dir->chunk);
+	return !errno && !*end && !(*offset % dir->chunk) && *offset <= (uint64_t)INT64_MAX - dir->chunk;
 }
 
 int dir_files_each(struct dir *dir, int (*fn)(struct dir *dir, const char *name, uint64_t chunk, void *arg), void *arg)
@@ -77,7 +77,7 @@ static int parse_meta(struct dir *dir, const char *text)
 	uint64_t chunk, size;
 
 	if (sscanf(text, "version=%u\nchunk=%" SCNu64 "\nsize=%" SCNu64, &version, &chunk, &size) != 3 || version != 1 ||
-	    chunk < 4096 || chunk > 1u << 30 || (chunk & (chunk - 1)))
+	    chunk < 4096 || chunk > 1u << 30 || (chunk & (chunk - 1)) || size > INT64_MAX)
 		return backend_error(&dir->backend, -EINVAL, "%s/%s is damaged", dir->backend.uri.path, DIR_META);
 	dir->chunk = (uint32_t)chunk;
 	backend_set_size(&dir->backend, size);
