@@ -238,6 +238,13 @@ static void read_end(struct redo_io *io, int error)
 
 static void read_more(struct redo_io *io);
 
+/* As a scan has it: what the file lacks is as if it were zero, and the checksum says whether it was. */
+static int read_lacking(char *data, uint64_t length)
+{
+	memset(data, 0, length);
+	return (int)length;
+}
+
 static void read_moved(struct loop_op *op, int res)
 {
 	struct redo_io *io = container_of(op, struct redo_io, op);
@@ -245,7 +252,7 @@ static void read_moved(struct loop_op *op, int res)
 	if (res == -EINTR || res == -EAGAIN)
 		res = 0;
 	else if (!res)
-		res = -EIO;
+		res = read_lacking(read_buffer(io) + io->moved, read_length(io) - io->moved);
 	if (res > 0)
 		io->moved += (uint64_t)res;
 	if (res < 0 || io->moved == read_length(io))
@@ -268,8 +275,9 @@ static int read_file(int fd, char *data, uint64_t length, uint64_t offset)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
+		if (n < 0)
+			return -errno;
+		n = n ? n : read_lacking(data, length);
 		data += n;
 		offset += (uint64_t)n;
 		length -= (uint64_t)n;
