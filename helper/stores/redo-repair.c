@@ -40,13 +40,13 @@ static int verify(const struct redo_segment *segment, const char *bytes)
 		return -EIO;
 	while (at < segment->sync_end) {
 		const struct redo_header *header = (const void *)(bytes + at);
-		uint32_t length = header->magic == (REDO_RECORD_MAGIC | REDO_WRITE) ? (uint32_t)header->length : 0;
+		uint64_t length = header->magic == (REDO_RECORD_MAGIC | REDO_WRITE) ? header->length : 0;
 
 		if (header->crc != crc32c(0, header, offsetof(struct redo_header, crc)) || header->at != redo_place(segment->nr, at) ||
-		    length > REDO_PIECE || redo_room_for(length) > segment->sync_end - at ||
+		    length > REDO_PIECE || redo_room_for((uint32_t)length) > segment->sync_end - at ||
 		    header->data_crc != crc32c(0, header + 1, length))
 			return -EIO;
-		at += redo_room_for(length);
+		at += redo_room_for((uint32_t)length);
 	}
 	return 0;
 }

@@ -128,14 +128,15 @@ static const struct redo_header *record_at(const struct scan *scan, uint64_t nr,
 {
 	const struct redo_header *header = (const void *)(scan->bytes + offset);
 	uint32_t room = size - offset;
+	uint64_t data;
 
 	if (room < REDO_ALIGN || !kind_good(header->magic) || header->at != redo_place(nr, offset) ||
 	    header->crc != crc32c(0, header, offsetof(struct redo_header, crc)))
 		return NULL;
-	*length = (header->magic & 255) == REDO_WRITE ? (uint32_t)header->length : 0;
-	if (*length > REDO_PIECE || (*length && header->length > REDO_PIECE) || redo_room_for(*length) > room ||
-	    header->offset > UINT64_MAX - header->length)
+	data = (header->magic & 255) == REDO_WRITE ? header->length : 0;
+	if (data > REDO_PIECE || redo_room_for((uint32_t)data) > room || header->offset > UINT64_MAX - header->length)
 		return NULL;
+	*length = (uint32_t)data;
 	return header->data_crc == crc32c(0, header + 1, *length) ? header : NULL;
 }
 
