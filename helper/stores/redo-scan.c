@@ -25,6 +25,7 @@ struct scan {
 	uint64_t *nr;			/* of the files, sorted */
 	size_t n, max;
 	char *bytes;			/* of one file */
+	uint32_t filled;		/* what of them is not zero for certain */
 	uint32_t chain;
 	bool begun;			/* chain is known */
 };
@@ -85,7 +86,8 @@ static int load(struct scan *scan, int fd)
 {
 	uint32_t done = 0;
 
-	memset(scan->bytes, 0, REDO_SEGMENT_MAX);
+	memset(scan->bytes, 0, scan->filled);
+	scan->filled = REDO_SEGMENT_MAX;
 	while (done < REDO_SEGMENT_MAX) {
 		ssize_t n = pread(fd, scan->bytes + done, REDO_SEGMENT_MAX - done, done);
 
@@ -94,9 +96,10 @@ static int load(struct scan *scan, int fd)
 		if (n < 0)
 			return -errno;
 		if (!n)
-			return 0;
+			break;
 		done += (uint32_t)n;
 	}
+	scan->filled = done;
 	return 0;
 }
 
@@ -198,7 +201,7 @@ static int scan_lost(struct scan *scan, uint64_t nr, uint32_t offset, uint32_t s
 	uint32_t length;
 	int err = 0;
 
-	while (!err && offset < size) {
+	while (!err && offset < size && offset < scan->filled) {
 		header = record_at(scan, nr, offset, size, &length);
 		if (header) {
 			*any = true;
@@ -360,7 +363,7 @@ int redo_scan(struct redo *redo, const struct redo_options *options, struct redo
 	int err = list_files(&scan);
 
 	if (!err && scan.n) {
-		scan.bytes = malloc(REDO_SEGMENT_MAX);
+		scan.bytes = calloc(1, REDO_SEGMENT_MAX);
 		err = scan.bytes ? scan_files(&scan) : -ENOMEM;
 	}
 	if (err)
