@@ -104,7 +104,9 @@ static int wants_managed(struct control_call *call, bool *managed)
 		control_fail(call, -EINVAL, "a direct region has no options of managed ones");
 		err = -EINVAL;
 	}
-	*managed = !direct && (given || asked || call->regiond->config->managed);
+	/* one that has failed is gone */
+	if (!err)
+		*managed = !direct && (given || asked || call->regiond->config->managed);
 	return err;
 }
 
