@@ -22,7 +22,7 @@ static char *trim(char *text)
 
 	while (end > text && isspace((unsigned char)end[-1]))
 		*--end = '\0';
-	return text + strspn(text, " \t\r\n");
+	return text + strspn(text, " \t\r\n\v\f");
 }
 
 static char *unquote(char *value)
