@@ -163,6 +163,8 @@ static int parse_host(struct uri *uri, const char *text, size_t len, char *why, 
 	err = decode(&uri->host, text, (size_t)(host_end - text));
 	if (err)
 		return err == -EINVAL ? refuse(why, why_len, "the host of %s can't be read", uri->text) : err;
+	if (!*uri->host)
+		return refuse(why, why_len, "%s has no host where one should be", uri->text);
 	return colon ? parse_port(uri, colon + 1, (size_t)(end - colon - 1), why, why_len) : 0;
 }
 
