@@ -2,10 +2,10 @@
 /* peer-uri: what may stand in a peer's URI; peer.c says what it means. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "backends/peer-uri.h"
+#include "units.h"
 #include "wire.h"
 
 const char *peer_uri_region(const struct uri *uri)
@@ -18,13 +18,11 @@ const char *peer_uri_region(const struct uri *uri)
 int peer_uri_number(const struct uri *uri, const char *key, uint32_t max, uint32_t *value)
 {
 	const char *text = uri_option(uri, key);
-	unsigned long number;
-	char *end;
+	uint64_t number;
 
 	if (!text)
 		return 0;
-	number = strtoul(text, &end, 10);
-	if (!*text || *end || number > max)
+	if (regionfs_number_parse(text, 0, max, &number))
 		return -EINVAL;
 	*value = (uint32_t)number;
 	return 0;
