@@ -97,10 +97,14 @@ char *backend_child(const char *base, const char *name)
 		return NULL;
 	ops = backend_find(uri.scheme);
 	source = ops && ops->child ? ops->child(&uri, name) : journal_is_name(name) ? NULL : default_child(&uri, name);
-	if (source && !uri_option(&uri, "owned"))
-		source = add_option(source, "owned");
 	uri_free(&uri);
-	return source;
+	if (source && !backend_owned(source))
+		source = add_option(source, "owned");
+	if (!source || backend_owned(source))
+		return source;
+	/* it has as many options as a source can have */
+	free(source);
+	return NULL;
 }
 
 bool backend_generic(const char *source)
@@ -144,19 +148,23 @@ bool backend_owned(const char *source)
 char *backend_disown(const char *source)
 {
 	char *copy = strdup(source), *options = copy ? strchr(copy, '?') : NULL, *save = NULL, *to;
+	unsigned int n = 0;
+	struct uri uri;
 
-	if (!options)
+	if (!options || uri_parse(&uri, source, NULL, 0))
 		return copy;
 	*options = 0;
 	to = malloc(strlen(source) + 1);
 	if (to)
 		strcpy(to, copy);
+	/* those that are not empty are the parsed ones, in order; a key may be encoded */
 	for (char *option = strtok_r(options + 1, "&", &save), mark = '?'; to && option; option = strtok_r(NULL, "&", &save)) {
-		if (!strcmp(option, "owned") || !strncmp(option, "owned=", 6))
+		if (!strcmp(uri.option[n++].key, "owned"))
 			continue;
 		sprintf(to + strlen(to), "%c%s", mark, option);
 		mark = '&';
 	}
+	uri_free(&uri);
 	free(copy);
 	return to;
 }
