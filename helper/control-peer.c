@@ -138,17 +138,14 @@ static void source_opened(struct backend_open *open, struct backend *backend, in
 {
 	struct source_export *export = container_of(open, struct source_export, open);
 	struct control_call *call = export->call;
-	const char *name = NULL;
 	struct target *target;
 
 	if (!error)
 		error = target_source(&target, backend);
 	if (error)
 		control_fail(call, error, "%s", *open->why ? open->why : strerror(-error));
-	else if (control_string(call, "region", &name) || !name)
-		target->ops->close(target);
 	else
-		publish(call, name, target);
+		publish(call, json_string_value(json_object_get(call->args, "region")), target);
 	free(export);
 }
 
@@ -156,8 +153,15 @@ static void export_source(struct control_call *call, const char *source)
 {
 	const struct config *config = call->regiond->config;
 	struct source_export *export;
+	const char *name = NULL;
 	char why[256] = "out of memory";
 
+	if (control_string(call, "region", &name))
+		return;
+	if (!name) {
+		control_fail(call, -EINVAL, "\"region\" is missing");
+		return;
+	}
 	if (call->region) {
 		control_fail(call, -EEXIST, "there is a region of that name: leave out --source");
 		return;
