@@ -87,6 +87,10 @@ int ini_read(const char *path,
 		if (err)
 			snprintf(why, why_len, "%s:%u: %s", path, number, *sentence ? sentence : strerror(-err));
 	}
+	if (!err && ferror(file)) {
+		err = -errno;
+		snprintf(why, why_len, "%s: %s", path, strerror(errno));
+	}
 	if (file)
 		fclose(file);
 	free(reader.section);
