@@ -12,6 +12,7 @@
 #   make check-debug            the selftests on the debugging kernel
 #   make check-unit | check-6.1 | check-asan    parts of it; the unit tests with ASan and UBSan
 #   make check-model            what check-unit ends with: the hand-over, model-checked     RUNS="NAME..."
+#   make fuzz [TESTS="NAME..."] FUZZ_SECONDS=60    the helper's parsers, formats and protocol, with clang's libFuzzer (scripts/fuzz.sh)
 #   make check-power-cut        that what fsync has acknowledged outlives a power cut      COUNT= SEED= KERNEL=6.1
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
 #   make soak-managed | soak-managed-power | soak-host-lost COUNT=    kills, cuts and lost hosts of managed regions
@@ -121,6 +122,11 @@ check-model:
 check-asan: helper-asan
 	prove --exec '' $(BUILD)/asan/tests/test-*
 
+FUZZ_SECONDS ?= 60
+
+fuzz:
+	BUILD=$(BUILD) $(TOP)/scripts/fuzz.sh --seconds $(FUZZ_SECONDS) $(TESTS)
+
 check-power-cut: programs module-$(or $(KERNEL),6.1)
 	$(TOP)/scripts/power-cut.sh
 
@@ -150,5 +156,5 @@ lint:
 	$(TOP)/scripts/check-style.sh --all
 
 .PHONY: all module modules-all programs helper-asan selftests install clean
-.PHONY: deps check check-unit check-model check-asan check-power-cut demo bench bench-managed bench-profile bench-migrate bench-behind bench-scale lint
+.PHONY: deps check check-unit check-model check-asan check-power-cut fuzz demo bench bench-managed bench-profile bench-migrate bench-behind bench-scale lint
 .PHONY: soak-managed soak-host-lost
