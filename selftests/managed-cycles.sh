@@ -53,7 +53,7 @@ trouble() {
 
 # cycle NUMBER
 cycle() {
-	local policy=${policies[$1 % ${#policies[@]}]} writer options
+	local policy=${policies[$1 % ${#policies[@]}]} writer options status
 	read -ra options <<< "$policy"
 	ok "$1: the region is made: $policy" add_managed b db "$source" "${options[@]}"
 	fsx -n 0 -l $size -s "$RANDOM" -f "$work/expected" "$b/db" > "$work/fsx" 2>&1 & writer=$!
@@ -63,8 +63,10 @@ cycle() {
 	kill -TERM $writer 2> /dev/null
 	ok "$1: the program ends" ended $writer 120
 	wait $writer
-	is $? 0 "$1: and has seen no error and no wrong byte"
-	note "$(sed -n '1p;2,${$p}' "$work/fsx")"
+	status=$?
+	is $status 0 "$1: and has seen no error and no wrong byte"
+	# what it did last is the way to what went wrong
+	if [ $status = 0 ]; then note "$(head -n 1 "$work/fsx")"; else note "$(head -n 1 "$work/fsx"; tail -n 60 "$work/fsx")"; fi
 	ok "$1: it is synced" within 120 regionctl --instance b sync db
 	ok "$1: the source has every byte" same "$work/expected" "$work/backend"
 	ok "$1: and the region" same "$work/expected" "$b/db"
