@@ -383,28 +383,6 @@ char *policy_text(const struct policy *policy)
 	return text.data;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* In place. */
-static void decode(char *value)
-{
-	char *to = value;
-
-	for (; *value; value++) {
-		int high = *value == '%' ? hex_digit(value[1]) : -1;
-		int low = high >= 0 ? hex_digit(value[2]) : -1;
-
-		*to++ = low < 0 ? *value : (char)(high << 4 | low);
-		value += low < 0 ? 0 : 2;
-	}
-	*to = '\0';
-}
-
 static int parse_pair(struct policy *policy, char *pair, char *why, size_t why_len)
 {
 	char *equals = strchr(pair, '=');
@@ -414,7 +392,7 @@ static int parse_pair(struct policy *policy, char *pair, char *why, size_t why_l
 		return -EINVAL;
 	}
 	*equals = '\0';
-	decode(equals + 1);
+	text_decode(equals + 1);
 	return policy_set(policy, pair, equals + 1, why, why_len);
 }
 

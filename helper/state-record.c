@@ -11,7 +11,7 @@
 
 #define CRC_DIGITS 8
 
-static uint32_t crc32_of(const char *data, size_t len)
+uint32_t record_crc(const char *data, size_t len)
 {
 	uint32_t crc = UINT32_MAX;
 
@@ -58,7 +58,7 @@ static void line_end(struct text *text, size_t start)
 	if (text->failed)
 		return;
 	snprintf(crc, sizeof(crc), "%08" PRIx32,
-		 crc32_of(text->data + start + CRC_DIGITS, text->len - start - CRC_DIGITS));
+		 record_crc(text->data + start + CRC_DIGITS, text->len - start - CRC_DIGITS));
 	memcpy(text->data + start, crc, CRC_DIGITS);
 	text_add(text, "\n", 1);
 }
@@ -131,37 +131,12 @@ void record_setting(struct text *text, const char *key, const char *value)
 
 /* ---- reading ---- */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static char *decode_string(const char *value)
-{
-	char *string = malloc(strlen(value) + 1), *to = string;
-
-	for (; string && *value; value++) {
-		int high = *value == '%' ? hex_value(value[1]) : -1;
-		int low = high >= 0 ? hex_value(value[2]) : -1;
-
-		if (low < 0) {
-			*to++ = *value;
-			continue;
-		}
-		*to++ = (char)(high << 4 | low);
-		value += 2;
-	}
-	if (string)
-		*to = '\0';
-	return string;
-}
-
 static bool take_string(char **to, const char *value)
 {
 	free(*to);
-	*to = decode_string(value);
+	*to = strdup(value);
+	if (*to)
+		text_decode(*to);
 	return *to != NULL;
 }
 
@@ -259,7 +234,7 @@ enum record_kind record_parse(struct record *record, char *line)
 	memset(record, 0, sizeof(*record));
 	if (len < CRC_DIGITS + 2 || line[CRC_DIGITS] != ' ')
 		return RECORD_BAD;
-	snprintf(crc, sizeof(crc), "%08" PRIx32, crc32_of(line + CRC_DIGITS, len - CRC_DIGITS));
+	snprintf(crc, sizeof(crc), "%08" PRIx32, record_crc(line + CRC_DIGITS, len - CRC_DIGITS));
 	if (memcmp(crc, line, CRC_DIGITS))
 		return RECORD_BAD;
 	kind = line + CRC_DIGITS + 1;

@@ -30,6 +30,8 @@ struct record {
 	char *key, *value;		/* setting, malloc'ed */
 };
 
+/* CRC-32, as zlib has it, of what follows a line's checksum: eight digits. */
+uint32_t record_crc(const char *data, size_t len);
 /* line without its newline; it is taken apart in place. */
 enum record_kind record_parse(struct record *record, char *line);
 void record_free(struct record *record);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* text: see text.h. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,32 @@ void text_encoded(struct text *text, const char *string)
 		snprintf(hex, sizeof(hex), "%%%02X", (unsigned char)*string);
 		text_add(text, hex, 3);
 	}
+}
+
+static int capital_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+void text_decode(char *string)
+{
+	char *to = string;
+
+	for (; *string; string++) {
+		int high = *string == '%' ? capital_digit(string[1]) : -1;
+		int low = high >= 0 ? capital_digit(string[2]) : -1;
+
+		*to++ = low < 0 ? *string : (char)(high << 4 | low);
+		string += low < 0 ? 0 : 2;
+	}
+	*to = '\0';
+}
+
+int text_hex_digit(char c)
+{
+	return capital_digit((char)toupper((unsigned char)c));
 }
 
 /* It need not be UTF-8, as paths need not. */

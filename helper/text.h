@@ -22,6 +22,10 @@ void text_string(struct text *text, const char *string);
 void text_number(struct text *text, uint64_t number);
 /* With %XX for blanks, what can't be printed, and %: one word. */
 void text_encoded(struct text *text, const char *string);
+/* Undoes that, in place. What is no %XX with capital letters stays as it is. */
+void text_decode(char *string);
+/* -1: it is none, as the end of a text is. Either case. */
+int text_hex_digit(char c);
 /* In quotes, as JSON has it; what is no UTF-8 is written with question marks. */
 void text_json(struct text *text, const char *string);
 

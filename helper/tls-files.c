@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* tls-files: reading and checking of key files and named credentials. */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "text.h"
 #include "tls-files.h"
 
 #define FILE_MAX 16384
@@ -84,14 +84,6 @@ static int read_private(const char *file, char *text, size_t room, char *why, si
 	return 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int parse_hex(const char *hex, struct tls_key *key)
 {
 	size_t n = strlen(hex);
@@ -99,7 +91,7 @@ static int parse_hex(const char *hex, struct tls_key *key)
 	if (n % 2 || n < 2 * TLS_KEY_MIN || n > 2 * TLS_KEY_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < n / 2; i++) {
-		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+		int high = text_hex_digit(hex[2 * i]), low = text_hex_digit(hex[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return -EINVAL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "text.h"
 #include "units.h"
 
 static int refuse(char *why, size_t why_len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -22,14 +23,6 @@ static int refuse(char *why, size_t why_len, const char *fmt, ...)
 		va_end(args);
 	}
 	return -EINVAL;
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Decodes len bytes of text into a new string; a NUL can't be encoded. */
@@ -49,8 +42,8 @@ static int decode(char **out, const char *text, size_t len)
 		}
 		if (i + 2 >= len)
 			return -EINVAL;
-		high = hex_digit(text[i + 1]);
-		low = hex_digit(text[i + 2]);
+		high = text_hex_digit(text[i + 1]);
+		low = text_hex_digit(text[i + 2]);
 		if (high < 0 || low < 0 || !(high | low))
 			return -EINVAL;
 		*to++ = (char)(high << 4 | low);

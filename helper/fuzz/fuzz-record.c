@@ -3,18 +3,6 @@
 #include "fuzz/fuzz.h"
 #include "state-record.h"
 
-static uint32_t crc32_of(const char *data)
-{
-	uint32_t crc = UINT32_MAX;
-
-	for (; *data; data++) {
-		crc ^= (uint8_t)*data;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return ~crc;
-}
-
 static void write_record(struct text *text, enum record_kind kind, const struct record *record)
 {
 	if (kind == RECORD_REGION)
@@ -52,7 +40,7 @@ static void check_line(const char *rest)
 	struct record record;
 	char *line, *spaced;
 
-	CHECK(asprintf(&spaced, " %s", rest) >= 0 && asprintf(&line, "%08x%s", crc32_of(spaced), spaced) >= 0);
+	CHECK(asprintf(&spaced, " %s", rest) >= 0 && asprintf(&line, "%08x%s", record_crc(spaced, strlen(spaced)), spaced) >= 0);
 	kind = record_parse(&record, line);
 	CHECK(kind <= RECORD_UNKNOWN);
 	CHECK((kind != RECORD_REGION && kind != RECORD_FORGET) || record.info.id);

@@ -27,18 +27,6 @@ static char path[128], bytes[MOST + 3 * 4096] __attribute__((aligned(8)));
 
 /* ---- the log of regions ---- */
 
-static uint32_t crc32_of(const char *data, size_t len)
-{
-	uint32_t crc = UINT32_MAX;
-
-	for (size_t i = 0; i < len; i++) {
-		crc ^= (uint8_t)data[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-	}
-	return ~crc;
-}
-
 /* The first eight characters of each line. */
 static void mend_lines(char *text, size_t len)
 {
@@ -47,7 +35,7 @@ static void mend_lines(char *text, size_t len)
 
 		if (end - line < 8)
 			continue;
-		snprintf(crc, sizeof(crc), "%08x", crc32_of(line + 8, strnlen(line + 8, (size_t)(end - line) - 8)));
+		snprintf(crc, sizeof(crc), "%08x", record_crc(line + 8, strnlen(line + 8, (size_t)(end - line) - 8)));
 		memcpy(line, crc, 8);
 	}
 }
