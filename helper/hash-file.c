@@ -14,7 +14,6 @@
 #define MAGIC	0x5348534148464752ULL	/* "RGFHASHS" */
 #define BEGIN	4096u			/* of the hashes */
 #define AT_ONCE	256u			/* chunks whose bits are looked at */
-#define CHUNK_MAX (16u << 20)		/* zeroes of a chunk are hashed */
 
 struct head {
 	uint64_t magic;
@@ -63,8 +62,7 @@ void hash_file_free(struct hash_file *file)
 
 static bool is_head(const struct head *head)
 {
-	return head->magic == MAGIC && head->version == 2 && head->chunk >= 4096 && head->chunk <= CHUNK_MAX &&
-	       !(head->chunk & (head->chunk - 1)) && head->size <= INT64_MAX;
+	return head->magic == MAGIC && head->version == 2 && chunk_hash_is_size(head->chunk) && head->size <= INT64_MAX;
 }
 
 static int hash_zeroes(struct opened *opened)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chunk-hash.h"
 #include "log.h"
 #include "regiond.h"
 #include "seeder-private.h"
@@ -145,7 +146,7 @@ static void take_track(struct seeder *seeder, struct follow *follow, struct serv
 	struct wire_info info;
 	int ret = 0;
 
-	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || !seeder_is_chunk(track.chunk)) {
+	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || !chunk_hash_is_size(track.chunk)) {
 		serve_fail(req, -EINVAL, "a chunk size that cannot be");
 		return;
 	}

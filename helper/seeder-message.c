@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backends/leech.h"
+#include "chunk-hash.h"
 #include "leecher.h"
 #include "log.h"
 #include "managed-mark.h"
@@ -65,7 +66,7 @@ static void take_track(struct seeder *seeder, struct serve_req *req, const uint8
 	bool fresh;
 	int ret = 0;
 
-	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || !seeder_is_chunk(track.chunk)) {
+	if (wire_decode(WIRE_S_TRACK, body, len, &track) < 0 || !chunk_hash_is_size(track.chunk)) {
 		serve_fail(req, -EINVAL, "a chunk size that cannot be");
 		return;
 	}

@@ -143,12 +143,6 @@ void seeder_group_abort_left(struct control_call *call, struct region *region, b
 /* Head of a message, then as many runs of the tracker's closed round as fit; the frame stays below what a demand connection takes. */
 void seeder_reply_list(struct tracker *tracker, struct serve_req *req, enum wire_shape shape, void *msg,
 		       struct wire_dirty_reply *dirty, uint64_t from);
-/* Can chunks have this size? */
-static inline bool seeder_is_chunk(uint32_t chunk)
-{
-	return chunk >= 4096u && chunk <= 1u << 24 && !(chunk & (chunk - 1));
-}
-
 /* seeder-hashes.c */
 void seeder_take_hashes(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len);
 /* In chunks of that size, whatever the seeder's state. */
