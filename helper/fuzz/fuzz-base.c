@@ -5,7 +5,7 @@
  * base_write() and base_flush() have left, with their head, and without it and with their checksums zero.
  */
 #include "crc32c.h"
-#include "fuzz-dir.h"
+#include "fuzz/fuzz-dir.h"
 #include "stores/base-internal.h"
 
 #define MEND	1
@@ -105,11 +105,11 @@ static uint32_t check_chunk(struct base *base, uint64_t chunk, uint64_t size, bo
 		if (!base_present(base, at, length ? length : 1))
 			continue;
 		pages |= 1u << page;
-		must(length && !ask(base_read, base, at, length, got) && !memcmp(got, bytes + at, length));
+		CHECK(length && !ask(base_read, base, at, length, got) && !memcmp(got, bytes + at, length));
 	}
-	must(!(pages & ~entry_of(chunk)->pages));
+	CHECK(!(pages & ~entry_of(chunk)->pages));
 	if (pages && disk)
-		must(pages == entry_of(chunk)->pages && entry_of(chunk)->crc == base_entry_crc(chunk, entry_of(chunk), bytes + from));
+		CHECK(pages == entry_of(chunk)->pages && entry_of(chunk)->crc == base_entry_crc(chunk, entry_of(chunk), bytes + from));
 	return pages;
 }
 
@@ -117,12 +117,12 @@ static void check_all(struct base *base, uint64_t size, bool disk, uint32_t page
 {
 	uint64_t present = 0;
 
-	must(!ask(base_check, base, 0, size, NULL) && base_checked(base, 0, size));
+	CHECK(!ask(base_check, base, 0, size, NULL) && base_checked(base, 0, size));
 	for (uint64_t chunk = 0; chunk < CHUNKS; chunk++) {
 		pages[chunk] = check_chunk(base, chunk, size, disk);
 		present += (uint64_t)__builtin_popcount(pages[chunk]) * PAGE;
 	}
-	must(base_stats(base)->present == present);
+	CHECK(base_stats(base)->present == present);
 }
 
 /* What is there is there the next time. */
@@ -131,9 +131,9 @@ static void check_again(uint64_t size, bool disk, const uint32_t before[CHUNKS])
 	struct base *base = open_base(size, disk);
 	uint32_t pages[CHUNKS];
 
-	must(base);
+	CHECK(base);
 	check_all(base, size, disk, pages);
-	must(!memcmp(pages, before, sizeof(pages)));
+	CHECK(!memcmp(pages, before, sizeof(pages)));
 	base_close(base);
 }
 
@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	base = open_base(region, data[0] & DISK);
 	if (base) {
 		check_all(base, region, data[0] & DISK, pages);
-		must(!ask(base_flush, base, 0, 0, NULL));
+		CHECK(!ask(base_flush, base, 0, 0, NULL));
 		base_close(base);
 		fuzz_pass();
 	}

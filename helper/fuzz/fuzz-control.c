@@ -6,7 +6,7 @@
 #include "control-json.h"
 #include "control-policy.h"
 #include "control-private.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "leecher-private.h"
 #include "regiond.h"
 

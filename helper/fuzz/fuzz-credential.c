@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A file of credentials: as a key, which is written anew, and as a named one. */
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "text.h"
 #include "tls-files.h"
 

@@ -6,28 +6,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "fuzz/fuzz.h"
 #include "log.h"
 #include "loop.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char fuzz_path[] = "/dev/shm/regionfs-fuzz.XXXXXX";
 static int fuzz_dir = -1;
 static struct loop *fuzz_loop;
 static int fuzz_lowest;		/* descriptor that is free; -1: the loop may open some still */
-
-#define must(what) ((what) ? (void)0 : fuzz_wrong(__FILE__, __LINE__, #what))
-
-static inline void fuzz_wrong(const char *file, int line, const char *what)
-{
-	fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
-	abort();
-}
 
 static inline void fuzz_clear(void)
 {
@@ -58,7 +46,7 @@ static inline void fuzz_begin(void)
 {
 	if (fuzz_dir < 0) {
 		log_start("fuzz", 0);
-		must(mkdtemp(fuzz_path) && !loop_open(&fuzz_loop, 0));
+		CHECK(mkdtemp(fuzz_path) && !loop_open(&fuzz_loop, 0));
 		fuzz_dir = open(fuzz_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		atexit(fuzz_gone);
 		fuzz_lowest = -1;
@@ -70,7 +58,7 @@ static inline void fuzz_begin(void)
 static inline int fuzz_end(void)
 {
 	fuzz_clear();
-	must(fuzz_lowest < 0 || fuzz_free_fd() == fuzz_lowest);
+	CHECK(fuzz_lowest < 0 || fuzz_free_fd() == fuzz_lowest);
 	return 0;
 }
 
@@ -78,7 +66,7 @@ static inline void fuzz_file(const char *name, const void *data, size_t len)
 {
 	int fd = openat(fuzz_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-	must(fd >= 0 && write(fd, data, len) == (ssize_t)len);
+	CHECK(fd >= 0 && write(fd, data, len) == (ssize_t)len);
 	close(fd);
 }
 

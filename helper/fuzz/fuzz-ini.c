@@ -8,7 +8,7 @@
 #include <linux/regionfs.h>
 
 #include "config.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "ini.h"
 #include "text.h"
 

@@ -8,7 +8,7 @@
 
 #include "backends/file-journal.h"
 #include "crc32c.h"
-#include "fuzz-source.h"
+#include "fuzz/fuzz-source.h"
 #include "journal-private.h"
 
 #define MEND	1
@@ -28,7 +28,7 @@ static void make_source(uint64_t identity[BACKEND_IDENTITY])
 	memset(model, 0, sizeof(model));
 	memset(model, 'x', SIZE);
 	model_size = SIZE;
-	must(fd >= 0 && write(fd, model, SIZE) == SIZE && !file_journal_identity(fd, identity));
+	CHECK(fd >= 0 && write(fd, model, SIZE) == SIZE && !file_journal_identity(fd, identity));
 	close(fd);
 }
 
@@ -145,10 +145,10 @@ static bool do_batch(uint64_t end)
 	for (uint64_t at = JOURNAL_START; fits && at < end;) {
 		const char *bytes = journal + at + sizeof(record);
 
-		must(end <= len && end - at >= sizeof(record));
+		CHECK(end <= len && end - at >= sizeof(record));
 		memcpy(&record, journal + at, sizeof(record));
 		at += sizeof(record) + journal_record_data(&record);
-		must(at <= end);
+		CHECK(at <= end);
 		fits = do_record(&record, bytes);
 	}
 	return fits;
@@ -159,8 +159,8 @@ static void check_source(void)
 	int fd = openat(fuzz_dir, NAME, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 
-	must(fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size == model_size);
-	must(pread(fd, got, model_size, 0) == (ssize_t)model_size && !memcmp(got, model, model_size));
+	CHECK(fd >= 0 && !fstat(fd, &st) && (uint64_t)st.st_size == model_size);
+	CHECK(pread(fd, got, model_size, 0) == (ssize_t)model_size && !memcmp(got, model, model_size));
 	close(fd);
 }
 
@@ -169,7 +169,7 @@ static void check_again(void)
 	int error;
 	struct backend *backend = fuzz_open("file", NAME, &error);
 
-	must(backend && backend_size(backend) == model_size);
+	CHECK(backend && backend_size(backend) == model_size);
 	fuzz_close(backend);
 	check_source();
 }

@@ -4,7 +4,7 @@
  * Seeds: what dir: has written after WRITEs and a RESIZE, with and without a size that is older than its files.
  */
 #include "backends/dir.h"
-#include "fuzz-source.h"
+#include "fuzz/fuzz-source.h"
 
 #define VERSIONS 1
 #define GROWS	2
@@ -49,18 +49,18 @@ static void check_ends(struct backend *backend)
 	uint64_t size = backend_size(backend), chunk = backend->caps.chunk;
 	char byte[2] = { 1, 1 };
 
-	must(size <= INT64_MAX && chunk >= 4096 && !(chunk & (chunk - 1)));
-	must(size < 2 || !fuzz_ask(backend, BACKEND_READ, size - 2, 2, byte));
-	must(!fuzz_ask(backend, BACKEND_READ, size, 1, byte) && !byte[0]);
-	must(size < chunk || !fuzz_ask(backend, BACKEND_READ, chunk - 1, 2, byte));
+	CHECK(size <= INT64_MAX && chunk >= 4096 && !(chunk & (chunk - 1)));
+	CHECK(size < 2 || !fuzz_ask(backend, BACKEND_READ, size - 2, 2, byte));
+	CHECK(!fuzz_ask(backend, BACKEND_READ, size, 1, byte) && !byte[0]);
+	CHECK(size < chunk || !fuzz_ask(backend, BACKEND_READ, chunk - 1, 2, byte));
 }
 
 static void check_version(struct backend *backend)
 {
 	char before[BACKEND_VERSION_MAX], after[BACKEND_VERSION_MAX];
 
-	must(!fuzz_ask(backend, BACKEND_VERSION, 0, 0, before) && !fuzz_ask(backend, BACKEND_VERSION, 0, 0, after));
-	must(!strcmp(before, after));
+	CHECK(!fuzz_ask(backend, BACKEND_VERSION, 0, 0, before) && !fuzz_ask(backend, BACKEND_VERSION, 0, 0, after));
+	CHECK(!strcmp(before, after));
 }
 
 /* Where a byte was cut off there is none when it is larger again. */
@@ -69,9 +69,9 @@ static void check_resize(struct backend *backend)
 	uint64_t size = backend_size(backend), half = size / 2;
 	char byte = 1;
 
-	must(!fuzz_ask(backend, BACKEND_RESIZE, 0, half, NULL) && backend_size(backend) == half);
-	must(!fuzz_ask(backend, BACKEND_RESIZE, 0, size, NULL) && backend_size(backend) == size);
-	must(half == size || (!fuzz_ask(backend, BACKEND_READ, half, 1, &byte) && !byte));
+	CHECK(!fuzz_ask(backend, BACKEND_RESIZE, 0, half, NULL) && backend_size(backend) == half);
+	CHECK(!fuzz_ask(backend, BACKEND_RESIZE, 0, size, NULL) && backend_size(backend) == size);
+	CHECK(half == size || (!fuzz_ask(backend, BACKEND_READ, half, 1, &byte) && !byte));
 }
 
 static void check_again(uint64_t size)
@@ -79,7 +79,7 @@ static void check_again(uint64_t size)
 	int error;
 	struct backend *backend = fuzz_open("dir", "", &error);
 
-	must(backend && backend_size(backend) == size);
+	CHECK(backend && backend_size(backend) == size);
 	fuzz_close(backend);
 }
 

@@ -2,7 +2,7 @@
 /* A line that is a path, one that is a source, and then a /proc/self/mountinfo. */
 #include <errno.h>
 
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "mountinfo.h"
 
 #define ROOM 8192

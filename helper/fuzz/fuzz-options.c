@@ -5,7 +5,7 @@
 #include <grp.h>
 
 #include "config.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "options.h"
 
 #define ARGS 40

@@ -28,8 +28,6 @@
 #include "session.h"
 #include "shrink.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define SIZE	(1u << 20)
 #define CONNS	16u
 #define ASKED	256u
@@ -99,22 +97,22 @@ static void check_frame(const struct served *served, const struct asked *asked, 
 	uint32_t most = served->slot ? WIRE_DATA_BULK : WIRE_DATA_DEMAND;
 	static uint8_t msg[8192];
 
-	MUST(!(asked->head.type & WIRE_REPLY) && !asked->head.error && asked->head.type < WIRE_TRACK);
+	CHECK(!(asked->head.type & WIRE_REPLY) && !asked->head.error && asked->head.type < WIRE_TRACK);
 	if (asked->head.type == WIRE_READ)
-		MUST(len == WIRE_RANGE_SIZE && asked->range.length && asked->range.length <= most);
+		CHECK(len == WIRE_RANGE_SIZE && asked->range.length && asked->range.length <= most);
 	if (asked->head.type == WIRE_WRITE)
-		MUST(len == before + (asked->head.flags & WIRE_F_ZERO ? 0 : asked->range.length) && asked->range.length <= most);
+		CHECK(len == before + (asked->head.flags & WIRE_F_ZERO ? 0 : asked->range.length) && asked->range.length <= most);
 	if (asked->head.type == WIRE_WRITE && len > before)
-		MUST(body[before] == byte_at(asked->range.offset) && body[len - 1] == byte_at(asked->range.offset + asked->range.length - 1));
+		CHECK(body[before] == byte_at(asked->range.offset) && body[len - 1] == byte_at(asked->range.offset + asked->range.length - 1));
 	if (asked->head.type == WIRE_HELLO)
-		MUST(wire_decode(WIRE_S_HELLO, body, len, msg) == (int)len);
+		CHECK(wire_decode(WIRE_S_HELLO, body, len, msg) == (int)len);
 }
 
 static void pay(struct served *served, const struct asked *asked)
 {
 	uint64_t bytes = asked->head.type == WIRE_WRITE && !(asked->head.flags & WIRE_F_ZERO) ? asked->range.length : 0;
 
-	MUST(bytes <= served->credit);
+	CHECK(bytes <= served->credit);
 	served->credit -= bytes;
 }
 
@@ -125,15 +123,15 @@ static void take_frame(struct served *served, const struct wire_head *head, cons
 
 	*asked = (struct asked){ .head = *head };
 	if (head->type == WIRE_READ || head->type == WIRE_WRITE || head->type == WIRE_DISCARD)
-		MUST(wire_decode(WIRE_S_RANGE, body, len, &asked->range) > 0);
+		CHECK(wire_decode(WIRE_S_RANGE, body, len, &asked->range) > 0);
 	if (head->type == WIRE_OPEN) {
-		MUST(wire_decode(WIRE_S_OPEN, body, len, &open) == (int)len && open.slot < WIRE_SLOTS_MAX);
+		CHECK(wire_decode(WIRE_S_OPEN, body, len, &open) == (int)len && open.slot < WIRE_SLOTS_MAX);
 		served->slot = open.slot;
 	}
 	check_frame(served, asked, body, len);
 	pay(served, asked);
 	for (unsigned int i = 0; i < served->nr; i++)
-		MUST(served->asked[i].head.id != head->id);
+		CHECK(served->asked[i].head.id != head->id);
 	if (++served->nr == ASKED)
 		served_close(served);
 }
@@ -144,7 +142,7 @@ static void take_frames(struct served *served)
 	size_t done = 0;
 
 	while (served->fd >= 0 && served->filled - done >= WIRE_HEAD_SIZE) {
-		MUST(!wire_head_decode(served->in + done, WIRE_FRAME_BULK, &head));
+		CHECK(!wire_head_decode(served->in + done, WIRE_FRAME_BULK, &head));
 		if (served->filled - done < head.length)
 			break;
 		take_frame(served, &head, served->in + done + WIRE_HEAD_SIZE, head.length - WIRE_HEAD_SIZE);
@@ -253,9 +251,7 @@ static void answer(struct served *served, unsigned int which)
 	uint32_t len = next.error ? 0 : say_body(&asked, &head.flags);
 
 	wild |= next.flags || next.longer || next.type || next.id;
-	if (next.longer)
-		len = next.longer < 100 ? len + next.longer : len > next.longer - 100u ? len - (next.longer - 100u) : 0;
-	head.length = WIRE_HEAD_SIZE + len;
+	head.length = WIRE_HEAD_SIZE + other_length(len, next.longer);
 	head.type = (asked.head.type | WIRE_REPLY) ^ next.type;
 	head.flags ^= next.flags;
 	head.credit = credit_of(&asked) + next.credit;
@@ -284,7 +280,7 @@ static bool opened, closing, closed;
 
 static void on_open(struct backend_open *open, struct backend *got, int error)
 {
-	MUST(!opened && (error < 0) == !got);
+	CHECK(!opened && (error < 0) == !got);
 	opened = true;
 	backend = got;
 }
@@ -303,7 +299,7 @@ static void client_begin(uint8_t how)
 	};
 	snprintf(uri, sizeof(uri), "peer+unix:%s?region=r&connections=%d%s%s", path, how & 1 ? 1 : 2, how & 2 ? "&timeout=2" : "",
 		 how & 4 ? "&compress=zstd" : "");
-	MUST(!uri_parse(&opening.uri, uri, opening.why, sizeof(opening.why)));
+	CHECK(!uri_parse(&opening.uri, uri, opening.why, sizeof(opening.why)));
 	opened = closing = closed = false;
 	backend = NULL;
 	nr_used = 0;
@@ -315,21 +311,21 @@ static void check_read(const struct used *one)
 	const uint8_t *data = one->req.data;
 
 	for (uint64_t i = 0; data && i < one->length; i += 509)
-		MUST(data[i] == byte_at(one->req.offset + i));
+		CHECK(data[i] == byte_at(one->req.offset + i));
 }
 
 static void on_done(struct backend_req *req, int error)
 {
 	struct used *one = container_of(req, struct used, req);
 
-	MUST(!one->done && error <= 0 && error >= -4095);
+	CHECK(!one->done && error <= 0 && error >= -4095);
 	one->done = true;
 	if (!error && !wild && req->op == BACKEND_READ)
 		check_read(one);
 	if (!error && req->op == BACKEND_VERSION)
-		MUST(strnlen(req->data, BACKEND_VERSION_MAX) < BACKEND_VERSION_MAX);
+		CHECK(strnlen(req->data, BACKEND_VERSION_MAX) < BACKEND_VERSION_MAX);
 	if (!error && req->op == BACKEND_PUBLISH)
-		MUST(req->published.offset <= INT64_MAX && req->published.size <= INT64_MAX && req->published.length <= UINT64_MAX - req->published.offset);
+		CHECK(req->published.offset <= INT64_MAX && req->published.size <= INT64_MAX && req->published.length <= UINT64_MAX - req->published.offset);
 }
 
 static void use(struct input *in, enum backend_op op, unsigned int flags)
@@ -371,14 +367,14 @@ static void check_client(void)
 	if (!backend || closing)
 		return;
 	session = peer_session(backend);
-	MUST(backend_size(backend) <= INT64_MAX);
-	MUST(session->window >= SESSION_WINDOW_MIN && session->window <= SESSION_WINDOW_MAX);
-	MUST(session->bulk_in_flight <= USED * (uint64_t)MOST);
+	CHECK(backend_size(backend) <= INT64_MAX);
+	CHECK(session->window >= SESSION_WINDOW_MIN && session->window <= SESSION_WINDOW_MAX);
+	CHECK(session->bulk_in_flight <= USED * (uint64_t)MOST);
 	for (unsigned int i = 0; i < session->nr_links; i++) {
 		const struct conn *conn = session->links[i].conn;
 
-		MUST(!conn || (conn->filled <= conn->room && conn->room <= (i ? WIRE_FRAME_BULK : WIRE_FRAME_DEMAND)));
-		MUST(session->links[i].state != LINK_UP || session->links[i].max_requests);
+		CHECK(!conn || (conn->filled <= conn->room && conn->room <= (i ? WIRE_FRAME_BULK : WIRE_FRAME_DEMAND)));
+		CHECK(session->links[i].state != LINK_UP || session->links[i].max_requests);
 	}
 }
 
@@ -425,12 +421,11 @@ static void answer_one(struct input *in, struct served *served)
 
 static void say_raw(struct input *in, struct served *served)
 {
-	size_t len = take_small(in), left = (size_t)(in->end - in->at);
+	size_t len;
+	const uint8_t *raw = take_raw(in, &len);
 
-	len = len < left ? len : left;
 	wild = true;
-	say(served, in->at, len);
-	in->at += len;
+	say(served, raw, len);
 }
 
 static void change_hello(struct input *in)
@@ -521,7 +516,7 @@ static void server_begin(void)
 	strcpy(addr.sun_path, path);
 	unlink(path);
 	listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	MUST(listening >= 0 && !bind(listening, (struct sockaddr *)&addr, sizeof(addr)) && !listen(listening, 16));
+	CHECK(listening >= 0 && !bind(listening, (struct sockaddr *)&addr, sizeof(addr)) && !listen(listening, 16));
 	memset(&next, 0, sizeof(next));
 	info = (struct wire_info){ .size = SIZE, .epoch = 1, .chunk = 65536, .flags = WIRE_INFO_DISCARD | WIRE_INFO_RESIZE | WIRE_INFO_PUBLISH | WIRE_INFO_VERSION };
 	hello = (struct wire_hello_reply){
@@ -549,15 +544,15 @@ static void finish(void)
 		steps_pass(1000);
 		turn();
 	}
-	MUST(opened);
+	CHECK(opened);
 	client_close();
 	for (unsigned int i = 0; backend && i < 10 && !closed; i++) {
 		turn();
 		steps_pass(1000);
 	}
-	MUST(!backend || closed);
+	CHECK(!backend || closed);
 	for (unsigned int i = 0; i < nr_used; i++) {
-		MUST(used[i].done);
+		CHECK(used[i].done);
 		free(used[i].data);
 	}
 }
@@ -576,7 +571,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 4096)
 		return 0;
 	if (!steps_loop) {
-		MUST(mkdtemp(dir) && !loop_open(&steps_loop, 0));
+		CHECK(mkdtemp(dir) && !loop_open(&steps_loop, 0));
 		snprintf(path, sizeof(path), "%s/socket", dir);
 		atexit(remove_dir);
 		steps_run(NULL);
@@ -586,6 +581,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	client_begin(take_small(&in));
 	play(&in);
 	finish();
-	MUST(steps_fds() == fds);
+	CHECK(steps_fds() == fds);
 	return 0;
 }

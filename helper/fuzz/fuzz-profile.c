@@ -2,7 +2,7 @@
 /* A profile or a list, of which the first byte says which ("l": a list): its ranges, and those of what they are written as. */
 #include <inttypes.h>
 
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "profile.h"
 #include "text.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Lines of a state log, each given the checksum that it should have; and two lines as the key and the value of a setting. */
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "state-record.h"
 
 static void write_record(struct text *text, enum record_kind kind, const struct record *record)

@@ -5,7 +5,7 @@
  * Seeds: the heads and records that redo_append() has written here, and the same with what MEND makes taken out.
  */
 #include "crc32c.h"
-#include "fuzz-dir.h"
+#include "fuzz/fuzz-dir.h"
 #include "stores/redo-internal.h"
 
 #define MEND	1
@@ -123,12 +123,12 @@ static void read_back(struct redo *redo, const struct redo_record *record)
 	uint64_t nr = record->at >> REDO_SHIFT, at = record->at & ((1u << REDO_SHIFT) - 1);
 	struct redo_io io = { .done = done, .length = record->length };
 
-	must(record->length <= REDO_PIECE && nr >= 1 && nr <= SEGMENTS);
+	CHECK(record->length <= REDO_PIECE && nr >= 1 && nr <= SEGMENTS);
 	io.data = malloc(record->length + !record->length);
 	over = false;
 	redo_read(redo, &io, record->at);
 	fuzz_turn(&over);
-	must(!record->length || (!result && !memcmp(io.data, segments[nr - 1].bytes + at, record->length)));
+	CHECK(!record->length || (!result && !memcmp(io.data, segments[nr - 1].bytes + at, record->length)));
 	free(io.data);
 }
 
@@ -137,7 +137,7 @@ static void check_found(struct redo *redo, const struct redo_found *found)
 	for (size_t i = 0; i < found->n; i++) {
 		const struct redo_record *record = &found->records[i];
 
-		must(record->kind >= REDO_WRITE && record->kind <= REDO_FORGET && record->offset <= UINT64_MAX - record->length);
+		CHECK(record->kind >= REDO_WRITE && record->kind <= REDO_FORGET && record->offset <= UINT64_MAX - record->length);
 		if (record->kind == REDO_WRITE && !record->lost)
 			read_back(redo, record);
 	}
@@ -160,12 +160,12 @@ static void check_again(const struct redo_found *first, bool disk, bool added)
 	struct redo *redo = log_open(disk, &found);
 	size_t n = 0, whole = 0;
 
-	must(redo && !found.damaged);
+	CHECK(redo && !found.damaged);
 	for (size_t i = 0; i < first->n; i++)
 		n += !first->records[i].lost;
 	for (size_t i = 0; i < found.n; i++)
 		whole += !found.records[i].lost;
-	must(whole == n + added);
+	CHECK(whole == n + added);
 	log_close(redo);
 	free(found.records);
 }
@@ -181,7 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_begin();
 	write_files(data + 1, size - 1, data[0] & MEND);
 	redo = log_open(data[0] & DISK, &found);
-	must(redo);
+	CHECK(redo);
 	check_found(redo, &found);
 	added = (data[0] & GO_ON) == GO_ON && append(redo);
 	log_close(redo);

@@ -27,8 +27,6 @@
 #include "listener.h"
 #include "shrink.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define SIZE	(1u << 20)
 #define CLIENTS	4u
 #define ASKED	512u
@@ -81,11 +79,11 @@ static void check_request(struct array *array, const struct backend_req *req)
 {
 	bool data = req->op == BACKEND_READ || req->op == BACKEND_WRITE;
 
-	MUST(!is_change(req) || !array->read_only);
-	MUST(!is_change(req) || (array->export->writer && array->export->claimed));
-	MUST(req->op == BACKEND_RESIZE || req->length <= INT64_MAX - req->offset);
-	MUST(!data || (req->length && req->length <= WIRE_DATA_BULK && req->data));
-	MUST(!(req->flags & BACKEND_STAGED) || req->batch);
+	CHECK(!is_change(req) || !array->read_only);
+	CHECK(!is_change(req) || (array->export->writer && array->export->claimed));
+	CHECK(req->op == BACKEND_RESIZE || req->length <= INT64_MAX - req->offset);
+	CHECK(!data || (req->length && req->length <= WIRE_DATA_BULK && req->data));
+	CHECK(!(req->flags & BACKEND_STAGED) || req->batch);
 }
 
 static void array_submit(struct target *target, struct backend_req *req)
@@ -111,7 +109,7 @@ static void array_claim(struct target *target, void (*done)(void *, int, const c
 {
 	struct array *array = container_of(target, struct array, target);
 
-	MUST(!array->read_only && !array->claimed);
+	CHECK(!array->read_only && !array->claimed);
 	if (!hold) {
 		done(arg, claim_error, "as the region's side has it");
 		return;
@@ -195,11 +193,11 @@ static void server_begin(void)
 	struct listener_options options = { .listen = path };
 	struct export *export;
 
-	MUST(mkdtemp(dir) && !loop_open(&steps_loop, 0) && !server_open(&server, steps_loop));
+	CHECK(mkdtemp(dir) && !loop_open(&steps_loop, 0) && !server_open(&server, steps_loop));
 	atexit(remove_dir);
 	snprintf(path, sizeof(path), "unix:%s/socket", dir);
-	MUST(!listener_find(server, &options, &listener, why, sizeof(why)));
-	MUST(!export_open(&export, listener, "stays", &stays.target, true));
+	CHECK(!listener_find(server, &options, &listener, why, sizeof(why)));
+	CHECK(!export_open(&export, listener, "stays", &stays.target, true));
 	steps_run(NULL);
 }
 
@@ -212,12 +210,12 @@ static void file_begin(void)
 	char uri[64];
 
 	snprintf(uri, sizeof(uri), "file:%s/f", dir);
-	MUST(!uri_parse(&open.uri, uri, open.why, sizeof(open.why)));
+	CHECK(!uri_parse(&open.uri, uri, open.why, sizeof(open.why)));
 	nr_open++;
 	backend_open(&open);
 	steps_run(is_opening);
-	MUST(file && !target_source(&target, file));
-	MUST(!export_open(&file_export, listener, "f", target, false));
+	CHECK(file && !target_source(&target, file));
+	CHECK(!export_open(&file_export, listener, "f", target, false));
 }
 
 static void regions_begin(bool with_file)
@@ -231,7 +229,7 @@ static void regions_begin(bool with_file)
 		array->size = SIZE;
 		array->read_only = i;
 		memset(array->bytes, i ? 'b' : 0, SIZE);
-		MUST(!export_open(&array->export, listener, names[i], &array->target, i));
+		CHECK(!export_open(&array->export, listener, names[i], &array->target, i));
 	}
 	hold = false;
 	claim_error = 0;
@@ -255,7 +253,7 @@ static bool is_ending(void)
 static void check_untouched(void)
 {
 	for (unsigned int i = 0; i < SIZE; i += 511)
-		MUST(arrays[1].bytes[i] == 'b');
+		CHECK(arrays[1].bytes[i] == 'b');
 }
 
 static void regions_end(void)
@@ -269,7 +267,7 @@ static void regions_end(void)
 		export_close(file_export, export_ended, NULL);
 	steps_run(is_ending);
 	check_untouched();
-	MUST(!listener->nr_strangers && !listener->memory && !listener->credit && list_empty(&listener->hungry) && list_empty(&server->shrinks));
+	CHECK(!listener->nr_strangers && !listener->memory && !listener->credit && list_empty(&listener->hungry) && list_empty(&server->shrinks));
 	if (!file_export)
 		return;
 	snprintf(path, sizeof(path), "%s/f", dir);
@@ -283,13 +281,13 @@ static void check_service(const struct service *service)
 	const struct conn *conn = service->conn;
 	size_t most = service->state < SERVICE_OPEN ? WIRE_UNAUTH_MAX : service->slot ? WIRE_FRAME_BULK : WIRE_FRAME_DEMAND;
 
-	MUST(service->nr_requests <= SERVICE_REQUESTS);
+	CHECK(service->nr_requests <= SERVICE_REQUESTS);
 	if (!conn)
 		return;
-	MUST(conn->room <= WIRE_FRAME_BULK && conn->filled <= conn->room);
+	CHECK(conn->room <= WIRE_FRAME_BULK && conn->filled <= conn->room);
 	/* one that is refused later has had no more either */
-	MUST(conn->room <= most && conn->limit <= most);
-	MUST(service->state >= SERVICE_AUTHORIZED || service->nr_requests <= 2);
+	CHECK(conn->room <= most && conn->limit <= most);
+	CHECK(service->state >= SERVICE_AUTHORIZED || service->nr_requests <= 2);
 }
 
 static void check_server(void)
@@ -298,7 +296,7 @@ static void check_server(void)
 
 	list_for_each(at, &listener->services)
 		check_service(list_entry(at, struct service, list));
-	MUST(listener->memory <= LISTENER_MEMORY + LISTENER_RESERVE);
+	CHECK(listener->memory <= LISTENER_MEMORY + LISTENER_RESERVE);
 }
 
 static unsigned int nr_busy(const struct export *export)
@@ -364,7 +362,7 @@ static void client_open(struct client *client)
 {
 	int pair[2];
 
-	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	client->fd = pair[0];
 	client->wild = false;
 	client->nr = client->answered = 0;
@@ -379,7 +377,7 @@ static void check_list(const uint8_t *body, size_t len)
 
 	for (; len; body += n, len -= (size_t)n) {
 		n = wire_decode(WIRE_S_LIST_ENTRY, body, len, &entry);
-		MUST(n > 0);
+		CHECK(n > 0);
 	}
 }
 
@@ -387,7 +385,7 @@ static void check_shape(enum wire_shape shape, const uint8_t *body, size_t len)
 {
 	static uint8_t msg[8192];
 
-	MUST(wire_decode(shape, body, len, msg) == (int)len);
+	CHECK(wire_decode(shape, body, len, msg) == (int)len);
 }
 
 static void check_read(const struct asked *asked, const struct wire_head *head, const uint8_t *body, size_t len)
@@ -395,11 +393,11 @@ static void check_read(const struct asked *asked, const struct wire_head *head, 
 	static uint8_t bytes[WIRE_DATA_BULK];
 
 	if (head->flags & WIRE_F_ZERO)
-		MUST(!len && head->flags == WIRE_F_ZERO);
+		CHECK(!len && head->flags == WIRE_F_ZERO);
 	else if (head->flags & WIRE_F_ZSTD)
-		MUST(asked->flags & WIRE_F_ZSTD && asked->length <= sizeof(bytes) && !shrink_undo(body, len, bytes, asked->length));
+		CHECK(asked->flags & WIRE_F_ZSTD && asked->length <= sizeof(bytes) && !shrink_undo(body, len, bytes, asked->length));
 	else
-		MUST(len == asked->length);
+		CHECK(len == asked->length);
 }
 
 static void check_body(const struct asked *asked, const struct wire_head *head, const uint8_t *body, size_t len)
@@ -426,7 +424,7 @@ static void check_body(const struct asked *asked, const struct wire_head *head, 
 		break;
 	default:
 		/* nothing is offered for migration */
-		MUST(asked->type < WIRE_TRACK && !len);
+		CHECK(asked->type < WIRE_TRACK && !len);
 	}
 }
 
@@ -435,13 +433,13 @@ static void check_answer(struct client *client, const struct wire_head *head, co
 {
 	struct asked *asked = &client->asked[head->id % ASKED];
 
-	MUST(head->type & WIRE_REPLY);
+	CHECK(head->type & WIRE_REPLY);
 	if (client->wild || client->nr > ASKED)
 		return;
-	MUST(head->id < client->nr && head->type == (asked->type | WIRE_REPLY));
+	CHECK(head->id < client->nr && head->type == (asked->type | WIRE_REPLY));
 	client->answered++;
 	if (asked->type == WIRE_WRITE)
-		MUST(head->credit == asked->credit);
+		CHECK(head->credit == asked->credit);
 	if (head->error && len)
 		check_shape(WIRE_S_TEXT, body, len);
 	else if (!head->error)
@@ -455,7 +453,7 @@ static void take_answers(struct client *client)
 	size_t done = 0;
 
 	while (client->filled - done >= WIRE_HEAD_SIZE) {
-		MUST(!wire_head_decode(client->in + done, WIRE_FRAME_BULK, &head));
+		CHECK(!wire_head_decode(client->in + done, WIRE_FRAME_BULK, &head));
 		if (client->filled - done < head.length)
 			break;
 		check_answer(client, &head, client->in + done + WIRE_HEAD_SIZE, head.length - WIRE_HEAD_SIZE);
@@ -520,11 +518,8 @@ static void send_frame(struct client *client, uint8_t type, uint32_t len, uint32
 
 	if (client->fd < 0)
 		client_open(client);
-	if (next.longer) {
-		len = next.longer < 100 ? len + next.longer : len > next.longer - 100u ? len - (next.longer - 100u) : 0;
-		client->wild = true;
-	}
-	head.length = WIRE_HEAD_SIZE + len;
+	client->wild |= next.longer;
+	head.length = WIRE_HEAD_SIZE + other_length(len, next.longer);
 	head.id = client->nr++;
 	client->asked[head.id % ASKED] = (struct asked){ .type = type, .flags = next.flags, .length = reads, .credit = credit };
 	wire_head_encode(frame, &head);
@@ -536,7 +531,7 @@ static void send_shape(struct client *client, uint8_t type, enum wire_shape shap
 {
 	int n = wire_encode(shape, msg, frame + WIRE_HEAD_SIZE, WIRE_UNAUTH_MAX);
 
-	MUST(n >= 0);
+	CHECK(n >= 0);
 	send_frame(client, type, (uint32_t)n, 0, 0);
 }
 
@@ -585,7 +580,7 @@ static uint32_t put_range(const void *msg, enum wire_shape shape)
 	struct wire_batch batch = { .batch = next.batch };
 	int n = wire_encode(shape, msg, frame + WIRE_HEAD_SIZE, WIRE_RANGE_SIZE);
 
-	MUST(n == WIRE_RANGE_SIZE);
+	CHECK(n == WIRE_RANGE_SIZE);
 	if (next.flags & WIRE_F_STAGED)
 		n += wire_encode(WIRE_S_BATCH, &batch, frame + WIRE_HEAD_SIZE + n, WIRE_BATCH_SIZE);
 	return (uint32_t)n;
@@ -641,15 +636,13 @@ static void say_other(struct client *client, struct input *in)
 
 static void say_raw(struct client *client, struct input *in)
 {
-	size_t len = take_small(in), left = (size_t)(in->end - in->at);
+	size_t len;
+	const uint8_t *raw = take_raw(in, &len);
 
 	if (client->fd < 0)
 		client_open(client);
 	client->wild = true;
-	len = len < left ? len : left;
-	memcpy(frame, in->at, len);
-	in->at += len;
-	client_send(client, frame, len);
+	client_send(client, raw, len);
 }
 
 /* ---- the input ---- */
@@ -714,7 +707,7 @@ static void check_answered(void)
 {
 	for (unsigned int i = 0; i < CLIENTS; i++)
 		if (client_listen(&clients[i]) && !clients[i].wild && clients[i].nr < ASKED)
-			MUST(clients[i].answered == clients[i].nr && !clients[i].filled);
+			CHECK(clients[i].answered == clients[i].nr && !clients[i].filled);
 }
 
 static void finish(void)
@@ -745,6 +738,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	regions_begin(size && data[0] == 'F');
 	play(&in);
 	finish();
-	MUST(steps_fds() == nr_fds);
+	CHECK(steps_fds() == nr_fds);
 	return 0;
 }

@@ -4,7 +4,7 @@
 #define REGIONFS_FUZZ_SOURCE_H
 
 #include "backend.h"
-#include "fuzz-dir.h"
+#include "fuzz/fuzz-dir.h"
 
 struct fuzz_open {
 	struct backend_open open;
@@ -38,11 +38,11 @@ static inline struct backend *fuzz_open(const char *type, const char *name, int 
 	char uri[128];
 
 	snprintf(uri, sizeof(uri), "%s:%s/%s", type, fuzz_path, name);
-	must(!uri_parse(&one.open.uri, uri, one.open.why, sizeof(one.open.why)));
+	CHECK(!uri_parse(&one.open.uri, uri, one.open.why, sizeof(one.open.why)));
 	backend_open(&one.open);
 	fuzz_turn(&one.over);
 	*error = one.error;
-	must(!one.backend == !!one.error);
+	CHECK(!one.backend == !!one.error);
 	return one.backend;
 }
 

@@ -10,7 +10,7 @@
 #include "config.h"
 #include "crc32c.h"
 #include "follower-record.h"
-#include "fuzz-dir.h"
+#include "fuzz/fuzz-dir.h"
 #include "hash-file.h"
 #include "leech-record-file.h"
 #include "region.h"
@@ -52,13 +52,13 @@ static int check_region(const struct region_info *info, bool unlinked, void *arg
 	struct record record;
 
 	*(unsigned int *)arg += seeder_is_left(info) + seeder_gave_source(info);
-	must(info->id);
+	CHECK(info->id);
 	record_region(&text, info, unlinked);
-	must(!text.failed);
+	CHECK(!text.failed);
 	text.data[text.len - 1] = '\0';
-	must(record_parse(&record, text.data) == RECORD_REGION && record.unlinked == unlinked);
-	must(record.info.id == info->id && record.info.size == info->size && record.info.flags == info->flags && record.info.given == info->given);
-	must(same(record.info.path, info->path) && same(record.info.source, info->source) && same(record.info.seed, info->seed) &&
+	CHECK(record_parse(&record, text.data) == RECORD_REGION && record.unlinked == unlinked);
+	CHECK(record.info.id == info->id && record.info.size == info->size && record.info.flags == info->flags && record.info.given == info->given);
+	CHECK(same(record.info.path, info->path) && same(record.info.source, info->source) && same(record.info.seed, info->seed) &&
 	     same(record.info.policy, info->policy) && same(record.info.behind, info->behind));
 	record_free(&record);
 	text_free(&text);
@@ -80,9 +80,9 @@ static void fuzz_log(const uint8_t *data, size_t size, bool mend)
 		return;
 	state_each(state, check_region, &regions);
 	damaged = state_damaged(state);
-	must(damaged <= size && !memchr(bytes, 0, size - damaged));
+	CHECK(damaged <= size && !memchr(bytes, 0, size - damaged));
 	state_close(state);
-	must(!state_open(&state, fuzz_path, why, sizeof(why)) && !state_damaged(state));
+	CHECK(!state_open(&state, fuzz_path, why, sizeof(why)) && !state_damaged(state));
 	state_close(state);
 }
 
@@ -106,19 +106,19 @@ static void check_leech(void)
 	struct leech_record *record;
 	int peeked = leech_record_peek(path, &head), ret;
 
-	must(!leech_record_new(&record, fuzz_loop, path));
+	CHECK(!leech_record_new(&record, fuzz_loop, path));
 	ret = leech_record_load(record);
-	must(ret == (peeked == -ENODATA ? 0 : peeked));
+	CHECK(ret == (peeked == -ENODATA ? 0 : peeked));
 	if (!peeked) {
 		uint64_t chunks = head.size / head.chunk + (head.size % head.chunk != 0);
 
-		must(!memcmp(&head, leech_record_head(record), sizeof(head)) && strlen(head.from) < sizeof(head.from));
+		CHECK(!memcmp(&head, leech_record_head(record), sizeof(head)) && strlen(head.from) < sizeof(head.from));
 		for (uint64_t i = chunks; i < (chunks / RECORD_BLOCK + 1) * RECORD_BLOCK; i++)
-			must(!(leech_record_bits(record)[i / 64] >> i % 64 & 1));
+			CHECK(!(leech_record_bits(record)[i / 64] >> i % 64 & 1));
 	}
 	leech_record_free(record);
-	must(leech_record_lose(path) == peeked);
-	must(peeked || (!leech_record_peek(path, &head) && head.state == LEECH_RECORD_LOST));
+	CHECK(leech_record_lose(path) == peeked);
+	CHECK(peeked || (!leech_record_peek(path, &head) && head.state == LEECH_RECORD_LOST));
 }
 
 /* Two heads, of HEAD bytes each here, and the bits. */
@@ -164,14 +164,14 @@ static void check_follower(struct follower_record *record, bool unsure, size_t s
 	const struct follower_head *head = follower_head(record);
 	uint64_t staged, zero, bits = head->bits;
 
-	must(head->phase <= FOLLOWER_APPLYING && !head->moving && bits <= size * 4);
+	CHECK(head->phase <= FOLLOWER_APPLYING && !head->moving && bits <= size * 4);
 	staged = count(follower_staged(record), bits);
 	zero = count(follower_zero(record), bits);
 	if (unsure || head->phase == FOLLOWER_PARTIAL)
-		must(!staged && !zero);
-	must(!follower_record_fit(record, bits + 1) && follower_bits(record) > bits);
+		CHECK(!staged && !zero);
+	CHECK(!follower_record_fit(record, bits + 1) && follower_bits(record) > bits);
 	bits = follower_bits(record);
-	must(count(follower_staged(record), bits) == staged && count(follower_zero(record), bits) == zero);
+	CHECK(count(follower_staged(record), bits) == staged && count(follower_zero(record), bits) == zero);
 }
 
 static void fuzz_follower(const uint8_t *data, size_t size, bool mend)
@@ -188,7 +188,7 @@ static void fuzz_follower(const uint8_t *data, size_t size, bool mend)
 		head->instance ^= INSTANCE;
 	}
 	fuzz_file("follow-x", bytes, len);
-	must(!follower_record_open(&record, &config, INSTANCE, "x", &unsure));
+	CHECK(!follower_record_open(&record, &config, INSTANCE, "x", &unsure));
 	check_follower(&record, unsure, size);
 	follower_record_close(&record);
 }
@@ -207,10 +207,10 @@ static void fuzz_chunkmap(const uint8_t *data, size_t size, bool mend)
 	snprintf(path, sizeof(path), "%s/map-x", fuzz_path);
 	if (chunkmap_open(&map, path, INSTANCE))
 		return;
-	must(chunkmap_chunks(map) <= size * 8 && chunkmap_missing(map) <= chunkmap_chunks(map));
-	must(chunkmap_absent(map, 0) == chunkmap_chunks(map) || chunkmap_missing(map));
+	CHECK(chunkmap_chunks(map) <= size * 8 && chunkmap_missing(map) <= chunkmap_chunks(map));
+	CHECK(chunkmap_absent(map, 0) == chunkmap_chunks(map) || chunkmap_missing(map));
 	chunkmap_set(map, 0, UINT64_MAX, true);
-	must(!chunkmap_missing(map) && chunkmap_absent(map, 0) == chunkmap_chunks(map));
+	CHECK(!chunkmap_missing(map) && chunkmap_absent(map, 0) == chunkmap_chunks(map));
 	chunkmap_close(map);
 }
 
@@ -223,12 +223,12 @@ static void check_hashes(struct hash_file *file)
 
 	while (n < 600 && hash_file_length(file, n))
 		n++;
-	must(!hash_file_get(file, 0, 600, got));
+	CHECK(!hash_file_get(file, 0, 600, got));
 	for (size_t i = n * CHUNK_HASH; i < sizeof(got); i++)
-		must(!got[i]);
+		CHECK(!got[i]);
 	/* what was not known is that still, with others around it */
-	must(!hash_file_put(file, 0, 600, got) && !hash_file_get(file, 0, 600, put));
-	must(!memcmp(got, put, sizeof(got)));
+	CHECK(!hash_file_put(file, 0, 600, got) && !hash_file_get(file, 0, 600, put));
+	CHECK(!memcmp(got, put, sizeof(got)));
 }
 
 static void fuzz_hashes(const uint8_t *data, size_t size, bool mend)

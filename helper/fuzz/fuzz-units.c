@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "key16.h"
 #include "text.h"
 #include "units.h"

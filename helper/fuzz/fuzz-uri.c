@@ -6,7 +6,7 @@
 #include "backend.h"
 #include "backends/memory-uri.h"
 #include "backends/peer-uri.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz-text.h"
 #include "text.h"
 
 static bool same(const char *a, const char *b)

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Frames and messages as a stranger might send them: first byte the shape, then a head, then a message. */
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz/fuzz.h"
 #include "wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

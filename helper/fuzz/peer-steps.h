@@ -8,14 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fuzz/fuzz.h"
 #include "loop.h"
 #include "wire.h"
 
@@ -38,15 +36,6 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 	ts->tv_nsec = (long)(now % 1000000000);
 	return 0;
 }
-
-/* ---- what must be so ---- */
-
-#define MUST(what) do {									\
-	if (!(what)) {									\
-		fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);	\
-		abort();								\
-	}										\
-} while (0)
 
 /* How many descriptors there are. */
 static inline unsigned int steps_fds(void)
@@ -71,7 +60,7 @@ static inline void step(struct loop_task *task)
 {
 	struct steps *steps = container_of(task, struct steps, task);
 
-	MUST(++steps->nr < STEPS_MOST);
+	CHECK(++steps->nr < STEPS_MOST);
 	if (steps->busy && steps->busy())
 		steps->left = STEPS_CALM;
 	if (steps->left-- > 0)
@@ -86,7 +75,7 @@ static inline void steps_run(bool (*busy)(void))
 	struct steps steps = { .task.run = step, .left = STEPS_CALM, .busy = busy };
 
 	loop_post(steps_loop, &steps.task);
-	MUST(!loop_run(steps_loop));
+	CHECK(!loop_run(steps_loop));
 }
 
 static inline void steps_pass(uint64_t ms)
@@ -122,6 +111,25 @@ static inline uint64_t take_number(struct input *in)
 		return edges[pick % (sizeof(edges) / sizeof(edges[0]))];
 	number = take_small(in);
 	return number << (pick % 64);
+}
+
+/* As many bytes as there are of those that are asked for, as they are. */
+static inline const uint8_t *take_raw(struct input *in, size_t *len)
+{
+	size_t wanted = take_small(in), left = (size_t)(in->end - in->at);
+	const uint8_t *raw = in->at;
+
+	*len = wanted < left ? wanted : left;
+	in->at += *len;
+	return raw;
+}
+
+/* The length of a body that is made longer by so much, or from 100 on shorter by what is above that. */
+static inline uint32_t other_length(uint32_t len, uint8_t by)
+{
+	if (by < 100)
+		return len + by;
+	return len > by - 100u ? len - (by - 100u) : 0;
 }
 
 #endif

@@ -10,9 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fuzz/fuzz.h"
 #include "tests/tap.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* In memory of just that length, so that a sanitizer sees what is read beyond it. */
 static int replay(int dir, const char *name)
