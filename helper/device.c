@@ -12,7 +12,6 @@
 #include <linux/regionfs.h>
 
 #include "device.h"
-#include "dirty-share.h"
 #include "log.h"
 #include "queue.h"
 
@@ -102,8 +101,6 @@ static void attach_done(struct loop_op *op, int res)
 		loop_timer_set(device->loop, &device->timer, ATTACH_RETRY_MS);
 		return;
 	}
-	if (res >= 0)
-		dirty_share_keep((const char *)device->attach.name, device->attach.instance_id);
 	attach_ended(device, res < 0 ? res : 0, res < 0 ? attach_why(res) : "");
 }
 

@@ -269,8 +269,10 @@ static void set_instance(void)
 {
 	struct netlink_call *call;
 
-	if (!config.takeback && !config.dirty_ratio)
+	if (!config.takeback && !config.dirty_ratio) {
+		dirty_share_keep(config.name, regiond.instance_id);
 		return;
+	}
 	call = calloc(1, sizeof(*call));
 	if (!call)
 		return;
