@@ -89,22 +89,43 @@ static void plan_discard(struct change *change, uint64_t size)
 	add_step(change, BACKEND_WRITE, to, end > to ? end - to : 0, NULL);
 }
 
+/* Does a RESIZE say what the region is, and cut nothing off? */
+static bool tells_size(const struct managed *managed)
+{
+	return managed->adopting.on && !managed->adopting.owned;
+}
+
 /* First what is left of the last page is zeroed: the store cuts whole pages. Where it is not here, the source's is cut when it comes. */
 static void plan_resize(struct change *change, uint64_t size)
 {
 	const struct backend_req *req = change->outer;
 	uint64_t low = req->arg < size ? req->arg : size, end = page_up(low) < size ? page_up(low) : size;
-	bool keeps = change->managed->adopting.on && !change->managed->adopting.owned;
+	uint64_t arg = tells_size(change->managed) ? STORE_KEEPS : req->arg;
 
 	add_step(change, BACKEND_WRITE, low, end - low, NULL);
-	change->step[change->nr++] = (struct step){ .op = BACKEND_RESIZE, .length = req->length, .arg = keeps ? STORE_KEEPS : req->arg };
+	change->step[change->nr++] = (struct step){ .op = BACKEND_RESIZE, .length = req->length, .arg = arg };
+}
+
+/*
+ * A region that was cut while there was no helper, or none that lived to answer, is as short as the kernel has told when it was opened; but what the
+ * store has of changes goes as far as before, up to this RESIZE.
+ */
+static void follow_store(struct managed *managed)
+{
+	uint64_t here = store_size(managed->store);
+
+	if (here > managed_size(managed) && !tells_size(managed))
+		backend_set_size(&managed->backend, here);
 }
 
 static void plan(struct change *change)
 {
 	const struct backend_req *req = change->outer;
-	uint64_t size = managed_size(change->managed);
+	uint64_t size;
 
+	if (req->op == BACKEND_RESIZE)
+		follow_store(change->managed);
+	size = managed_size(change->managed);
 	if (req->op == BACKEND_WRITE)
 		add_write(change, req->offset, req->length, req->data, size);
 	else if (req->op == BACKEND_DISCARD)

@@ -379,6 +379,44 @@ static void test_size(void)
 	remove_region(backend, true);
 }
 
+/* ---- a truncation that no helper has answered ---- */
+
+static bool is_zero_from(struct backend *backend, uint64_t at, uint64_t end)
+{
+	memset(data, 1, end - at);
+	if (ask(backend, BACKEND_READ, at, end - at, data))
+		return false;
+	for (uint64_t i = 0; i < end - at; i++)
+		if (data[i])
+			return false;
+	return true;
+}
+
+/* The kernel has cut the region while there was no helper, and tells the next one first how long it is now (told), then sends the RESIZE. */
+static void test_cut_unheard(const char *policy, uint64_t told)
+{
+	const uint64_t cut = 99738;
+	struct backend *backend;
+
+	new_source();
+	region.info.id++;
+	backend = open_managed(policy);
+	ask(backend, BACKEND_WRITE, 0, 4096, data);
+	source_close(backend);
+	unlink(file);
+	backend = open_managed(policy);
+	memset(data, 'w', 300000);
+	ask(backend, BACKEND_WRITE, 0, 299008, data);
+	source_close(backend);
+	backend = open_sized(policy, told);
+	tap_ok(!ask(backend, BACKEND_RESIZE, cut, told, NULL), "a truncation that the helper before has not answered: %s, %llu bytes are told",
+	       policy, (unsigned long long)told);
+	tap_number(ask(backend, BACKEND_WRITE, 200704, 4096, data), 0, "then it grows");
+	tap_ok(is_zero_from(backend, cut, 200704), "and what was cut off, to the byte, is zero");
+	tap_number(ask(backend, BACKEND_READ, 98304, 8, data) ? -1 : data[7], 'w', "and nothing else");
+	remove_region(backend, true);
+}
+
 /* ---- the source's errors ---- */
 
 static void test_reopened(void)
@@ -512,6 +550,10 @@ int main(void)
 	test_growth();
 	test_lowered();
 	test_size();
+	test_cut_unheard(policy_file, 99738);
+	test_cut_unheard(policy_file, 100000);
+	test_cut_unheard("local=memory durability=local pull-order=none push-interval=1ms", 99738);
+	test_cut_unheard("local=memory durability=local pull-order=none push-interval=1ms", 100000);
 	test_reopened();
 	test_one_busy();
 	test_late("local=cache pull-order=none", true);
