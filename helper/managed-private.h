@@ -27,6 +27,7 @@ struct managed {
 	struct profile *profile;
 	/* opening and closing */
 	struct backend_open opening;	/* the source's, until the remote has it */
+	bool grown;			/* the store has made it longer than it was opened as */
 	bool is_open, puller_closed, pusher_closed, remote_closed, store_closing;
 	bool closing, remote_closing;
 	struct loop_timer opening_timer;

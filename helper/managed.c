@@ -322,7 +322,7 @@ static void sized_mark(const struct managed *managed, char *path, size_t len)
  * The store may be longer than the region: after a power cut, when the region's last size had not got into the state directory, or when the region was
  * removed with changes in its store, and is added again. Then what is in the store is what programs have written, and the kernel hears of it
  * (region_tell_grown()). But in the life of an instance the kernel knows better from the first opening on: a truncation may be on its way here,
- * for this helper to be told as the last one wasn't. A mark in the run directory, which goes with that life, says which it is.
+ * for this helper to be told as the last one wasn't (managed-change.c). A mark in the run directory, which goes with that life, says which it is.
  */
 static void take_size(struct managed *managed)
 {
@@ -340,8 +340,14 @@ static void take_size(struct managed *managed)
 	/* the leech knows */
 	if (managed->adopting.on)
 		return;
-	if (store_gen_oldest(managed->store) && store_size(managed->store) > managed_size(managed) && !fixed)
+	managed->grown = store_gen_oldest(managed->store) && store_size(managed->store) > managed_size(managed) && !fixed;
+	if (managed->grown)
 		backend_set_size(&managed->backend, store_size(managed->store));
+}
+
+bool managed_has_grown(const struct managed *managed)
+{
+	return managed->grown;
 }
 
 static void source_late(struct loop_timer *timer)

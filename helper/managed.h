@@ -71,6 +71,8 @@ void managed_hand_over(struct managed *managed, bool handed);
  * is dirty there, does not get it before somebody has decided.
  */
 void managed_diverge(struct managed *managed, bool diverged);
+/* Had its store more of it than whoever opened it knew? */
+bool managed_has_grown(const struct managed *managed);
 bool managed_is_handed(const struct managed *managed);
 /* Is it another host's as yet? What is in its store counts for nothing then. */
 bool managed_is_coming(const struct managed *managed);

@@ -218,6 +218,7 @@ static bool wants_another(const struct region *region)
 static void job_ready(struct region_job *job)
 {
 	struct region *region = region_get(job->region);
+	uint64_t opened = job->open.size;
 
 	region->backend = job->backend;
 	atomic_store(&region->opened_read_only, job->open.read_only);
@@ -235,7 +236,7 @@ static void job_ready(struct region_job *job)
 	atomic_store(&region->state, REGION_READY);
 	pthread_mutex_unlock(&region->lock);
 	region_tell_replayed(region);
-	region_tell_grown(region);
+	region_tell_grown(region, opened);
 	if (!wants_another(region))
 		region_tell_openers(region, 0);
 	region_advance(region);

@@ -58,8 +58,8 @@ void region_tell_changed(struct region *region);
 /* What was done before it was opened, told at once: all that programs here have changed is at the source. */
 void region_tell_replayed_before(struct region *region);
 
-/* Likewise, of a managed one whose store is longer than the kernel knows. */
-void region_tell_grown(struct region *region);
+/* Likewise, of a managed one whose store is longer than the kernel knows. opened: the size that it was opened with. */
+void region_tell_grown(struct region *region, uint64_t opened);
 
 /* ---- region-size.c ---- */
 

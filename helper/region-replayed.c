@@ -56,12 +56,14 @@ static void tell_both(struct region *region, const struct backend_published *pub
 	tell(region, REGIONFS_CMD_INVALIDATE);
 }
 
-void region_tell_grown(struct region *region)
+/* Where programs have cut it meanwhile, that is newer than what the store had. */
+void region_tell_grown(struct region *region, uint64_t opened)
 {
 	const struct backend_req grown = { .op = BACKEND_WRITE, .length = backend_size(region->backend) };
+	const struct managed *managed = managed_of(region->backend);
 	uint64_t size = atomic_load(&region->size);
 
-	if (!managed_of(region->backend) || region->destroy || grown.length <= size)
+	if (!managed || !managed_has_grown(managed) || region->destroy || size < opened || grown.length <= size)
 		return;
 	log_info("region #%" PRIu64 ": its store has %" PRIu64 " bytes, and it %" PRIu64 ": it is longer now", region->info.id, grown.length, size);
 	region_size_note(region, &grown);
