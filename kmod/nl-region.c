@@ -241,7 +241,7 @@ static int regionfs_nl_set_size(struct regionfs_nl *nl, struct inode *inode, u64
 	if (size > inode->i_sb->s_maxbytes)
 		return regionfs_nl_refuse(nl->info, -EFBIG, "the size is larger than a file can be");
 	err = regionfs_set_size(nl->region, inode, size);
-	return err ? regionfs_nl_refuse(nl->info, err, "the region's last page is dirty: write it back first") : 0;
+	return err ? regionfs_nl_refuse(nl->info, err, "the region's last page is dirty, or a truncation is on its way to the source: write it back first") : 0;
 }
 
 /* Mode and owner. */

@@ -162,7 +162,25 @@ static int regionfs_drop_tail(struct inode *inode, loff_t old)
 	return offset_in_page(old) ? invalidate_inode_pages2_range(inode->i_mapping, last, last) : 0;
 }
 
-/* The source has this size already: the file takes it, and no RESIZE is sent. -EBUSY: what lies at its end is dirty. */
+/* Inode lock held, so that no other one comes. Is a RESIZE not answered yet? */
+static bool regionfs_resize_pending(struct regionfs_region *region)
+{
+	struct regionfs_request *req;
+	bool pending = false;
+
+	spin_lock(&region->inst->lock);
+	if (region->nr_meta) {
+		list_for_each_entry(req, &region->ordered, in_region)
+			pending |= req->op == REGIONFS_OP_RESIZE;
+	}
+	spin_unlock(&region->inst->lock);
+	return pending;
+}
+
+/*
+ * The source has this size already: the file takes it, and no RESIZE is sent. -EBUSY: what lies at its end is dirty, or a program has set another
+ * size, which the source is about to hear.
+ */
 int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_t size)
 {
 	struct address_space *mapping = inode->i_mapping;
@@ -173,7 +191,9 @@ int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_
 	old = i_size_read(inode);
 	regionfs_close(region, round_down(min(size, old), PAGE_SIZE), U64_MAX);
 	filemap_invalidate_lock(mapping);
-	if (size > old)
+	if (regionfs_resize_pending(region))
+		err = -EBUSY;
+	else if (size > old)
 		err = regionfs_drop_tail(inode, old);
 	if (!err)
 		regionfs_take_size(region, inode, size);

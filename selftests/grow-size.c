@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A source that has grown by itself: once the kernel is told (REGION_SET, A_SIZE) the bytes past the old end are the
- * source's, not the zeroes of the cached last page; with that page dirty it is refused, and nothing changes.
+ * source's, not the zeroes of the cached last page; with that page dirty it is refused, and nothing changes. So it is while the source has not
+ * heard yet of a size that a program has set.
  */
 #include "lib/app.h"
 #include "lib/env.h"
@@ -28,6 +29,19 @@ static off_t size_now(void)
 	return st.st_size;
 }
 
+static void is_truncated(void)
+{
+	fh_kill(e.fh);
+	is(app_run(path, APP_TRUNCATE, OLD, 0, 0), 0, "it is truncated while there is no helper");
+	is(set_size(NEW), -EBUSY, "a larger size is refused");
+	ok(strstr(e.nl.message, "truncation"), "with the reason");
+	is(size_now(), OLD, "and the size is what the program has set");
+	must(fh_start(e.fh) == 0);
+	is(app_run(path, APP_FSYNC, 0, 0, 0), 0, "the next helper hears of it");
+	is(fh_size(e.fh, id), OLD, "so does the source");
+	is(set_size(OLD + 1), 0, "then it may be another one again");
+}
+
 int main(void)
 {
 	static char bytes[NEW];
@@ -48,5 +62,6 @@ int main(void)
 	is(size_now(), NEW, "and is the file's");
 	is(app_run(path, APP_READ, 0, NEW, 1), 0, "all bytes are the source's");
 	is(app_run(path, APP_MAP_READ, 0, NEW, 1), 0, "in a mapping too");
+	is_truncated();
 	return tap_done();
 }

@@ -266,7 +266,7 @@ struct regionfs_local_map {
  * REGION_DEL     unlinks it (as unlink(2) does; open files go on). -EBUSY with dirty bytes, unless A_DISCARD.
  * REGION_GET     one, or a dump of all of an instance, unlinked but open ones too.
  * REGION_SET     A_SOURCE, A_MODE, A_UID, A_GID, A_SIZE (tells the kernel of a size that the source already has: no RESIZE is
- *                sent; -EBUSY when it grows and its last page is dirty),
+ *                sent; -EBUSY when it grows and its last page is dirty, or while a RESIZE is not answered: a program has set another size),
  *                A_EPOCH and A_LINEAGE (never down), A_FLAGS with A_FLAGS_MASK (READ_ONLY, FIXED_SIZE), A_TIMEOUT.
  *                Setting READ_ONLY revokes write access at once, then writes what is dirty.
  * FREEZE         L. No one writes from now on; all dirty bytes are written and synced. A_FORCE: in spite of pinned pages. -EBUSY with A_COUNT
