@@ -325,13 +325,42 @@ static int regionfs_fallocate_locked(struct file *file, int mode, loff_t start, 
 	return err;
 }
 
+/* The edges were zeroed as far as a file of @size has them. Has one that it has by now, of @now bytes, not been? */
+static bool regionfs_edges_missed(int mode, loff_t offset, loff_t end, loff_t size, loff_t now)
+{
+	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) || now <= size)
+		return false;
+	return (offset_in_page(offset) && size < round_up(offset, PAGE_SIZE)) || (offset_in_page(end) && size < end && end < now);
+}
+
+/* Inode lock taken, counted in as a writer; what is to be zero of pages at both ends is. A file that grows gets there at last. */
+static int regionfs_fallocate_enter(struct file *file, int mode, loff_t offset, loff_t end)
+{
+	struct inode *inode = file_inode(file);
+	struct regionfs_region *region = regionfs_region_of(inode);
+	loff_t size;
+	int err;
+
+	for (;;) {
+		size = i_size_read(inode);
+		err = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) && offset < size ?
+		      regionfs_punch_edges(file, offset, min(end, size)) : 0;
+		if (!err)
+			err = regionfs_fallocate_begin(inode, region);
+		if (err || !regionfs_edges_missed(mode, offset, end, size, i_size_read(inode)))
+			return err;
+		regionfs_region_exit(region, REGIONFS_WANT_WRITE);
+		inode_unlock(inode);
+	}
+}
+
 /* Room is not set aside: mode 0 only lets the file grow. */
 long regionfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
 	struct regionfs_region *region = regionfs_region_of(inode);
-	loff_t end = offset + len, size = i_size_read(inode);
-	int err = 0;
+	loff_t end = offset + len;
+	int err;
 
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
@@ -339,10 +368,7 @@ long regionfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 		return -EDEADLK;
 	if (wait_event_killable(region->wait, regionfs_meta_room(region)))
 		return -EINTR;
-	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) && offset < size)
-		err = regionfs_punch_edges(file, offset, min(end, size));
-	if (!err)
-		err = regionfs_fallocate_begin(inode, region);
+	err = regionfs_fallocate_enter(file, mode, offset, end);
 	if (err)
 		return err;
 	err = regionfs_fallocate_locked(file, mode, offset, end);
