@@ -30,6 +30,32 @@ static void regionfs_close(struct regionfs_region *region, u64 start, u64 end)
 	regionfs_detach_range(region, start, end);
 }
 
+/* Where the folio that has @at begins, or with @end where it ends; @at where there is none. */
+static u64 regionfs_edge_of(struct address_space *mapping, u64 at, bool end)
+{
+	struct folio *folio = regionfs_get_cached_folio(mapping, at >> PAGE_SHIFT);
+	u64 edge;
+
+	if (!folio)
+		return at;
+	edge = folio_pos(folio) + (end ? folio_size(folio) : 0);
+	folio_put(folio);
+	return edge;
+}
+
+/*
+ * For a range that is about to be dropped: a folio at its edge may be under write-back for what it has beside it, and is waited for as a whole. Once the
+ * region is closed none gets there that wasn't: so these are looked for after that.
+ */
+static void regionfs_close_edges(struct regionfs_region *region, struct inode *inode, u64 start, u64 end)
+{
+	regionfs_close(region, start, end);
+	start = regionfs_edge_of(inode->i_mapping, start, false);
+	if (end && end <= LLONG_MAX)
+		end = max(end, regionfs_edge_of(inode->i_mapping, end - 1, true));
+	regionfs_detach_range(region, start, end);
+}
+
 static void regionfs_reopen(struct regionfs_region *region)
 {
 	bool last;
@@ -137,7 +163,10 @@ int regionfs_truncate(struct inode *inode, loff_t size)
 	loff_t old = i_size_read(inode), low = min(old, size);
 	int err;
 
-	regionfs_close(region, round_down(low, PAGE_SIZE), U64_MAX);
+	if (size < old)
+		regionfs_close_edges(region, inode, round_down(low, PAGE_SIZE), U64_MAX);
+	else
+		regionfs_close(region, round_down(low, PAGE_SIZE), U64_MAX);
 	filemap_invalidate_lock(mapping);
 	err = size > old ? regionfs_zero_tail(inode, old) : 0;
 	if (!err)
@@ -189,7 +218,7 @@ int regionfs_set_size(struct regionfs_region *region, struct inode *inode, loff_
 
 	inode_lock(inode);
 	old = i_size_read(inode);
-	regionfs_close(region, round_down(min(size, old), PAGE_SIZE), U64_MAX);
+	regionfs_close_edges(region, inode, round_down(min(size, old), PAGE_SIZE), U64_MAX);
 	filemap_invalidate_lock(mapping);
 	if (regionfs_resize_pending(region))
 		err = -EBUSY;
@@ -251,7 +280,7 @@ static int regionfs_punch_pages(struct inode *inode, loff_t start, loff_t end)
 
 	if (start >= end || start >= i_size_read(inode))
 		return 0;
-	regionfs_close(region, start, end);
+	regionfs_close_edges(region, inode, start, end);
 	filemap_invalidate_lock(inode->i_mapping);
 	err = regionfs_punch_size(region, inode, end);
 	if (!err)
@@ -496,7 +525,7 @@ int regionfs_invalidate(struct regionfs_region *region, loff_t start, loff_t end
 	if (!discard)
 		err = regionfs_invalidate_write(region, start, end, discard, deadline);
 	while (!err) {
-		regionfs_close(region, start, end);
+		regionfs_close_edges(region, inode, start, end);
 		err = regionfs_invalidate_closed(region, inode, start, end, discard);
 		regionfs_reopen(region);
 		if (err != -EBUSY || time_after_eq(jiffies, deadline))
@@ -568,7 +597,7 @@ static void regionfs_invalidate_begin(struct regionfs_region *region, loff_t sta
 
 	if (!inode)
 		return;
-	regionfs_close(region, start, end);
+	regionfs_close_edges(region, inode, start, end);
 	filemap_invalidate_lock(inode->i_mapping);	/* whose STORE was looked at before has its folio in the page cache */
 	regionfs_invalidated(region, start, end);
 	filemap_invalidate_unlock(inode->i_mapping);
