@@ -105,8 +105,11 @@ static void tag_park(struct tag *tag, uint32_t cmd_op, uint64_t addr, int error)
 }
 
 /* The kernel takes 0 and errno values that it knows; the rest would be a surprise to a program. */
-static int tag_error(int error)
+static int tag_error(enum backend_op op, int error)
 {
+	/* else it would be tried for ever */
+	if (op == BACKEND_RESIZE && (error == -EPERM || error == -EACCES))
+		return error;
 	switch (error) {
 	case 0:
 	case -EIO:
@@ -137,7 +140,7 @@ static void tag_answered(struct backend_req *req, int error)
 	if (queue->abandoned)
 		queue_settle(queue);
 	else
-		tag_park(tag, tag->last ? REGIONFS_IO_COMMIT : REGIONFS_IO_COMMIT_AND_FETCH, addr, tag_error(error));
+		tag_park(tag, tag->last ? REGIONFS_IO_COMMIT : REGIONFS_IO_COMMIT_AND_FETCH, addr, tag_error(req->op, error));
 }
 
 static unsigned int req_flags(const struct queue *queue, const struct regionfs_io_desc *desc)

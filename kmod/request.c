@@ -303,17 +303,32 @@ void regionfs_request_requeue(struct regionfs_instance *inst, struct regionfs_re
 	list_add_tail(&req->queue, &at->queue);
 }
 
+/* Errors that say that the source will never have that size; ESTALE: it is another one. */
+static bool regionfs_is_refusal(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+	case -EROFS:
+	case -EFBIG:
+	case -EINVAL:
+	case -EOPNOTSUPP:
+	case -ESTALE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /*
- * inst->lock held. A DISCARD that failed must be tried until it is done, for the kernel has dropped the bytes; a RESIZE while
- * there is hope. True when it was queued again.
+ * inst->lock held. A DISCARD that failed must be tried until it is done, for the kernel has dropped the bytes; so has it for a RESIZE, unless that is
+ * refused. But not of a region that has gone, whose DESTROY waits behind it. True when it was queued again.
  */
 bool regionfs_request_retry(struct regionfs_instance *inst, struct regionfs_request *req, int error)
 {
-	if (regionfs_region_test(req->region, REGIONFS_R_MOVED))
+	if (regionfs_region_test(req->region, REGIONFS_R_MOVED) || !req->region->inode)
 		return false;
-	if (req->op != REGIONFS_OP_DISCARD &&
-	    (req->op != REGIONFS_OP_RESIZE ||
-	     (error != -EIO && error != -EAGAIN && error != -ENOSPC && error != -ETIMEDOUT && error != -ENOMEM)))
+	if (!regionfs_op_is_meta(req->op) || (req->op == REGIONFS_OP_RESIZE && regionfs_is_refusal(error)))
 		return false;
 	regionfs_request_requeue(inst, req);
 	req->not_before = (jiffies + HZ) | 1;
