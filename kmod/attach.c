@@ -24,17 +24,15 @@ static int regionfs_attach_check(const struct regionfs_attach *a)
 	return 0;
 }
 
+/* -ENOMEM: one of both may be there. */
 static int regionfs_attach_tags(struct regionfs_channel *chan, const struct regionfs_attach *a)
 {
 	u32 i, nr = (u32)a->nr_queues * a->depth;
 
 	chan->queues = kvcalloc(a->nr_queues, sizeof(*chan->queues), GFP_KERNEL_ACCOUNT);
 	chan->tags = kvcalloc(nr, sizeof(*chan->tags), GFP_KERNEL_ACCOUNT);
-	if (!chan->queues || !chan->tags) {
-		kvfree(chan->queues);
-		kvfree(chan->tags);
+	if (!chan->queues || !chan->tags)
 		return -ENOMEM;
-	}
 	for (i = 0; i < a->nr_queues; i++)
 		INIT_LIST_HEAD(&chan->queues[i].parked);
 	for (i = 0; i < nr; i++) {
@@ -84,10 +82,7 @@ static int regionfs_attach_do(struct regionfs_channel *chan, struct regionfs_att
 	inst = regionfs_instance_open(current->nsproxy->net_ns, a->name, a->flags & REGIONFS_ATTACH_CREATE, false);
 	if (IS_ERR(inst))
 		return PTR_ERR(inst);
-	err = regionfs_attach_tags(chan, a);
-	if (err)
-		goto put;
-	err = regionfs_attach_publish(chan, inst);
+	err = regionfs_attach_tags(chan, a) ?: regionfs_attach_publish(chan, inst);
 	if (err)
 		goto free;
 	a->features = chan->features;
@@ -100,7 +95,6 @@ free:
 	kvfree(chan->tags);
 	chan->queues = NULL;
 	chan->tags = NULL;
-put:
 	regionfs_instance_put(inst);
 	return err;
 }
