@@ -75,42 +75,47 @@ static const char *regionfs_nl_why(int err)
 	}
 }
 
-static int regionfs_nl_add_reply(struct genl_info *info, struct regionfs_region *region)
+/* NULL: no memory. */
+static struct sk_buff *regionfs_nl_add_reply(struct genl_info *info, struct regionfs_region *region)
 {
 	struct sk_buff *msg = genlmsg_new(64, GFP_KERNEL);
 	void *head = msg ? genlmsg_put_reply(msg, info, &regionfs_family, 0, REGIONFS_CMD_REGION_ADD) : NULL;
 
 	if (!head || nla_put_u64_64bit(msg, REGIONFS_A_REGION, region->id, REGIONFS_A_PAD)) {
 		nlmsg_free(msg);
-		return -ENOMEM;
+		return NULL;
 	}
 	genlmsg_end(msg, head);
-	return genlmsg_reply(msg, info);
+	return msg;
 }
 
-/* The region's size is set before anyone can see it; no RESIZE is sent. */
+/* The region's size is set before anyone can see it; no RESIZE is sent. The reply is there before the region: one that is refused has not been made. */
 static int regionfs_nl_add(struct regionfs_nl *nl, const char *path, u64 size, u32 flags)
 {
 	struct genl_info *info = nl->info;
 	const char *source = info->attrs[REGIONFS_A_SOURCE] ? nla_data(info->attrs[REGIONFS_A_SOURCE]) : "";
 	struct regionfs_region *region = regionfs_region_alloc(nl->inst, source);
-	struct dentry *dentry;
+	struct dentry *dentry = ERR_PTR(-ENOMEM);
+	struct sk_buff *reply;
 	int err;
 
 	if (IS_ERR(region))
 		return PTR_ERR(region);
 	regionfs_nl_init(region, info, flags);
 	region->new_size = size;
-	dentry = regionfs_dir_make(nl->sb, path, regionfs_nl_u32(info, REGIONFS_A_MODE, 0600),
-				   make_kuid(&init_user_ns, regionfs_nl_u32(info, REGIONFS_A_UID, 0)),
-				   make_kgid(&init_user_ns, regionfs_nl_u32(info, REGIONFS_A_GID, 0)), region);
+	reply = regionfs_nl_add_reply(info, region);
+	if (reply)
+		dentry = regionfs_dir_make(nl->sb, path, regionfs_nl_u32(info, REGIONFS_A_MODE, 0600),
+					   make_kuid(&init_user_ns, regionfs_nl_u32(info, REGIONFS_A_UID, 0)),
+					   make_kgid(&init_user_ns, regionfs_nl_u32(info, REGIONFS_A_GID, 0)), region);
 	if (IS_ERR(dentry)) {
+		nlmsg_free(reply);
 		regionfs_region_put(region);
 		err = PTR_ERR(dentry);
 		return regionfs_nl_refuse(info, err == -EACCES ? -EINVAL : err, regionfs_nl_why(err));
 	}
 	regionfs_event(nl->inst, region, REGIONFS_EVENT_CREATED);
-	err = regionfs_nl_add_reply(info, region);
+	err = genlmsg_reply(reply, info);
 	dput(dentry);
 	return err;
 }
