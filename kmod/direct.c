@@ -69,6 +69,28 @@ static ssize_t regionfs_direct_pages(struct regionfs_request *req, struct iov_it
 	return added;
 }
 
+/*
+ * What is left of a sector goes back, and begins the next request: memory that is aligned to less may have ended in its middle, where no more of it was to be had, or
+ * where there was no room to note it. Or the batch would be refused for how it ends, which is not the program's fault.
+ */
+static void regionfs_direct_trim(struct regionfs_request *req, struct iov_iter *iter)
+{
+	u32 over = req->len & (REGIONFS_DIRECT_ALIGN - 1), n;
+
+	iov_iter_revert(iter, over);
+	req->len -= over;
+	for (; over; over -= n) {
+		struct regionfs_seg *last = &req->segs[req->nr_segs - 1];
+
+		n = min(over, last->len);
+		last->len -= n;
+		if (last->len)
+			continue;
+		regionfs_direct_unpin(&last->page, 1, req->pinned);
+		req->nr_segs--;
+	}
+}
+
 /* The next request, with a part of the program's memory and no place yet: at most @max bytes. */
 static struct regionfs_request *regionfs_direct_request(struct regionfs_region *region, u8 op, struct iov_iter *iter,
 							size_t max)
@@ -86,6 +108,8 @@ static struct regionfs_request *regionfs_direct_request(struct regionfs_region *
 		if (n <= 0)
 			break;
 	}
+	if (req->len < max)
+		regionfs_direct_trim(req, iter);
 	if (req->len)
 		return req;
 	regionfs_request_put(req);

@@ -85,6 +85,23 @@ static void errors(void)
 }
 
 /* What was submitted before it has been handed over when it returns, unless the kernel keeps it back: there is one queue. */
+/* Memory that begins within a sector, and of which only the first pages are there: what is in them is written, up to the last whole sector. */
+static void ends_early(void)
+{
+	char *mem = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(mem != MAP_FAILED && munmap(mem + 32768, 32768) == 0);
+	pattern_fill(mem + 4, 32764, 0, 8);
+	is(pwrite(direct, mem + 4, 65536, 0), 32256, "a direct write from memory that ends early is short");
+	ok(backing_is(0, 32256, 8), "and writes whole sectors");
+	memset(mem, 0, 32768);
+	is(pread(direct, mem + 4, 65536, 0), 32256, "so is a read to it");
+	is(pattern_check(mem + 4, 32256, 0, 8), -1, "with the right bytes");
+	is(pwrite(direct, mem + 32768 - 256, 4096, 0), -1, "less than a sector");
+	is(errno, EFAULT, "is nothing: EFAULT");
+	munmap(mem, 32768);
+}
+
 static void others_get_through(void)
 {
 	/* the second, since what comes in one batch may be taken in any order */
@@ -183,6 +200,7 @@ int main(void)
 	coherent();
 	grows();
 	errors();
+	ends_early();
 	ordered();
 	after_writeback();
 	not_for_ever();
