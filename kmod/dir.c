@@ -5,7 +5,7 @@
  */
 #include <linux/namei.h>
 #include <linux/slab.h>
-#include "region.h"
+#include "request.h"
 
 static void regionfs_dir_enter(struct inode *dir, struct dentry *dentry, struct inode *inode)
 {
@@ -52,6 +52,19 @@ static bool regionfs_dir_held(const struct inode *inode)
 			  regionfs_region_test(region, REGIONFS_R_LOCKED));
 }
 
+/*
+ * Its last name is to go, inode lock held. The helper hears of it when the inode goes, where nobody could be told any more that there is no memory for that. So
+ * there has to be some before. -ENOMEM.
+ */
+static int regionfs_dir_unlinking(struct inode *inode)
+{
+	struct regionfs_region *region = regionfs_region_of(inode);
+
+	if (!region->destroy)
+		region->destroy = regionfs_request_alloc(region, REGIONFS_OP_DESTROY, GFP_KERNEL);
+	return region->destroy ? 0 : -ENOMEM;
+}
+
 /* Its last name has gone. */
 static void regionfs_dir_unlinked(struct inode *inode)
 {
@@ -68,6 +81,9 @@ static int regionfs_unlink(struct inode *dir, struct dentry *dentry)
 
 	if (regionfs_dir_held(inode))
 		return -EBUSY;
+	err = regionfs_dir_unlinking(inode);
+	if (err)
+		return err;
 	err = simple_unlink(dir, dentry);
 	if (!err)
 		regionfs_dir_unlinked(inode);
@@ -78,15 +94,18 @@ static int regionfs_rename(struct regionfs_idmap *idmap, struct inode *old_dir, 
 			   struct inode *new_dir, struct dentry *new_dentry, unsigned int flags)
 {
 	struct inode *inode = d_inode(old_dentry), *victim = d_inode(new_dentry);
+	bool unlinks = victim && !(flags & RENAME_EXCHANGE) && S_ISREG(victim->i_mode);
 	struct regionfs_region *region;
 	int err;
 
 	if (regionfs_dir_held(inode) || regionfs_dir_held(victim))
 		return -EBUSY;
-	err = simple_rename(idmap, old_dir, old_dentry, new_dir, new_dentry, flags);
+	err = unlinks ? regionfs_dir_unlinking(victim) : 0;
+	if (!err)
+		err = simple_rename(idmap, old_dir, old_dentry, new_dir, new_dentry, flags);
 	if (err)
 		return err;
-	if (victim && !(flags & RENAME_EXCHANGE) && S_ISREG(victim->i_mode))
+	if (unlinks)
 		regionfs_dir_unlinked(victim);
 	/* The dentry moves only after we return: the new one has the name. */
 	region = S_ISREG(inode->i_mode) ? regionfs_region_of(inode) : NULL;
@@ -204,7 +223,7 @@ struct regionfs_region *regionfs_dir_find(struct super_block *sb, const char *pa
 	return region;
 }
 
-/* Unlinks @region's file, as unlink(2) does. -ENOENT, -EBUSY. */
+/* Unlinks @region's file, as unlink(2) does. -ENOENT, -EBUSY, -ENOMEM. */
 int regionfs_dir_unlink(struct regionfs_region *region)
 {
 	struct inode *inode = regionfs_region_inode(region);

@@ -84,6 +84,7 @@ struct regionfs_region {
 	atomic64_t takeback_seq;	/* grows when written bytes are to become dirty again, and once they are */
 	atomic64_t answered;		/* grows with each change that the helper has answered */
 	atomic64_t synced;		/* up to which of these a SYNC was answered; never more than ->answered */
+	struct regionfs_request *destroy;	/* the inode's lock: from when its last name goes, to be sent when its inode does */
 	unsigned long retry_after;	/* jiffies; background write-back rests until then after an error; 0: not */
 	wait_queue_head_t wait;		/* a request ended, a folio was filled, the last reader or writer left */
 

@@ -33,6 +33,20 @@ static int regionfs_parse_param(struct fs_context *fc, struct fs_parameter *para
 	return opt < 0 ? opt : 0;
 }
 
+/* Nobody else has the inode any more. */
+static void regionfs_evict_destroy(struct regionfs_region *region, bool unlinked)
+{
+	struct regionfs_request *req = region->destroy;
+
+	region->destroy = NULL;
+	if (!req)
+		return;
+	if (unlinked)
+		regionfs_request_submit(req);
+	else
+		regionfs_request_put(req);
+}
+
 /* A linked region's inode is pinned by its dentry, so only unlinked ones come here before the superblock goes. */
 static void regionfs_evict_inode(struct inode *inode)
 {
@@ -49,8 +63,7 @@ static void regionfs_evict_inode(struct inode *inode)
 	if (!region)
 		return;
 	regionfs_region_unpublish(region);
-	if (!inode->i_nlink && !region->inst->discard)
-		regionfs_request_meta(region, REGIONFS_OP_DESTROY, 0, 0, 0);
+	regionfs_evict_destroy(region, !inode->i_nlink && !region->inst->discard);
 	inode->i_private = NULL;
 	regionfs_region_put(region);
 }
