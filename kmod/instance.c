@@ -6,6 +6,7 @@
  * one, so that what is dirty can still be saved; should its name be taken there, its id is appended.
  */
 #include <linux/backing-dev.h>
+#include <linux/fs_context.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/random.h>
@@ -205,8 +206,8 @@ struct regionfs_instance *regionfs_instance_next(struct net *net, u64 after)
 	return best;
 }
 
-/* regionfs_instances_lock held. Makes the instance and its internal mount; the superblock has the first reference. */
-static struct regionfs_instance *regionfs_instance_create(struct net *net, const char *name)
+/* regionfs_instances_lock held. Makes the instance and its internal mount; the superblock has the first reference. @failed: see regionfs_super_mount(). */
+static struct regionfs_instance *regionfs_instance_create(struct net *net, const char *name, struct fs_context **failed)
 {
 	struct regionfs_instance *inst;
 	struct vfsmount *mnt;
@@ -216,7 +217,7 @@ static struct regionfs_instance *regionfs_instance_create(struct net *net, const
 	inst = regionfs_instance_alloc(net, name);
 	if (!inst)
 		return ERR_PTR(-ENOMEM);
-	mnt = regionfs_super_mount(inst);
+	mnt = regionfs_super_mount(inst, failed);
 	if (!IS_ERR(mnt)) {
 		inst->mnt = mnt;
 		list_add_tail(&inst->node, &regionfs_instances);
@@ -228,6 +229,7 @@ static struct regionfs_instance *regionfs_instance_create(struct net *net, const
 /* Finds or, with @create, makes one. -ENOENT, -EEXIST (with @exclusive), -EBUSY (it is being stopped), -EINVAL, -ENOMEM. */
 struct regionfs_instance *regionfs_instance_open(struct net *net, const char *name, bool create, bool exclusive)
 {
+	struct fs_context *failed = NULL;
 	struct regionfs_instance *inst;
 	bool new = false;
 
@@ -238,12 +240,14 @@ struct regionfs_instance *regionfs_instance_open(struct net *net, const char *na
 	} else if (!inst && !create) {
 		inst = ERR_PTR(-ENOENT);
 	} else if (!inst) {
-		inst = regionfs_instance_create(net, name);
+		inst = regionfs_instance_create(net, name, &failed);
 		new = true;
 	}
 	if (!IS_ERR(inst))
 		regionfs_instance_get(inst);
 	mutex_unlock(&regionfs_instances_lock);
+	if (failed)
+		put_fs_context(failed);
 	if (new && !IS_ERR(inst))
 		regionfs_event(inst, NULL, REGIONFS_EVENT_INSTANCE_NEW);
 	return inst;
@@ -404,7 +408,7 @@ int regionfs_instance_stop(struct regionfs_instance *inst, bool helper_calls, bo
 /* From ->kill_sb, after the inodes are gone: the name is free again. Drops the superblock's reference. */
 void regionfs_instance_gone(struct regionfs_instance *inst)
 {
-	if (!list_empty(&inst->node)) {	/* else its own mount failed, with the mutex held */
+	if (!list_empty(&inst->node)) {	/* else its own mount failed, and nobody has heard of it */
 		regionfs_event(inst, NULL, REGIONFS_EVENT_INSTANCE_GONE);
 		mutex_lock(&regionfs_instances_lock);
 		list_del_init(&inst->node);

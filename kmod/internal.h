@@ -150,7 +150,7 @@ void regionfs_instances_exit(void);
 
 /* super.c */
 extern struct file_system_type regionfs_fs_type;
-struct vfsmount *regionfs_super_mount(struct regionfs_instance *inst);
+struct vfsmount *regionfs_super_mount(struct regionfs_instance *inst, struct fs_context **failed);
 
 /* inode.c, dir.c */
 struct inode *regionfs_inode_new(struct super_block *sb, const struct inode *dir, umode_t mode,

@@ -221,8 +221,11 @@ static int regionfs_init_fs_context(struct fs_context *fc)
 	return 0;
 }
 
-/* The instance's own mount, of a new superblock. regionfs_instances_lock held. */
-struct vfsmount *regionfs_super_mount(struct regionfs_instance *inst)
+/*
+ * The instance's own mount, of a new superblock. regionfs_instances_lock held. Where the superblock could be made and the mount could not, it goes with *@failed,
+ * whose end is the caller's, without that lock: the end of a superblock takes s_umount, under which mounts take the lock.
+ */
+struct vfsmount *regionfs_super_mount(struct regionfs_instance *inst, struct fs_context **failed)
 {
 	struct fs_context *fc = fs_context_for_mount(&regionfs_fs_type, SB_KERNMOUNT);
 	struct regionfs_context *ctx;
@@ -233,7 +236,10 @@ struct vfsmount *regionfs_super_mount(struct regionfs_instance *inst)
 	ctx = fc->fs_private;
 	ctx->inst = regionfs_instance_get(inst);
 	mnt = fc_mount(fc);
-	put_fs_context(fc);
+	if (IS_ERR(mnt))
+		*failed = fc;
+	else
+		put_fs_context(fc);
 	return mnt;
 }
 
