@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "chan.h"
+#include "failnth.h"
 #include "fakehelper-child.h"
 #include "proc.h"
 
@@ -38,6 +39,8 @@ struct child {
 	unsigned int nr_tags, gone;
 	int sock;
 	bool quit;
+	unsigned int fail;	/* fh_fail(): so many are to come yet; 0: none */
+	bool failed;		/* that one has */
 	char *other;		/* for each tag as much, at addresses that are no tag's buffer */
 };
 
@@ -225,6 +228,8 @@ static void tag_done(struct child *k, unsigned int tag, int res)
 	} else if (res == 0) {
 		t->parked = false;
 		received(k, tag);
+	} else if (k->failed && failnth_sensible(res)) {
+		fetch(k, tag);	/* it was refused for lack of memory; what it held is held on */
 	} else {
 		if (res != -ECANCELED)
 			printf("# fake helper: tag %u ended with %s\n", tag, strerror(-res));
@@ -352,6 +357,11 @@ static void on_order(struct child *k)
 	case FH_O_TOUCH:
 		reply(k, &o, touch(o.path, o.arg));
 		break;
+	case FH_O_FAIL:
+		reply(k, &o, k->failed);
+		k->fail = o.arg;
+		k->failed = false;
+		break;
 	default:
 		k->quit = true;
 		reply(k, &o, 0);
@@ -369,7 +379,8 @@ static void watch_sock(struct child *k)
 static void on_cqe(struct child *k, uint64_t user_data, int res)
 {
 	if (user_data == UD_SOCK) {
-		on_order(k);
+		if (res > 0)
+			on_order(k);
 		watch_sock(k);
 	} else if (user_data == UD_ORDER) {
 		if (k->order.what == FH_O_LOCAL && k->order.local.fd >= 0)
@@ -382,15 +393,32 @@ static void on_cqe(struct child *k, uint64_t user_data, int res)
 	}
 }
 
+/* Sends what is there and waits; an allocation in it fails where that was ordered. */
+static int enter(struct child *k)
+{
+	int ret;
+
+	if (!k->fail)
+		return io_uring_submit_and_wait(&k->c.ring, 1);
+	failnth_arm(k->fail);
+	ret = io_uring_submit_and_wait(&k->c.ring, 1);
+	k->failed = failnth_disarm(&k->fail);
+	return ret;
+}
+
+/* io_uring itself may lack memory. */
+static bool may_go_on(const struct child *k, int ret)
+{
+	return ret >= 0 || ret == -EINTR || (k->failed && failnth_sensible(ret));
+}
+
 static int serve(struct child *k)
 {
 	struct io_uring_cqe *cqe;
 
 	watch_sock(k);
 	while (!k->quit && k->gone < k->nr_tags) {
-		int ret = io_uring_submit_and_wait(&k->c.ring, 1);
-
-		if (ret < 0 && ret != -EINTR)
+		if (!may_go_on(k, enter(k)))
 			return 3;
 		while (!k->quit && !io_uring_peek_cqe(&k->c.ring, &cqe)) {
 			uint64_t user_data = cqe->user_data;

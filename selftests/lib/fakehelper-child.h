@@ -5,7 +5,7 @@
 
 #include "fakehelper.h"
 
-enum fh_what { FH_O_QUIT, FH_O_RELEASE, FH_O_RELEASE_ALL, FH_O_TOKEN, FH_O_STORE, FH_O_LOCAL, FH_O_TOUCH };
+enum fh_what { FH_O_QUIT, FH_O_RELEASE, FH_O_RELEASE_ALL, FH_O_TOKEN, FH_O_STORE, FH_O_LOCAL, FH_O_TOUCH, FH_O_FAIL };
 
 /* An order, and its answer. */
 struct fh_order {

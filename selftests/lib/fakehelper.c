@@ -328,6 +328,13 @@ long fh_touch(struct fh *h, const char *path, char what)
 	return fh_order_within(h, &o, FH_TOUCH_MS);
 }
 
+long fh_fail(struct fh *h, unsigned int n)
+{
+	struct fh_order o = { .what = FH_O_FAIL, .arg = n };
+
+	return fh_order(h, &o);
+}
+
 int fh_backing(struct fh *h, uint64_t region)
 {
 	char path[128];

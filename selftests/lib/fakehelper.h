@@ -118,6 +118,12 @@ long fh_local_map(struct fh *h, uint64_t region, uint64_t epoch, const char *pat
  */
 long fh_touch(struct fh *h, const char *path, char what);
 
+/*
+ * The n-th allocation that the helper comes to within io_uring_enter() from now on fails (failnth.h); 0: none any more, and the result is 1 when one has. Its
+ * own work on the backing files is none of this.
+ */
+long fh_fail(struct fh *h, unsigned int n);
+
 /* The backing bytes, looked at from outside. */
 void fh_pread(struct fh *h, uint64_t region, void *buf, size_t len, uint64_t offset);
 void fh_pwrite(struct fh *h, uint64_t region, const void *buf, size_t len, uint64_t offset);
