@@ -229,6 +229,8 @@ machine_args() {
 	args+=(-kernel "$(image_of "$kernel" "$release")" -initrd "$work/initrd")
 	local line="console=ttyS0 panic=-1 loglevel=5 oops=panic $append"
 	[ "$accel" = kvm ] && [ -z "$icount" ] || line+=" tsc=reliable watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
+	# for selftests/fail-requests.c; it checks nothing more than before
+	[ "$kernel" = debug ] && line+=" slub_debug=A,regionfs_request"
 	args+=(-append "$line")
 }
 
