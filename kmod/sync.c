@@ -259,23 +259,14 @@ static int regionfs_sync_one(struct regionfs_region *region, unsigned long deadl
 	return err;
 }
 
-/*
- * sync(2) and unmount are bounded by the take-back limit, but each region has a second until one is given up: with many of them, none is to lose
- * its bytes only since its turn came late. syncfs(2) waits, killably.
- */
-int regionfs_sync_fs(struct super_block *sb, int wait)
+/* @deadline: jiffies; 0: none. Each region has a second until it is given up: with many of them, none is to lose its bytes only since its turn came late. */
+static int regionfs_sync_regions(struct regionfs_instance *inst, unsigned long deadline)
 {
-	struct regionfs_instance *inst = sb->s_fs_info;
-	unsigned long deadline = regionfs_deadline(msecs_to_jiffies(READ_ONCE(inst->takeback_ms)));
 	struct regionfs_region *region;
 	unsigned long id = 0;
 	bool given_up = false;
 	int err = 0, e;
 
-	if (!wait || READ_ONCE(inst->discard))
-		return 0;
-	if (regionfs_in_syncfs())
-		deadline = 0;
 	for (; (region = regionfs_region_next(inst, &id)); id++) {
 		if (deadline && !given_up && time_before(deadline, jiffies + HZ))
 			deadline = regionfs_deadline(HZ);
@@ -286,5 +277,25 @@ int regionfs_sync_fs(struct super_block *sb, int wait)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
+	return err;
+}
+
+/*
+ * sync(2) and unmount are bounded by the take-back limit. syncfs(2) waits, killably, and lets go of s_umount meanwhile: a mount or remount would wait for
+ * that where kill -9 does not reach, and behind it everyone's sync(2). The superblock stays, as its caller's file is open. Who ends a superblock may come from
+ * syncfs(2), too, when it had the last file of it: then none is active, and it is not let go.
+ */
+int regionfs_sync_fs(struct super_block *sb, int wait)
+{
+	struct regionfs_instance *inst = sb->s_fs_info;
+	int err;
+
+	if (!wait || READ_ONCE(inst->discard))
+		return 0;
+	if (!regionfs_in_syncfs() || !atomic_read(&sb->s_active))
+		return regionfs_sync_regions(inst, regionfs_deadline(msecs_to_jiffies(READ_ONCE(inst->takeback_ms))));
+	up_read(&sb->s_umount);
+	err = regionfs_sync_regions(inst, 0);
+	down_read(&sb->s_umount);
 	return err;
 }
