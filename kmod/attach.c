@@ -6,6 +6,56 @@
 #include <linux/uaccess.h>
 #include "channel.h"
 
+static bool regionfs_attach_ended(struct pid *tgid)
+{
+	struct task_struct *leader;
+	bool ended;
+
+	rcu_read_lock();
+	leader = pid_task(tgid, PIDTYPE_TGID);
+	ended = !leader || (READ_ONCE(leader->exit_state) && thread_group_empty(leader));
+	rcu_read_unlock();
+	return ended;
+}
+
+/* Abort puts no file itself: a kernel thread leaves that to a work of others. So regionfs_attach_release(), which waits for this, is never called by it. */
+static void regionfs_attach_work(struct work_struct *work)
+{
+	struct regionfs_channel *chan = container_of(work, struct regionfs_channel, ended);
+
+	if (regionfs_attach_ended(chan->tgid))
+		regionfs_channel_abort(chan);
+}
+
+/* With interrupts off, and locks held that are below ours. Threads may come here, too, that are not the last one. */
+static int regionfs_attach_wake(wait_queue_entry_t *wait, unsigned int mode, int flags, void *key)
+{
+	queue_work(regionfs_wq, &container_of(wait, struct regionfs_channel, tgid_wait)->ended);
+	return 0;
+}
+
+/*
+ * The helper's end is noticed by the close of its descriptors, but for one that has none: what it attached by is registered with its ring, or belongs
+ * to a table of descriptors that another process shares. Before 6.7 nothing would end its parked commands then, which hold the file.
+ */
+void regionfs_attach_init(struct regionfs_channel *chan)
+{
+	mutex_init(&chan->attach_lock);
+	init_waitqueue_func_entry(&chan->tgid_wait, regionfs_attach_wake);
+	INIT_WORK(&chan->ended, regionfs_attach_work);
+}
+
+/* The file is gone. */
+void regionfs_attach_release(struct regionfs_channel *chan)
+{
+	if (!chan->inst)
+		return;
+	remove_wait_queue(&chan->tgid->wait_pidfd, &chan->tgid_wait);
+	cancel_work_sync(&chan->ended);
+	put_pid(chan->tgid);
+	regionfs_instance_put(chan->inst);
+}
+
 static int regionfs_attach_check(const struct regionfs_attach *a)
 {
 	if (a->size != sizeof(*a) || a->abi != REGIONFS_ABI)
@@ -68,6 +118,7 @@ static int regionfs_attach_publish(struct regionfs_channel *chan, struct regionf
 		put_pid(chan->tgid);
 		return err;
 	}
+	add_wait_queue(&chan->tgid->wait_pidfd, &chan->tgid_wait);	/* it is current's, and lives */
 	wake_up_all(&inst->wait);
 	regionfs_event(inst, NULL, REGIONFS_EVENT_ATTACHED);
 	queue_work(regionfs_wq, &inst->kick);

@@ -4,7 +4,8 @@
  * the copying is done by the tag's owner, in task work or inline in FETCH and COMMIT, never by anyone else.
  *
  * Death: the file's last close, its ->flush by the helper's thread group (which on kernels before 6.7 is what ends
- * parked commands, or the ring would wait for them for ever), or ring teardown through cancellation. Then parked
+ * parked commands, or the ring would wait for them for ever), ring teardown through cancellation, or the end of that thread group, where
+ * no descriptor of its was left to be closed (attach.c). Then parked
  * commands end with -ECANCELED; requests with folios are detached (their readers and write-back try again with the
  * next helper); the others are queued again.
  */
@@ -596,7 +597,7 @@ static void regionfs_abort_parked(struct list_head *parked)
 }
 
 /* The helper is gone, or going: once. */
-static void regionfs_channel_abort(struct regionfs_channel *chan)
+void regionfs_channel_abort(struct regionfs_channel *chan)
 {
 	struct regionfs_instance *inst = smp_load_acquire(&chan->inst);	/* pairs with regionfs_attach_publish() */
 	LIST_HEAD(parked);
@@ -704,7 +705,7 @@ static int regionfs_device_open(struct inode *inode, struct file *file)
 	chan = kzalloc(sizeof(*chan), GFP_KERNEL_ACCOUNT);
 	if (!chan)
 		return -ENOMEM;
-	mutex_init(&chan->attach_lock);
+	regionfs_attach_init(chan);
 	file->private_data = chan;
 	return 0;
 }
@@ -729,10 +730,7 @@ static int regionfs_device_release(struct inode *inode, struct file *file)
 	for (i = 0; i < chan->nr_queues && chan->queues; i++)
 		if (chan->queues[i].owner)
 			put_task_struct(chan->queues[i].owner);
-	if (chan->inst) {
-		put_pid(chan->tgid);
-		regionfs_instance_put(chan->inst);
-	}
+	regionfs_attach_release(chan);
 	kvfree(chan->queues);
 	kvfree(chan->tags);
 	kfree(chan);

@@ -3,6 +3,8 @@
 #define REGIONFS_CHANNEL_H
 
 #include <linux/pid.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 #include "request.h"
 
 /* States of a tag, under inst->lock. */
@@ -36,6 +38,8 @@ struct regionfs_channel {
 	struct mutex attach_lock;
 	struct regionfs_instance *inst;	/* attach_lock to set, once; counted; read with acquire */
 	struct pid *tgid;		/* the helper's thread group; constant after attach, counted */
+	wait_queue_entry_t tgid_wait;	/* while attached: for its end */
+	struct work_struct ended;
 	u64 desc_addr;			/* constant after attach, as what follows */
 	u64 features;
 	u32 attach_gen;
@@ -48,5 +52,10 @@ struct regionfs_channel {
 
 /* attach.c */
 int regionfs_attach(struct regionfs_channel *chan, u64 addr);
+void regionfs_attach_init(struct regionfs_channel *chan);
+void regionfs_attach_release(struct regionfs_channel *chan);
+
+/* channel.c */
+void regionfs_channel_abort(struct regionfs_channel *chan);
 
 #endif /* REGIONFS_CHANNEL_H */
