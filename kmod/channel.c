@@ -513,8 +513,8 @@ static int regionfs_commit(struct regionfs_tag *tag, u64 addr, u32 cookie, s16 e
 	return 0;
 }
 
-/* Parks the tag with @cmd; the caller's thread becomes its queue's owner if it has none. */
-static int regionfs_fetch_begin(struct regionfs_tag *tag, struct io_uring_cmd *cmd)
+/* Parks the tag with @cmd; the caller's thread becomes its queue's owner if it has none. @addr is 0 where the buffer stays. */
+static int regionfs_fetch_begin(struct regionfs_tag *tag, struct io_uring_cmd *cmd, u64 addr)
 {
 	struct regionfs_queue *queue = regionfs_tag_queue(tag);
 	struct regionfs_instance *inst = tag->chan->inst;
@@ -533,15 +533,17 @@ static int regionfs_fetch_begin(struct regionfs_tag *tag, struct io_uring_cmd *c
 		tag->state = REGIONFS_T_HANDING;
 		tag->cmd = cmd;
 		tag->req = NULL;
+		if (addr)
+			tag->addr = addr;	/* only now: a stranger's is no concern of the tag's */
 	}
 	spin_unlock(&inst->lock);
 	return err;
 }
 
 /* A marked command must end in io_uring_cmd_done(). */
-static int regionfs_fetch(struct regionfs_tag *tag, struct io_uring_cmd *cmd, unsigned int issue_flags)
+static int regionfs_fetch(struct regionfs_tag *tag, struct io_uring_cmd *cmd, u64 addr, unsigned int issue_flags)
 {
-	int err = regionfs_fetch_begin(tag, cmd);
+	int err = regionfs_fetch_begin(tag, cmd, addr);
 
 	if (err)
 		return err;
@@ -640,15 +642,12 @@ static int regionfs_tag_cmd(struct regionfs_channel *chan, struct io_uring_cmd *
 	if (cmd->cmd_op == REGIONFS_IO_FETCH) {
 		if (!c->addr || c->cookie || c->error)
 			return -EINVAL;
-		if (READ_ONCE(tag->state) != REGIONFS_T_IDLE)
-			return -EBUSY;
-		tag->addr = c->addr;
-		return regionfs_fetch(tag, cmd, issue_flags);
+		return regionfs_fetch(tag, cmd, c->addr, issue_flags);
 	}
 	err = regionfs_commit(tag, c->addr, c->cookie, c->error);
 	if (err || cmd->cmd_op == REGIONFS_IO_COMMIT)
 		return err;
-	return regionfs_fetch(tag, cmd, issue_flags);
+	return regionfs_fetch(tag, cmd, 0, issue_flags);
 }
 
 /* sqe->cmd is shared with user space: each field is read once. */
