@@ -77,8 +77,8 @@ void regionfs_instance_unpin(struct regionfs_instance *inst)
 		wake_up_all(&inst->wait);
 }
 
-/* From ->kill_sb: waits for the pins; operations that wait for something give up. */
-void regionfs_instance_dying(struct regionfs_instance *inst)
+/* Operations that wait for something give up. */
+static void regionfs_instance_hurry(struct regionfs_instance *inst)
 {
 	struct regionfs_region *region;
 	unsigned long id = 0;
@@ -91,6 +91,12 @@ void regionfs_instance_dying(struct regionfs_instance *inst)
 		wake_up_all(&region->wait);
 		regionfs_region_put(region);
 	}
+}
+
+/* From ->kill_sb: waits for the pins. */
+void regionfs_instance_dying(struct regionfs_instance *inst)
+{
+	regionfs_instance_hurry(inst);
 	wait_event(inst->wait, !READ_ONCE(inst->pins));
 }
 
@@ -335,23 +341,30 @@ static const char *regionfs_instance_in_use(struct regionfs_instance *inst, bool
 	return NULL;
 }
 
-/* Until nobody has a pin, at some instant; false past @deadline (jiffies). */
-static bool regionfs_instance_wait_pins(struct regionfs_instance *inst, unsigned long deadline)
+/*
+ * Until nobody has a pin, at some instant; false past @deadline (jiffies). With @discard nobody is to do anything for the bytes any more: what runs gives up,
+ * or an operation that waits for a helper until a deadline of days would keep the instance for as long. Then no one else looks at ->dying, for there is no mount.
+ */
+static bool regionfs_instance_wait_pins(struct regionfs_instance *inst, bool discard, unsigned long deadline)
 {
 	long left;
 
 	spin_lock(&inst->lock);
 	inst->stops++;
 	spin_unlock(&inst->lock);
+	if (discard)
+		regionfs_instance_hurry(inst);
 	left = wait_event_killable_timeout(inst->wait, !READ_ONCE(inst->pins), regionfs_time_left(deadline));
 	spin_lock(&inst->lock);
 	inst->stops--;
+	inst->dying = false;	/* only ->kill_sb sets it else, and the instance's own mount keeps that away */
 	spin_unlock(&inst->lock);
 	return left > 0;
 }
 
 /* From here on nobody mounts it or attaches to it. What runs on its regions ends first, until @deadline. -EBUSY with a sentence in *@why. */
-static int regionfs_instance_stop_begin(struct regionfs_instance *inst, bool helper_calls, unsigned long deadline, const char **why)
+static int regionfs_instance_stop_begin(struct regionfs_instance *inst, bool helper_calls, bool discard, unsigned long deadline,
+					const char **why)
 {
 	mutex_lock(&regionfs_instances_lock);
 	*why = regionfs_instance_in_use(inst, helper_calls);
@@ -359,7 +372,7 @@ static int regionfs_instance_stop_begin(struct regionfs_instance *inst, bool hel
 	mutex_unlock(&regionfs_instances_lock);
 	if (*why)
 		return -EBUSY;
-	if (regionfs_instance_wait_pins(inst, deadline))
+	if (regionfs_instance_wait_pins(inst, discard, deadline))
 		return 0;
 	*why = "an operation is still running on a region of the instance: try again later";
 	mutex_lock(&regionfs_instances_lock);
@@ -376,7 +389,7 @@ int regionfs_instance_stop(struct regionfs_instance *inst, bool helper_calls, bo
 			   u64 *lost, const char **why)
 {
 	struct vfsmount *mnt = NULL;
-	int err = regionfs_instance_stop_begin(inst, helper_calls, deadline, why);
+	int err = regionfs_instance_stop_begin(inst, helper_calls, discard, deadline, why);
 
 	if (err)
 		return err;

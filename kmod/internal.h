@@ -83,7 +83,7 @@ struct regionfs_instance {
 	struct vfsmount *mnt;		/* regionfs_instances_lock: the internal mount */
 	bool stopping;			/* regionfs_instances_lock */
 	unsigned int stops;		/* lock: those that wait until nobody has a pin */
-	bool dying;			/* lock: no new pins, and who has one gives up */
+	bool dying;			/* lock: no new pins, and who has one gives up; for good, or while a stop waits that discards */
 	unsigned int pins;		/* lock: who uses the superblock without a file of it */
 	bool gone;			/* lock: the superblock is; what cannot be sent is ended */
 	bool discard;			/* set before the superblock is shut down: drop what is dirty */

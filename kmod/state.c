@@ -118,15 +118,17 @@ bool regionfs_region_is_helper(struct regionfs_region *region)
 	return regionfs_channel_is_caller(region->inst);
 }
 
-/* Waits until @counter is zero, killably and until @deadline (jiffies). -EBUSY, -EINTR. */
+/* Waits until @counter is zero, killably and until @deadline (jiffies). -EBUSY, -EINTR, -ENODEV when the instance ends. */
 static int regionfs_region_drain(struct regionfs_region *region, atomic_t *counter, unsigned long deadline)
 {
 	long left = deadline - jiffies;
 
 	smp_mb();	/* the flag before the count; pairs with regionfs_region_enter() */
-	left = wait_event_killable_timeout(region->wait, !atomic_read(counter), max(left, 1L));
+	left = wait_event_killable_timeout(region->wait, !atomic_read(counter) || READ_ONCE(region->inst->dying), max(left, 1L));
 	if (left < 0)
 		return -EINTR;
+	if (READ_ONCE(region->inst->dying))
+		return -ENODEV;
 	return left ? 0 : -EBUSY;
 }
 
@@ -228,6 +230,8 @@ static int regionfs_freeze_pinned(struct regionfs_region *region, struct inode *
 		*pinned = regionfs_region_pinned(region, inode->i_mapping, first);
 		if (!*pinned || force)
 			return 0;
+		if (READ_ONCE(region->inst->dying))
+			return -ENODEV;
 		if (time_after_eq(jiffies, deadline))
 			return -EBUSY;
 		if (schedule_timeout_killable(HZ / 50) && fatal_signal_pending(current))

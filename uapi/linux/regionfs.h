@@ -260,7 +260,8 @@ struct regionfs_local_map {
  * INSTANCE_GET   one (A_INSTANCE), or a dump of all in this network namespace.
  * INSTANCE_SET   A_TAKEBACK, A_DIRTY_RATIO.
  * INSTANCE_STOP  L. -EBUSY while mounted or a helper is attached that is not the caller's. Waits within the deadline for what runs on its
- *                regions, and writes dirty bytes, unless A_DISCARD, else -EBUSY and nothing is lost. A_COUNT: bytes that were discarded.
+ *                regions, and writes dirty bytes, else -EBUSY and nothing is lost. A_DISCARD: what runs is broken off instead (-ENODEV), and dirty bytes
+ *                are discarded, A_COUNT of them.
  * REGION_ADD     A_PATH (parents are made as needed), A_SOURCE, A_SIZE, A_MODE, A_UID, A_GID, A_EPOCH, A_LINEAGE,
  *                A_FLAGS with A_FLAGS_MASK, A_TIMEOUT. Gives A_REGION. No RESIZE request is sent for A_SIZE.
  * REGION_DEL     unlinks it (as unlink(2) does; open files go on). -EBUSY with dirty bytes, unless A_DISCARD.
