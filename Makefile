@@ -15,6 +15,7 @@
 #   make fuzz [TESTS="NAME..."] FUZZ_SECONDS=60    the helper's parsers, formats and protocol, with clang's libFuzzer (scripts/fuzz.sh)
 #   make check-power-cut        that what fsync has acknowledged outlives a power cut      COUNT= SEED= KERNEL=6.1
 #   make soak-NAME COUNT= SEED= one long measure; the result goes to docs/soak.tsv
+#   make soak-fuzz-kernel COUNT=seconds SEED=    attackers of netlink, device and files, at length; KERNEL=debug is worth it
 #   make soak-managed | soak-managed-power | soak-host-lost COUNT=    kills, cuts and lost hosts of managed regions
 #   make demo | bench           see README.md and bench/
 #   make bench-managed | bench-profile | bench-migrate | bench-behind    over a link with a delay
