@@ -776,7 +776,10 @@ u32 regionfs_channel_pid(struct regionfs_instance *inst, u32 *gen)
 	return pid;
 }
 
-/* Is the caller of the attached helper's thread group? */
+/*
+ * Is the caller of the attached helper's thread group? Under inst->lock, which ends an attach too: never of one that is dead. The channel counts the
+ * struct pid, so its number may come again, but not the struct; and a child that was forked has another one.
+ */
 bool regionfs_channel_is_caller(struct regionfs_instance *inst)
 {
 	bool yes;

@@ -4,6 +4,7 @@
  * parallel, and none waits for the helper: the long ones go to op.c.
  */
 #include <linux/module.h>
+#include <net/sock.h>
 #include "netlink.h"
 
 static const struct nla_policy regionfs_policy[REGIONFS_A_MAX + 1] = {
@@ -32,13 +33,35 @@ static const struct nla_policy regionfs_policy[REGIONFS_A_MAX + 1] = {
 	[REGIONFS_A_WRITE_RATE]		= { .type = NLA_U64 },
 };
 
-/* GENL_ADMIN_PERM would ask for CAP_NET_ADMIN. */
-int regionfs_nl_permitted(struct sk_buff *skb, struct netlink_ext_ack *extack)
+/* Was the socket opened by someone who might use it? Who may not, gets no further, and learns no names. */
+static bool regionfs_nl_opened_with_right(struct sk_buff *skb)
+{
+	return file_ns_capable(NETLINK_CB(skb).sk->sk_socket->file, &init_user_ns, CAP_SYS_ADMIN);
+}
+
+/*
+ * GENL_ADMIN_PERM would ask for CAP_NET_ADMIN. Of @inst (or NULL) the attached helper needs no capability: it had it when it opened the device, and
+ * the socket. That is looked at once, as with an open file: a command that has begun is not undone when the helper detaches at the same time. A
+ * dump goes on in whoever reads the socket, so each part of it asks again.
+ */
+int regionfs_nl_permitted(struct sk_buff *skb, struct regionfs_instance *inst, struct netlink_ext_ack *extack)
 {
 	if (netlink_capable(skb, CAP_SYS_ADMIN))
 		return 0;
+	if (inst && regionfs_nl_opened_with_right(skb) && regionfs_channel_is_caller(inst))
+		return 0;
 	NL_SET_ERR_MSG(extack, "regionfs is controlled with CAP_SYS_ADMIN in the initial user namespace");
 	return -EPERM;
+}
+
+/*
+ * Counted; NULL where none is named, or the caller may not know; -ENOENT, which tells a helper that its instance has ended while it was not listening.
+ */
+struct regionfs_instance *regionfs_nl_instance(struct sk_buff *skb, struct net *net, const struct nlattr *name)
+{
+	if (!name || !regionfs_nl_opened_with_right(skb))
+		return NULL;
+	return regionfs_instance_find(net, nla_data(name)) ?: ERR_PTR(-ENOENT);
 }
 
 /* @why is constant. */
@@ -70,17 +93,16 @@ static int regionfs_nl_find_region(struct regionfs_nl *nl)
 /* Checks the caller and finds what the command is about. On 0, regionfs_nl_end() is due. */
 int regionfs_nl_begin(struct regionfs_nl *nl, struct sk_buff *skb, struct genl_info *info, int need)
 {
-	int err = regionfs_nl_permitted(skb, info->extack);
+	struct regionfs_instance *inst = regionfs_nl_instance(skb, genl_info_net(info), info->attrs[REGIONFS_A_INSTANCE]);
+	int err;
 
-	*nl = (struct regionfs_nl){ .info = info };
-	if (err)
-		return err;
-	if (!info->attrs[REGIONFS_A_INSTANCE])
-		return regionfs_nl_refuse(info, -EINVAL, "name the instance");
-	nl->inst = regionfs_instance_find(genl_info_net(info), nla_data(info->attrs[REGIONFS_A_INSTANCE]));
-	if (!nl->inst)
+	if (IS_ERR(inst))
 		return regionfs_nl_refuse(info, -ENOENT, "there is no instance of this name in this network namespace");
-	if (need >= REGIONFS_NL_SUPER) {
+	*nl = (struct regionfs_nl){ .info = info, .inst = inst };
+	err = regionfs_nl_permitted(skb, inst, info->extack);
+	if (!err && !inst)
+		err = regionfs_nl_refuse(info, -EINVAL, "name the instance");
+	if (!err && need >= REGIONFS_NL_SUPER) {
 		nl->sb = regionfs_instance_pin(nl->inst);
 		if (!nl->sb)
 			err = regionfs_nl_refuse(info, -ENODEV, "the instance is ending");
@@ -98,7 +120,8 @@ void regionfs_nl_end(struct regionfs_nl *nl)
 		regionfs_region_put(nl->region);
 	if (nl->sb)
 		regionfs_instance_unpin(nl->inst);
-	regionfs_instance_put(nl->inst);
+	if (nl->inst)
+		regionfs_instance_put(nl->inst);
 }
 
 static int regionfs_nl_later(struct sk_buff *skb, struct genl_info *info)

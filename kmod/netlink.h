@@ -20,7 +20,8 @@ struct regionfs_nl {
 
 int regionfs_nl_begin(struct regionfs_nl *nl, struct sk_buff *skb, struct genl_info *info, int need);
 void regionfs_nl_end(struct regionfs_nl *nl);
-int regionfs_nl_permitted(struct sk_buff *skb, struct netlink_ext_ack *extack);
+int regionfs_nl_permitted(struct sk_buff *skb, struct regionfs_instance *inst, struct netlink_ext_ack *extack);
+struct regionfs_instance *regionfs_nl_instance(struct sk_buff *skb, struct net *net, const struct nlattr *name);
 int regionfs_nl_refuse(struct genl_info *info, int err, const char *why);
 
 /* nl-put.c: objects as attributes. -EMSGSIZE. */

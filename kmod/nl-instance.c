@@ -27,7 +27,7 @@ static int regionfs_nl_settings(struct regionfs_instance *inst, struct genl_info
 int regionfs_nl_instance_new(struct sk_buff *skb, struct genl_info *info)
 {
 	struct regionfs_instance *inst;
-	int err = regionfs_nl_permitted(skb, info->extack);
+	int err = regionfs_nl_permitted(skb, NULL, info->extack);
 
 	if (err)
 		return err;
@@ -84,7 +84,7 @@ int regionfs_nl_instance_get(struct sk_buff *skb, struct genl_info *info)
 int regionfs_nl_instance_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct regionfs_instance *inst;
-	int err = regionfs_nl_permitted(cb->skb, cb->extack);
+	int err = regionfs_nl_permitted(cb->skb, NULL, cb->extack);
 	void *head;
 
 	if (err)

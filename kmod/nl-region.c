@@ -201,15 +201,20 @@ int regionfs_nl_region_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	unsigned long id = cb->args[0];
 	struct regionfs_instance *inst;
 	struct regionfs_region *region;
-	int err = regionfs_nl_permitted(cb->skb, cb->extack);
+	int err;
 
-	if (err)
-		return err;
-	inst = name ? regionfs_instance_find(sock_net(cb->skb->sk), nla_data(name)) : NULL;
-	if (!inst) {
+	inst = regionfs_nl_instance(cb->skb, sock_net(cb->skb->sk), name);
+	if (IS_ERR(inst)) {
 		NL_SET_ERR_MSG(cb->extack, "there is no instance of this name in this network namespace");
-		return name ? -ENOENT : -EINVAL;
+		return PTR_ERR(inst);
 	}
+	err = regionfs_nl_permitted(cb->skb, inst, cb->extack);
+	if (!err && !inst) {
+		NL_SET_ERR_MSG(cb->extack, "name the instance");
+		err = -EINVAL;
+	}
+	if (err)
+		goto put;
 	for (; (region = regionfs_region_next(inst, &id)); id++) {
 		err = regionfs_nl_dump_one(skb, cb, region);
 		regionfs_region_put(region);
@@ -217,8 +222,11 @@ int regionfs_nl_region_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			break;
 	}
 	cb->args[0] = id;
-	regionfs_instance_put(inst);
-	return skb->len ?: (err == -ENOENT ? 0 : err);
+	err = skb->len ?: (err == -ENOENT ? 0 : err);
+put:
+	if (inst)
+		regionfs_instance_put(inst);
+	return err;
 }
 
 static int regionfs_nl_set_owner(struct regionfs_region *region, struct genl_info *info)

@@ -11,7 +11,8 @@
  *
  * Conventions: fixed-width little structs with natural alignment; reserved fields must be zero, else
  * -EINVAL; an unknown command or flag is -EOPNOTSUPP. Offsets and lengths are bytes unless said otherwise.
- * Opening the device and every control command need CAP_SYS_ADMIN in the initial user namespace.
+ * Opening the device and every control command need CAP_SYS_ADMIN in the initial user namespace; but the helper that is attached to an instance
+ * needs none for commands that name this instance, on a netlink socket that was opened with it: it can drop all that it has.
  *
  * Words: an instance is one mounted regionfs with the one helper that serves it; a region is one file in it.
  */
