@@ -11,9 +11,10 @@
 enum spawner_kind {
 	SPAWNER_RUN,
 	SPAWNER_KILL,
+	SPAWNER_CLEAR,
 };
 
-/* Followed by the command, a NUL, and each env string with its NUL. An fd may come with it. */
+/* Followed by the command (SPAWNER_CLEAR: the run-time directory), a NUL, and each env string with its NUL. An fd may come with it. */
 struct spawner_ask {
 	uint64_t id;
 	uint32_t kind;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * spawner-process: the small process that runs commands. It never has the device open, holds no lock of regiond's, and
+ * spawner-process: the small process that runs commands, and keeps the rights that these may need, where regiond has given up its own. It never has the device open, holds no lock of regiond's, and
  * ends, with what it runs, when regiond does.
  */
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "list.h"
+#include "run-dir.h"
 #include "spawner-private.h"
 
 #define KILL_AFTER_MS 5000
@@ -269,6 +270,8 @@ static void take(void)
 	memcpy(&ask, packet, sizeof(ask));
 	if (ask.kind == SPAWNER_KILL)
 		kill_id(ask.id);
+	else if (ask.kind == SPAWNER_CLEAR)
+		run_dir_clear(packet + sizeof(ask), stdio);
 	else
 		run(&ask, packet + sizeof(ask), packet + n, stdio);
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* spawner: regiond's side. See spawner.h. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "spawner-private.h"
@@ -187,9 +189,26 @@ void spawner_kill(struct spawner *spawner, struct spawner_job *job)
 	packet_send(spawner, (char *)&ask, sizeof(ask), -1);
 }
 
+int spawner_clear(struct spawner *spawner, const char *run_dir, int lock)
+{
+	struct spawner_ask ask = { .kind = SPAWNER_CLEAR };
+	char packet[sizeof(ask) + PATH_MAX];
+	size_t len = sizeof(ask);
+	int err;
+
+	memcpy(packet, &ask, sizeof(ask));
+	if (strlen(run_dir) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	err = packet_add(packet, &len, run_dir);
+	return err ? err : packet_send(spawner, packet, len, lock);
+}
+
+/* shutdown: the loop may still be reading from it, which would keep it open. */
 void spawner_close(struct spawner *spawner)
 {
 	fail_all(spawner);
+	shutdown(spawner->sock, SHUT_RDWR);
 	close(spawner->sock);
+	waitpid(spawner->pid, NULL, 0);
 	free(spawner);
 }

@@ -33,6 +33,12 @@ int spawner_start(struct spawner *spawner, struct loop *loop);
 void spawner_run(struct spawner *spawner, struct spawner_job *job);
 /* Ends the command (SIGTERM to its group); done still comes. */
 void spawner_kill(struct spawner *spawner, struct spawner_job *job);
+/*
+ * run_dir_clear(), which unmounts, by the spawner, which may: lock is given to it. Before spawner_close(), after which it is done. A negative errno
+ * when it could not be asked.
+ */
+int spawner_clear(struct spawner *spawner, const char *run_dir, int lock);
+/* Waits for its end; what it still runs gets SIGTERM. */
 void spawner_close(struct spawner *spawner);
 
 #endif

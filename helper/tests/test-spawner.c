@@ -2,10 +2,13 @@
 /* The spawner: status, output, environment, standard input, time-outs, killing, and its end. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "tap.h"
+#include "../run-dir.h"
 #include "../spawner.h"
 
 static struct loop *loop;
@@ -48,6 +51,23 @@ static void check_kill(void)
 	tap_number(status, 256 + SIGTERM, "a command is ended when it is no longer wanted");
 }
 
+/* Closes the spawner, after which it is done. */
+static void check_clear(void)
+{
+	char dir[] = "/tmp/regionfs-spawner-XXXXXX", run[64];
+	int lock = -1;
+
+	if (mkdtemp(dir)) {
+		snprintf(run, sizeof(run), "%s/run", dir);
+		lock = run_dir_take(run);
+	}
+	tap_number(spawner_clear(spawner, run, lock), 0, "it is asked to clear the run-time directory");
+	spawner_close(spawner);
+	tap_ok(lock >= 0 && access(run, F_OK) && errno == ENOENT, "and has done so when it has ended");
+	rmdir(dir);
+	close(lock);
+}
+
 int main(void)
 {
 	static char greeting[] = "GREETING=hello", path[] = "PATH=/nowhere";
@@ -76,7 +96,7 @@ int main(void)
 		close(fds[0]);
 	}
 	check_kill();
-	spawner_close(spawner);
+	check_clear();
 	loop_close(loop);
 	return tap_end();
 }
