@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "confine.h"
 
 /* ---- what the user has named ---- */
 
@@ -140,7 +141,7 @@ static int check_freezer(const char *path, const char *real, char *why, size_t w
 	if (errno == ENOENT)
 		snprintf(why, why_len, "the cgroup %s has no freezer: it is the root", path);
 	else
-		snprintf(why, why_len, "the cgroup %s cannot be frozen: %s", path, strerror(errno));
+		snprintf(why, why_len, "the cgroup %s cannot be frozen: %s%s", path, strerror(errno), confine_hint(-errno));
 	return -EINVAL;
 }
 

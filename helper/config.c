@@ -18,7 +18,7 @@
 
 enum config_option {
 	OPT_INSTANCE, OPT_SOURCE, OPT_STATE, OPT_RUN, OPT_CONFIG, OPT_CREDENTIALS, OPT_QUEUES, OPT_DEPTH, OPT_MAX_REQUEST,
-	OPT_CHUNK, OPT_TAKEBACK, OPT_DIRTY_RATIO, OPT_LOCAL_READ, OPT_POLL, OPT_ALLOW_GROUP, OPT_MANAGED,
+	OPT_CHUNK, OPT_TAKEBACK, OPT_DIRTY_RATIO, OPT_LOCAL_READ, OPT_POLL, OPT_CONFINE, OPT_ANY_FILE, OPT_ALLOW_GROUP, OPT_MANAGED,
 	OPT_POLICY,			/* the first of policy_keys */
 	OPT_POLICY_LAST = OPT_POLICY + 11,
 	OPT_READY_FD, OPT_FOREGROUND, OPT_VERBOSE, OPT_HELP,
@@ -40,6 +40,8 @@ static const struct option options[] = {
 	{ "dirty-ratio", required_argument, NULL, OPT_DIRTY_RATIO },
 	{ "local-read", required_argument, NULL, OPT_LOCAL_READ },
 	{ "poll", required_argument, NULL, OPT_POLL },
+	{ "confine", required_argument, NULL, OPT_CONFINE },
+	{ "any-file", required_argument, NULL, OPT_ANY_FILE },
 	{ "allow-group", required_argument, NULL, OPT_ALLOW_GROUP },
 	{ "managed", optional_argument, NULL, OPT_MANAGED },
 	{ "local", required_argument, NULL, OPT_POLICY },
@@ -82,6 +84,8 @@ const char *config_usage(void)
 	       "  --dirty-ratio PERCENT of the dirty limit for this instance (default: 20)\n"
 	       "  --local-read YES|NO   the kernel reads what is on this host itself (default: yes)\n"
 	       "  --poll YES|NO         look for requests for a moment before sleeping (default: yes)\n"
+	       "  --confine YES|NO      give up capabilities and most system calls (default: yes)\n"
+	       "  --any-file YES|NO     but keep the right to other users' files (default: no)\n"
 	       "  --allow-group GROUP   may use the read-only commands of the control socket\n"
 	       "  --managed[=YES|NO]    regions are managed, by the options that follow\n"
 	       "  --local WHERE         their store: cache (none), memory or file:DIR (default: cache)\n"
@@ -227,6 +231,10 @@ static int take_option(struct config *config, enum config_option option, const c
 		return *value == '/' ? take_string(&config->credentials, value) : -EINVAL;
 	case OPT_POLL:
 		return take_bool(&config->poll, value);
+	case OPT_CONFINE:
+		return take_bool(&config->confine, value);
+	case OPT_ANY_FILE:
+		return take_bool(&config->any_file, value);
 	case OPT_LOCAL_READ:
 		return take_bool(&config->local_read, value);
 	case OPT_QUEUES:
@@ -272,7 +280,7 @@ int config_parse(struct config *config, int argc, char **argv, char *why, size_t
 	int option, err;
 
 	memset(config, 0, sizeof(*config));
-	*config = (struct config){ .queues = 2, .depth = 16, .local_read = true, .poll = true, .ready_fd = -1 };
+	*config = (struct config){ .queues = 2, .depth = 16, .local_read = true, .poll = true, .confine = true, .ready_fd = -1 };
 	policy_init(&config->policy);
 	*why = '\0';
 	opterr = 0;

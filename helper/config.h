@@ -62,6 +62,8 @@ struct config {
 	uint32_t dirty_ratio;	/* percent; 0: the kernel's */
 	bool local_read;	/* the kernel may read memory regions itself */
 	bool poll;		/* loop_may_poll(): for the queues */
+	bool confine;		/* rights are given up once they have served; confine.h */
+	bool any_file;		/* but for that to other users' files */
 	bool managed;		/* regions are, unless they were added as direct ones */
 	struct policy policy;	/* of managed regions, where nothing else is said */
 	bool have_group;

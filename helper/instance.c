@@ -58,13 +58,16 @@ static void is_there(int error)
 		ask_later();
 }
 
-/* Where the kernel could not answer at all, nothing is known, and it is asked again. */
+/*
+ * Where the kernel could not answer at all, nothing is known, and it is asked again. -EPERM: there is one, that we are not attached to; where the channel
+ * has not broken, another life of the same name.
+ */
 static void answered(struct netlink_call *call, int error, const char *why)
 {
 	watch.asking = false;
 	if (watch.regiond->stopping || watch.regiond->instance_ending)
 		return;
-	if (error == -ENOENT || (!error && !watch.found))
+	if (error == -ENOENT || (error == -EPERM && !watch.broken) || (!error && !watch.found))
 		regiond_gone(watch.regiond);
 	else
 		is_there(error);

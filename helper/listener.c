@@ -239,7 +239,8 @@ static int listener_start(struct server *server, const struct listener_options *
 	if (!ret) {
 		ret = bind_socket(listener, addr, len);
 		if (ret)
-			snprintf(why, why_len, "cannot listen on %s: %s", options->listen, strerror(-ret));
+			snprintf(why, why_len, "cannot listen on %s: %s%s", options->listen, strerror(-ret),
+				 ret == -EACCES ? " (a port below 1024 takes a lower net.ipv4.ip_unprivileged_port_start)" : "");
 	}
 	if (ret) {
 		listener_free(listener);

@@ -42,7 +42,7 @@ static const char *const ignored_options[] = {
 /* Handed to regiond as --NAME=VALUE when it is started. */
 static const char *const helper_options[] = {
 	"source", "state", "config", "credentials", "queues", "depth", "max-request", "chunk",
-	"takeback", "dirty-ratio", "local-read", "poll", "allow-group", "managed", "local", "local-size", "pull-order",
+	"takeback", "dirty-ratio", "local-read", "poll", "confine", "any-file", "allow-group", "managed", "local", "local-size", "pull-order",
 	"pull-rate", "durability", "push-order", "push-interval", "max-unpushed", "on-before-open",
 	"on-after-pull", "on-before-sync", "on-after-sync",
 };

@@ -12,15 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "barrier.h"
 #include "config.h"
+#include "confine.h"
 #include "control.h"
 #include "daemon.h"
 #include "device.h"
@@ -32,9 +30,11 @@
 #include "leecher.h"
 #include "listener.h"
 #include "log.h"
+#include "memory-dir.h"
 #include "netlink.h"
 #include "region-private.h"
 #include "regiond.h"
+#include "resident.h"
 #include "restore.h"
 #include "run-dir.h"
 #include "seeder.h"
@@ -42,10 +42,6 @@
 #include "state-record.h"
 #include "state.h"
 #include "version.h"
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
 
 #define LOCK_TRIES	200
 #define LOCK_PAUSE_US	100000
@@ -416,33 +412,6 @@ static void block_signals(void)
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static void raise_files(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max = limit.rlim_max > 1048576 ? limit.rlim_max : 1048576;
-	if (setrlimit(RLIMIT_NOFILE, &limit) && !getrlimit(RLIMIT_NOFILE, &limit)) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
-/*
- * Memory may be short just when our answer would free some. So our threads don't wait for writeback in
- * allocations, and code and buffers stay in memory: what there is now, and later what has been touched once.
- */
-static void become_helper(void)
-{
-	umask(077);
-	raise_files();
-	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-		log_warning("can't become an I/O flusher: %s", strerror(errno));
-	if (mlockall(MCL_CURRENT) || mlockall(MCL_FUTURE | MCL_ONFAULT))
-		log_warning("can't lock memory: %s", strerror(errno));
-}
-
 /* A helper that was killed just now may still have it. */
 static int run_dir_wait(void)
 {
@@ -456,9 +425,35 @@ static int run_dir_wait(void)
 		fail(run_dir, "%s%s", config.run_dir, run_dir == -EBUSY ? " is in use by another regiond" : " can't be made");
 		return run_dir;
 	}
-	if (config.have_group && (fchown(run_dir, 0, config.allow_group) || fchmod(run_dir, 0750)))
+	/* set-group-ID: the control socket, which is made when capabilities are gone, has that group, too */
+	if (config.have_group && (fchown(run_dir, 0, config.allow_group) || fchmod(run_dir, 02750)))
 		log_warning("%s can't be opened to its group: %s", config.run_dir, strerror(errno));
 	return 0;
+}
+
+/* Where memory regions will be, should there be any: later there is no right to mount it. */
+static int mount_memory(void)
+{
+	char path[4096];
+	int err;
+
+	if (!config.confine)
+		return 0;
+	snprintf(path, sizeof(path), "%s/memory", config.run_dir);
+	err = memory_dir_mount(path);
+	if (err)
+		fail(err, "%s: no tmpfs can be mounted there: %s", path, strerror(-err));
+	return err;
+}
+
+/* The device is open and so are the sockets to the kernel: that is all that takes a privilege. No other thread is there yet. */
+static int give_up_rights(void)
+{
+	int err = config.confine ? confine(config.any_file) : 0;
+
+	if (err)
+		fail(err, "capabilities can't be dropped: %s", strerror(-err));
+	return err;
 }
 
 static int start(void)
@@ -470,11 +465,16 @@ static int start(void)
 		fail(err, "can't start a process: %s", strerror(-err));
 		return err;
 	}
+	if (config.confine)
+		confine_hide();
 	barriers_init(&barriers);
 	regiond.barriers = &barriers;
 	block_signals();
-	become_helper();
+	umask(077);
+	resident_start(config.confine);
 	err = run_dir_wait();
+	if (!err)
+		err = mount_memory();
 	if (!err)
 		err = state_take();
 	if (!err)
@@ -483,7 +483,9 @@ static int start(void)
 		err = netlink_start();
 	if (!err)
 		err = regions_open(&regiond.regions, &regiond);
-	return err ? err : device_attach();
+	if (!err)
+		err = device_attach();
+	return err ? err : give_up_rights();
 }
 
 static int read_options(int argc, char **argv)
@@ -522,9 +524,9 @@ int main(int argc, char **argv)
 	if (err)
 		fail(err, "the event loop broke: %s", strerror(-err));
 	netlink_close(regiond.netlink);
-	spawner_close(regiond.spawner);
 	state_close(regiond.state);
-	if (regiond.instance_ending)
+	if (regiond.instance_ending && spawner_clear(regiond.spawner, config.run_dir, run_dir))
 		run_dir_clear(config.run_dir, run_dir);
+	spawner_close(regiond.spawner);
 	return exit_status;
 }

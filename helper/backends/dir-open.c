@@ -7,6 +7,7 @@
 
 #include "backends/dir.h"
 #include "backends/lock-reach.h"
+#include "confine.h"
 
 static void close_fds(struct dir *dir)
 {
@@ -28,7 +29,7 @@ static void dir_free(struct dir *dir)
 static void dir_failed(struct dir *dir, int error)
 {
 	if (!dir->backend.why)
-		backend_error(&dir->backend, error, "%s: %s", dir->backend.uri.path, strerror(-error));
+		backend_error(&dir->backend, error, "%s: %s%s", dir->backend.uri.path, strerror(-error), confine_hint(error));
 	dir_free(dir);
 	backend_opened(&dir->backend, error);
 }

@@ -22,6 +22,7 @@
 #include "backends/file-version.h"
 #include "backends/lock.h"
 #include "backends/lock-reach.h"
+#include "confine.h"
 #include "data.h"
 #include "dirs.h"
 #include "journal.h"
@@ -151,12 +152,13 @@ static int file_work(struct loop_work *work)
 		return backend_error(&file->backend, err, "%s is a directory: name a file in it, or use dir:",
 				     file->backend.uri.path);
 	if (err && !file->backend.why)
-		return backend_error(&file->backend, err, "%s: %s", file->backend.uri.path, strerror(-err));
+		return backend_error(&file->backend, err, "%s: %s%s", file->backend.uri.path, strerror(-err), confine_hint(err));
 	if (err)
 		return err;
 	/* to be written later */
 	if (open_args->fenced && open_args->read_only && access(file->backend.uri.path, W_OK))
-		return backend_error(&file->backend, -errno, "%s can't be written: %s", file->backend.uri.path, strerror(errno));
+		return backend_error(&file->backend, -errno, "%s can't be written: %s%s", file->backend.uri.path, strerror(errno),
+				     confine_hint(-errno));
 	posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
 	file_open_direct(file, open_args->read_only || file->backend.caps.read_only);
 	file->fence = !open_args->fenced || lock_reaches_all(file->fd) ? FENCE_LOCK : FENCE_NONE;
