@@ -16,6 +16,13 @@
 #include "ini.h"
 #include "units.h"
 
+/* The leak sanitizer looks into the process as a debugger does. */
+#ifdef __SANITIZE_ADDRESS__
+#define CONFINE	false
+#else
+#define CONFINE	true
+#endif
+
 enum config_option {
 	OPT_INSTANCE, OPT_SOURCE, OPT_STATE, OPT_RUN, OPT_CONFIG, OPT_CREDENTIALS, OPT_QUEUES, OPT_DEPTH, OPT_MAX_REQUEST,
 	OPT_CHUNK, OPT_TAKEBACK, OPT_DIRTY_RATIO, OPT_LOCAL_READ, OPT_POLL, OPT_CONFINE, OPT_ANY_FILE, OPT_ALLOW_GROUP, OPT_MANAGED,
@@ -280,7 +287,7 @@ int config_parse(struct config *config, int argc, char **argv, char *why, size_t
 	int option, err;
 
 	memset(config, 0, sizeof(*config));
-	*config = (struct config){ .queues = 2, .depth = 16, .local_read = true, .poll = true, .confine = true, .ready_fd = -1 };
+	*config = (struct config){ .queues = 2, .depth = 16, .local_read = true, .poll = true, .confine = CONFINE, .ready_fd = -1 };
 	policy_init(&config->policy);
 	*why = '\0';
 	opterr = 0;

@@ -239,7 +239,8 @@ static void is_restored(struct regiond *self, int error)
 		err = control_start();
 	if (err) {
 		if (!self->stopping)
-			fail(err, "instance %s can't be served: %s", config.name, strerror(-err));
+			fail(err, "instance %s can't be served: %s%s", config.name, strerror(-err), err != -EPERM ? "" :
+			     " (where kernel.io_uring_disabled is 1, set kernel.io_uring_group to 0)");
 		regiond_stop(self);
 		return;
 	}

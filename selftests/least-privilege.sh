@@ -86,6 +86,17 @@ is "$(sum_of "$mnt/theirs")" "$(sum_of "$work/source/disk")" 'and read'
 start_instance bare confine=no
 is "$(of_threads "$(helper_pid bare)" Seccomp)" 0 '--confine=no leaves all as it was'
 
+if [ -e /proc/sys/kernel/io_uring_disabled ]; then
+	later sysctl -q kernel.io_uring_disabled=0 kernel.io_uring_group=-1
+	must sysctl -q kernel.io_uring_disabled=1
+	fails 'where io_uring is restricted it does not serve' within 60 regionctl instance start ring --state "$work/ring.state"
+	says 'kernel.io_uring_group' 'and says what helps'
+	must sysctl -q kernel.io_uring_group=0
+	instances+=(ring)
+	ok 'with that it does' within 60 regionctl instance start ring --state "$work/ring.state"
+	must sysctl -q kernel.io_uring_disabled=0 kernel.io_uring_group=-1
+fi
+
 pid=$(helper_pid any)
 ok 'a file in memory' dd if=/dev/zero of="$mnt_any/file" bs=64k count=4
 must rm "$mnt_any/file"
