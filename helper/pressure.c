@@ -52,10 +52,33 @@ static void polled(struct loop_op *op, int res)
 	}
 }
 
+static int kept = -1;	/* of PRESSURE_PSI */
+static bool armed;
+
+void pressure_prepare(void)
+{
+	kept = open(PRESSURE_PSI, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* An open file takes one trigger, for good. What it has told to nobody is old. */
+static int open_kept(void)
+{
+	struct pollfd old = { .fd = kept, .events = POLLPRI };
+
+	if (!armed && write(kept, trigger, sizeof(trigger)) < 0)
+		return -1;
+	armed = true;
+	poll(&old, 1, 0);
+	return fcntl(kept, F_DUPFD_CLOEXEC, 0);
+}
+
 static int open_psi(const char *path)
 {
-	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int fd;
 
+	if (kept >= 0 && !strcmp(path, PRESSURE_PSI))
+		return open_kept();
+	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0 && write(fd, trigger, sizeof(trigger)) < 0) {
 		close(fd);
 		return -1;

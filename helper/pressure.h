@@ -31,6 +31,8 @@ struct pressure {
 	void (*closed)(struct pressure *pressure);
 };
 
+/* While there is CAP_SYS_RESOURCE, which the kernel asks for where it is to tell within less than 2 s: whoever opens PRESSURE_PSI later, has it. */
+void pressure_prepare(void);
 /* loop and changed are set. Either file may not be there. */
 void pressure_open(struct pressure *pressure, const char *psi, const char *meminfo);
 struct pressure_watch {

@@ -32,6 +32,7 @@
 #include "log.h"
 #include "memory-dir.h"
 #include "netlink.h"
+#include "pressure.h"
 #include "region-private.h"
 #include "regiond.h"
 #include "resident.h"
@@ -473,6 +474,8 @@ static int start(void)
 	block_signals();
 	umask(077);
 	resident_start(config.confine);
+	if (config.confine)
+		pressure_prepare();
 	err = run_dir_wait();
 	if (!err)
 		err = mount_memory();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* confine: what is refused afterwards, in which threads, and what goes on. Each in a process of its own, which does not come out of it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 
 #include "confine.h"
 #include "loop.h"
+#include "pressure.h"
 #include "tap.h"
 
 static int in_process(int (*fn)(void))
@@ -114,6 +116,26 @@ static int rings(void)
 	return write(fds[0], "x", 1) != 1;
 }
 
+/* Where there is no such file, or no right to it, there is nothing to lose. */
+static bool may_hear(void)
+{
+	int fd = open(PRESSURE_PSI, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	bool may = fd >= 0 && write(fd, "some 150000 1000000", 20) == 20;
+
+	close(fd);
+	return may;
+}
+
+static int pressures(void)
+{
+	struct pressure pressure = { 0 };
+
+	if (loop_open(&pressure.loop, 8))
+		return 1;
+	pressure_open(&pressure, PRESSURE_PSI, PRESSURE_MEMINFO);
+	return pressure.fd < 0;
+}
+
 static int hints(void)
 {
 	return !*confine_hint(-EACCES) || *confine_hint(-ENOENT);
@@ -146,6 +168,8 @@ int main(void)
 	tap_number(in_process(more_others), 0, "more of it");
 	tap_number(in_process(threads), 0, "a thread can be made, and has no more");
 	tap_number(in_process(rings), 0, "so can a ring and sockets");
+	pressure_prepare();
+	tap_number(may_hear() ? in_process(pressures) : 0, 0, "so can be heard how short memory is");
 	tap_number(in_process(hints), 0, "a hint where the rights may have been missed");
 	tap_number(too_late(), 0, "with other threads about it is too late");
 	return tap_end();
