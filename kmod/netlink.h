@@ -25,6 +25,7 @@ struct regionfs_instance *regionfs_nl_instance(struct sk_buff *skb, struct net *
 int regionfs_nl_refuse(struct genl_info *info, int err, const char *why);
 
 /* nl-put.c: objects as attributes. -EMSGSIZE. */
+#define REGIONFS_PATH_ROOM	(REGIONFS_PATH_MAX + 2)	/* of the longest, as dentry_path_raw() gives it: with the leading '/', and its end */
 int regionfs_put_instance(struct sk_buff *skb, struct regionfs_instance *inst);
 int regionfs_put_region(struct sk_buff *skb, struct regionfs_region *region);
 char *regionfs_region_path(struct regionfs_region *region, char *buf, int len);
@@ -37,6 +38,7 @@ int regionfs_nl_instance_set(struct sk_buff *skb, struct genl_info *info);
 int regionfs_nl_region_add(struct sk_buff *skb, struct genl_info *info);
 int regionfs_nl_region_del(struct sk_buff *skb, struct genl_info *info);
 int regionfs_nl_region_get(struct sk_buff *skb, struct genl_info *info);
+int regionfs_nl_region_dump_start(struct netlink_callback *cb);
 int regionfs_nl_region_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int regionfs_nl_region_set(struct sk_buff *skb, struct genl_info *info);
 int regionfs_nl_thaw(struct sk_buff *skb, struct genl_info *info);

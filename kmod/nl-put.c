@@ -83,12 +83,12 @@ char *regionfs_region_path(struct regionfs_region *region, char *buf, int len)
 
 static int regionfs_put_path(struct sk_buff *skb, struct regionfs_region *region)
 {
-	char *buf = kmalloc(PATH_MAX, GFP_KERNEL), *path;
+	char *buf = kmalloc(REGIONFS_PATH_ROOM, GFP_KERNEL), *path;
 	int err = 0;
 
 	if (!buf)
 		return -ENOMEM;
-	path = regionfs_region_path(region, buf, PATH_MAX);
+	path = regionfs_region_path(region, buf, REGIONFS_PATH_ROOM);
 	if (path)
 		err = nla_put_string(skb, REGIONFS_A_PATH, path);
 	kfree(buf);

@@ -8,6 +8,7 @@
 
 #define REGIONFS_NL_ADD_FLAGS	(REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE | REGIONFS_REGION_LOCKED)
 #define REGIONFS_NL_SET_FLAGS	(REGIONFS_REGION_READ_ONLY | REGIONFS_REGION_FIXED_SIZE)
+#define REGIONFS_NL_REGION_SIZE	(REGIONFS_PATH_MAX + REGIONFS_SOURCE_MAX + 2048)	/* all that is told of one */
 
 static u32 regionfs_nl_u32(struct genl_info *info, int attr, u32 otherwise)
 {
@@ -169,7 +170,7 @@ int regionfs_nl_region_get(struct sk_buff *skb, struct genl_info *info)
 
 	if (err)
 		return err;
-	msg = genlmsg_new(REGIONFS_PATH_MAX + REGIONFS_SOURCE_MAX + 2048, GFP_KERNEL);
+	msg = genlmsg_new(REGIONFS_NL_REGION_SIZE, GFP_KERNEL);
 	head = msg ? genlmsg_put_reply(msg, info, &regionfs_family, 0, REGIONFS_CMD_REGION_GET) : NULL;
 	err = head ? regionfs_put_region(msg, nl.region) : -ENOMEM;
 	regionfs_nl_end(&nl);
@@ -192,6 +193,13 @@ static int regionfs_nl_dump_one(struct sk_buff *skb, struct netlink_callback *cb
 	else if (head)
 		genlmsg_cancel(skb, head);
 	return err;
+}
+
+/* The longest that one region may come to; else what the caller has read before, which may be nothing, says how much there is room for. */
+int regionfs_nl_region_dump_start(struct netlink_callback *cb)
+{
+	cb->min_dump_alloc = REGIONFS_NL_REGION_SIZE;
+	return 0;
 }
 
 /* cb->args[0]: the next region's id. A region that goes away in the middle is passed over. */
