@@ -89,6 +89,7 @@ static json_t *parse_value(enum cmd_type type, const char *text)
 
 	switch (type) {
 	case CMD_TEXT:
+	case CMD_TEXTS:
 		return *text ? json_string(text) : NULL;
 	case CMD_PATH:
 		return *text ? absolute_path("", text) : NULL;
@@ -214,8 +215,8 @@ static int put_option(struct cmd_context *ctx, const struct cmd_option *option, 
 	snprintf(name, sizeof(name), "--%s", option->name);
 	if (option->type == CMD_OWNER)
 		return put_owner(ctx, name, text);
-	if (option->type == CMD_SOURCES)
-		return put_more(ctx, CMD_SOURCE, option_key(option, key), name, text);
+	if (option->type == CMD_SOURCES || option->type == CMD_TEXTS)
+		return put_more(ctx, option->type, option_key(option, key), name, text);
 	if (option->type == CMD_REGIONS)
 		return put_regions(ctx, option_key(option, key), name, text);
 	return put_value(ctx, option->type, option_key(option, key), name, text);

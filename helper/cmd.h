@@ -27,6 +27,7 @@
 enum cmd_type {
 	CMD_END,		/* of a table */
 	CMD_TEXT,
+	CMD_TEXTS,		/* may be repeated, and is an array */
 	CMD_PATH,		/* of a file: made absolute, since regiond runs somewhere else */
 	CMD_SOURCE,		/* a URI; the path of file: and dir: is made absolute */
 	CMD_SOURCES,		/* a URI, or region:PATH; may be repeated, and is an array */

@@ -9,7 +9,7 @@
 #include "version.h"
 
 extern const struct cmd cmd_abort, cmd_add, cmd_bench, cmd_drain, cmd_drop, cmd_events, cmd_export;
-extern const struct cmd cmd_promote;
+extern const struct cmd cmd_pki_init, cmd_pki_issue, cmd_promote;
 extern const struct cmd cmd_finalize, cmd_freeze, cmd_help, cmd_leech, cmd_lock, cmd_ls, cmd_pull;
 extern const struct cmd cmd_record, cmd_resolve, cmd_rm, cmd_seed, cmd_set, cmd_stat, cmd_sync, cmd_thaw, cmd_unexport;
 extern const struct cmd cmd_unlock, cmd_wait, cmd_watch;
@@ -24,6 +24,7 @@ const struct cmd *const cmd_table[] = {
 	&cmd_seed, &cmd_leech, &cmd_finalize, &cmd_promote, &cmd_abort, &cmd_resolve, &cmd_wait,
 	&cmd_freeze, &cmd_thaw, &cmd_lock, &cmd_unlock,
 	&cmd_events,
+	&cmd_pki_init, &cmd_pki_issue,
 	&cmd_instance_ls, &cmd_instance_stat, &cmd_instance_start, &cmd_instance_stop,
 	&cmd_instance_set, &cmd_instance_detach,
 	&cmd_help,
@@ -42,6 +43,9 @@ static int unknown_command(const char *word, const char *second)
 {
 	char near[32];
 
+	if (!strcmp(word, "pki"))
+		return usage_error("", second ? second : word, second ? " is no command of pki: it has init and issue" :
+				   " needs one of init, issue");
 	if (!strcmp(word, "instance"))
 		return usage_error("", second ? second : word, second ?
 				   " is no command of instance: it has ls, stat, start, stop, set, detach" :

@@ -25,6 +25,7 @@ static const struct cmd cmd_one = {
 		{ CMD_WHERE, "pull-order", NULL, "ORDER", "" },
 		{ CMD_COMMAND, "on-after-pull", NULL, "COMMAND", "" },
 		{ CMD_SOURCES, "also", NULL, "URI", "" },
+		{ CMD_TEXTS, "allow", NULL, "WHO=ACTIONS", "" },
 		{ CMD_REGIONS, "reuse-from", NULL, "REGION,...", "" },
 		CMD_OPTIONS_END,
 	},
@@ -87,6 +88,8 @@ static void check_lines(void)
 	check("db --pull-order=", "--pull-order '' is empty or no UTF-8");
 	check("db --on-after-pull= --size 4K", "{\"on_after_pull\":\"\",\"region\":\"db\",\"size\":4096}");
 	check("db --also file:/x --also=peer://h/r", "{\"also\":[\"file:/x\",\"peer://h/r\"],\"region\":\"db\"}");
+	check("db --allow a=read --allow=*=all", "{\"allow\":[\"a=read\",\"*=all\"],\"region\":\"db\"}");
+	check("db --allow=", "--allow '' is empty or no UTF-8");
 	check("db --also=", "--also '' is empty or no UTF-8");
 	check("db --reuse-from a,/dir/b --reuse-from c", "{\"region\":\"db\",\"reuse_from\":[\"a\",\"dir/b\",\"c\"]}");
 	check("db --reuse-from a,,b", "--reuse-from '' is empty or no UTF-8");

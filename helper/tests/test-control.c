@@ -160,10 +160,10 @@ static void check_command(const char *cmd)
 	tap_ok(ok == options, "%s: regiond takes its options, which are %u", cmd, options);
 }
 
-/* These have options for regionctl alone, or start a regiond. */
+/* These have options for regionctl alone, ask no regiond, or start one. */
 static bool is_local(const char *cmd)
 {
-	static const char *const local[] = { "bench", "watch", "help", "instance start" };
+	static const char *const local[] = { "bench", "watch", "help", "instance start", "pki init", "pki issue" };
 
 	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
 		if (!strcmp(cmd, local[i]))

@@ -8,6 +8,7 @@
 #include "tls.h"
 #include "tls-cipher.h"
 #include "tls-files.h"
+#include "tls-pair.h"
 
 static char dir[] = "/tmp/test-tls.XXXXXX";
 
@@ -31,46 +32,6 @@ static const char *write_file(const char *name, const char *text, mode_t mode)
 	if (!file || fputs(text, file) < 0 || fclose(file) || chmod(path, mode))
 		exit(99);
 	return path;
-}
-
-static struct tls *side(const struct tls_options *options)
-{
-	struct tls_context *context;
-	struct tls *tls;
-	char why[256];
-
-	if (tls_context_open(&context, options, why, sizeof(why)))
-		printf("# %s\n", why), exit(99);
-	if (tls_open(&tls, context))
-		exit(99);
-	tls_context_put(context);
-	return tls;
-}
-
-/* What the one has to send goes to the other. */
-static void carry(struct tls *from, struct tls *to)
-{
-	char buf[1000];
-	size_t len;
-
-	while ((len = tls_pull(from, buf, sizeof(buf))))
-		tls_feed(to, buf, len);
-}
-
-/* 0, or the first error of either side. */
-static int shake(struct tls *client, struct tls *server)
-{
-	int c = -EAGAIN, s = -EAGAIN;
-
-	for (int i = 0; i < 10 && (c == -EAGAIN || s == -EAGAIN); i++) {
-		c = tls_handshake(client);
-		carry(client, server);
-		s = tls_handshake(server);
-		carry(server, client);
-		if ((c && c != -EAGAIN) || (s && s != -EAGAIN))
-			return c && c != -EAGAIN ? c : s;
-	}
-	return c ? c : s;
 }
 
 static int shake_files(const char *client_file, const char *server_file)
