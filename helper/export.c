@@ -84,7 +84,8 @@ static struct export_session *session_find(struct export *export, const uint8_t 
 	list_for_each(at, &export->sessions) {
 		struct export_session *session = list_entry(at, struct export_session, list);
 
-		if (!memcmp(session->id, id, 16))
+		/* who knows it may join it */
+		if (tls_equal(session->id, id, 16))
 			return session;
 	}
 	return NULL;

@@ -174,7 +174,7 @@ static void take_owned(struct seeder *seeder, struct serve_req *req, const uint8
 	struct wire_owned owned;
 
 	if (wire_decode(WIRE_S_OWNED, body, len, &owned) < 0 || owned.epoch != seeder->epoch ||
-	    memcmp(owned.nonce, seeder->nonce, sizeof(owned.nonce)))
+	    !tls_equal(owned.nonce, seeder->nonce, sizeof(owned.nonce)))
 		serve_fail(req, -ESTALE, "not the owner that it was handed to");
 	else if (seeder->state == WIRE_SEED_MOVED)
 		serve_reply(req, 0, NULL, 0);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* tls: OpenSSL between two memory BIOs. With tls-cipher.c the only user of OpenSSL. */
+/* tls: OpenSSL between two memory BIOs. Of its TLS, with what else begins with tls-, the only user. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -13,6 +14,8 @@
 #include "tls.h"
 #include "tls-cipher.h"
 #include "tls-files.h"
+#include "tls-names.h"
+#include "tls-why.h"
 
 struct tls_context {
 	SSL_CTX *ctx;
@@ -38,21 +41,12 @@ struct tls {
 /* RFC 8446: an external key belongs to one hash; this one's both sides take. */
 static const unsigned char psk_cipher_id[] = { 0x13, 0x01 };
 
-static void explain(char *why, size_t len, const char *what)
-{
-	unsigned long code = ERR_peek_last_error();
-	const char *reason = code ? ERR_reason_error_string(code) : NULL;
-
-	snprintf(why, len, "%s: %s", what, reason ? reason : "refused by TLS");
-	ERR_clear_error();
-}
-
 static int explain_error(char *why, size_t len, int error, const char *what, const char *file)
 {
 	char text[192];
 
 	snprintf(text, sizeof(text), "%s %s", what, file);
-	explain(why, len, text);
+	tls_why_error(why, len, text);
 	return error;
 }
 
@@ -102,7 +96,7 @@ static int psk_find(SSL *ssl, const unsigned char *id, size_t id_len, SSL_SESSIO
 	const struct tls_key *key = &tls->context->psk;
 
 	*session = NULL;
-	if (id_len != strlen(key->identity) || memcmp(id, key->identity, id_len))
+	if (id_len != strlen(key->identity) || CRYPTO_memcmp(id, key->identity, id_len))
 		return 1;	/* unknown: the handshake fails for want of a certificate */
 	*session = psk_session(ssl, key);
 	snprintf(tls->peer, sizeof(tls->peer), "%s", key->identity);
@@ -316,9 +310,7 @@ static void name_peer(struct tls *tls)
 	cert = SSL_get1_peer_certificate(tls->ssl);
 	if (!cert)
 		return;
-	if (X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, tls->peer,
-				      sizeof(tls->peer)) < 0)
-		snprintf(tls->peer, sizeof(tls->peer), "certificate");
+	tls_names_show(cert, tls->peer, sizeof(tls->peer));
 	X509_free(cert);
 }
 
@@ -346,9 +338,7 @@ int tls_handshake(struct tls *tls)
 	ret = SSL_get_error(tls->ssl, ret);
 	if (ret == SSL_ERROR_WANT_READ || ret == SSL_ERROR_WANT_WRITE)
 		return -EAGAIN;
-	explain(tls->why, sizeof(tls->why), tls->context->psk.length ?
-		"TLS handshake refused; do both sides hold the same key and identity" :
-		"TLS handshake refused");
+	tls_why_refused(tls->ssl, tls->context->psk.length, tls->why, sizeof(tls->why));
 	return -EACCES;
 }
 
@@ -366,7 +356,11 @@ ptrdiff_t tls_read(struct tls *tls, void *buf, size_t len)
 		return -EAGAIN;
 	if (ret == SSL_ERROR_ZERO_RETURN)
 		return 0;
-	explain(tls->why, sizeof(tls->why), "TLS");
+	if (tls_why_is_refusal()) {
+		tls_why_refused(tls->ssl, tls->context->psk.length, tls->why, sizeof(tls->why));
+		return -EACCES;
+	}
+	tls_why_error(tls->why, sizeof(tls->why), "TLS");
 	return -EPROTO;
 }
 
@@ -379,7 +373,7 @@ int tls_write(struct tls *tls, const void *buf, size_t len)
 	ERR_clear_error();
 	if (SSL_write_ex(tls->ssl, buf, len, &done) == 1 && done == len)
 		return 0;
-	explain(tls->why, sizeof(tls->why), "TLS");
+	tls_why_error(tls->why, sizeof(tls->why), "TLS");
 	return -EPROTO;
 }
 
@@ -399,6 +393,27 @@ void tls_finish(struct tls *tls)
 const char *tls_peer(const struct tls *tls)
 {
 	return tls->peer;
+}
+
+bool tls_peer_is(const struct tls *tls, const char *who)
+{
+	bool psk = !strncmp(who, TLS_PSK_PREFIX, strlen(TLS_PSK_PREFIX));
+	X509 *cert;
+
+	if (psk || tls->context->psk.length)
+		return psk && tls->context->psk.length && !strcmp(tls->peer, who + strlen(TLS_PSK_PREFIX));
+	cert = SSL_get0_peer_certificate(tls->ssl);
+	return cert && tls_names_has(cert, who);
+}
+
+bool tls_context_is_psk(const struct tls_context *context)
+{
+	return context->psk.length;
+}
+
+bool tls_equal(const void *one, const void *other, size_t len)
+{
+	return !CRYPTO_memcmp(one, other, len);
 }
 
 const char *tls_why(const struct tls *tls)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define TLS_IDENTITY_MAX	128u
+#define TLS_PSK_PREFIX		"psk:"	/* in front of an identity, where certificates' names can stand as well */
 #define TLS_KEY_MIN		16u	/* bytes of a pre-shared key */
 #define TLS_KEY_MAX		64u
 
@@ -42,6 +43,7 @@ int tls_context_open(struct tls_context **context, const struct tls_options *opt
 		     size_t why_len);
 struct tls_context *tls_context_get(struct tls_context *context);
 void tls_context_put(struct tls_context *context);
+bool tls_context_is_psk(const struct tls_context *context);
 
 int tls_open(struct tls **tls, struct tls_context *context);
 void tls_close(struct tls *tls);
@@ -50,7 +52,7 @@ void tls_close(struct tls *tls);
 int tls_feed(struct tls *tls, const void *buf, size_t len);
 /* Goes on with the handshake: 0 when it is done, -EAGAIN when the other side has to speak, -EACCES when it was refused. */
 int tls_handshake(struct tls *tls);
-/* Decrypted bytes; -EAGAIN: none now; 0: the other side has ended in order; -EPROTO. */
+/* Decrypted bytes; -EAGAIN: none now; 0: the other side has ended in order; -EACCES: it does not let us in; -EPROTO. */
 ptrdiff_t tls_read(struct tls *tls, void *buf, size_t len);
 /* Encrypts all of it for tls_pull(). 0, -EPROTO, -ENOMEM. */
 int tls_write(struct tls *tls, const void *buf, size_t len);
@@ -61,9 +63,14 @@ void tls_finish(struct tls *tls);
 
 /* Who the other side is: its identity, or its certificate's subject. "" before the handshake. */
 const char *tls_peer(const struct tls *tls);
+/* Has it proved to be that, "psk:IDENTITY", or a name of its certificate as tls-names.h has it? After the handshake. */
+bool tls_peer_is(const struct tls *tls, const char *who);
 /* As OpenSSL calls it; "(NONE)" before the handshake. */
 const char *tls_cipher_name(const struct tls *tls);
 /* Why the handshake failed: a sentence. */
 const char *tls_why(const struct tls *tls);
+
+/* Of what only some may know: how long it takes does not tell how much of it is the same. */
+bool tls_equal(const void *one, const void *other, size_t len);
 
 #endif
