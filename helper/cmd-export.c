@@ -2,24 +2,20 @@
 /* regionctl export: let other hosts reach a region. */
 #include "cmd.h"
 
-static const struct show_field fields[] = {
-	{ SHOW_TEXT, "listen", "listening on" },
-	{ SHOW_END, NULL, NULL },
-};
-
 static int run(struct cmd_context *ctx)
 {
 	json_t *result;
 	int code = cmd_call(ctx, "export", &result);
 
-	return code ? code : show_result(ctx, result, fields);
+	return code ? code : show_result(ctx, result, show_export_fields);
 }
 
 const struct cmd cmd_export = {
 	.name = "export",
 	.summary = "let other hosts reach a region (peer://)",
 	.details =
-		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure.\n"
+		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure. Who gets in may do all of it,\n"
+		"but where there is --allow, only what that says.\n"
 		"'regionctl unexport REGION' ends it.\n",
 	.operands = CMD_ONE_REGION,
 	.options = (const struct cmd_option[]) {
@@ -27,6 +23,7 @@ const struct cmd cmd_export = {
 		{ CMD_SOURCE, "source", NULL, "URI",
 		  "bytes that are no region here, under the name REGION" },
 		{ CMD_TRUE, "read-only", NULL, NULL, "others can only read" },
+		CMD_ALLOW_OPTION("read, write or all"),
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,
 	},

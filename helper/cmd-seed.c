@@ -25,7 +25,8 @@ const struct cmd cmd_seed = {
 		"and 'resolve' with any of them mean them all.\n"
 		"Where an earlier regiond has handed it over, that is taken up: use the same address.\n"
 		"Other hosts may follow it meanwhile: 'regionctl leech --follow' there.\n"
-		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure.\n",
+		"Off loopback it needs --tls-psk, --tls-cert or the word --insecure. Who gets in may do all of it,\n"
+		"but where there is --allow, only what that says.\n",
 	.operands = (const struct cmd_operand[]) {
 		CMD_OPERAND_REGION,
 		{ CMD_REGION_LIST, "more", "REGION...", true },
@@ -47,6 +48,7 @@ const struct cmd cmd_seed = {
 		{ CMD_SIZE, "follow-copies", NULL, "SIZE",
 		  "kept for each follower of what it fetches and programs change (a quarter of the region)" },
 		{ CMD_TRUE, "detach", NULL, NULL, "return at once; see 'regionctl wait'" },
+		CMD_ALLOW_OPTION("read, follow, leech or all"),
 		CMD_TLS_OPTIONS,
 		CMD_OPTIONS_END,
 	},

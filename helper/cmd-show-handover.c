@@ -13,6 +13,7 @@ static const struct show_field handover_fields[] = {
 	{ SHOW_TEXT, "role", "role" },
 	{ SHOW_TEXT, "state", "state" },
 	{ SHOW_TEXT, "listen", "listening on" },
+	{ SHOW_LIST, "allow", "allowed" },
 	{ SHOW_TEXT, "source", "source" },
 	{ SHOW_TEXT, "peer", "peer" },
 	{ SHOW_TEXT, "adopts", "source that moves with it" },

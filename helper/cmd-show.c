@@ -33,6 +33,13 @@ const struct show_field show_region_fields[] = {
 	{ SHOW_END, NULL, NULL },
 };
 
+const struct show_field show_export_fields[] = {
+	{ SHOW_TEXT, "listen", "listening on" },
+	{ SHOW_BOOL, "read_only", "read-only" },
+	{ SHOW_LIST, "allow", "allowed" },
+	{ SHOW_END, NULL, NULL },
+};
+
 const struct show_field show_backend_fields[] = {
 	{ SHOW_TEXT, "scheme", "scheme" },
 	{ SHOW_SIZE, "size", "size" },

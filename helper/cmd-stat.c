@@ -8,8 +8,11 @@ static void show_parts(const json_t *region)
 	const json_t *stats = json_object_get(region, "stats");
 	const json_t *handover = json_object_get(region, "handover");
 	const json_t *managed = json_object_get(region, "managed");
+	const json_t *export = json_object_get(region, "export");
 
 	show_fields(region, show_region_fields, NULL);
+	if (json_is_object(export))
+		show_fields(export, show_export_fields, "export");
 	if (json_is_object(handover))
 		show_handover_parts(handover, "hand-over");
 	if (json_is_object(managed))

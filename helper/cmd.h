@@ -65,6 +65,11 @@ struct cmd_option {
 	{ CMD_PATH, "tls-ca", NULL, "FILE", "who must have signed the other side's certificate" }, \
 	{ CMD_TRUE, "insecure", NULL, NULL, "clear text, readable by anyone on the way" }
 
+/* Who may do what with a region that others reach; access.h of regiond knows the actions. */
+#define CMD_ALLOW_OPTION(actions) \
+	{ CMD_TEXTS, "allow", NULL, "WHO=ACTION,...", \
+	  "WHO (a certificate's name, psk:IDENTITY or *) may " actions "; may be repeated" }
+
 /* How a region is managed; policy.h of regiond knows what goes together. */
 #define CMD_POLICY_OPTIONS \
 	{ CMD_WHERE, "local", NULL, "WHERE", "the store here: cache (none), memory or file:DIR" }, \
@@ -201,6 +206,7 @@ int show_result(const struct cmd_context *ctx, json_t *result, const struct show
 
 extern const struct show_field show_region_fields[];
 extern const struct show_field show_backend_fields[];
+extern const struct show_field show_export_fields[];	/* EXPORT of control.h */
 extern const struct show_field show_stats_fields[];
 /* HANDOVER of control.h, of a region or a group, in cmd-show-handover.c; the second one as show_result() */
 void show_handover_parts(const json_t *handover, const char *title);

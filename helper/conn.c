@@ -327,6 +327,11 @@ const char *conn_peer(const struct conn *conn)
 	return conn->tls ? tls_peer(conn->tls) : "";
 }
 
+bool conn_peer_is(const struct conn *conn, const char *who)
+{
+	return conn->tls && conn->up && tls_peer_is(conn->tls, who);
+}
+
 uint64_t conn_heard(const struct conn *conn)
 {
 	return conn->heard;

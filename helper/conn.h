@@ -69,6 +69,8 @@ void conn_finish(struct conn *conn);
 void *conn_arg(const struct conn *conn);
 /* Who the other side is, by TLS; "" without. */
 const char *conn_peer(const struct conn *conn);
+/* Has it proved to be that, as tls_peer_is() has it? Nobody has, without TLS. */
+bool conn_peer_is(const struct conn *conn, const char *who);
 /* When the last byte came, loop_now_ns(). */
 uint64_t conn_heard(const struct conn *conn);
 /* Bulk TCP: keep little unsent in the socket, so that what is urgent is not behind it. */

@@ -64,13 +64,70 @@ struct export *control_export(const struct server *server, const char *name)
 	return NULL;
 }
 
-int control_publish(struct control_call *call, const char *name, struct target *target,
-		    bool read_only, struct export **export)
+/* Negative: the call has been failed. */
+static int take_access(struct control_call *call, struct access *access, unsigned int offered)
+{
+	char why[512] = "out of memory";
+	json_t *rules, *rule;
+	int ret = 0;
+	size_t i;
+
+	if (!control_has(call, "allow"))
+		return 0;
+	if (control_strings(call, "allow", &rules))
+		return -EINVAL;
+	json_array_foreach(rules, i, rule)
+		if (!ret)
+			ret = access_add(access, json_string_value(rule), offered, why, sizeof(why));
+	/* an empty list would let everybody in, which nobody means by it */
+	if (!ret && !json_array_size(rules)) {
+		snprintf(why, sizeof(why), "\"allow\" has no rule");
+		ret = -EINVAL;
+	}
+	if (ret)
+		control_fail(call, ret, "%s", why);
+	return ret;
+}
+
+static json_t *show_access(const struct export *export)
+{
+	json_t *shown = list_empty(&export->access.rules) ? NULL : json_array();
+	char text[ACCESS_TEXT_MAX];
+	struct list *at;
+
+	list_for_each(at, &export->access.rules) {
+		const struct access_rule *rule = list_entry(at, struct access_rule, list);
+
+		json_array_append_new(shown, json_sprintf("%s=%s", rule->who, access_text(rule->actions, ",", text)));
+	}
+	return shown;
+}
+
+json_t *control_export_show(const struct export *export)
+{
+	json_t *shown = json_pack("{s:s, s:b}", "listen", export->listener->address, "read_only", export->read_only);
+	json_t *access = show_access(export);
+
+	if (access)
+		json_object_set_new(shown, "allow", access);
+	return shown;
+}
+
+/* What a listener that is made for these will be; one that is there may know its peers in another way. */
+static enum access_by known_by(const struct listener_options *options)
+{
+	if (options->tls_psk)
+		return ACCESS_BY_PSK;
+	return options->tls_cert || options->tls_key || options->tls_ca ? ACCESS_BY_CERT : ACCESS_BY_NOTHING;
+}
+
+static int publish_for(struct control_call *call, const char *name, struct target *target, struct access *access, bool read_only,
+		       struct export **export)
 {
 	struct server *server = control_server(call);
 	struct listener_options options = { .listen = NULL };
 	struct listener *listener = NULL;
-	char why[256] = "out of memory";
+	char why[512] = "out of memory";
 	int ret;
 
 	if (!server)
@@ -78,18 +135,35 @@ int control_publish(struct control_call *call, const char *name, struct target *
 	ret = control_listen(call, &options);
 	if (ret)
 		return ret;
-	ret = control_export(server, name) ? -EEXIST : 0;
-	if (ret)
+	ret = control_export(server, name) ? -EEXIST : access_check(access, known_by(&options), why, sizeof(why));
+	if (ret == -EEXIST)
 		snprintf(why, sizeof(why), "%s is exported or seeded already", name);
-	else
+	if (!ret)
 		ret = listener_find(server, &options, &listener, why, sizeof(why));
 	if (!ret)
-		ret = export_open(export, listener, name, target, read_only);
+		ret = access_check(access, access_by(listener->tls), why, sizeof(why));
 	if (!ret)
+		ret = export_open(export, listener, name, target, read_only);
+	if (!ret) {
+		access_move(&(*export)->access, access);
 		return 0;
+	}
 	if (listener)
 		listener_drop(listener);
 	control_fail(call, ret, "%s", why);
+	return ret;
+}
+
+int control_publish(struct control_call *call, const char *name, struct target *target, unsigned int offered, struct export **export)
+{
+	struct access access;
+	int ret;
+
+	access_init(&access);
+	ret = take_access(call, &access, offered);
+	if (!ret)
+		ret = publish_for(call, name, target, &access, !(offered & ACCESS_WRITE), export);
+	access_free(&access);
 	return ret;
 }
 
@@ -101,11 +175,11 @@ static void publish(struct control_call *call, const char *name, struct target *
 	bool read_only = false;
 
 	if (control_bool(call, "read_only", &read_only) ||
-	    control_publish(call, name, target, read_only, &export)) {
+	    control_publish(call, name, target, ACCESS_READ | (read_only ? 0 : ACCESS_WRITE), &export)) {
 		target->ops->close(target);
 		return;
 	}
-	control_ok(call, json_pack("{s:s}", "listen", export->listener->address));
+	control_ok(call, control_export_show(export));
 }
 
 static void export_region(struct region *region, int error, void *arg)
@@ -321,12 +395,12 @@ static void run_promote(struct control_call *call)
 }
 
 #define TLS_ARGS "tls_psk tls_cert tls_key tls_ca insecure"
-#define SEED_ARGS "region more group listen on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout follow_copies detach " TLS_ARGS
+#define SEED_ARGS "region more group listen allow on_suspend on_resume on_abort suspend_unit suspend_cgroup hook_timeout follow_copies detach " TLS_ARGS
 #define LEECH_ARGS "region group source local_source reuse reuse_from follow max_age compress also finalize max_downtime on_stall handover on_resume on_abort resume_unit hook_timeout detach managed unfenced " \
 	CONTROL_POLICY_ARGS " " TLS_ARGS
 
 const struct control_cmd control_peer_cmds[] = {
-	{ "export", 0, "region source listen read_only " TLS_ARGS, run_export },
+	{ "export", 0, "region source listen read_only allow " TLS_ARGS, run_export },
 	{ "unexport", 0, "region", run_unexport },
 	{ "seed", CONTROL_DETACHES, SEED_ARGS, seeder_run },
 	{ "leech", CONTROL_DETACHES, LEECH_ARGS, leecher_run },

@@ -20,8 +20,12 @@ struct server *control_server(struct control_call *call);
 int control_listen(struct control_call *call, struct listener_options *options);
 /* The export of that name on any listener, or NULL. */
 struct export *control_export(const struct server *server, const char *name);
-/* Listens as the call says and exports target; negative: the call has been failed, target is the caller's still. */
-int control_publish(struct control_call *call, const char *name, struct target *target,
-		    bool read_only, struct export **export);
+/*
+ * Listens as the call says and exports target, for what is offered (ACCESS_*) to whom the call allows it; negative: the call has been failed, target is the
+ * caller's still.
+ */
+int control_publish(struct control_call *call, const char *name, struct target *target, unsigned int offered, struct export **export);
+/* EXPORT of control.h. New reference. */
+json_t *control_export_show(const struct export *export);
 
 #endif

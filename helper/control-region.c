@@ -8,10 +8,12 @@
 #include "control-json.h"
 #include "control-kernel.h"
 #include "control-managed.h"
+#include "control-peer.h"
 #include "control-policy.h"
 #include "control-region.h"
 #include "flush.h"
 #include "follower.h"
+#include "export.h"
 #include "handover.h"
 #include "leecher.h"
 #include "netlink.h"
@@ -34,6 +36,7 @@ static void answer_item(struct netlink_call *call, const struct netlink_attrs *a
 	struct answer *answer = container_of(call, struct answer, call);
 	struct region *region = region_update(answer->control->regiond->regions, attrs);
 	json_t *handover, *managed;
+	const struct export *export;
 
 	if (answer->json)
 		return;
@@ -51,6 +54,10 @@ static void answer_item(struct netlink_call *call, const struct netlink_attrs *a
 	managed = region ? control_managed_json(region) : NULL;
 	if (managed)
 		json_object_set_new(answer->json, "managed", managed);
+	export = region && region->info.path ? control_export(region->regiond->server, region->info.path) : NULL;
+	/* a seeder tells of its own */
+	if (export && !export->seed)
+		json_object_set_new(answer->json, "export", control_export_show(export));
 	handover = region ? handover_show(region) : NULL;
 	if (handover)
 		json_object_set_new(answer->json, "handover", handover);

@@ -34,7 +34,7 @@
  *                                               discards, stored_bytes, local_bytes, errors, taken_back, late_commits,
  *                                               outstanding, cached_pages, dirty_bytes, wait_count, wait_ns, store_short,
  *                                               waits: [24 of them]}, backend: {BACKEND} or null, managed?: {MANAGED},
- *                                               handover?: {HANDOVER}, write_rate? (what its writers are slowed to, bytes a second)}
+ *                                               handover?: {HANDOVER}, export?: {EXPORT}, write_rate? (what its writers are slowed to, bytes a second)}
  *                                               waits: as A_WAITS
  * map R     region n?                        -> {bucket, buckets: [[present, coming, unpushed, going]...]}   of a managed region, in n parts
  *                                               (64) of bucket bytes; how many bytes of each are so
@@ -64,9 +64,10 @@
  * detach                                     -> {}   ends regiond alone; regions and dirty bytes stay in the kernel
  *
  * of the peer's file control-peer.c:
- * export    region listen tls_psk? tls_cert? tls_key? insecure? read_only?   -> {listen}
+ * export    region listen source? tls_psk? tls_cert? tls_key? tls_ca? insecure? read_only? allow?   -> {EXPORT}
+ *           allow, also of seed: ["WHO=ACTION,..."...], as access.h has it
  * unexport  region                           -> {}
- * seed  D   region more? group? listen tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
+ * seed  D   region more? group? listen allow? tls_psk? tls_cert? tls_key? tls_ca? insecure? on_suspend? on_resume? on_abort? suspend_unit? suspend_cgroup?
  *           hook_timeout? follow_copies? detach?  -> {HANDOVER} or {GROUP}; progress   hook_timeout: ms; follow_copies: bytes. more: [a region...]; with that, or group (a name,
  *           if not the first one's), they are one
  * leech D   region or group, source tls_...? local_source? reuse? reuse_from? compress? also? follow? max_age? finalize? max_downtime? on_stall? handover? on_resume? on_abort?
@@ -85,6 +86,7 @@
  * REGION: id, path, source, size, mode, uid, gid, epoch, lineage, flags: ["read-only", "fixed-size", "frozen",
  *   "locked", "moved"], timeout, opens, writers, nlink, mtime (ns), state ("new", "opening", "ready", "failed", ...), error (sentence, or
  *   absent), policy ("local=memory durability=local ...", as policy.h has it; absent: a direct region).
+ * EXPORT: listen, read_only, allow?: ["WHO=ACTION,..."...] (with what the actions bring along; a seeder's HANDOVER has it, too).
  * HANDOVER, also of stat: region, role ("seeder", "leecher", "follower"), state, bytes, rounds, peer, error?, and more, each from when on it is known. ms, bytes,
  *   bytes a second. Leecher, before the hand-over: doing (as progress has it), finalize, handover?, max_downtime, on_stall, stalled, throttle? (what writers there are slowed to),
  *   fetch_rate, dirty_rate, flush_rate, unflushed (dirty in the page cache there), last_round_bytes, remaining, estimate_ms (downtime, if

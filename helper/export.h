@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "access.h"
 #include "list.h"
 #include "loop.h"
 #include "service.h"
@@ -64,6 +65,7 @@ struct export {
 	char *name;
 	struct target *target;
 	bool read_only;
+	struct access access;
 	bool closing;
 	struct list sessions;
 	unsigned int nr_sessions;
@@ -101,6 +103,13 @@ void export_detach(struct service *service);
 void export_leave(struct export_session *session);
 /* May a request that changes bytes go on? 0, -EROFS, -ESTALE. */
 int export_fence(struct export_session *session, const struct wire_head *head);
+/*
+ * May whoever is connected there do that, as its rules have it? OPEN's flags as actions; 0, or -EACCES (-EROFS: it may read, but asks to write)
+ * and a sentence, which is logged, too.
+ */
+int export_allows(struct export *export, const struct service *service, uint32_t flags, char *why, size_t why_len);
+/* All that it may do. */
+unsigned int export_access(const struct export *export, const struct service *service);
 /* Does it have a connection just now? */
 bool export_connected(const struct export_session *session);
 /* A request of the session's slot begins and ends. */

@@ -34,12 +34,16 @@ static const char *state_text(const struct seeder *seeder)
 static json_t *seeder_show(const struct handover *handover)
 {
 	const struct seeder *seeder = container_of(handover, struct seeder, handover);
+	json_t *export = control_export_show(seeder->export);
 	json_t *show = json_pack("{s:o, s:s, s:s, s:I, s:I}",
 				 "region", control_text(seeder_name(seeder)), "role", "seeder",
 				 "state", state_text(seeder), "done", (json_int_t)seeder->export->read_bytes,
 				 "total", (json_int_t)atomic_load(&handover->region->size));
 
-	json_object_set_new(show, "listen", json_string(seeder->export->listener->address));
+	json_object_set(show, "listen", json_object_get(export, "listen"));
+	if (json_object_get(export, "allow"))
+		json_object_set(show, "allow", json_object_get(export, "allow"));
+	json_decref(export);
 	json_object_set_new(show, "bytes", json_integer((json_int_t)seeder->export->read_bytes));
 	json_object_set_new(show, "wire_bytes", json_integer((json_int_t)seeder->export->wire_bytes));
 	json_object_set_new(show, "rounds", json_integer(seeder->round));
@@ -346,7 +350,7 @@ static int take_export(struct control_call *call, struct region *region, struct 
 		return ret;
 	}
 	free_name(call->regiond, name);
-	ret = control_publish(call, name, target, true, &seeder->export);
+	ret = control_publish(call, name, target, ACCESS_READ | ACCESS_FOLLOW | ACCESS_LEECH, &seeder->export);
 	if (ret)
 		target->ops->close(target);
 	return ret;

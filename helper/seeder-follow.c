@@ -443,6 +443,19 @@ static void tracked_message(struct seeder *seeder, struct follow *follow, struct
 		seeder_hash(seeder, tracker_chunk(follow->tracker), req, body, len);
 }
 
+/* Who may follow alone does not get the region by that, nor stops it here by saying that it has. */
+static bool may_own(struct seeder *seeder, struct serve_req *req)
+{
+	char why[256];
+	int ret = 0;
+
+	if (req->head.type == WIRE_FINALIZE || req->head.type == WIRE_OWNED)
+		ret = export_allows(seeder->export, req->service, WIRE_OPEN_SEED, why, sizeof(why));
+	if (ret)
+		serve_fail(req, ret, "%s", why);
+	return !ret;
+}
+
 void seeder_follow_message(struct seeder *seeder, struct serve_req *req, const uint8_t *body, size_t len)
 {
 	struct follow *follow = follow_of(seeder, req->service->session);
@@ -451,6 +464,8 @@ void seeder_follow_message(struct seeder *seeder, struct serve_req *req, const u
 		serve_fail(req, -ECANCELED, "it is not followed any more");
 		return;
 	}
+	if (!may_own(seeder, req))
+		return;
 	switch (req->head.type) {
 	case WIRE_FINALIZE:
 		take_finalize(seeder, req);

@@ -181,6 +181,9 @@ static void take_list(struct service *service, struct serve_req *req, const uint
 		struct wire_info info;
 		int n;
 
+		/* nor does it hear of what it may do nothing with */
+		if (!export_access(export, service))
+			continue;
 		if (skip) {
 			skip = strcmp(export->name, list.after) != 0;
 			continue;
