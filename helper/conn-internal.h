@@ -21,6 +21,7 @@ struct conn {
 	uint8_t *in;
 	size_t room, filled, taken;
 	uint32_t limit;
+	uint64_t ration;		/* bytes that may still come */
 	uint8_t *raw;			/* TLS: as they came */
 	struct loop_op recv_op;
 	uint64_t heard;

@@ -207,7 +207,10 @@ static void conn_received(struct loop_op *op, int res)
 	struct conn *conn = container_of(op, struct conn, recv_op);
 
 	conn->receiving = false;
-	if (res > 0) {
+	if (res > 0 && (uint64_t)res > conn->ration) {
+		conn_fail(conn, -EMSGSIZE, "more bytes than a stranger may send");
+	} else if (res > 0) {
+		conn->ration -= conn->ration == UINT64_MAX ? 0 : (uint64_t)res;
 		conn->heard = loop_now_ns();
 		if (!conn->tls)
 			conn->filled += (size_t)res;
@@ -300,6 +303,7 @@ int conn_open(struct conn **result, struct loop *loop, int fd, struct tls_contex
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone, sizeof(gone));
 	conn->loop = loop;
 	conn->ops = ops;
+	conn->ration = UINT64_MAX;
 	conn->arg = arg;
 	conn->heard = loop_now_ns();
 	conn->recv_op.done = conn_received;
@@ -315,6 +319,11 @@ int conn_open(struct conn **result, struct loop *loop, int fd, struct tls_contex
 void conn_limit(struct conn *conn, uint32_t limit)
 {
 	conn->limit = limit;
+}
+
+void conn_ration(struct conn *conn, uint64_t bytes)
+{
+	conn->ration = bytes;
 }
 
 void *conn_arg(const struct conn *conn)

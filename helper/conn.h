@@ -59,6 +59,8 @@ int conn_open(struct conn **conn, struct loop *loop, int fd, struct tls_context 
 void conn_send(struct conn *conn, struct conn_frame *frame);
 /* From now on frames up to limit are accepted; the memory is taken when the next bytes are awaited. */
 void conn_limit(struct conn *conn, uint32_t limit);
+/* So many bytes may come from now on, TLS's own among them; more end it with -EMSGSIZE. UINT64_MAX: as many as there are, as at first. */
+void conn_ration(struct conn *conn, uint64_t bytes);
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 /* Ends it now; ended() will tell error. Frames that are queued are given back with it. */

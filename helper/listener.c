@@ -68,6 +68,16 @@ static void accept_again(struct loop_timer *timer)
 	listener_accept(container_of(timer, struct listener, pause));
 }
 
+static void let_in(struct listener *listener, int fd)
+{
+	const struct door_limits *limits = &listener->server->limits;
+	struct door_address from;
+
+	door_count(&listener->door, limits, loop_now_ns());
+	if (door_enter(&listener->door, limits, fd, &from))
+		service_accept(listener, fd, &from);
+}
+
 static void accepted(struct loop_op *op, int res)
 {
 	struct listener *listener = container_of(op, struct listener, accept);
@@ -76,7 +86,7 @@ static void accepted(struct loop_op *op, int res)
 	if (res >= 0 && listener->closing)
 		close(res);
 	else if (res >= 0)
-		service_accept(listener, res);
+		let_in(listener, res);
 	if (listener->closing)
 		listener_drop(listener);
 	else if (res >= 0)
@@ -87,28 +97,47 @@ static void accepted(struct loop_op *op, int res)
 
 static void listener_accept(struct listener *listener)
 {
+	const struct door_limits *limits = &listener->server->limits;
+	unsigned int delay = door_delay(&listener->door, limits, loop_now_ns());
+
 	if (listener->accepting || listener->closing ||
-	    listener->nr_services >= LISTENER_CONNECTIONS ||
-	    listener->nr_strangers >= LISTENER_STRANGERS)
+	    listener->nr_services >= LISTENER_CONNECTIONS || door_is_full(&listener->door, limits))
 		return;
+	if (delay) {
+		loop_timer_set(listener->server->loop, &listener->pause, delay);
+		return;
+	}
 	listener->accepting = true;
 	loop_accept(listener->server->loop, &listener->accept, listener->fd);
 }
 
-void listener_known(struct listener *listener)
+/* Those who have been accepted already come first. */
+static void next_ones(struct listener *listener)
 {
-	listener->nr_strangers--;
+	struct door_address from;
+	int fd;
+
+	while (listener->nr_services < LISTENER_CONNECTIONS &&
+	       (fd = door_next(&listener->door, &listener->server->limits, &from)) >= 0)
+		service_accept(listener, fd, &from);
 	listener_accept(listener);
 }
 
-void listener_gone(struct listener *listener, bool stranger)
+void listener_known(struct listener *listener, struct door_guest *guest)
+{
+	door_leave(&listener->door, guest);
+	if (!listener->closing)
+		next_ones(listener);
+}
+
+void listener_gone(struct listener *listener, struct door_guest *guest)
 {
 	listener->nr_services--;
-	listener->nr_strangers -= stranger;
+	door_leave(&listener->door, guest);
 	if (listener->closing)
 		listener_drop(listener);
 	else
-		listener_accept(listener);
+		next_ones(listener);
 }
 
 /* ---- making one ---- */
@@ -217,6 +246,7 @@ static struct listener *listener_new(struct server *server, const char *text)
 	list_init(&listener->services);
 	list_init(&listener->exports);
 	list_init(&listener->hungry);
+	door_init(&listener->door);
 	listener->accept.done = accepted;
 	listener->pause.fire = accept_again;
 	listener->feed.run = feed;
@@ -294,6 +324,7 @@ void listener_drop(struct listener *listener)
 		loop_timer_cancel(listener->server->loop, &listener->pause);
 		if (listener->accepting)
 			loop_cancel(listener->server->loop, &listener->accept);
+		door_close(&listener->door);
 		list_for_each_safe(at, next, &listener->services)
 			service_close(list_entry(at, struct service, list), -ESHUTDOWN);
 	}
@@ -364,6 +395,7 @@ int server_open(struct server **result, struct loop *loop)
 	}
 	server->loop = loop;
 	server->features = WIRE_FEAT_ALL;
+	server->limits = door_defaults;
 	list_init(&server->shrinks);
 	list_init(&server->listeners);
 	if (gethostname(server->name, sizeof(server->name) - 1))

@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "door.h"
 #include "list.h"
 #include "loop.h"
 #include "tls.h"
 
-/* Connections of one listener (a session has up to five, or as many as its user has asked for); of these, not yet let in. */
+/* Connections of one listener (a session has up to five, or as many as its user has asked for). door.h has how many may be of strangers. */
 #define LISTENER_CONNECTIONS	16384u
-#define LISTENER_STRANGERS	16u
 /* Bytes that all requests of a listener may hold; who would take more waits. */
 #define LISTENER_MEMORY		(64u << 20)
 /* On top of it, for demand connections, and READs that a program waits for, alone: bulk that holds all the rest must not stand in their way. */
@@ -32,6 +32,7 @@ struct server {
 	uint8_t id[16];		/* another one after a reboot */
 	char name[256];		/* this host, as peers are told */
 	uint64_t features;	/* WIRE_FEAT_* that it has */
+	struct door_limits limits;
 	struct list shrinks;	/* bulk READs whose bytes wait to be shrunk */
 	unsigned int nr_shrinking;	/* those that are */
 };
@@ -51,10 +52,11 @@ struct listener {
 	struct tls_context *tls;
 	int fd;
 	struct loop_op accept;
-	struct loop_timer pause;	/* after an error of accept */
+	struct loop_timer pause;	/* after an error of accept, or when too many come */
 	bool accepting, closing;
 	struct list services;
-	unsigned int nr_services, nr_strangers;
+	unsigned int nr_services;
+	struct door door;
 	struct list exports;
 	uint64_t memory;
 	uint64_t credit;		/* that its connections were given, in all */
@@ -87,7 +89,8 @@ struct export *listener_group(struct listener *listener, const char *group);
 bool listener_take(struct listener *listener, struct list *hungry, uint32_t bytes, bool urgent);
 void listener_give(struct listener *listener, uint32_t bytes);
 /* One who was a stranger is none any more: there is room for the next. */
-void listener_known(struct listener *listener);
-void listener_gone(struct listener *listener, bool stranger);
+void listener_known(struct listener *listener, struct door_guest *guest);
+/* One has gone, stranger or not. */
+void listener_gone(struct listener *listener, struct door_guest *guest);
 
 #endif

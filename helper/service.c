@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "export.h"
+#include "log.h"
 #include "service.h"
 
 /* ---- life ---- */
@@ -17,7 +18,7 @@ static void service_settle(struct service *service)
 	list_del(&service->list);
 	list_del(&service->hungry);
 	service->listener->credit -= service->granted;
-	listener_gone(service->listener, service->state < SERVICE_AUTHORIZED);
+	listener_gone(service->listener, &service->guest);
 	free(service);
 }
 
@@ -35,11 +36,23 @@ void service_close(struct service *service, int error)
 		conn_close(service->conn, error);
 }
 
+/* Who just looks whether somebody is here is not worth a line, nor one whose network fails. */
+static void say_refused(const struct service *service, int error, const char *why)
+{
+	const char *from = service->guest.from.text;
+
+	if (service->state >= SERVICE_AUTHORIZED || !error || error == -ECONNRESET || error == -ESHUTDOWN)
+		return;
+	log_warning("a connection from %s to %s is refused: %s", from, service->listener->address,
+		    *why ? why : error == -ETIMEDOUT ? "who it is was not said in time" : strerror(-error));
+}
+
 static void service_ended(struct conn *conn, int error, const char *why)
 {
 	struct service *service = conn_arg(conn);
 	struct serve_req *stalled = service->stalled;
 
+	say_refused(service, error, why);
 	service->conn = NULL;
 	loop_timer_cancel(service->listener->server->loop, &service->timer);
 	service->nr_requests++;		/* held until the end of this */
@@ -132,7 +145,8 @@ static int take_auth(struct service *service, struct serve_req *req, const uint8
 		return 0;
 	}
 	service->state = SERVICE_AUTHORIZED;
-	listener_known(service->listener);
+	conn_ration(service->conn, UINT64_MAX);
+	listener_known(service->listener, &service->guest);
 	serve_reply(req, 0, NULL, 0);
 	return 0;
 }
@@ -266,7 +280,7 @@ static const struct conn_ops service_ops = {
 	.ended = service_ended,
 };
 
-void service_accept(struct listener *listener, int fd)
+void service_accept(struct listener *listener, int fd, const struct door_address *from)
 {
 	struct service *service = calloc(1, sizeof(*service));
 
@@ -283,9 +297,10 @@ void service_accept(struct listener *listener, int fd)
 	list_init(&service->hungry);
 	list_init(&service->waiting);
 	listener->nr_services++;
-	listener->nr_strangers++;
+	door_admit(&listener->door, &service->guest, from);
+	conn_ration(service->conn, listener->server->limits.bytes);
 	service->timer.fire = service_timer;
-	loop_timer_set(listener->server->loop, &service->timer, SERVICE_STRANGER_MS);
+	loop_timer_set(listener->server->loop, &service->timer, listener->server->limits.ms);
 }
 
 void service_fed(struct service *service)

@@ -18,7 +18,6 @@
 
 #define SERVICE_REQUESTS	64u	/* unanswered ones of a connection */
 #define SERVICE_PING_MS		1000u
-#define SERVICE_STRANGER_MS	10000u	/* to introduce oneself */
 #define SERVICE_SILENT_MS	30000u
 /* Whatever is under way: a client pings while it waits. */
 #define SERVICE_GONE_MS		60000u
@@ -40,6 +39,7 @@ struct service {
 	struct listener *listener;
 	struct list list;		/* listener's */
 	struct list hungry;		/* listener's, while it waits for memory */
+	struct door_guest guest;	/* until it is authorized */
 	struct conn *conn;		/* NULL: ended */
 	enum service_state state;
 	struct loop_timer timer;
@@ -74,7 +74,7 @@ struct serve_req {
 };
 
 /* Takes fd. */
-void service_accept(struct listener *listener, int fd);
+void service_accept(struct listener *listener, int fd, const struct door_address *from);
 /* There may be memory for what waits. */
 void service_fed(struct service *service);
 

@@ -267,7 +267,7 @@ static void regions_end(void)
 		export_close(file_export, export_ended, NULL);
 	steps_run(is_ending);
 	check_untouched();
-	CHECK(!listener->nr_strangers && !listener->memory && !listener->credit && list_empty(&listener->hungry) && list_empty(&server->shrinks));
+	CHECK(!listener->door.nr_strangers && !listener->memory && !listener->credit && list_empty(&listener->hungry) && list_empty(&server->shrinks));
 	if (!file_export)
 		return;
 	snprintf(path, sizeof(path), "%s/f", dir);
@@ -367,7 +367,7 @@ static void client_open(struct client *client)
 	client->wild = false;
 	client->nr = client->answered = 0;
 	client->filled = 0;
-	service_accept(listener, pair[1]);
+	service_accept(listener, pair[1], &(struct door_address){ .family = AF_UNIX });
 }
 
 static void check_list(const uint8_t *body, size_t len)

@@ -274,27 +274,27 @@ static void test_crowd(void)
 {
 	char listen[64], source[128];
 	struct listener_options options = { .listen = listen };
-	int crowd[LISTENER_STRANGERS];
+	int crowd[DOOR_STRANGERS];
 	struct backend *client;
 	struct export *export;
 
 	snprintf(listen, sizeof(listen), "unix:%s/crowd", dir);
 	export = export_array(&options, false);
-	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
+	for (unsigned int i = 0; i < DOOR_STRANGERS; i++)
 		crowd[i] = raw_connect(export);
-	until(export->listener->nr_strangers == LISTENER_STRANGERS);
-	tap_number(export->listener->nr_strangers, LISTENER_STRANGERS, "as many strangers as there may be");
-	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
+	until(export->listener->door.nr_strangers == DOOR_STRANGERS);
+	tap_number(export->listener->door.nr_strangers, DOOR_STRANGERS, "as many strangers as there may be");
+	for (unsigned int i = 0; i < DOOR_STRANGERS; i++)
 		introduce_raw(crowd[i]);
-	until(!export->listener->nr_strangers);
-	tap_number(export->listener->nr_services, LISTENER_STRANGERS, "all of them are known then");
+	until(!export->listener->door.nr_strangers);
+	tap_number(export->listener->nr_services, DOOR_STRANGERS, "all of them are known then");
 	tap_ok(export->listener->accepting, "and the door is open again");
 	snprintf(source, sizeof(source), "peer+%s?region=dir/db", options.listen);
 	client = client_open(source, (struct who){ .instance = 1 });
 	tap_ok(client != NULL, "the next one is let in when they have introduced themselves");
 	if (client)
 		client_close(client);
-	for (unsigned int i = 0; i < LISTENER_STRANGERS; i++)
+	for (unsigned int i = 0; i < DOOR_STRANGERS; i++)
 		close(crowd[i]);
 	unexport(export);
 }
