@@ -150,7 +150,10 @@ static void peer_opened(struct session *session, int error, const char *why)
 	struct peer *peer = session->config.arg;
 
 	if (error) {
-		peer->error = backend_error(&peer->backend, error, "%s: %s", peer->backend.uri.text, why);
+		const char *source = peer->backend.uri.text;
+
+		/* its options are long, and no part of where it is: the sentence must not be cut off for them */
+		peer->error = backend_error(&peer->backend, error, "%.*s: %s", (int)strcspn(source, "?"), source, why);
 		session_close(session, failed_closed);
 		return;
 	}
