@@ -107,7 +107,7 @@ int export_fence(struct export_session *session, const struct wire_head *head);
  * May whoever is connected there do that, as its rules have it? OPEN's flags as actions; 0, or -EACCES (-EROFS: it may read, but asks to write)
  * and a sentence, which is logged, too.
  */
-int export_allows(struct export *export, const struct service *service, uint32_t flags, char *why, size_t why_len);
+int export_allows(const struct export *export, const struct service *service, uint32_t flags, char *why, size_t why_len);
 /* All that it may do. */
 unsigned int export_access(const struct export *export, const struct service *service);
 /* Does it have a connection just now? */

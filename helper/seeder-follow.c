@@ -451,6 +451,9 @@ static bool may_own(struct seeder *seeder, struct serve_req *req)
 
 	if (req->head.type == WIRE_FINALIZE || req->head.type == WIRE_OWNED)
 		ret = export_allows(seeder->export, req->service, WIRE_OPEN_SEED, why, sizeof(why));
+	if (ret && req->head.type == WIRE_OWNED)
+		log_warning("%s: %s says that it was promoted there, by its operator's word: if so, both hosts have it in service", seeder_name(seeder),
+			    req->service->session->name);
 	if (ret)
 		serve_fail(req, ret, "%s", why);
 	return !ret;
