@@ -17,7 +17,7 @@ _regionctl_words() {
 		*)
 			if [[ -z $command ]]; then
 				command=${words[i]}
-				[[ $command == instance ]] || break
+				[[ $command == instance || $command == pki ]] || break
 			else
 				command+=" ${words[i]}"
 				break
@@ -41,6 +41,15 @@ _regionctl_value() {
 	case $prev in
 	-i | --instance) mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_instances)" -- "$cur") ;;
 	--tls-* | --helper | --state | --compare) _filedir ;;
+	--out) _filedir -d ;;
+	--allow)
+		if [[ $cur == *=* ]]; then
+			mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*[=,]}"}" -W 'read write leech follow all' -- "${cur##*[=,]}")
+		else
+			mapfile -t COMPREPLY < <(compgen -W 'psk: *=' -- "$cur")
+		fi
+		compopt -o nospace
+		;;
 	--uid) _allowed_users 2>/dev/null || mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
 	--owner)
 		if [[ $cur == *:* ]]; then
@@ -78,7 +87,7 @@ _regionctl_value() {
 	--on-stall) mapfile -t COMPREPLY < <(compgen -W 'postcopy throttle wait' -- "$cur") ;;
 	--local-size | --pull-rate | --rate | --push-interval | --max-unpushed | --on-* | --hook-timeout) ;;
 	--group | --size | --chunk | --mode | --timeout | --offset | --length | --listen | --suspend | --resume | --max-downtime | --max-age | --follow-copies) ;;
-	--takeback | --dirty-ratio | --queues | --depth | --rounds | --pages | --seed) ;;
+	--host | --days | --name | --takeback | --dirty-ratio | --queues | --depth | --rounds | --pages | --seed) ;;
 	*) return 1 ;;
 	esac
 }
@@ -90,6 +99,8 @@ _regionctl_operand() {
 			sed -n '/^Commands/,/^$/s/^  \([a-z]*\).*/\1/p' | sort -u)" -- "$cur")
 		;;
 	instance) mapfile -t COMPREPLY < <(compgen -W 'ls stat start stop set detach' -- "$cur") ;;
+	pki) mapfile -t COMPREPLY < <(compgen -W 'init issue' -- "$cur") ;;
+	pki*) _filedir -d ;;
 	'instance st'*) mapfile -t COMPREPLY < <(compgen -W "$(_regionctl_instances)" -- "$cur") ;;
 	instance* | add | drain | events) ;;
 	bench)
