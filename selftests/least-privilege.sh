@@ -7,14 +7,8 @@
 . "$(dirname "$0")/peer.inc"
 need setpriv
 
-# field_of FILE NAME
-field_of() { awk -v name="$2:" '$1 == name { print $2 }' "$1"; }
-
-# of_threads PID NAME: the values that its threads have, each once
-of_threads() {
-	local status
-	for status in "/proc/$1"/task/*/status; do field_of "$status" "$2" 2> /dev/null; done | sort -u | paste -sd ' '
-}
+# of_threads PID NAME: the values that its threads have, each once; one may end meanwhile
+of_threads() { awk -v name="$2:" '$1 == name { print $2 }' "/proc/$1"/task/*/status 2> /dev/null | sort -u | paste -sd ' '; }
 
 # confined PID WHAT [CAPABILITIES]
 confined() {
