@@ -99,6 +99,7 @@ struct replay {
 	size_t begin;		/* the first record that was not forgotten */
 	uint64_t pushed;
 	uint64_t stale;		/* of these, what the source has newer */
+	uint64_t size;		/* the region's, as the log ends with it; not more than store->size */
 	struct gen *gen;
 	uint64_t from;
 	bool running, more;

@@ -164,6 +164,10 @@ static int note_records(struct store *store)
 		any = true;
 		err = note_record(store, record);
 	}
+	/* without unpushed changes the region may be longer by now: what was cut off, and was pushed, is not there again */
+	replay->size = any && store->size < size ? store->size : size;
+	if (replay->size < size)
+		base_drop(store->base, replay->size, UINT64_MAX);
 	store->size = size;
 	return err;
 }
@@ -217,7 +221,7 @@ static void redo_came(struct redo_io *io, int error)
 static void redo_extent(struct store *store, const struct extent *extent)
 {
 	struct replay *replay = store->replay;
-	uint64_t size = store->size, end = extent->end < size ? extent->end : size;
+	uint64_t size = store->size, end = extent->end < replay->size ? extent->end : replay->size;
 
 	replay->start = extent->start;
 	replay->end = store_page_up(end) < size ? store_page_up(end) : size;
@@ -259,7 +263,7 @@ static void redo_clip(struct extent *extent, uint64_t from)
 	extent->end = extent->start + store_step(extent->start, extent->end);
 }
 
-/* Extents that are within the region, oldest generation first. */
+/* Extents that are within what the log ends with, oldest generation first. */
 static bool redo_find(struct store *store, struct extent *extent)
 {
 	struct replay *replay = store->replay;
@@ -267,7 +271,7 @@ static bool redo_find(struct store *store, struct extent *extent)
 	while (replay->gen) {
 		struct store_gen *after;
 
-		if (extents_next(&replay->gen->gen.changed, replay->from, extent) && extent->start < store->size) {
+		if (extents_next(&replay->gen->gen.changed, replay->from, extent) && extent->start < replay->size) {
 			redo_clip(extent, replay->from);
 			replay->from = extent->end;
 			return true;
