@@ -339,12 +339,14 @@ static void head_make(struct map_head *head, const struct base_options *options)
 static int entry_take(struct base *base, uint64_t chunk, const struct map_entry *entry)
 {
 	uint64_t size = page_up(atomic_load(&base->size));
+	const struct map_entry none = { 0 };
 	uint32_t set = entry->pages | (base->durable ? CHUNK_UNCHECKED | CHUNK_ENTRY : 0);
 
 	if (!entry->pages || (entry->flags & ~ENTRY_HOLES) != ENTRY_VALID || chunk >= chunk_end(size))
 		return 0;
+	/* nor later, when the region is longer again: its bytes are about to be given back */
 	if (entry->pages & ~base_pages_of(chunk, 0, size))
-		return 0;
+		return base_map_write(base, &none, sizeof(none), entry_at(chunk));
 	/* what has no word would be taken for what nobody knows of, and given back */
 	if (!base_words_make(base, chunk))
 		return -ENOMEM;
@@ -378,6 +380,9 @@ static int entries_scan(struct base *base)
 	off_t data = MAP_HEAD, hole;
 	int err = 0;
 
+	/* what lies beyond the region goes with its bytes */
+	if (lseek(base->map_fd, 0, SEEK_END) > (off_t)limit && ftruncate(base->map_fd, (off_t)limit))
+		return -errno;
 	while (!err && (uint64_t)data < limit) {
 		data = lseek(base->map_fd, data, SEEK_DATA);
 		if (data < 0)

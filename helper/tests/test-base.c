@@ -61,6 +61,24 @@ static void test_tail(const char *dir, bool durable)
 	base_close(base);
 }
 
+/* What is no whole chunk's any more goes, bytes and all; nor is it there when the region is longer again. */
+static void test_cut(const char *dir, bool durable)
+{
+	struct base *base = open_base(dir, durable, 3 * CHUNK);
+
+	tap_number(put(base, 7, 0, 2 * CHUNK), 0, "chunks");
+	ask(base_flush, base, 0, 0, NULL);
+	base_close(base);
+	base = open_base(dir, durable, CHUNK - 3 * PAGE - 5);
+	ask(base_check, base, 0, CHUNK, NULL);
+	tap_ok(absent_is(base, 0, CHUNK - 4 * PAGE, 0, CHUNK - 4 * PAGE), "one that is cut while nobody has it open is absent");
+	base_close(base);
+	base = open_base(dir, durable, 3 * CHUNK);
+	ask(base_check, base, 0, 3 * CHUNK, NULL);
+	tap_ok(absent_is(base, 0, 2 * CHUNK, 0, 2 * CHUNK), "and stays so, as what lay beyond");
+	base_close(base);
+}
+
 static void test_zeroes(const char *dir, bool durable)
 {
 	struct base *base = open_base(dir, durable, 1 << 20);
@@ -275,6 +293,7 @@ int main(void)
 	}
 	each(test_presence, "presence");
 	each(test_tail, "tail and size");
+	each(test_cut, "cut");
 	each(test_zeroes, "zeroes");
 	each(test_drop, "drop");
 	each(test_words, "words");
