@@ -6,6 +6,8 @@
  * SIGTERM detaches: regions and dirty bytes stay in the kernel, for the next regiond. SIGKILL does the same, less politely.
  */
 #include <errno.h>
+#include <grp.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -414,6 +416,28 @@ static void block_signals(void)
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* So that files can be given to it when capabilities are gone: of what is ours, by any group that we are in. Hooks are not: their spawner is there. */
+static int join_group(gid_t group)
+{
+	gid_t groups[NGROUPS_MAX + 1];
+	int n = getgroups(NGROUPS_MAX, groups);
+
+	if (n < 0)
+		return -errno;
+	groups[n] = group;
+	return setgroups((size_t)n + 1, groups) ? -errno : 0;
+}
+
+static void open_to_group(void)
+{
+	int err = join_group(config.allow_group);
+
+	if (!err && (fchown(run_dir, 0, config.allow_group) || fchmod(run_dir, 0750)))
+		err = -errno;
+	if (err)
+		log_warning("%s can't be opened to its group: %s", config.run_dir, strerror(-err));
+}
+
 /* A helper that was killed just now may still have it. */
 static int run_dir_wait(void)
 {
@@ -427,9 +451,8 @@ static int run_dir_wait(void)
 		fail(run_dir, "%s%s", config.run_dir, run_dir == -EBUSY ? " is in use by another regiond" : " can't be made");
 		return run_dir;
 	}
-	/* set-group-ID: the control socket, which is made when capabilities are gone, has that group, too */
-	if (config.have_group && (fchown(run_dir, 0, config.allow_group) || fchmod(run_dir, 02750)))
-		log_warning("%s can't be opened to its group: %s", config.run_dir, strerror(errno));
+	if (config.have_group)
+		open_to_group();
 	return 0;
 }
 
