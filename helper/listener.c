@@ -154,6 +154,31 @@ static int check_safe(const struct listener_options *options, const struct socka
 	return -EPERM;
 }
 
+static char *credentials_of(const struct listener_options *options)
+{
+	const char *const names[] = { options->tls_psk, options->tls_cert, options->tls_key, options->tls_ca };
+	char *text = NULL;
+
+	if (asprintf(&text, "%s\n%s\n%s\n%s", names[0] ?: "", names[1] ?: "", names[2] ?: "", names[3] ?: "") < 0)
+		return NULL;
+	return text;
+}
+
+/* What is allowed to a name is so by the CA, or the key, that it was given for: an address that has another one does not do. -EBUSY, -ENOMEM. */
+static int check_credentials(const struct listener *listener, const struct listener_options *options, char *why, size_t why_len)
+{
+	char *text = credentials_of(options);
+	int ret = !text ? -ENOMEM : strcmp(text, listener->credentials) ? -EBUSY : 0;
+
+	free(text);
+	if (ret == -EBUSY && !!listener->tls != (options->tls_psk || options->tls_cert))
+		snprintf(why, why_len, "%s is already used %s TLS", options->listen, listener->tls ? "with" : "without");
+	else if (ret == -EBUSY)
+		snprintf(why, why_len, "%s is already used with another key or certificate: name the same files, or another address",
+			 options->listen);
+	return ret;
+}
+
 static int open_tls(struct listener *listener, const struct listener_options *options, char *why,
 		    size_t why_len)
 {
@@ -231,10 +256,11 @@ static void listener_free(struct listener *listener)
 	tls_context_put(listener->tls);
 	free(listener->path);
 	free(listener->text);
+	free(listener->credentials);
 	free(listener);
 }
 
-static struct listener *listener_new(struct server *server, const char *text)
+static struct listener *listener_new(struct server *server, const struct listener_options *options)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 
@@ -242,7 +268,8 @@ static struct listener *listener_new(struct server *server, const char *text)
 		return NULL;
 	listener->fd = -1;
 	listener->server = server;
-	listener->text = strdup(text);
+	listener->text = strdup(options->listen);
+	listener->credentials = credentials_of(options);
 	list_init(&listener->services);
 	list_init(&listener->exports);
 	list_init(&listener->hungry);
@@ -250,8 +277,10 @@ static struct listener *listener_new(struct server *server, const char *text)
 	listener->accept.done = accepted;
 	listener->pause.fire = accept_again;
 	listener->feed.run = feed;
-	if (listener->text)
+	if (listener->text && listener->credentials)
 		return listener;
+	free(listener->credentials);
+	free(listener->text);
 	free(listener);
 	return NULL;
 }
@@ -260,7 +289,7 @@ static int listener_start(struct server *server, const struct listener_options *
 			  const struct sockaddr_storage *addr, socklen_t len,
 			  struct listener **result, char *why, size_t why_len)
 {
-	struct listener *listener = listener_new(server, options->listen);
+	struct listener *listener = listener_new(server, options);
 	int ret;
 
 	if (!listener)
@@ -300,13 +329,9 @@ int listener_find(struct server *server, const struct listener_options *options,
 
 		if (other->closing || strcmp(other->address, options->listen))
 			continue;
-		/* The first export has decided on how to come in: the keys may have changed since, and must not be guessed at. */
+		/* The first export has decided on how to come in: the files may have changed since */
 		*listener = other;
-		if (!!other->tls == (options->tls_psk || options->tls_cert))
-			return 0;
-		snprintf(why, why_len, "%s is already used %s TLS", options->listen,
-			 other->tls ? "with" : "without");
-		return -EBUSY;
+		return check_credentials(other, options, why, why_len);
 	}
 	return listener_start(server, options, &addr, len, listener, why, why_len);
 }

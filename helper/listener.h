@@ -49,6 +49,7 @@ struct listener {
 	char *text;		/* as it was asked for */
 	char address[128];	/* with the port that was found for port 0 */
 	char *path;		/* UNIX socket to be unlinked, or NULL */
+	char *credentials;	/* the names of the files by which peers are known there, a line each; may be empty */
 	struct tls_context *tls;
 	int fd;
 	struct loop_op accept;
