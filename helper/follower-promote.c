@@ -261,7 +261,8 @@ static void owned_told(struct link_req *req, int error)
 	struct follower *follower = container_of(req, struct follower, message);
 
 	follower->asking = false;
-	if (error == -ESTALE && follower->state == FOLLOWER_PROMOTED)
+	/* -EACCES: it lives, and does not take that from us, who may only follow */
+	if ((error == -ESTALE || error == -EACCES) && follower->state == FOLLOWER_PROMOTED)
 		diverge(follower, link_why(req, error));
 	follower->hanging_up = true;
 	backend_close(follower->peer, owner_let_go, follower);
