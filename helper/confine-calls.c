@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,10 +44,10 @@ static const uint16_t allowed[] = {
 	SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_wait4, SYS_waitid, SYS_restart_syscall,
 	/* threads and signals, of this process */
 	SYS_futex, SYS_set_robust_list, SYS_get_robust_list, SYS_rseq, SYS_set_tid_address, SYS_membarrier, SYS_sched_yield, SYS_sched_getaffinity,
-	SYS_sched_setaffinity, SYS_getcpu, SYS_tgkill, SYS_sigaltstack, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigpending,
+	SYS_sched_setaffinity, SYS_getcpu, SYS_sigaltstack, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigpending,
 	SYS_rt_sigtimedwait, SYS_exit, SYS_exit_group, SYS_prctl,
 	/* what there is to know */
-	SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_getgroups, SYS_getrandom, SYS_getrusage, SYS_prlimit64,
+	SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_getgroups, SYS_getrandom, SYS_getrusage,
 	SYS_getrlimit, SYS_sysinfo, SYS_uname, SYS_times, SYS_capget,
 #ifdef __x86_64__
 	/* the same by their old names, which the C library still uses */
@@ -89,20 +90,35 @@ static const struct sock_filter head[] = {
 	RETURN(SECCOMP_RET_ALLOW),	/* to the other filter */
 };
 
-/* Threads, but no processes. */
-static const struct sock_filter tail[] = {
-	IF(SYS_clone, 3),
-	LOAD(args[0]),
-	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1),
-	RETURN(SECCOMP_RET_ALLOW),
-	REFUSE(EPERM),
-};
-
 #define COUNT(code) (sizeof(code) / sizeof(code[0]))
+#define TAIL 14
+
+/* Threads, but no processes; signals and limits, but not of others. */
+static void make_tail(struct sock_filter code[TAIL], uint32_t pid)
+{
+	const struct sock_filter tail[TAIL] = {
+		IF(SYS_tgkill, 4),
+		LOAD(args[0]),
+		IF(pid, 1),
+		RETURN(SECCOMP_RET_ALLOW),
+		REFUSE(EPERM),
+		IF(SYS_prlimit64, 4),
+		LOAD(args[0]),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+		IF(pid, 1),
+		RETURN(SECCOMP_RET_ALLOW),
+		IF(SYS_clone, 3),
+		LOAD(args[0]),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1),
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+
+	memcpy(code, tail, sizeof(tail));
+}
 
 int confine_calls(void)
 {
-	struct sock_filter code[COUNT(head) + 2 * NR_ALLOWED + COUNT(tail)], *at = code;
+	struct sock_filter code[COUNT(head) + 2 * NR_ALLOWED + TAIL + 1], *at = code;
 	int err;
 
 	for (size_t i = 0; i < COUNT(head); i++)
@@ -111,8 +127,9 @@ int confine_calls(void)
 		*at++ = (struct sock_filter)IF(allowed[i], 1);
 		*at++ = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
 	}
-	for (size_t i = 0; i < COUNT(tail); i++)
-		*at++ = tail[i];
+	make_tail(at, (uint32_t)getpid());
+	at += TAIL;
+	*at++ = (struct sock_filter)REFUSE(EPERM);
 	/* the quiet one first: the other does not let more of them in */
 	err = install(quiet, COUNT(quiet), 0);
 	return err ? err : install(code, (size_t)(at - code), SECCOMP_FILTER_FLAG_LOG);

@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -64,6 +65,8 @@ static int others(void)
 	bad |= refused(syscall(SYS_keyctl, -1)) << 5;
 	bad |= refused(syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0)) << 6;
 	bad |= refused(kill(getppid(), 0)) << 7;
+	bad |= refused(syscall(SYS_tgkill, getppid(), getppid(), 0));
+	bad |= refused(syscall(SYS_prlimit64, getppid(), RLIMIT_CORE, NULL, NULL));
 	return bad;
 }
 
@@ -141,6 +144,15 @@ static int hints(void)
 	return !*confine_hint(-EACCES) || *confine_hint(-ENOENT);
 }
 
+/* Of its own it may have both. */
+static int own(void)
+{
+	struct rlimit limit;
+
+	return syscall(SYS_tgkill, getpid(), getpid(), 0) || syscall(SYS_prlimit64, 0, RLIMIT_CORE, NULL, &limit) ||
+	       syscall(SYS_prlimit64, getpid(), RLIMIT_CORE, NULL, &limit);
+}
+
 static void *sleeps(void *arg)
 {
 	pause();
@@ -166,6 +178,7 @@ int main(void)
 	tap_number(in_process(executes), 0, "exec is refused");
 	tap_number(in_process(others), 0, "what looks into others or the kernel is refused");
 	tap_number(in_process(more_others), 0, "more of it");
+	tap_number(in_process(own), 0, "its own signals and limits are not");
 	tap_number(in_process(threads), 0, "a thread can be made, and has no more");
 	tap_number(in_process(rings), 0, "so can a ring and sockets");
 	pressure_prepare();
