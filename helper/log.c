@@ -72,6 +72,14 @@ static bool admit(void)
 	return false;
 }
 
+/* What others have chosen may be in it: it stays one line, and does nothing to a terminal. */
+static void tame(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	char text[1024];
@@ -82,6 +90,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	tame(text);
 	pthread_mutex_lock(&log_state.lock);
 	if (level >= LOG_LEVEL_DEBUG || admit())
 		put(level, text);
