@@ -195,6 +195,16 @@ static int regionfs_get_tree(struct fs_context *fc)
 	return err;
 }
 
+/*
+ * Read-only is a matter of each mount, which the VFS sees to: the superblock is that of all of them, and one that is read-only would not be synced any
+ * more, with what is dirty in it.
+ */
+static int regionfs_reconfigure(struct fs_context *fc)
+{
+	fc->sb_flags &= ~SB_RDONLY;
+	return 0;
+}
+
 static void regionfs_free_fc(struct fs_context *fc)
 {
 	struct regionfs_context *ctx = fc->fs_private;
@@ -207,6 +217,7 @@ static void regionfs_free_fc(struct fs_context *fc)
 static const struct fs_context_operations regionfs_context_ops = {
 	.parse_param	= regionfs_parse_param,
 	.get_tree	= regionfs_get_tree,
+	.reconfigure	= regionfs_reconfigure,
 	.free		= regionfs_free_fc,
 };
 
