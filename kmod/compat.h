@@ -6,6 +6,7 @@
 #ifndef REGIONFS_COMPAT_H
 #define REGIONFS_COMPAT_H
 
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -226,17 +227,25 @@ static inline ssize_t regionfs_iter_pages(struct iov_iter *iter, struct page **p
 }
 
 /*
- * ->sync_fs cannot tell its callers apart: is this syncfs(2), which may wait for as long as it takes? Elsewhere
- * than on 64-bit x86 it is taken for sync(2).
+ * ->sync_fs cannot tell its callers apart: is this syncfs(2) of a file of @sb, which may wait for as long as it takes? Not of one of a file system on top
+ * of ours, which holds its own s_umount over it. Elsewhere than on 64-bit x86 it is taken for sync(2).
  */
-static inline bool regionfs_in_syncfs(void)
+static inline bool regionfs_in_syncfs(struct super_block *sb)
 {
+	bool ours = false;
 #ifdef CONFIG_X86_64
-	return !(current->flags & PF_KTHREAD) && !in_compat_syscall() &&
-	       syscall_get_nr(current, task_pt_regs(current)) == __NR_syncfs;
-#else
-	return false;
+	unsigned long args[6];
+	struct file *file;
+
+	if (current->flags & PF_KTHREAD || in_compat_syscall() || syscall_get_nr(current, task_pt_regs(current)) != __NR_syncfs)
+		return false;
+	syscall_get_arguments(current, task_pt_regs(current), args);
+	file = fget(args[0]);
+	ours = file && file->f_path.dentry->d_sb == sb;
+	if (file)
+		fput(file);
 #endif
+	return ours;
 }
 
 static inline struct nlattr **regionfs_dump_attrs(struct netlink_callback *cb)

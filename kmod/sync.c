@@ -292,7 +292,7 @@ int regionfs_sync_fs(struct super_block *sb, int wait)
 
 	if (!wait || READ_ONCE(inst->discard))
 		return 0;
-	if (!regionfs_in_syncfs() || !atomic_read(&sb->s_active))
+	if (!regionfs_in_syncfs(sb) || !atomic_read(&sb->s_active))
 		return regionfs_sync_regions(inst, regionfs_deadline(msecs_to_jiffies(READ_ONCE(inst->takeback_ms))));
 	up_read(&sb->s_umount);
 	err = regionfs_sync_regions(inst, 0);
