@@ -22,11 +22,16 @@
 /* No folio reaches over its bounds. */
 #define REGIONFS_PIECE	SZ_1M
 
-static void regionfs_close(struct regionfs_region *region, u64 start, u64 end)
+static void regionfs_close_new(struct regionfs_region *region)
 {
 	spin_lock(&region->inst->lock);
 	region->closing++;
 	spin_unlock(&region->inst->lock);
+}
+
+static void regionfs_close(struct regionfs_region *region, u64 start, u64 end)
+{
+	regionfs_close_new(region);
 	regionfs_detach_range(region, start, end);
 }
 
@@ -49,7 +54,7 @@ static u64 regionfs_edge_of(struct address_space *mapping, u64 at, bool end)
  */
 static void regionfs_close_edges(struct regionfs_region *region, struct inode *inode, u64 start, u64 end)
 {
-	regionfs_close(region, start, end);
+	regionfs_close_new(region);
 	start = regionfs_edge_of(inode->i_mapping, start, false);
 	if (end && end <= LLONG_MAX)
 		end = max(end, regionfs_edge_of(inode->i_mapping, end - 1, true));
@@ -335,13 +340,18 @@ static int regionfs_fallocate_begin(struct inode *inode, struct regionfs_region 
 	}
 }
 
+static bool regionfs_fallocate_zeroes(int mode)
+{
+	return mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+}
+
 static int regionfs_fallocate_locked(struct file *file, int mode, loff_t start, loff_t end)
 {
 	struct inode *inode = file_inode(file);
 	loff_t size = i_size_read(inode);
 	int err = file_modified(file);
 
-	if (!err && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) && start < size)
+	if (!err && regionfs_fallocate_zeroes(mode) && start < size)
 		err = regionfs_punch_pages(inode, round_up(start, PAGE_SIZE),
 					   end >= size ? round_up(size, PAGE_SIZE) : round_down(end, PAGE_SIZE));
 	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
@@ -357,7 +367,7 @@ static int regionfs_fallocate_locked(struct file *file, int mode, loff_t start, 
 /* The edges were zeroed as far as a file of @size has them. Has one that it has by now, of @now bytes, not been? */
 static bool regionfs_edges_missed(int mode, loff_t offset, loff_t end, loff_t size, loff_t now)
 {
-	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) || now <= size)
+	if (!regionfs_fallocate_zeroes(mode) || now <= size)
 		return false;
 	return (offset_in_page(offset) && size < round_up(offset, PAGE_SIZE)) || (offset_in_page(end) && size < end && end < now);
 }
@@ -372,8 +382,7 @@ static int regionfs_fallocate_enter(struct file *file, int mode, loff_t offset, 
 
 	for (;;) {
 		size = i_size_read(inode);
-		err = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) && offset < size ?
-		      regionfs_punch_edges(file, offset, min(end, size)) : 0;
+		err = regionfs_fallocate_zeroes(mode) && offset < size ? regionfs_punch_edges(file, offset, min(end, size)) : 0;
 		if (!err)
 			err = regionfs_fallocate_begin(inode, region);
 		if (err || !regionfs_edges_missed(mode, offset, end, size, i_size_read(inode)))
