@@ -1,26 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* access: see access.h. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "access.h"
 #include "conn.h"
+#include "text.h"
 #include "tls.h"
-
-static int fail(char *why, size_t why_len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int fail(char *why, size_t why_len, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, why_len, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
 
 /* ---- words ---- */
 
@@ -58,11 +46,11 @@ static int take_word(const char *word, unsigned int offered, unsigned int *actio
 		if (strcmp(word, words[i].name))
 			continue;
 		if (!(words[i].action & offered))
-			return fail(why, why_len, "\"%s\" can't be allowed here, where others can %s", word, access_text(offered, ", ", text));
+			return text_fail(why, why_len, -EINVAL, "\"%s\" can't be allowed here, where others can %s", word, access_text(offered, ", ", text));
 		*actions |= words[i].with & offered;
 		return 0;
 	}
-	return fail(why, why_len, "\"%.64s\" is no action: write read, write, leech, follow or all, separated by commas", word);
+	return text_fail(why, why_len, -EINVAL, "\"%.64s\" is no action: write read, write, leech, follow or all, separated by commas", word);
 }
 
 static int take_words(const char *list, unsigned int offered, unsigned int *actions, char *why, size_t why_len)
@@ -82,12 +70,12 @@ static int take_words(const char *list, unsigned int offered, unsigned int *acti
 static int take_who(struct access_rule *rule, const char *text, size_t len, char *why, size_t why_len)
 {
 	if (len > ACCESS_WHO_MAX)
-		return fail(why, why_len, "\"%.32s...\" is too long for a name", text);
+		return text_fail(why, why_len, -EINVAL, "\"%.32s...\" is too long for a name", text);
 	memcpy(rule->who, text, len);
 	if (!len || !strcmp(rule->who, TLS_PSK_PREFIX))
-		return fail(why, why_len, "\"%.64s\" does not say who: write NAME=, psk:IDENTITY= or *=", text);
+		return text_fail(why, why_len, -EINVAL, "\"%.64s\" does not say who: write NAME=, psk:IDENTITY= or *=", text);
 	if (strcmp(rule->who, "*") && (*rule->who == '*' || *rule->who == '.'))
-		return fail(why, why_len, "\"%s\" is no name: there are no patterns but * alone", rule->who);
+		return text_fail(why, why_len, -EINVAL, "\"%s\" is no name: there are no patterns but * alone", rule->who);
 	return 0;
 }
 
@@ -98,9 +86,9 @@ int access_add(struct access *access, const char *text, unsigned int offered, ch
 	int ret;
 
 	if (!equals)
-		return fail(why, why_len, "\"%.64s\" is no rule: write WHO=ACTION,... such as alice=read,write", text);
+		return text_fail(why, why_len, -EINVAL, "\"%.64s\" is no rule: write WHO=ACTION,... such as alice=read,write", text);
 	if (access->nr == ACCESS_RULES)
-		return fail(why, why_len, "there are more than %u rules", ACCESS_RULES);
+		return text_fail(why, why_len, -EINVAL, "there are more than %u rules", ACCESS_RULES);
 	rule = calloc(1, sizeof(*rule));
 	if (!rule)
 		return -ENOMEM;
@@ -133,11 +121,11 @@ static int check_rule(const struct access_rule *rule, enum access_by by, char *w
 	if (!strcmp(rule->who, "*"))
 		return 0;
 	if (by == ACCESS_BY_NOTHING)
-		return fail(why, why_len, "nobody can prove to be \"%s\" in clear text: give certificates or a key, or write *=", rule->who);
+		return text_fail(why, why_len, -EINVAL, "nobody can prove to be \"%s\" in clear text: give certificates or a key, or write *=", rule->who);
 	if (by == ACCESS_BY_PSK && !is_psk(rule))
-		return fail(why, why_len, "\"%s\" is the name of a certificate, but there is a shared key: write psk:IDENTITY=", rule->who);
+		return text_fail(why, why_len, -EINVAL, "\"%s\" is the name of a certificate, but there is a shared key: write psk:IDENTITY=", rule->who);
 	if (by == ACCESS_BY_CERT && is_psk(rule))
-		return fail(why, why_len, "\"%s\" is who holds a shared key, but there are certificates: write NAME=", rule->who);
+		return text_fail(why, why_len, -EINVAL, "\"%s\" is who holds a shared key, but there are certificates: write NAME=", rule->who);
 	return 0;
 }
 

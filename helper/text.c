@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* text: see text.h. */
 #include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,4 +128,16 @@ void text_json(struct text *text, const char *string)
 	text_add(text, "\"", 1);
 	text_add(text, string, (size_t)(c - string));
 	text_add(text, "\"", 1);
+}
+
+int text_fail(char *why, size_t why_len, int error, const char *fmt, ...)
+{
+	va_list args;
+
+	if (why && why_len) {
+		va_start(args, fmt);
+		vsnprintf(why, why_len, fmt, args);
+		va_end(args);
+	}
+	return error;
 }

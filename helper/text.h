@@ -28,5 +28,7 @@ void text_decode(char *string);
 int text_hex_digit(char c);
 /* In quotes, as JSON has it; what is no UTF-8 is written with question marks. */
 void text_json(struct text *text, const char *string);
+/* A sentence that says why, where it is asked for (why_len may be 0); gives error back. */
+int text_fail(char *why, size_t why_len, int error, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -2,42 +2,29 @@
 /* tls-files: reading and checking of key files and named credentials. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "text.h"
+#include "text.h"
 #include "tls-files.h"
 
 #define FILE_MAX 16384
-
-static int fail(char *why, size_t why_len, int error, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static int fail(char *why, size_t why_len, int error, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, why_len, fmt, args);
-	va_end(args);
-	return error;
-}
 
 static int check_private(int fd, const char *file, char *why, size_t why_len)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return fail(why, why_len, -errno, "%s: %s", file, strerror(errno));
+		return text_fail(why, why_len, -errno, "%s: %s", file, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return fail(why, why_len, -EINVAL, "%s is no regular file", file);
+		return text_fail(why, why_len, -EINVAL, "%s is no regular file", file);
 	if (st.st_mode & 077)
-		return fail(why, why_len, -EPERM, "%s can be read by others: chmod 600 it", file);
+		return text_fail(why, why_len, -EPERM, "%s can be read by others: chmod 600 it", file);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return fail(why, why_len, -EPERM, "%s belongs to another user", file);
+		return text_fail(why, why_len, -EPERM, "%s belongs to another user", file);
 	return 0;
 }
 
@@ -47,7 +34,7 @@ static int open_private(const char *file, char *why, size_t why_len)
 	int ret;
 
 	if (fd < 0)
-		return fail(why, why_len, -errno, "%s: %s", file, strerror(errno));
+		return text_fail(why, why_len, -errno, "%s: %s", file, strerror(errno));
 	ret = check_private(fd, file, why, why_len);
 	if (ret) {
 		close(fd);
@@ -77,9 +64,9 @@ static int read_private(const char *file, char *text, size_t room, char *why, si
 	len = read(fd, text, room - 1);
 	close(fd);
 	if (len < 0)
-		return fail(why, why_len, -errno, "%s: %s", file, strerror(errno));
+		return text_fail(why, why_len, -errno, "%s: %s", file, strerror(errno));
 	if ((size_t)len == room - 1 || memchr(text, 0, (size_t)len))
-		return fail(why, why_len, -EINVAL, "%s is no credential", file);
+		return text_fail(why, why_len, -EINVAL, "%s is no credential", file);
 	text[len] = 0;
 	return 0;
 }
@@ -124,7 +111,7 @@ int tls_key_read(const char *file, struct tls_key *key, char *why, size_t why_le
 	ret = parse_key(text, key);
 	explicit_bzero(text, sizeof(text));
 	if (ret)
-		return fail(why, why_len, ret, "%s must hold one line IDENTITY:HEX, of %u to %u bytes",
+		return text_fail(why, why_len, ret, "%s must hold one line IDENTITY:HEX, of %u to %u bytes",
 			    file, TLS_KEY_MIN, TLS_KEY_MAX);
 	return 0;
 }
@@ -184,9 +171,9 @@ int tls_credential_read(const char *dir, const char *name, struct tls_credential
 
 	memset(credential, 0, sizeof(*credential));
 	if (!*name || strchr(name, '/') || *name == '.')
-		return fail(why, why_len, -EINVAL, "\"%s\" is no name of a credential in %s", name, dir);
+		return text_fail(why, why_len, -EINVAL, "\"%s\" is no name of a credential in %s", name, dir);
 	if (set_path(file, dir, name))
-		return fail(why, why_len, -ENAMETOOLONG, "the credential's name is too long");
+		return text_fail(why, why_len, -ENAMETOOLONG, "the credential's name is too long");
 	ret = read_private(file, text, sizeof(text), why, why_len);
 	if (ret)
 		return ret;
@@ -197,7 +184,7 @@ int tls_credential_read(const char *dir, const char *name, struct tls_credential
 		ret = parse_lines(dir, text, credential);
 	explicit_bzero(text, sizeof(text));
 	if (ret)
-		return fail(why, why_len, ret, "%s is neither a key nor cert=, key= and ca= lines",
+		return text_fail(why, why_len, ret, "%s is neither a key nor cert=, key= and ca= lines",
 			    file);
 	return 0;
 }

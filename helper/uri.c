@@ -2,7 +2,6 @@
 /* uri: taking a source apart. See backend.h for the two forms. */
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,20 +9,6 @@
 #include "backend.h"
 #include "text.h"
 #include "units.h"
-
-static int refuse(char *why, size_t why_len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int refuse(char *why, size_t why_len, const char *fmt, ...)
-{
-	va_list args;
-
-	if (why && why_len) {
-		va_start(args, fmt);
-		vsnprintf(why, why_len, fmt, args);
-		va_end(args);
-	}
-	return -EINVAL;
-}
 
 /* Decodes len bytes of text into a new string; a NUL can't be encoded. */
 static int decode(char **out, const char *text, size_t len)
@@ -75,13 +60,13 @@ static int parse_scheme(struct uri *uri, const char **text, char *why, size_t wh
 	size_t len = strcspn(*text, ":/?#%@");
 
 	if ((*text)[len] != ':' || !isalpha((unsigned char)**text))
-		return refuse(why, why_len, "\"%s\" has no scheme: a source is SCHEME:REST, as in file:/srv/data", *text);
+		return text_fail(why, why_len, -EINVAL, "\"%s\" has no scheme: a source is SCHEME:REST, as in file:/srv/data", *text);
 	uri->scheme = strndup(*text, len);
 	if (!uri->scheme)
 		return -ENOMEM;
 	for (char *c = uri->scheme; *c; c++) {
 		if (!isalnum((unsigned char)*c) && !strchr("+-.", *c))
-			return refuse(why, why_len, "\"%s\" is no scheme of a source", uri->scheme);
+			return text_fail(why, why_len, -EINVAL, "\"%s\" is no scheme of a source", uri->scheme);
 		*c = (char)tolower((unsigned char)*c);
 	}
 	*text += len + 1;
@@ -98,7 +83,7 @@ static int parse_option(struct uri *uri, const char *text, size_t len, char *why
 	if (!len)
 		return 0;
 	if (n == URI_OPTIONS_MAX)
-		return refuse(why, why_len, "%s has more than %d options", uri->text, URI_OPTIONS_MAX);
+		return text_fail(why, why_len, -EINVAL, "%s has more than %d options", uri->text, URI_OPTIONS_MAX);
 	uri->nr_options++;
 	err = decode(&uri->option[n].key, text, key_len);
 	if (!err)
@@ -106,7 +91,7 @@ static int parse_option(struct uri *uri, const char *text, size_t len, char *why
 			     : decode(&uri->option[n].value, "", 0);
 	if (!err && !*uri->option[n].key)
 		err = -EINVAL;
-	return err == -EINVAL ? refuse(why, why_len, "the option \"%.*s\" of %s can't be read", (int)len, text, uri->text)
+	return err == -EINVAL ? text_fail(why, why_len, -EINVAL, "the option \"%.*s\" of %s can't be read", (int)len, text, uri->text)
 			      : err;
 }
 
@@ -129,11 +114,11 @@ static int parse_port(struct uri *uri, const char *text, size_t len, char *why, 
 
 	for (size_t i = 0; i < len; i++) {
 		if (!isdigit((unsigned char)text[i]) || port > 65535)
-			return refuse(why, why_len, "\"%.*s\" is no port", (int)len, text);
+			return text_fail(why, why_len, -EINVAL, "\"%.*s\" is no port", (int)len, text);
 		port = port * 10 + (unsigned long)(text[i] - '0');
 	}
 	if (!port || port > 65535)
-		return refuse(why, why_len, "\"%.*s\" is no port (1 to 65535)", (int)len, text);
+		return text_fail(why, why_len, -EINVAL, "\"%.*s\" is no port (1 to 65535)", (int)len, text);
 	uri->port = (uint16_t)port;
 	return 0;
 }
@@ -147,17 +132,17 @@ static int parse_host(struct uri *uri, const char *text, size_t len, char *why, 
 	if (len && *text == '[') {
 		host_end = memchr(text, ']', len);
 		if (!host_end || (host_end + 1 != end && host_end[1] != ':'))
-			return refuse(why, why_len, "the address in %s is not closed by ]", uri->text);
+			return text_fail(why, why_len, -EINVAL, "the address in %s is not closed by ]", uri->text);
 		colon = host_end + 1 == end ? NULL : host_end + 1;
 		text++;
 	}
 	if (colon && memchr(colon + 1, ':', (size_t)(end - colon - 1)))
-		return refuse(why, why_len, "an IPv6 address stands in brackets: [::1]:PORT");
+		return text_fail(why, why_len, -EINVAL, "an IPv6 address stands in brackets: [::1]:PORT");
 	err = decode(&uri->host, text, (size_t)(host_end - text));
 	if (err)
-		return err == -EINVAL ? refuse(why, why_len, "the host of %s can't be read", uri->text) : err;
+		return err == -EINVAL ? text_fail(why, why_len, -EINVAL, "the host of %s can't be read", uri->text) : err;
 	if (!*uri->host)
-		return refuse(why, why_len, "%s has no host where one should be", uri->text);
+		return text_fail(why, why_len, -EINVAL, "%s has no host where one should be", uri->text);
 	return colon ? parse_port(uri, colon + 1, (size_t)(end - colon - 1), why, why_len) : 0;
 }
 
@@ -169,7 +154,7 @@ static int parse_authority(struct uri *uri, const char *text, size_t len, char *
 	if (!len)
 		return 0;
 	if (at && memchr(text, ':', (size_t)(at - text)))
-		return refuse(why, why_len, "a source must not contain a password: put it in a file (mode 0600) in "
+		return text_fail(why, why_len, -EINVAL, "a source must not contain a password: put it in a file (mode 0600) in "
 			      "/etc/regionfs/credentials and name that with ?credential=NAME");
 	if (at) {
 		err = decode(&uri->user, text, (size_t)(at - text));
@@ -177,7 +162,7 @@ static int parse_authority(struct uri *uri, const char *text, size_t len, char *
 		text = at + 1;
 	}
 	if (err)
-		return err == -EINVAL ? refuse(why, why_len, "the user of %s can't be read", uri->text) : err;
+		return err == -EINVAL ? text_fail(why, why_len, -EINVAL, "the user of %s can't be read", uri->text) : err;
 	return parse_host(uri, text, len, why, why_len);
 }
 
@@ -196,7 +181,7 @@ static int parse_rest(struct uri *uri, const char *text, char *why, size_t why_l
 	len = strcspn(text, "?");
 	err = decode(&uri->path, text, len);
 	if (err == -EINVAL)
-		return refuse(why, why_len, "%s has a %% that isn't followed by two hex digits: a %% itself is written %%25",
+		return text_fail(why, why_len, -EINVAL, "%s has a %% that isn't followed by two hex digits: a %% itself is written %%25",
 			      uri->text);
 	return err || !text[len] ? err : parse_options(uri, text + len + 1, why, why_len);
 }
@@ -210,7 +195,7 @@ int uri_parse(struct uri *uri, const char *text, char *why, size_t why_len)
 		*why = '\0';
 	for (const char *c = text; *c && !err; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			err = refuse(why, why_len, "a source can't contain control characters");
+			err = text_fail(why, why_len, -EINVAL, "a source can't contain control characters");
 	if (!err) {
 		uri->text = strdup(text);
 		err = uri->text ? parse_scheme(uri, &text, why, why_len) : -ENOMEM;
@@ -218,7 +203,7 @@ int uri_parse(struct uri *uri, const char *text, char *why, size_t why_len)
 	if (!err)
 		err = parse_rest(uri, text, why, why_len);
 	if (!err && (uri_option(uri, "password") || uri_option(uri, "secret")))
-		err = refuse(why, why_len, "a source must not contain a password: put it in a file (mode 0600) in "
+		err = text_fail(why, why_len, -EINVAL, "a source must not contain a password: put it in a file (mode 0600) in "
 			     "/etc/regionfs/credentials and name that with ?credential=NAME");
 	if (err) {
 		if (err == -ENOMEM && why && why_len)
