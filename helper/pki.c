@@ -76,6 +76,13 @@ static int check_request(const struct pki_request *request, const struct why *wh
 
 /* ---- files ---- */
 
+static int make_dir(const char *dir, const struct why *why)
+{
+	int ret = access(dir, F_OK) ? dirs_make(dir, 0700) : 0;
+
+	return ret ? fail(why, ret, "%s can't be made: %s", dir, strerror(-ret)) : 0;
+}
+
 static int open_dir(const char *dir, const struct why *why)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -239,12 +246,10 @@ int pki_init(const char *dir, const struct pki_request *request, struct pki_made
 	struct pair ca = { NULL, NULL };
 	int ret = check_request(request, &why);
 
+	if (!ret)
+		ret = make_dir(dir, &why);
 	if (ret)
 		return ret;
-	if (access(dir, F_OK))
-		ret = dirs_make(dir, 0700);
-	if (ret)
-		return fail(&why, ret, "%s can't be made: %s", dir, strerror(-ret));
 	ret = make_ca(dir, request, &ca, &why);
 	if (!ret)
 		say_made(made, dir, dir, "ca", ca.cert);
@@ -306,8 +311,8 @@ int pki_issue(const char *dir, const char *out, const struct pki_request *reques
 		ret = fail(&why, -EINVAL, "\"ca\" is the CA's own name");
 	if (!ret)
 		ret = read_ca(dir, &ca, &why);
-	if (!ret && out && access(out, F_OK))
-		ret = dirs_make(out, 0700) ? fail(&why, -errno, "%s can't be made: %s", out, strerror(errno)) : 0;
+	if (!ret && out)
+		ret = make_dir(out, &why);
 	if (!ret && out)
 		ret = put_ca(out, ca.cert, &why);
 	out = out ? out : dir;

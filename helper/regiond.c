@@ -6,10 +6,10 @@
  * SIGTERM detaches: regions and dirty bytes stay in the kernel, for the next regiond. SIGKILL does the same, less politely.
  */
 #include <errno.h>
-#include <grp.h>
-#include <limits.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
