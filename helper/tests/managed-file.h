@@ -10,6 +10,7 @@
 #include "tap.h"
 #include "tests/source.h"
 #include "tests/until.h"
+#include "zero.h"
 
 static struct barriers barriers;
 static struct regiond regiond = { .barriers = &barriers, .attach_gen = 1, .instance_id = 77 };
@@ -23,6 +24,26 @@ void regiond_gone(struct regiond *gone)
 
 void regiond_broken(struct regiond *broken, int error)
 {
+}
+
+/* With the loop of source.h, that is there: the source is a file there. */
+static inline void managed_file_begin(void)
+{
+	regiond.loop = loop_current();
+	barriers_init(&barriers);
+	list_init(&region.openers);
+	atomic_store(&region.users, 100);
+	snprintf(file, sizeof(file), "%s/source", source_dir());
+	snprintf(uri, sizeof(uri), "file:%s", file);
+}
+
+/* Not more than 512 KiB. */
+static inline __attribute__((unused)) bool managed_file_is_zero(struct backend *backend, uint64_t at, uint64_t end)
+{
+	static char read[512 << 10];
+
+	memset(read, 1, end - at);
+	return !ask(backend, BACKEND_READ, at, end - at, read) && is_zero(read, end - at);
 }
 
 /* open->done comes, with the region that text asks for. */

@@ -21,10 +21,7 @@ static char bytes[SIZE];
 static void begin(const char *dir)
 {
 	source_begin_in(dir);
-	regiond.loop = loop_current();
-	barriers_init(&barriers);
-	list_init(&region.openers);
-	atomic_store(&region.users, 100);
+	managed_file_begin();
 }
 
 static void make_source(void)
@@ -52,17 +49,6 @@ static void live(const char *dir)
 	kill(getpid(), SIGKILL);
 }
 
-static bool is_zero_from(struct backend *backend, uint64_t at, uint64_t end)
-{
-	memset(bytes, 1, end - at);
-	if (ask(backend, BACKEND_READ, at, end - at, bytes))
-		return false;
-	for (uint64_t i = 0; i < end - at; i++)
-		if (bytes[i])
-			return false;
-	return true;
-}
-
 /* A program has written past the end meanwhile: the kernel has told its size, and has those bytes. */
 static void test_longer(void)
 {
@@ -70,8 +56,8 @@ static void test_longer(void)
 
 	memset(bytes, 'c', PAGE * 2);
 	tap_number(ask(backend, BACKEND_WRITE, LATER / PAGE * PAGE, LATER % PAGE, bytes), 0, "the region grows");
-	tap_ok(is_zero_from(backend, AT, AT + PAGE), "what was cut off, and pushed, is not there again");
-	tap_ok(is_zero_from(backend, CUT, AT), "nor what is beside it");
+	tap_ok(managed_file_is_zero(backend, AT, AT + PAGE), "what was cut off, and pushed, is not there again");
+	tap_ok(managed_file_is_zero(backend, CUT, AT), "nor what is beside it");
 	managed_forget(managed_of(backend), true);
 	source_close(backend);
 }
@@ -85,7 +71,6 @@ int main(void)
 	if (!mkdtemp(dir))
 		return 99;
 	snprintf(file, sizeof(file), "%s/source", dir);
-	snprintf(uri, sizeof(uri), "file:%s", file);
 	make_source();
 	pid = fork();
 	if (!pid)

@@ -381,17 +381,6 @@ static void test_size(void)
 
 /* ---- a truncation that no helper has answered ---- */
 
-static bool is_zero_from(struct backend *backend, uint64_t at, uint64_t end)
-{
-	memset(data, 1, end - at);
-	if (ask(backend, BACKEND_READ, at, end - at, data))
-		return false;
-	for (uint64_t i = 0; i < end - at; i++)
-		if (data[i])
-			return false;
-	return true;
-}
-
 /* The kernel has cut the region while there was no helper, and tells the next one first how long it is now (told), then sends the RESIZE. */
 static void test_cut_unheard(const char *policy, uint64_t told)
 {
@@ -412,7 +401,7 @@ static void test_cut_unheard(const char *policy, uint64_t told)
 	tap_ok(!ask(backend, BACKEND_RESIZE, cut, told, NULL), "a truncation that the helper before has not answered: %s, %llu bytes are told",
 	       policy, (unsigned long long)told);
 	tap_number(ask(backend, BACKEND_WRITE, 200704, 4096, data), 0, "then it grows");
-	tap_ok(is_zero_from(backend, cut, 200704), "and what was cut off, to the byte, is zero");
+	tap_ok(managed_file_is_zero(backend, cut, 200704), "and what was cut off, to the byte, is zero");
 	tap_number(ask(backend, BACKEND_READ, 98304, 8, data) ? -1 : data[7], 'w', "and nothing else");
 	remove_region(backend, true);
 }
@@ -530,12 +519,8 @@ static void test_one_busy(void)
 
 int main(void)
 {
-	regiond.loop = source_begin();
-	barriers_init(&barriers);
-	list_init(&region.openers);
-	atomic_store(&region.users, 100);
-	snprintf(file, sizeof(file), "%s/source", source_dir());
-	snprintf(uri, sizeof(uri), "file:%s", file);
+	source_begin();
+	managed_file_begin();
 	snprintf(dir, sizeof(dir), "%s/store", source_dir());
 	snprintf(policy_file, sizeof(policy_file), "local=file:%s durability=local push-interval=1ms", dir);
 	test_opening_fails();

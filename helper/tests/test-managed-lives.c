@@ -278,12 +278,8 @@ int main(void)
 {
 	char in_file[256];
 
-	regiond.loop = source_begin();
-	barriers_init(&barriers);
-	list_init(&region.openers);
-	atomic_store(&region.users, 100);
-	snprintf(file, sizeof(file), "%s/source", source_dir());
-	snprintf(uri, sizeof(uri), "file:%s", file);
+	source_begin();
+	managed_file_begin();
 	snprintf(in_file, sizeof(in_file), "local=file:%s/store durability=local push-interval=1ms", source_dir());
 	test_lives(in_file);
 	snprintf(in_file, sizeof(in_file), "local=file:%s/store durability=local push-interval=1h pull-order=none", source_dir());

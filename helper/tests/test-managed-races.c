@@ -447,11 +447,8 @@ static void test_tail_grows(void)
 int main(void)
 {
 	list_init(&answers);
-	regiond.loop = source_begin();
-	barriers_init(&barriers);
-	atomic_store(&region.users, 100);
-	snprintf(file, sizeof(file), "%s/source", source_dir());
-	snprintf(uri, sizeof(uri), "file:%s", file);
+	source_begin();
+	managed_file_begin();
 	test_cut_pushed();
 	test_cut_under_way();
 	test_cut_failed();

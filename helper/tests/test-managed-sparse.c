@@ -75,11 +75,8 @@ int main(void)
 {
 	char text[256];
 
-	regiond.loop = source_begin();
-	barriers_init(&barriers);
-	atomic_store(&region.users, 100);
-	snprintf(file, sizeof(file), "%s/source", source_dir());
-	snprintf(uri, sizeof(uri), "file:%s", file);
+	source_begin();
+	managed_file_begin();
 	snprintf(store, sizeof(store), "%s/store", source_dir());
 	new_source();
 	snprintf(text, sizeof(text), "local=file:%s pull-order=sequential", store);

@@ -181,11 +181,8 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		seed = strtoull(argv[1], NULL, 10);
 
-	regiond.loop = source_begin();
-	barriers_init(&barriers);
-	atomic_store(&region.users, 100);
-	snprintf(file, sizeof(file), "%s/source", source_dir());
-	snprintf(uri, sizeof(uri), "file:%s", file);
+	source_begin();
+	managed_file_begin();
 	test_random("local=memory durability=local", 7);
 	test_random("local=memory durability=remote pull-order=none", 4);
 	test_random("local=memory durability=local local-size=1M", 4);
